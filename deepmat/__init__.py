@@ -1,0 +1,43 @@
+"""deepmat: build matting data sets, train, score and cut out.
+
+    import deepmat
+    model = deepmat.load_model("best.safetensors")
+    alpha = deepmat.predict(model, image, trimap)
+
+The names below are loaded when first used, so that importing deepmat costs nothing.
+"""
+
+from importlib import import_module
+from typing import Any
+
+__version__ = "0.1.0"
+
+PUBLIC = {
+    "Config": "deepmat.config",
+    "DeepmatError": "deepmat.errors",
+    "build_model": "deepmat.models",
+    "composite": "deepmat.compositing",
+    "convert_vgg": "deepmat.checkpoint",
+    "evaluate": "deepmat.engine",
+    "load_config": "deepmat.config:load",
+    "load_model": "deepmat.models",
+    "predict": "deepmat.inference",
+    "read_image": "deepmat.imaging",
+    "read_trimap": "deepmat.trimap",
+    "synthesise": "deepmat.synth:write_dataset",
+    "train": "deepmat.engine",
+    "write_image": "deepmat.imaging",
+}
+
+__all__ = ["__version__", *PUBLIC]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in PUBLIC:
+        raise AttributeError(f"module 'deepmat' has no attribute {name!r}")
+    module, _, attribute = PUBLIC[name].partition(":")
+    return getattr(import_module(module), attribute or name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,66 @@
+"""The command line: each command is a thin shell around a plain function. Nothing here imports torch at the top."""
+
+import sys
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import typer
+
+from deepmat import __version__
+from deepmat.cli.composite import composite
+from deepmat.cli.convert_vgg import convert_vgg
+from deepmat.cli.eval import evaluate
+from deepmat.cli.options import stderr
+from deepmat.cli.predict import predict
+from deepmat.cli.synth import synth
+from deepmat.cli.train import train
+from deepmat.errors import DeepmatError
+
+COMMANDS: dict[str, Callable[..., None]] = {
+    "synth": synth,
+    "composite": composite,
+    "convert-vgg": convert_vgg,
+    "train": train,
+    "eval": evaluate,
+    "predict": predict,
+}
+
+
+class _Group(typer.core.TyperGroup):
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except DeepmatError as error:
+            stderr().print(f"error: {error}", style="red", highlight=False, markup=False, soft_wrap=True)
+            raise typer.Exit(1) from error
+
+
+app = typer.Typer(
+    cls=_Group,
+    help="Image matting: build data sets, train, score and cut out.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        print(f"deepmat {__version__}")
+        raise typer.Exit()
+
+
+@app.callback()
+def _root(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")] = False,
+) -> None:
+    pass
+
+
+for _name, _command in COMMANDS.items():
+    app.command(_name)(_command)
+
+
+def main() -> None:
+    sys.exit(app())

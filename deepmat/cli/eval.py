@@ -1,0 +1,109 @@
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from deepmat import config as configs
+from deepmat.cli.options import (
+    Device,
+    Fit,
+    MaxSize,
+    Mode,
+    Set,
+    Skip,
+    Weights,
+    finish,
+    flags,
+    notify,
+    progress_bar,
+    stderr,
+    stdout,
+)
+from deepmat.errors import CheckpointError
+from deepmat.files import write_text
+
+
+def evaluate(
+    weights: Weights = None,
+    data: Annotated[Path | None, typer.Option(help="Test set (image/, trimap/, alpha/) or data set.")] = None,
+    images: Annotated[Path | None, typer.Option(help="Folder of pictures, in place of DATA/image.")] = None,
+    trimaps: Annotated[Path | None, typer.Option(help="Folder of trimaps, in place of DATA/trimap.")] = None,
+    alphas: Annotated[Path | None, typer.Option(help="Folder of true alphas, in place of DATA/alpha.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Folder for scores.csv, scores.json and, if asked for, alphas.")
+    ] = None,
+    save_alphas: Annotated[bool, typer.Option("--save-alphas", help="Write each prediction to OUT/alpha.")] = False,
+    picture: Annotated[
+        Path | None, typer.Option("--sheet", help="PNG to write: image, trimap, ground truth, prediction side by side.")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="JSON on stdout in place of the table.")] = False,
+    mode: Mode = None,
+    max_size: MaxSize = None,
+    fit: Fit = None,
+    device: Device = "auto",
+    skip: Skip = None,
+    set_: Set = None,
+) -> None:
+    """Score weights: SAD, MSE, Grad, Conn.
+
+    Over the unknown region of pictures with known alpha, on the 8-bit prediction.
+    """
+    given = flags(
+        {
+            "data.root": str(data) if data else None,
+            "test.image": str(images) if images else None,
+            "test.trimap": str(trimaps) if trimaps else None,
+            "test.alpha": str(alphas) if alphas else None,
+            "test.mode": mode,
+            "test.max_size": max_size,
+            "test.fit": fit,
+        }
+    )
+    config = configs.load(flags=given, overrides=set_ or [])
+    if weights is None:
+        raise CheckpointError("no weights: give --weights FILE; `deepmat train` makes runs/NAME/best.safetensors")
+
+    from deepmat import engine, imaging
+    from deepmat.dataset import pictures_to_score
+    from deepmat.devices import describe_device, pick_device
+    from deepmat.inference import mode_options
+    from deepmat.metrics import METRICS, mean
+    from deepmat.models import load_model
+    from deepmat.report import scores_table, sheet, to_json, write_csv
+
+    pictures = pictures_to_score(config.test, config.data.root)
+    options = mode_options(config.test)
+    chosen = pick_device(device)
+    model = load_model(weights, device=chosen, skip=skip)
+    console = stderr()
+    settings = ", ".join(f"{key} {value}" for key, value in options.items())
+    console.print(f"{weights} on {describe_device(chosen)}: {settings}", highlight=False, markup=False, soft_wrap=True)
+    records: list[dict[str, Any]] = []
+    rows: list[tuple[str, list[Any]]] = []
+    with progress_bar(console) as bar:
+        task = bar.add_task("eval", total=len(pictures))
+        for record in engine.evaluate(model, pictures, config.test):
+            arrays = [record.pop(kind, None) for kind in ("image", "trimap", "alpha", "prediction")]
+            records.append(record)
+            bar.advance(task)
+            if "error" in record:
+                continue
+            notify(record["notices"])
+            if out and save_alphas:
+                imaging.write_image(out / "alpha" / f"{record['name']}.png", arrays[3])
+            if picture and len(rows) < 8:
+                rows.append((f"{record['name']}   SAD {record['sad']:.2f}  MSE {record['mse']:.4f}", arrays))
+    means = mean(records, METRICS)
+    summary = {"weights": str(weights), **options, "mean": means, "pictures": records}
+    if out:
+        write_csv(out / "scores.csv", records, ["name", "height", "width", *METRICS, "seconds", "error"])
+        write_text(out / "scores.json", to_json(summary) + "\n")
+    if picture and rows:
+        imaging.write_image(picture, sheet(rows))
+    if json:
+        print(to_json(summary))
+    else:
+        stdout().print(scores_table(records, means))
+    failures = {record["name"]: record["error"] for record in records if "error" in record}
+    made = [str(path) for path in (out, picture) if path]
+    finish(failures, f"{len(records) - len(failures)} pictures scored" + (f"; see {', '.join(made)}" if made else ""))

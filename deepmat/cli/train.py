@@ -1,0 +1,127 @@
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from deepmat import config as configs
+from deepmat.cli.options import Set, flags, progress_bar, stderr, stdout
+from deepmat.errors import ConfigError
+
+if TYPE_CHECKING:
+    from deepmat.config import Config
+
+
+def train(
+    stage: Annotated[str | None, typer.Option(help="0, 1, 2 or 3 of Deep Image Matting, or several: 0,1,2,3.")] = None,
+    config: Annotated[Path | None, typer.Option("--config", "-c", help="A YAML file in place of a stage.")] = None,
+    data: Annotated[Path | None, typer.Option(help="Data set as `deepmat composite` writes it.")] = None,
+    pretrain: Annotated[
+        str | None, typer.Option(help="Weights to begin with in place of the stage's own; none for random ones.")
+    ] = None,
+    resume: Annotated[
+        str | None, typer.Option(help="Go on from a last.pt, or auto: from the run's own if there is one.")
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Begin a run of this name again.")] = False,
+    runs: Annotated[Path | None, typer.Option(help="Folder of runs [runs].")] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the run [the stage's].")] = None,
+    device: Annotated[str | None, typer.Option(help="auto (the first of cuda, mps, cpu), cuda:1 ...")] = None,
+    seed: Annotated[int | None, typer.Option(help="Same seed, same samples and weights [0].")] = None,
+    workers: Annotated[int | None, typer.Option(help="Processes that load data [one per core, up to 4].")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Samples a step [1].")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Passes over the data [12].")] = None,
+    iterations: Annotated[int | None, typer.Option(help="Steps, in place of epochs.")] = None,
+    lr: Annotated[float | None, typer.Option(help="Learning rate [1e-5].")] = None,
+    lr_step: Annotated[int | None, typer.Option(help="Divide the learning rate by 10 every so many epochs.")] = None,
+    print_every: Annotated[int | None, typer.Option(help="Steps between lines of losses [10].")] = None,
+    test_every: Annotated[int | None, typer.Option(help="Steps between tests [an epoch].")] = None,
+    checkpoint_every: Annotated[int | None, typer.Option(help="Steps between saved states [an epoch].")] = None,
+    set_: Set = None,
+) -> None:
+    """Train: deepmat train --stage 1 --data DATA
+
+    A run is a folder: config.yaml, log.jsonl, last.pt (to resume), best.safetensors (by SAD on the test pictures).
+    Ctrl-C ends the step, saves, and says how to go on.
+    """
+    if (stage is None) == (config is None):
+        raise ConfigError("say what to train: --stage 0, 1, 2, 3 (or 0,1,2,3), or --config FILE")
+    files = [config] if config else [configs.recipe(f"stage{part.strip()}") for part in (stage or "").split(",")]
+    if name and len(files) > 1:
+        raise ConfigError("--name: several stages need their own names; leave it out")
+    given = flags(
+        {
+            "data.root": str(data) if data else None,
+            "train.runs": str(runs) if runs else None,
+            "train.name": name,
+            "train.device": device,
+            "train.seed": seed,
+            "train.workers": workers,
+            "train.batch_size": batch_size,
+            "train.epochs": epochs,
+            "train.iterations": iterations,
+            "train.lr": lr,
+            "train.lr_step": lr_step,
+            "train.print_every": print_every,
+            "train.test_every": test_every,
+            "train.checkpoint_every": checkpoint_every,
+        }
+    )
+    if pretrain:
+        given = configs.merge(given, {"train": {"pretrain": None if pretrain == "none" else pretrain}})
+    # All configs are checked before the first stage starts.
+    for resolved in [configs.load(file, flags=given, overrides=set_ or []) for file in files]:
+        _train_one(resolved, resume, overwrite)
+
+
+def _train_one(config: "Config", resume: str | None, overwrite: bool) -> None:
+    from deepmat.engine import BEST, LAST
+    from deepmat.engine import train as run
+    from deepmat.report import TrainingDisplay
+
+    last = config.run_folder / LAST
+    state = (last if last.is_file() else None) if resume == "auto" else Path(resume) if resume else None
+    if state is None and last.is_file() and not overwrite:
+        raise ConfigError(
+            f"{config.run_folder}: a run of this name is there; --resume auto goes on with it, --overwrite begins "
+            "again, --name NAME keeps both"
+        )
+    final: dict[str, Any] = {}
+    console = stdout()
+    with _asked_to_stop() as asked:
+        records = run(config, resume=state, stop=lambda: bool(asked))
+        first = next(records)
+        with TrainingDisplay(
+            console, progress_bar(console), config.train.name, config.run_folder / "log.jsonl"
+        ) as display:
+            display.show(first)
+            for record in records:
+                display.show(record)
+                final = record
+    if final.get("event") == "stopped":
+        stderr().print(
+            f"stopped at step {final['step']}, saved in {last}; the same command with --resume auto goes on",
+            highlight=False,
+            soft_wrap=True,
+        )
+        raise typer.Exit(130)
+    stderr().print(f"{config.train.name} done: {config.run_folder / BEST}", highlight=False, soft_wrap=True)
+
+
+@contextmanager
+def _asked_to_stop() -> Iterator[list[int]]:
+    """A list that SIGINT and SIGTERM put themselves into; a second SIGINT interrupts at once."""
+    asked: list[int] = []
+
+    def note(number: int, frame: Any) -> None:
+        if asked:
+            raise KeyboardInterrupt
+        asked.append(number)
+
+    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield asked
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

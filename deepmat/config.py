@@ -1,0 +1,259 @@
+"""Every default of deepmat, as pydantic models; YAML files and the command line only hold differences.
+
+A config is layered: these defaults <- a YAML file <- named flags <- `--set key.sub=value`. All mistakes are reported
+at once, each with the nearest valid key. Paths are relative to where the user stands.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Strict, ValidationError, model_validator
+
+from deepmat.errors import ConfigError, did_you_mean
+
+
+def _number(value: Any) -> Any:
+    """YAML 1.1 reads 1e-5 as text."""
+    if isinstance(value, str):
+        try:
+            return float(value)
+        except ValueError:
+            return value
+    return value
+
+
+Float = Annotated[float, BeforeValidator(_number)]
+PathIn = Annotated[Path, Strict(False)]
+Pair = Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=2, max_length=2)]
+Multiple32 = Annotated[int, Field(ge=32, multiple_of=32)]
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid", validate_default=True)
+
+
+class ModelConfig(Section):
+    """Deep Image Matting and its public variants."""
+
+    arch: Literal["dim"] = "dim"
+    conv6: Literal[1, 3] = 3
+    """Kernel size of conv6_1: 1 in weights released before 2019-09-09, 3 since."""
+    skip: bool = True
+    """Add the encoder's last feature map of each level in the decoder."""
+    refine: bool = False
+    """With the refinement network."""
+
+
+class TrimapConfig(Section):
+    """Training trimaps: kernel size and iterations are drawn from these ranges, ends included."""
+
+    kernel: Pair = [2, 4]
+    iterations: Pair = [5, 14]
+
+
+class DataConfig(Section):
+    root: PathIn | None = None
+    """A data set as `deepmat composite` writes it: train/ and test/, each with image/, alpha/ and so on."""
+    image: PathIn | None = None
+    alpha: PathIn | None = None
+    fg: PathIn | None = None
+    bg: PathIn | None = None
+    """The four training folders by themselves, in place of root's."""
+    crop_sizes: Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=1)] = [320, 480, 640]
+    input_size: Annotated[list[Multiple32], Field(min_length=2, max_length=2)] = [320, 320]
+    """Height and width that each crop is resized to."""
+    flip: Annotated[Float, Field(ge=0, le=1)] = 0.5
+    trimap: TrimapConfig = TrimapConfig()
+
+
+class TestConfig(Section):
+    """Pictures to score on, and how the network is applied to a whole picture (predict uses the same keys)."""
+
+    __test__ = False
+
+    image: PathIn | None = None
+    trimap: PathIn | None = None
+    alpha: PathIn | None = None
+    """The three test folders by themselves, in place of data.root's."""
+    mode: str = "whole"
+    max_size: Multiple32 = 1600
+    """Mode whole: the longer side is shrunk to this, never enlarged."""
+    fit: Literal["keep", "stretch"] = "keep"
+    """Mode whole: keep the aspect ratio and pad, or clip and stretch each side on its own as the old tool did."""
+    size: Annotated[list[Multiple32], Field(min_length=2, max_length=2)] = [320, 320]
+    """Modes crop and resize: height and width of what the network sees."""
+    tile: Multiple32 = 1024
+    overlap: Annotated[int, Field(ge=0)] = 256
+    """Mode tile: side of a tile and the band that it shares with its neighbour."""
+
+    @model_validator(mode="after")
+    def _overlap_fits(self) -> "TestConfig":
+        if self.overlap > self.tile // 2:
+            raise ValueError(f"overlap {self.overlap} is over half of tile {self.tile}; lower overlap or raise tile")
+        return self
+
+
+class TrainConfig(Section):
+    name: str = "run"
+    runs: PathIn = Path("runs")
+    """The run's folder is runs/name."""
+    pretrain: str | None = None
+    """Weights to begin with; {runs} stands for the folder above. None begins with random weights."""
+    device: str = "auto"
+    seed: int = 0
+    workers: Annotated[int, Field(ge=0)] | None = None
+    """Processes that load data; None takes up to four, one per core. Samples do not depend on it."""
+    batch_size: Annotated[int, Field(ge=1)] = 1
+    epochs: Annotated[int, Field(ge=1)] = 12
+    iterations: Annotated[int, Field(ge=1)] | None = None
+    """Number of steps; in place of epochs where given."""
+    lr: Annotated[Float, Field(gt=0)] = 1e-5
+    lr_step: Annotated[int, Field(ge=1)] | None = None
+    """Multiply the learning rate by lr_gamma every so many epochs; None keeps it constant."""
+    lr_gamma: Annotated[Float, Field(gt=0)] = 0.1
+    freeze: list[str] = []
+    """Parts of the model that are not trained (DIM: encoder, decoder, refinement)."""
+    print_every: Annotated[int, Field(ge=1)] = 10
+    test_every: Annotated[int, Field(ge=1)] | None = None
+    checkpoint_every: Annotated[int, Field(ge=1)] | None = None
+    """In steps; None is once an epoch. The last step always tests and saves."""
+
+
+class Config(Section):
+    model: ModelConfig = ModelConfig()
+    data: DataConfig = DataConfig()
+    loss: dict[str, Annotated[Float, Field(ge=0)]] = {"alpha": 0.5, "composition": 0.5}
+    """Weights of the named loss terms (deepmat.losses.LOSSES)."""
+    train: TrainConfig = TrainConfig()
+    test: TestConfig = TestConfig()
+
+    @model_validator(mode="after")
+    def _loss_is_not_nothing(self) -> "Config":
+        if not any(self.loss.values()):
+            raise ValueError("loss: give at least one term a weight over 0, say loss.alpha=1")
+        return self
+
+    @property
+    def run_folder(self) -> Path:
+        return self.train.runs / self.train.name
+
+
+def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """`over` laid on `base`, section by section."""
+    merged = dict(base)
+    for key, value in over.items():
+        nested = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
+        merged[key] = merge(merged[key], value) if nested else value
+    return merged
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """The mapping in a YAML file; ConfigError if there is none."""
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from error
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path}: not valid YAML: {error}") from error
+    if values is None:
+        return {}
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path}: holds no `key: value` lines")
+    return values
+
+
+def parse_overrides(assignments: Iterable[str]) -> dict[str, Any]:
+    """["train.lr=3e-5"] to {"train": {"lr": "3e-5"}}, the values read as YAML; ConfigError on another form."""
+    values: dict[str, Any] = {}
+    for assignment in assignments:
+        dotted, equals, text = assignment.partition("=")
+        if not equals or not dotted:
+            raise ConfigError(f"--set {assignment}: write it as key=value, say train.lr=3e-5")
+        try:
+            value = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise ConfigError(f"--set {assignment}: the value is not valid YAML") from error
+        for part in reversed(dotted.split(".")):
+            value = {part: value}
+        values = merge(values, value)
+    return values
+
+
+def _keys(section: type[BaseModel]) -> dict[str, type[BaseModel] | None]:
+    return {
+        name: field.annotation
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
+        else None
+        for name, field in section.model_fields.items()
+    }
+
+
+def _all_keys(section: type[BaseModel], prefix: str = "") -> list[str]:
+    keys = []
+    for name, nested in _keys(section).items():
+        keys += _all_keys(nested, f"{prefix}{name}.") if nested else [prefix + name]
+    return keys
+
+
+def _suggest(location: Sequence[Any]) -> str:
+    """The nearest valid dotted key: in the same section first, then the same name anywhere."""
+    section: type[BaseModel] | None = Config
+    for part in location[:-1]:
+        section = _keys(section).get(part) if section else None
+    name, prefix = str(location[-1]), "".join(f"{part}." for part in location[:-1])
+    near = did_you_mean(name, _keys(section)) if section else ""
+    if near:
+        return near.replace("did you mean ", f"did you mean {prefix}")
+    everywhere = {key.rsplit(".", 1)[-1]: key for key in _all_keys(Config)}
+    near = did_you_mean(name, everywhere)
+    found = near.removeprefix(", did you mean ").removesuffix("?")
+    return near.replace(found, everywhere[found]) if near else f"; known here: {', '.join(_keys(section or Config))}"
+
+
+def _explain(mistake: Mapping[str, Any]) -> str:
+    location = [part for part in mistake["loc"] if part != "[key]"]
+    dotted = ".".join(str(part) for part in location)
+    if mistake["type"] == "extra_forbidden":
+        return f"{dotted}: unknown key{_suggest(location)}"
+    message = mistake["msg"].removeprefix("Value error, ")
+    return f"{dotted}: {message} (got {mistake['input']!r})" if dotted and mistake["type"] != "value_error" else message
+
+
+def build(values: Mapping[str, Any], source: str) -> Config:
+    """Validate one merged mapping; ConfigError that lists every mistake. `source` names where it came from."""
+    try:
+        return Config.model_validate(values)
+    except ValidationError as error:
+        mistakes = [_explain(mistake) for mistake in error.errors()]
+        head = f"{source}: {len(mistakes)} mistakes:\n  " if len(mistakes) > 1 else f"{source}: "
+        raise ConfigError(head + "\n  ".join(mistakes)) from error
+
+
+def load(path: Path | None = None, *, flags: Mapping[str, Any] | None = None, overrides: Iterable[str] = ()) -> Config:
+    """Defaults <- YAML file <- flags <- overrides, validated. ConfigError lists every mistake at once."""
+    values = read_yaml(path) if path else {}
+    flags = flags or {}
+    dotted = parse_overrides(overrides)
+    sources = [str(path)] if path else []
+    if flags or dotted or not sources:
+        sources.append("command line")
+    return build(merge(merge(values, flags), dotted), " and ".join(sources))
+
+
+def dump(config: Config) -> str:
+    """The resolved config as YAML that `load` reads back."""
+    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
+
+
+def recipe(name: str) -> Path:
+    """The YAML file `name` that deepmat ships (configs/NAME.yaml); ConfigError with the known names if none."""
+    packaged = Path(str(resources.files("deepmat"))) / "configs"
+    folder = packaged if packaged.is_dir() else packaged.parents[1] / "configs"
+    path = folder / f"{name}.yaml"
+    if not path.is_file():
+        known = ", ".join(sorted(file.stem for file in folder.glob("*.yaml")))
+        raise ConfigError(f"{name}: deepmat ships no such recipe; known: {known}")
+    return path

@@ -1,0 +1,332 @@
+"""train() and evaluate(): generators that do the work and yield plain records; whoever consumes them shows them."""
+
+import math
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from deepmat import imaging, inference, trimap
+from deepmat.checkpoint import load_state, save_state, save_weights
+from deepmat.config import Config, TestConfig, dump
+from deepmat.dataset import Paths, pictures_to_score, training_batches, training_pictures
+from deepmat.devices import describe_device, pick_device
+from deepmat.errors import CheckpointError, DataError, TrainingError, lookup
+from deepmat.files import write_text
+from deepmat.losses import LOSSES, weighted_sum
+from deepmat.metrics import METRICS, mean
+from deepmat.models import build_model, fill_from, freeze
+
+BEST, LAST = "best.safetensors", "last.pt"
+Record = dict[str, Any]
+
+
+def evaluate(
+    model: nn.Module,
+    pictures: Sequence[tuple[str, Paths | DataError]],
+    settings: TestConfig | None = None,
+    metrics: Sequence[str] = tuple(METRICS),
+) -> Iterator[Record]:
+    """Predict and score pictures one by one.
+
+    pictures: names and files as `dataset.pictures_to_score` gives them. Yields {"name", "height", "width", "seconds"
+    (of the network), one score per metric, "notices", and the uint8 arrays "image", "trimap", "alpha", "prediction"},
+    or {"name", "error"} for a picture that cannot be used. Scores are taken on the 8-bit prediction, as it is saved.
+    """
+    settings = settings or TestConfig()
+    options = inference.mode_options(settings)
+    for name, paths in pictures:
+        try:
+            if isinstance(paths, DataError):
+                raise paths
+            image, alpha = imaging.read_image(paths["image"]), imaging.read_grey(paths["alpha"])
+            levels, notices = trimap.read_trimap(paths["trimap"])
+            imaging.check_same_size(paths["trimap"], levels, paths["image"], image)
+            imaging.check_same_size(paths["alpha"], alpha, paths["image"], image)
+        except DataError as error:
+            yield {"name": name, "error": str(error)}
+            continue
+        begin = time.perf_counter()
+        prediction = imaging.to_uint8(inference.predict(model, image, levels, **options))
+        seconds = time.perf_counter() - begin
+        unknown = trimap.unknown_region(levels)
+        scores = {metric: lookup(METRICS, metric, "metric")(prediction, alpha, unknown) for metric in metrics}
+        yield {
+            "name": name,
+            "height": alpha.shape[0],
+            "width": alpha.shape[1],
+            "seconds": seconds,
+            **scores,
+            "notices": notices,
+            "image": image,
+            "trimap": levels,
+            "alpha": alpha,
+            "prediction": prediction,
+        }
+
+
+def cut_out(
+    model: nn.Module,
+    jobs: Sequence[tuple[str, Path, Path | DataError]],
+    out: Path,
+    settings: TestConfig | None = None,
+    cutouts: Path | None = None,
+) -> Iterator[Record]:
+    """Predict pictures one by one and write out/NAME.png, the alpha, of exactly the picture's size.
+
+    jobs: name, picture and its trimap each. cutouts: a folder for the pictures themselves as RGBA PNGs, besides.
+    Yields {"name", "height", "width", "seconds", "notices", "path"}, or {"name", "error"} for one that failed.
+    """
+    options = inference.mode_options(settings or TestConfig())
+    for name, path, trimap_path in jobs:
+        try:
+            if isinstance(trimap_path, DataError):
+                raise trimap_path
+            image = imaging.read_image(path)
+            levels, notices = trimap.read_trimap(trimap_path)
+            imaging.check_same_size(trimap_path, levels, path, image)
+            begin = time.perf_counter()
+            alpha = imaging.to_uint8(inference.predict(model, image, levels, **options))
+            seconds = time.perf_counter() - begin
+            imaging.write_image(out / f"{name}.png", alpha)
+            if cutouts:
+                imaging.write_image(cutouts / f"{name}.png", np.dstack((image, alpha)))
+        except DataError as error:
+            yield {"name": name, "error": str(error)}
+            continue
+        if not trimap.unknown_region(levels).any():
+            notices = [*notices, f"{trimap_path}: nothing is unknown, so the trimap itself is the alpha"]
+        yield {
+            "name": name,
+            "height": alpha.shape[0],
+            "width": alpha.shape[1],
+            "seconds": seconds,
+            "notices": notices,
+            "path": str(out / f"{name}.png"),
+        }
+
+
+def to_device(batch: Record, device: torch.device) -> dict[str, Tensor]:
+    """A collated batch of Samples as the losses take it: float, alpha in [0, 1], "unknown" beside the trimap."""
+    moved = {key: value.to(device) for key, value in batch.items() if isinstance(value, Tensor)}
+    tensors = {key: value.float() for key, value in moved.items()}
+    return {**tensors, "alpha": tensors["alpha"] / 255, "unknown": (moved["trimap"] == trimap.UNKNOWN).float()}
+
+
+def optimise(
+    model: nn.Module, optimizer: torch.optim.Optimizer, batch: dict[str, Tensor], weights: dict[str, float]
+) -> dict[str, float]:
+    """One step; returns each term and "total", as they were before it. TrainingError if the loss is not finite."""
+    total, terms = weighted_sum(model(batch["image"], batch["trimap"]), batch, weights)
+    values = {name: term.item() for name, term in {**terms, "total": total}.items()}
+    if not math.isfinite(values["total"]):
+        raise TrainingError(f"the loss became {values['total']}")
+    optimizer.zero_grad(set_to_none=True)
+    total.backward()
+    optimizer.step()
+    return values
+
+
+class _Run:
+    """What a run carries from step to step, and its place on disk."""
+
+    def __init__(self, config: Config, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+        self.config, self.model, self.optimizer = config, model, optimizer
+        self.step, self.best_sad = 0, math.inf
+
+    def save_last(self) -> None:
+        state = self.model.state_dict()
+        if not all(torch.isfinite(value).all() for value in state.values()):
+            raise TrainingError("the weights are no longer finite numbers")
+        save_state(
+            self.config.run_folder / LAST,
+            {
+                "state_dict": state,
+                "optimizer": self.optimizer.state_dict(),
+                "model": self.config.model.model_dump(),
+                "config": dump(self.config),
+                "step": self.step,
+                "best_sad": self.best_sad,
+            },
+        )
+
+    def save_best(self, **scores: float) -> None:
+        save_weights(
+            self.config.run_folder / BEST,
+            self.model.state_dict(),
+            self.config.model,
+            run=self.config.train.name,
+            step=self.step,
+            **scores,
+        )
+
+    def load(self, path: Path) -> None:
+        saved = load_state(path)
+        try:
+            self.model.load_state_dict(saved["state_dict"])
+            self.optimizer.load_state_dict(saved["optimizer"])
+            self.step, self.best_sad = saved["step"], saved["best_sad"]
+        except (KeyError, RuntimeError, ValueError) as error:
+            raise CheckpointError(
+                f"{path}: not the state of such a run (another model, other frozen parts, or weights alone); "
+                "--pretrain begins a new run from weights"
+            ) from error
+
+
+def train(config: Config, *, resume: Path | None = None, stop: Callable[[], bool] = lambda: False) -> Iterator[Record]:
+    """Train as the config says; yields records, each with "event" and "step":
+
+    "start" {device, steps, steps_per_epoch, parameters, notices}; "step" {epoch, lr, loss: {term: mean since the last
+    one}, samples_per_s}; "testing" {done, of}; "test" {sad, mse, best, pictures, failed}; "checkpoint" {path};
+    "stopped" when `stop()` said so, the state saved; "end".
+
+    The run folder gets config.yaml, last.pt (to resume) and best.safetensors (by SAD; the latest, without test
+    pictures). Raises ConfigError, DataError, CheckpointError, DeviceError before the first step; TrainingError for a
+    loss that is not finite and DataError for a training picture that cannot be used, after saving what is good.
+    """
+    settings = config.train
+    device = pick_device(settings.device)
+    for name in config.loss:
+        lookup(LOSSES, name, "loss")
+    inference.mode_options(config.test)
+    pictures = training_pictures(config.data)
+    tests, notices = _tests(config)
+    torch.manual_seed(settings.seed)
+    model = build_model(config.model).to(device).train()
+    if settings.pretrain and not resume:
+        notices += _pretrain(config, model)
+    freeze(model, settings.freeze)
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    run = _Run(config, model, torch.optim.Adam(trained, lr=settings.lr))
+    if resume:
+        run.load(resume)
+    steps_per_epoch = math.ceil(len(pictures) / settings.batch_size)
+    steps = settings.iterations or settings.epochs * steps_per_epoch
+    write_text(config.run_folder / "config.yaml", dump(config))
+    yield {
+        "event": "start",
+        "step": run.step,
+        "device": describe_device(device),
+        "steps": steps,
+        "steps_per_epoch": steps_per_epoch,
+        "parameters": sum(parameter.numel() for parameter in trained),
+        "pictures": len(pictures),
+        "tests": len(tests),
+        "notices": notices,
+    }
+    losses: list[dict[str, float]] = []
+    samples, clock = 0, time.perf_counter()
+    batches = training_batches(
+        pictures,
+        config.data,
+        batch_size=settings.batch_size,
+        seed=settings.seed,
+        start=run.step,
+        stop=steps,
+        workers=_workers(settings.workers),
+    )
+    for batch in batches:
+        if isinstance(batch, DataError):
+            run.save_last()
+            raise DataError(f"{batch}. The run is saved up to step {run.step}; `--resume auto` goes on from there")
+        epoch = run.step // steps_per_epoch
+        lr = settings.lr * settings.lr_gamma ** (epoch // settings.lr_step if settings.lr_step else 0)
+        for group in run.optimizer.param_groups:
+            group["lr"] = lr
+        try:
+            losses.append(optimise(model, run.optimizer, to_device(batch, device), config.loss))
+        except TrainingError as error:
+            raise TrainingError(
+                f"step {run.step + 1}: {error} on {', '.join(batch['name'])}; {_last_good(config)}. "
+                f"Lower train.lr (now {lr:g}) or look at those pictures"
+            ) from error
+        run.step += 1
+        samples += len(batch["name"])
+        last = run.step == steps
+        if run.step % settings.print_every == 0 or last:
+            yield {
+                "event": "step",
+                "step": run.step,
+                "epoch": epoch,
+                "lr": lr,
+                "loss": {name: math.fsum(loss[name] for loss in losses) / len(losses) for name in losses[0]},
+                "samples_per_s": samples / (time.perf_counter() - clock),
+            }
+            losses, samples, clock = [], 0, time.perf_counter()
+        before = time.perf_counter()
+        tested = last or run.step % (settings.test_every or steps_per_epoch) == 0
+        if tested:
+            yield from _test(run, tests)
+        stopping = stop()
+        if tested or stopping or run.step % (settings.checkpoint_every or steps_per_epoch) == 0:
+            run.save_last()
+            yield {"event": "checkpoint", "step": run.step, "path": str(config.run_folder / LAST)}
+        clock += time.perf_counter() - before
+        if stopping and not last:
+            yield {"event": "stopped", "step": run.step}
+            return
+    yield {"event": "end", "step": run.step, "best_sad": run.best_sad, "path": str(config.run_folder / BEST)}
+
+
+def _workers(asked: int | None) -> int:
+    return min(4, os.cpu_count() or 1) if asked is None else asked
+
+
+def _last_good(config: Config) -> str:
+    last = config.run_folder / LAST
+    return f"{last} keeps the last good state" if last.is_file() else "no state was saved yet"
+
+
+def _tests(config: Config) -> tuple[list[tuple[str, Paths | DataError]], list[str]]:
+    """The test pictures of a run, or a notice that there are none to choose the best by."""
+    given = [config.test.image, config.test.trimap, config.test.alpha]
+    if not any(given) and not (config.data.root and (config.data.root / "test").is_dir()):
+        return [], ["no test pictures (DATA/test or test.image, test.trimap, test.alpha): best is the latest"]
+    return pictures_to_score(config.test, config.data.root), []
+
+
+def _pretrain(config: Config, model: nn.Module) -> list[str]:
+    path = Path((config.train.pretrain or "").replace("{runs}", str(config.train.runs)))
+    if not path.is_file():
+        made_by = "deepmat train --stage N" if "{runs}" in (config.train.pretrain or "") else "deepmat convert-vgg"
+        raise CheckpointError(
+            f"{path}: no such weights to begin with; `{made_by}` makes them, --pretrain FILE names others, "
+            "--pretrain none begins with random ones"
+        )
+    fresh = fill_from(model, config.model, path)
+    layers = list(dict.fromkeys(key.rpartition(".")[0] for key in fresh))
+    return [f"begins with {path}" + (f"; random: {', '.join(layers)}" if layers else "")]
+
+
+def _test(run: _Run, tests: Sequence[tuple[str, Paths | DataError]]) -> Iterator[Record]:
+    """Score the test pictures, keep the weights if they are the best so far."""
+    if not tests:
+        run.save_best()
+        return
+    run.model.eval()
+    records: list[Record] = []
+    for done, record in enumerate(evaluate(run.model, tests, run.config.test, ("sad", "mse")), start=1):
+        records.append({key: record[key] for key in ("name", "sad", "mse", "error") if key in record})
+        yield {"event": "testing", "step": run.step, "done": done, "of": len(tests)}
+    run.model.train()
+    failed = [record["error"] for record in records if "error" in record]
+    if len(failed) == len(records):
+        raise DataError(f"none of the {len(failed)} test pictures can be used; the first: {failed[0]}")
+    scores = mean(records, ("sad", "mse"))
+    best = scores["sad"] < run.best_sad
+    if best:
+        run.best_sad = scores["sad"]
+        run.save_best(**scores)
+    yield {
+        "event": "test",
+        "step": run.step,
+        **scores,
+        "best": best,
+        "pictures": len(records) - len(failed),
+        "failed": failed,
+    }

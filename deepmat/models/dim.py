@@ -1,0 +1,88 @@
+"""Deep Image Matting (Xu et al., CVPR 2017, arXiv 1703.03872) and its public variants.
+
+Names of parameters are those of pytorch-deep-image-matting, so that its checkpoints load as they are.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+# Convolutions of VGG16's five blocks: (inputs, outputs) each.
+ENCODER = (
+    ((4, 64), (64, 64)),
+    ((64, 128), (128, 128)),
+    ((128, 256), (256, 256), (256, 256)),
+    ((256, 512), (512, 512), (512, 512)),
+    ((512, 512), (512, 512), (512, 512)),
+)
+# deconv5_1 ... deconv1_1, each after max-unpooling with the indices of that level.
+DECODER = ((512, 512), (512, 256), (256, 128), (128, 64), (64, 64))
+
+
+class DIM(nn.Module):
+    """VGG16 encoder, unpooling decoder and, with `refine`, the refinement network.
+
+    conv6: kernel size of conv6_1, 1 or 3. skip: add the encoder's last feature map of each level in the decoder.
+    """
+
+    PARTS = {"encoder": ("conv",), "decoder": ("deconv",), "refinement": ("refine_",)}
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, conv6: int = 3, skip: bool = True, refine: bool = False) -> None:
+        super().__init__()
+        self.skip, self.refine = skip, refine
+        for level, block in enumerate(ENCODER, start=1):
+            for index, (inputs, outputs) in enumerate(block, start=1):
+                self.add_module(f"conv{level}_{index}", nn.Conv2d(inputs, outputs, 3, padding=1))
+        self.conv6_1 = nn.Conv2d(512, 512, conv6, padding=conv6 // 2)
+        self.deconv6_1 = nn.Conv2d(512, 512, 1)
+        for level, (inputs, outputs) in zip(range(5, 0, -1), DECODER, strict=True):
+            self.add_module(f"deconv{level}_1", nn.Conv2d(inputs, outputs, 5, padding=2))
+        self.deconv1 = nn.Conv2d(64, 1, 5, padding=2)
+        if refine:
+            self.refine_conv1 = nn.Conv2d(4, 64, 3, padding=1)
+            self.refine_conv2 = nn.Conv2d(64, 64, 3, padding=1)
+            self.refine_conv3 = nn.Conv2d(64, 64, 3, padding=1)
+            self.refine_pred = nn.Conv2d(64, 1, 3, padding=1)
+        self.register_buffer("mean", torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1), persistent=False)
+        for layer in self.modules():
+            if isinstance(layer, nn.Conv2d) and layer.bias is not None:
+                nn.init.xavier_normal_(layer.weight)
+                nn.init.zeros_(layer.bias)
+
+    def forward(self, image: Tensor, trimap: Tensor) -> dict[str, Tensor]:
+        """image: RGB [N, 3, H, W]; trimap: [N, 1, H, W] of 0, 128, 255; both 0 ... 255, H and W multiples of 32.
+
+        Returns {"alpha": [N, 1, H, W] in [0, 1]} and, with refinement, also "coarse", the alpha before it.
+        """
+        rgb = (image / 255 - self.mean) / self.std
+        logit = self._decode(*self._encode(torch.cat((rgb, trimap / 255), dim=1)))
+        coarse = torch.sigmoid(logit)
+        if not self.refine:
+            return {"alpha": coarse}
+        x = torch.cat((rgb, coarse), dim=1)
+        for layer in (self.refine_conv1, self.refine_conv2, self.refine_conv3):
+            x = F.relu(layer(x))
+        return {"alpha": torch.sigmoid(logit + self.refine_pred(x)), "coarse": coarse}
+
+    def _encode(self, x: Tensor) -> tuple[Tensor, list[tuple[Tensor, Tensor]]]:
+        levels = []
+        for level, block in enumerate(ENCODER, start=1):
+            for index in range(1, len(block) + 1):
+                x = F.relu(self.get_submodule(f"conv{level}_{index}")(x))
+            pooled, indices = F.max_pool2d(x, 2, return_indices=True)
+            levels.append((x, indices))
+            x = pooled
+        return F.relu(self.conv6_1(x)), levels
+
+    def _decode(self, x: Tensor, levels: list[tuple[Tensor, Tensor]]) -> Tensor:
+        x = F.relu(self.deconv6_1(x))
+        for level in range(5, 0, -1):
+            features, indices = levels[level - 1]
+            x = F.max_unpool2d(x, indices, [2, 2])
+            if self.skip:
+                x = x + features
+            x = F.relu(self.get_submodule(f"deconv{level}_1")(x))
+        return self.deconv1(x)

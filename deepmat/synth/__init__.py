@@ -1,0 +1,86 @@
+"""A procedural, licence-free matting data set: foregrounds with exact alpha, photo-like backgrounds, Adobe's folders.
+
+Every picture is a function of one numpy Generator: the same seed gives the same bytes.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from deepmat import imaging, trimap
+from deepmat.errors import DataError
+from deepmat.files import write_text
+from deepmat.synth.backgrounds import background
+from deepmat.synth.drawing import SMALLEST
+from deepmat.synth.foregrounds import KINDS, foreground
+
+__all__ = ["KINDS", "background", "count_files", "foreground", "write_dataset"]
+
+
+def write_dataset(
+    out: Path,
+    *,
+    train: int = 20,
+    test: int = 5,
+    backgrounds: int = 20,
+    size: int = 512,
+    seed: int = 0,
+    per_foreground: tuple[int, int] = (100, 20),
+) -> Iterator[Path]:
+    """Write `train` and `test` foregrounds and their backgrounds in the folder layout of Adobe's data set.
+
+    Yields each path when its file is written. The longer side of a foreground is `size`; `per_foreground` says on how
+    many backgrounds a training and a test foreground go. A picture depends on the seed and its own number only, so a
+    larger data set begins with the smaller one. DataError, before anything is written, for numbers out of range.
+    """
+    counts = {"train": train, "test": test, "backgrounds": backgrounds, "per_foreground": min(per_foreground)}
+    for name, value in counts.items():
+        if value < 1:
+            raise DataError(f"{name} is {value}; it must be at least 1")
+    if size < 64 or seed < 0:
+        raise DataError(f"size is {size} and seed is {seed}; use a size of at least 64 and a seed of at least 0")
+    return _write(Path(out), (train, test), (backgrounds, max(1, backgrounds // 2)), size, seed, per_foreground)
+
+
+def _write(out: Path, foregrounds: tuple, backgrounds: tuple, size: int, seed: int, per: tuple) -> Iterator[Path]:
+    for part, (folder, prefix) in enumerate((("Training_set", ""), ("Test_set", "test_"))):
+        scenes = [f"{prefix}bg_{i:04d}.png" for i in range(backgrounds[part])]
+        for i, name in enumerate(scenes):
+            rng = np.random.default_rng([seed, part, 0, i])
+            height, width = (max(SMALLEST, int(size * rng.uniform(0.7, 1.5))) for _ in range(2))
+            yield _save(out / f"bg_{prefix.strip('_') or 'train'}" / name, background(rng, height, width))
+
+        kinds = list(KINDS)
+        names = [f"{prefix}{kinds[i % len(kinds)]}_{i:04d}.png" for i in range(foregrounds[part])]
+        for i, name in enumerate(names):
+            rng = np.random.default_rng([seed, part, 1, i])
+            aspect = rng.uniform(0.75, 1.33)
+            height, width = round(size * min(1, aspect)), round(size * min(1, 1 / aspect))
+            colour, alpha = foreground(rng, height, width, kinds[i % len(kinds)])
+            licence = "Adobe-licensed images" if part or i < (len(names) + 1) // 2 else "Other"
+            yield _save(out / folder / licence / "fg" / name, colour)
+            yield _save(out / folder / licence / "alpha" / name, alpha)
+            if part:
+                kernel = 2 * max(1, round(size / 256)) + 1
+                for k, iterations in enumerate(rng.integers(2, 8, per[part]).tolist()):
+                    path = out / folder / licence / "trimaps" / f"{name.removesuffix('.png')}_{k}.png"
+                    yield _save(path, trimap.from_alpha(alpha, kernel, iterations))
+
+        rng, wanted = np.random.default_rng([seed, part, 2]), len(names) * per[part]
+        rounds = [rng.permutation(scenes) for _ in range(-(-wanted // len(scenes)))]
+        lists = {"fg": names, "bg": np.concatenate(rounds)[:wanted].tolist()}
+        for what, lines in lists.items():
+            path = out / folder / f"{'test' if part else 'training'}_{what}_names.txt"
+            write_text(path, "".join(f"{line}\n" for line in lines))
+            yield path
+
+
+def _save(path: Path, pixels: np.ndarray) -> Path:
+    imaging.write_image(path, pixels)
+    return path
+
+
+def count_files(train: int, test: int, backgrounds: int, per_foreground: tuple[int, int] = (100, 20)) -> int:
+    """How many paths write_dataset yields for the same numbers."""
+    return 2 * train + (2 + per_foreground[1]) * test + backgrounds + max(1, backgrounds // 2) + 4

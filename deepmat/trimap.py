@@ -1,0 +1,45 @@
+"""The trimap: uint8 [H, W], 255 known foreground, 0 known background, 128 unknown."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from deepmat.imaging import read_grey
+
+FOREGROUND, UNKNOWN, BACKGROUND = 255, 128, 0
+
+
+def unknown_region(trimap: np.ndarray) -> np.ndarray:
+    """uint8 [H, W] in {0, 128, 255} -> bool [H, W], True where alpha is unknown."""
+    return trimap == UNKNOWN
+
+
+def from_alpha(alpha: np.ndarray, kernel_size: int, iterations: int) -> np.ndarray:
+    """The training trimap of Deep Image Matting: unknown where alpha is fractional, widened both ways.
+
+    alpha: uint8 [H, W]. An elliptical kernel of `kernel_size` pixels is applied `iterations` times; pixels whose
+    erosion is still 255 stay foreground, those whose dilation is still 0 stay background.
+    """
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (kernel_size, kernel_size))
+    trimap = np.full_like(alpha, UNKNOWN)
+    trimap[cv2.erode(alpha, kernel, iterations=iterations) == 255] = FOREGROUND
+    trimap[cv2.dilate(alpha, kernel, iterations=iterations) == 0] = BACKGROUND
+    return trimap
+
+
+def quantise(grey: np.ndarray) -> tuple[np.ndarray, list[str]]:
+    """Any grey picture, uint8 [H, W], to the nearest of the three levels, with notices of what was changed."""
+    table = np.empty(256, np.uint8)
+    table[:64], table[64:192], table[192:] = BACKGROUND, UNKNOWN, FOREGROUND
+    trimap = cv2.LUT(grey, table)
+    moved = int(np.count_nonzero(trimap != grey))
+    if not moved:
+        return trimap, []
+    return trimap, [f"{100 * moved / grey.size:.2g} % of the trimap was not 0, 128 or 255; taken as the nearest"]
+
+
+def read_trimap(path: Path) -> tuple[np.ndarray, list[str]]:
+    """A trimap file as uint8 [H, W] in {0, 128, 255}, and notices of what was changed. DataError if unreadable."""
+    trimap, notices = quantise(read_grey(path))
+    return trimap, [f"{path}: {notice}" for notice in notices]
