@@ -18,6 +18,7 @@ PUBLIC = {
     "build_model": "deepmat.models",
     "composite": "deepmat.compositing",
     "convert_vgg": "deepmat.checkpoint",
+    "cut_out": "deepmat.engine",
     "evaluate": "deepmat.engine",
     "load_config": "deepmat.config:load",
     "load_model": "deepmat.models",

@@ -7,6 +7,7 @@ pytorch-deep-image-matting ({'epoch', 'state_dict', 'best_sad'} pickles, some by
 import json
 import pickle
 import urllib.error
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -60,14 +61,13 @@ def load_state(path: Path) -> dict[str, Any]:
     """Tensors and plain values of a torch file; CheckpointError if missing, broken or holding anything else."""
     _check_there(path)
     try:
-        with torch.serialization.safe_globals(_numpy_scalars()):
-            # latin1 reads the byte strings of Python 2.
+        with torch.serialization.safe_globals(_numpy_scalars()), warnings.catch_warnings():
+            # latin1 reads the byte strings of Python 2; torch warns of the argument, and heeds it.
+            warnings.simplefilter("ignore")
             loaded = torch.load(path, map_location="cpu", weights_only=True, encoding="latin1")
-    except pickle.UnpicklingError as error:
-        raise CheckpointError(
-            f"{path}: not read, since it is damaged or holds more than weights ({str(error).splitlines()[0]})"
-        ) from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError, AttributeError, TypeError, IndexError) as error:
+    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, LookupError, ValueError, AttributeError) as error:
+        if "GLOBAL" in str(error):
+            raise CheckpointError(f"{path}: holds objects besides weights, which could run code; not read") from error
         raise CheckpointError(f"{path}: truncated or not a torch file; fetch or make it again") from error
     if not isinstance(loaded, dict):
         raise CheckpointError(f"{path}: holds a {type(loaded).__name__} instead of named weights")

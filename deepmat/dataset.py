@@ -184,8 +184,9 @@ def batch_order(count: int, batch_size: int, seed: int, start: int, stop: int) -
 
 
 def _start_worker(_: int) -> None:
-    # Ctrl-C goes to the whole group; the main process decides when the workers stop.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # These go to the whole group; the main process ends its step and then the workers.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
     torch.set_num_threads(1)
 
 

@@ -202,7 +202,7 @@ def train(config: Config, *, resume: Path | None = None, stop: Callable[[], bool
         notices += _pretrain(config, model)
     freeze(model, settings.freeze)
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    run = _Run(config, model, torch.optim.Adam(trained, lr=settings.lr))
+    run = _Run(config, model, torch.optim.Adam(trained, lr=settings.lr, fused=True))
     if resume:
         run.load(resume)
     steps_per_epoch = math.ceil(len(pictures) / settings.batch_size)

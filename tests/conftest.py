@@ -1,0 +1,87 @@
+import json
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from deepmat import synth
+from deepmat.cli import app
+from deepmat.compositing import composite, plan_adobe
+
+GOLDEN = Path(__file__).parent / "golden"
+
+
+@pytest.fixture
+def golden():
+    """golden("metrics") -> the arrays of golden/metrics.npz."""
+    return lambda name: np.load(GOLDEN / f"{name}.npz")
+
+
+def rule_state(model, skip):
+    """The weights that the golden outputs were made with: a normal draw per key (tests/golden/README.md)."""
+    state = {}
+    for key, value in model.state_dict().items():
+        draw = np.random.Generator(np.random.PCG64(zlib.crc32(key.encode()))).standard_normal(value.shape)
+        if key.endswith(".weight"):
+            draw = draw * np.sqrt(2 / np.prod(value.shape[1:]))
+            if key == "deconv1.weight" and not skip:
+                draw = draw * 10
+        else:
+            draw = draw * 0.01
+        state[key] = torch.from_numpy(draw.astype(np.float32))
+    return state
+
+
+class TinyModel(torch.nn.Module):
+    """A network of DIM's interface that trains in milliseconds."""
+
+    PARTS = {"encoder": ("conv",), "decoder": ("head",)}
+
+    def __init__(self):
+        super().__init__()
+        self.conv = torch.nn.Conv2d(4, 4, 3, padding=1)
+        self.head = torch.nn.Conv2d(4, 1, 1)
+
+    def forward(self, image, trimap):
+        x = torch.relu(self.conv(torch.cat((image, trimap), dim=1) / 255))
+        return {"alpha": torch.sigmoid(self.head(x))}
+
+
+@pytest.fixture(scope="session")
+def source(tmp_path_factory):
+    """A small procedural data set in Adobe's layout."""
+    folder = tmp_path_factory.mktemp("source")
+    list(synth.write_dataset(folder, train=4, test=2, backgrounds=3, size=96, seed=1, per_foreground=(3, 2)))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def data(source, tmp_path_factory):
+    """It composited: 4 training and 2 test pictures. Tests copy it before they change it."""
+    folder = tmp_path_factory.mktemp("data")
+    for split, count in (("train", 1), ("test", 1)):
+        plan = plan_adobe(source, split, source / f"bg_{split}", count)
+        assert not [record for record in composite(plan, folder) if "error" in record]
+    return folder
+
+
+@pytest.fixture
+def deepmat(tmp_path, monkeypatch):
+    """Run the command line in an empty folder: deepmat("eval", ...) -> result with exit_code, stdout, stderr."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments):
+        result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+        assert result.exception is None or isinstance(result.exception, SystemExit), repr(result.exception)
+        assert "Traceback" not in result.output
+        return result
+
+    return run
+
+
+@pytest.fixture
+def read_log():
+    return lambda folder: [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]

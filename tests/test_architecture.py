@@ -1,0 +1,121 @@
+"""The shape of the package: which way imports go, what is light, what is documented."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+import deepmat
+from deepmat.cli import COMMANDS, app
+from deepmat.config import Config
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "deepmat"
+# A module imports from rows above its own, and from its own row to the left.
+DIRECTION = [
+    ["errors", "files", "config", "imaging", "trimap"],
+    ["compositing", "synth", "metrics", "report"],
+    ["devices", "checkpoint", "models", "losses", "dataset", "inference"],
+    ["engine"],
+    ["cli"],
+]
+RANK = {name: rank for rank, name in enumerate(name for row in DIRECTION for name in row)}
+
+
+def modules():
+    return sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
+
+
+def own(path):
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imported(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "deepmat":
+            parts = node.module.split(".")
+            yield from [parts[1]] if len(parts) > 1 else [alias.name for alias in node.names]
+        elif isinstance(node, ast.Import):
+            yield from (alias.name.split(".")[1] for alias in node.names if alias.name.startswith("deepmat."))
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_go_one_way(path):
+    for name in imported(path):
+        if name != own(path) and name != "__version__":
+            assert RANK[name] < RANK[own(path)], f"{own(path)} imports {name}"
+    if own(path) not in ("cli", "report"):
+        assert "report" not in imported(path)
+
+
+def test_only_imaging_decodes_and_encodes_pictures():
+    for path in modules():
+        if own(path) != "imaging":
+            text = path.read_text()
+            assert not [name for name in ("imread", "imdecode", "imwrite", "imencode", "Image.open") if name in text], (
+                path
+            )
+
+
+def test_help_is_light():
+    script = "import sys, deepmat.cli; print([m for m in ('torch', 'cv2', 'numpy', 'PIL') if m in sys.modules])"
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
+    assert result.stdout.strip() == "[]"
+    light = (
+        "import sys, deepmat.synth, deepmat.compositing, deepmat.metrics, deepmat.report; print('torch' in sys.modules)"
+    )
+    result = subprocess.run([sys.executable, "-c", light], capture_output=True, text=True, check=True, timeout=60)
+    assert result.stdout.strip() == "False"
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_help_and_a_line_in_the_readme(name):
+    result = CliRunner().invoke(app, [name, "--help"])
+    assert result.exit_code == 0
+    listed = CliRunner().invoke(app, ["--help"]).output
+    line = next(line for line in listed.splitlines() if line.strip().startswith(name))
+    assert not line.endswith("...")
+    assert f"deepmat {name}" in (ROOT / "README.md").read_text()
+
+
+def test_every_config_key_is_used():
+    """A key that nothing reads is a promise that nothing keeps."""
+    text = "\n".join(path.read_text() for path in modules() if own(path) != "config")
+
+    def keys(section):
+        for name, field in section.model_fields.items():
+            if hasattr(field.annotation, "model_fields"):
+                yield from keys(field.annotation)
+            else:
+                yield name
+
+    by_name = {"image", "trimap", "alpha", "fg", "bg"}  # read through getattr, kind by kind
+    by_signature = {"max_size", "fit", "size", "tile", "overlap", "conv6", "skip", "refine", "arch"}
+    for key in set(keys(Config)) - by_name - by_signature:
+        assert f".{key}" in text, key
+
+
+def test_everything_public_can_be_had():
+    for name in deepmat.__all__:
+        assert getattr(deepmat, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        deepmat.nothing  # noqa: B018
+
+
+def test_no_file_names_a_machine():
+    for path in [*PACKAGE.rglob("*.py"), *ROOT.glob("*.*"), *ROOT.glob("configs/*")]:
+        if path.is_file():
+            assert "/work/" not in path.read_text() and "/root/" not in path.read_text(), path
+
+
+def test_recipes_hold_differences_only():
+    for path in (ROOT / "configs").rglob("*.yaml"):
+        for section, values in yaml.safe_load(path.read_text()).items():
+            defaults = getattr(Config(), section)
+            for key, value in values.items() if section != "loss" else ():
+                if (section, key) != ("model", "refine"):
+                    assert getattr(defaults, key) != value, f"{path.name}: {section}.{key} is the default"

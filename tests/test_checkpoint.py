@@ -1,0 +1,173 @@
+import io
+import os
+import pickle
+import pickletools
+import stat
+
+import numpy as np
+import pytest
+import torch
+
+from deepmat.checkpoint import VGG_LAYERS, convert_vgg, load_weights, save_weights, untrained_vgg
+from deepmat.config import ModelConfig
+from deepmat.errors import CheckpointError
+from deepmat.models import build_model, fill_from, load_model
+
+
+@pytest.fixture(scope="module")
+def dim():
+    return {
+        conv6: build_model(ModelConfig(conv6=conv6, skip=False, refine=conv6 == 3)).state_dict() for conv6 in (1, 3)
+    }
+
+
+@pytest.fixture(scope="module")
+def vgg():
+    return untrained_vgg()
+
+
+def test_weights_carry_their_model(tmp_path, dim):
+    path = tmp_path / "w.safetensors"
+    saved = ModelConfig(conv6=1, skip=False)
+    save_weights(path, dim[1], saved, step=3)
+    weights = load_weights(path)
+    assert weights.model == saved and weights.exact
+    assert all(torch.equal(weights.state[key], value) for key, value in dim[1].items())
+    assert load_model(path).skip is False
+    umask = os.umask(0)
+    os.umask(umask)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o666 & ~umask
+
+
+@pytest.mark.parametrize("prefix", ["", "module."])
+@pytest.mark.parametrize("conv6", [1, 3])
+def test_published_checkpoints_are_recognised(tmp_path, dim, prefix, conv6):
+    path = tmp_path / "published.pth"
+    state = {prefix + key: value for key, value in dim[conv6].items()}
+    torch.save({"epoch": 12, "state_dict": state, "best_sad": np.float64(54.4)}, path)
+    weights = load_weights(path)
+    assert weights.model == ModelConfig(conv6=conv6, skip=conv6 == 3, refine=conv6 == 3) and not weights.exact
+    assert torch.equal(load_model(path).state_dict()["deconv1.weight"], dim[conv6]["deconv1.weight"])
+    assert load_model(path, skip=False).skip is False
+
+
+def python_2(data):
+    """A torch file as Python 2 wrote it: the same pickles with byte strings in place of unicode."""
+    source, out = io.BytesIO(data), io.BytesIO()
+    for _ in range(5):  # magic number, protocol, system, the object, storage keys; raw numbers follow
+        start = source.tell()
+        operations = list(pickletools.genops(source))
+        pickled = data[start : source.tell()]
+        ends = [place - start for _, _, place in operations[1:]] + [len(pickled)]
+        for (operation, argument, place), end in zip(operations, ends, strict=True):
+            if operation.name == "BINUNICODE":
+                text = argument.encode("latin1")
+                short = b"U" + bytes([len(text)]) if len(text) < 256 else b"T" + len(text).to_bytes(4, "little")
+                out.write(short + text)
+            else:
+                out.write(pickled[place - start : end].replace(b"numpy._core", b"numpy.core"))
+    return out.getvalue() + source.read()
+
+
+class Python2Pickler(pickle._Pickler):
+    """numpy floats with their bytes as a string, as Python 2 had them."""
+
+    def save(self, obj, save_persistent_id=True):
+        if isinstance(obj, np.float64):
+            scalar, (dtype, _) = obj.__reduce__()
+            return self.save_reduce(scalar, (dtype, obj.tobytes().decode("latin1")))
+        return super().save(obj, save_persistent_id)
+
+
+@pytest.mark.parametrize("best_sad", [54.4, np.float64(54.4)])
+def test_checkpoints_of_python_2_are_read(tmp_path, dim, best_sad):
+    class Module:
+        Pickler, __name__ = Python2Pickler, "pickle"
+
+        @staticmethod
+        def dump(obj, file, protocol):
+            Python2Pickler(file, protocol).dump(obj)
+
+    file = io.BytesIO()
+    saved = {"epoch": 12, "state_dict": dict(dim[1]), "best_sad": best_sad}
+    torch.save(saved, file, pickle_module=Module, _use_new_zipfile_serialization=False)
+    path = tmp_path / "old.tar"
+    path.write_bytes(python_2(file.getvalue()))
+    assert b"X\x0a\x00\x00\x00state_dict" not in path.read_bytes()
+    state = load_weights(path).state
+    assert all(torch.equal(state[key], value) for key, value in dim[1].items())
+
+
+class Hostile:
+    def __reduce__(self):
+        return os.mkdir, ("pwned",)
+
+
+def test_code_in_a_pickle_never_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    torch.save({"state_dict": {}, "best_sad": Hostile()}, "hostile.pth")
+    with pytest.raises(
+        CheckpointError, match="hostile.pth: holds objects besides weights, which could run code; not read"
+    ):
+        load_weights(tmp_path / "hostile.pth")
+    assert not (tmp_path / "pwned").exists()
+
+
+@pytest.mark.parametrize("name", ["w.safetensors", "w.pth", "w.tar"])
+def test_truncated_and_foreign_files_are_refused(tmp_path, dim, name):
+    path = tmp_path / name
+    if name.endswith("safetensors"):
+        save_weights(path, dim[1], ModelConfig(conv6=1))
+    else:
+        torch.save({"state_dict": dim[1]}, path, _use_new_zipfile_serialization=name.endswith("pth"))
+    whole = path.read_bytes()
+    for length in (0, 5, 1000, len(whole) // 2, len(whole) - 1000):
+        path.write_bytes(whole[:length])
+        with pytest.raises(CheckpointError, match=name):
+            load_weights(path)
+    path.write_text("<html>404: not found</html>" * 100)
+    with pytest.raises(CheckpointError, match=name):
+        load_weights(path)
+    with pytest.raises(CheckpointError, match="no such file"):
+        load_weights(tmp_path / "none.pth")
+
+
+def test_weights_of_another_network_are_refused(tmp_path, vgg):
+    torch.save({"layer.weight": torch.zeros(3)}, tmp_path / "other.pth")
+    with pytest.raises(CheckpointError, match="not a model that deepmat knows .*layer.weight"):
+        load_model(tmp_path / "other.pth")
+    torch.save({"state_dict": [1, 2]}, tmp_path / "list.pth")
+    with pytest.raises(CheckpointError, match="no state_dict of named weights"):
+        load_model(tmp_path / "list.pth")
+    save_weights(tmp_path / "vgg.safetensors", convert_vgg(vgg), None)
+    with pytest.raises(CheckpointError, match="an encoder alone"):
+        load_model(tmp_path / "vgg.safetensors")
+
+
+def test_vgg_becomes_the_encoder(tmp_path, vgg):
+    torch.save(vgg, tmp_path / "vgg16.pth")
+    state = convert_vgg(tmp_path / "vgg16.pth")
+    assert len(state) == 26
+    for index, layer in VGG_LAYERS.items():
+        channels = 3 if layer == "conv1_1" else state[f"{layer}.weight"].shape[1]
+        assert torch.equal(state[f"{layer}.weight"][:, :channels], vgg[f"features.{index}.weight"])
+        assert torch.equal(state[f"{layer}.bias"], vgg[f"features.{index}.bias"])
+    assert not state["conv1_1.weight"][:, 3].any() and state["conv1_1.weight"].shape[1] == 4
+    save_weights(tmp_path / "encoder.safetensors", state, None)
+    model = build_model(ModelConfig())
+    fresh = fill_from(model, ModelConfig(), tmp_path / "encoder.safetensors")
+    assert {key.split(".")[0] for key in fresh} == {
+        "conv6_1",
+        "deconv6_1",
+        "deconv1",
+        *(f"deconv{i}_1" for i in range(1, 6)),
+    }
+    assert torch.equal(model.conv5_3.weight, vgg["features.28.weight"])
+
+
+def test_files_that_are_not_vgg16_are_refused(tmp_path, vgg):
+    torch.save({"fc.weight": torch.zeros(2)}, tmp_path / "resnet.pth")
+    with pytest.raises(CheckpointError, match="resnet.pth: has no features.0.weight; expected .*vgg16-397923af.pth"):
+        convert_vgg(tmp_path / "resnet.pth")
+    with pytest.raises(CheckpointError, match="other sizes than VGG16's"):
+        convert_vgg({**vgg, "features.28.weight": torch.zeros(512, 256, 3, 3)})

@@ -1,0 +1,261 @@
+import csv
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from deepmat import imaging
+from deepmat.checkpoint import save_weights
+from deepmat.config import ModelConfig
+from deepmat.models import build_model
+
+FAST = ["--set", "data.input_size=[32,32]", "--set", "data.crop_sizes=[48]", "--print-every", 1, "--workers", 0]
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    path = tmp_path_factory.mktemp("weights") / "w.safetensors"
+    torch.manual_seed(0)
+    save_weights(path, build_model(ModelConfig()).state_dict(), ModelConfig())
+    return path
+
+
+def test_the_main_job(deepmat, read_log):
+    """Every command on what the one before it made, as the README tells it."""
+    assert deepmat("synth", "source", "--train", 2, "--test", 1, "--backgrounds", 2, "--size", 64).exit_code == 0
+    assert deepmat("composite", "source", "-o", "data", "--per-foreground", 2).exit_code == 0
+    again = deepmat("composite", "source", "-o", "data", "--per-foreground", 2)
+    assert again.exit_code == 0 and "6 composites in data (6 from before)" in again.stderr
+    vgg = deepmat("convert-vgg", "--untrained")
+    assert vgg.exit_code == 0 and "not ImageNet's" in vgg.stderr
+
+    trained = deepmat("train", "--stage", "0,1,2,3", "--data", "data", "--iterations", 2, "--test-every", 2, *FAST)
+    assert trained.exit_code == 0, trained.output
+    terms = {0: {"alpha"}, 1: {"alpha", "composition"}, 2: {"refined"}, 3: {"alpha", "composition", "refined"}}
+    for stage, names in terms.items():
+        records = read_log(Path(f"runs/stage{stage}"))
+        assert [record["event"] for record in records] == ["start", "step", "step", "test", "checkpoint", "end"]
+        assert set(records[1]["loss"]) == names | {"total"}
+        assert f"stage{stage} step 2/2" in trained.stdout and f"stage{stage} test at step 2  SAD" in trained.stdout
+    assert "begins with runs/stage1/best.safetensors; random: refine_conv1" in trained.stdout
+    frozen = [torch.load(f"runs/stage{stage}/last.pt")["state_dict"]["deconv1_1.weight"] for stage in (1, 2, 3)]
+    assert torch.equal(frozen[0], frozen[1]) and not torch.equal(frozen[1], frozen[2])
+
+    best = "runs/stage3/best.safetensors"
+    scored = deepmat(
+        "eval", "-w", best, "--data", "data", "-o", "scores", "--save-alphas", "--sheet", "sheet.png", "--json"
+    )
+    assert scored.exit_code == 0, scored.output
+    summary = json.loads(scored.stdout)
+    assert summary == json.loads(Path("scores/scores.json").read_text())
+    rows = list(csv.DictReader(Path("scores/scores.csv").read_text().splitlines()))
+    for metric in ("sad", "mse", "grad", "conn"):
+        assert summary["mean"][metric] == pytest.approx(np.mean([float(row[metric]) for row in rows]))
+    assert summary["mode"] == "whole" and summary["max_size"] == 1600 and len(rows) == 2
+    assert imaging.read_image("sheet.png").shape[1] > 4 * 320
+    table = deepmat("eval", "-w", best, "--data", "data/test", "--mode", "whole", "--max-size", 1600)
+    assert f"{summary['mean']['sad']:.3f}" in table.stdout
+
+    predicted = deepmat(
+        "predict", "data/test/image", "-t", "data/test/trimap", "-o", "out", "--cutout", "cut", "-w", best
+    )
+    assert predicted.exit_code == 0 and "2 of 2 alphas in out" in predicted.stderr
+    for path in Path("out").iterdir():
+        np.testing.assert_array_equal(imaging.read_grey(path), imaging.read_grey(Path("scores/alpha") / path.name))
+        colour, alpha = imaging.read_rgba(Path("cut") / path.name)
+        np.testing.assert_array_equal(colour, imaging.read_image(Path("data/test/image") / path.name))
+        np.testing.assert_array_equal(alpha, imaging.read_grey(path))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["train", "--stage", 3], "give a data set with --data DIR; `deepmat synth` and then `deepmat composite` make"),
+        (["train", "--stage", 3, "--data", "nowhere"], "nowhere/image: no such folder; give a data set with --data"),
+        (["train"], "say what to train: --stage 0, 1, 2, 3"),
+        (["train", "--stage", 9], "stage9: deepmat ships no such recipe; known: stage0, stage1, stage2, stage3"),
+        (["train", "--stage", 1, "--set", "train.epoch=3"], "train.epoch: unknown key, did you mean train.epochs?"),
+        (["train", "--stage", "0,1", "--name", "x"], "several stages need their own names"),
+        (["composite", "nowhere", "-o", "x"], "nowhere: no such folder; `deepmat synth nowhere` makes a procedural"),
+        (["convert-vgg", "--weights", "none.pth"], "none.pth: no such file"),
+        (["eval", "--data", "nowhere"], "no weights: give --weights FILE; `deepmat train` makes"),
+        (["predict", "x.png", "-t", "t.png", "-o", "out"], "no weights: give --weights FILE; `deepmat train` makes"),
+        (["synth", "x", "--size", 5], "size is 5"),
+    ],
+)  # fmt: skip
+def test_what_is_missing_is_never_a_dead_end(deepmat, arguments, message):
+    result = deepmat(*arguments)
+    assert result.exit_code == 1
+    assert message in " ".join(result.stderr.split())
+
+
+def test_stage_3_without_stage_2_says_what_makes_it(deepmat, data):
+    result = deepmat("train", "--stage", 3, "--data", data, "--device", "cpu", *FAST)
+    assert result.exit_code == 1
+    assert (
+        "runs/stage2/best.safetensors: no such weights to begin with; `deepmat train --stage N` makes" in result.stderr
+    )
+
+
+def test_a_device_that_is_not_there_is_an_error(deepmat, data, weights):
+    result = deepmat("eval", "-w", weights, "--data", data, "--device", "cuda:99")
+    assert result.exit_code == 1 and "device 'cuda:99' is not available here" in result.stderr
+
+
+def test_predict_does_what_it_can_and_lists_the_rest(deepmat, weights):
+    rng = np.random.default_rng(0)
+    Path("in put/deep").mkdir(parents=True)
+    Path("trimaps").mkdir()
+    trimap = np.zeros((20, 30), np.uint8)
+    trimap[5:15, 5:25], trimap[8:12, 10:20] = 128, 255
+
+    def picture(name, pixels=None, **options):
+        pixels = rng.integers(0, 256, (20, 30, 3), dtype=np.uint8) if pixels is None else pixels
+        Image.fromarray(pixels).save(f"in put/{name}", **options)
+        return pixels
+
+    def guide(name, levels=trimap):
+        Image.fromarray(levels).save(f"trimaps/{name}.png")
+
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    good = [
+        "plain.jpg",
+        "deep/nested.png",
+        "rgba.png",
+        "grey.png",
+        "deep16.png",
+        "palette.png",
+        "tiny.png",
+        "known.png",
+    ]
+    picture("plain.jpg")
+    picture("deep/nested.png")
+    picture("rgba.png", rng.integers(0, 256, (20, 30, 4), dtype=np.uint8))
+    picture("grey.png", rng.integers(0, 256, (20, 30), dtype=np.uint8))
+    picture("deep16.png", rng.integers(0, 65536, (20, 30), dtype=np.uint16))
+    Image.fromarray(rng.integers(0, 256, (20, 30, 3), dtype=np.uint8)).quantize().save("in put/palette.png")
+    picture("turned.png", exif=exif)
+    picture("tiny.png", rng.integers(0, 256, (1, 1, 3), dtype=np.uint8))
+    picture("known.png")
+    picture("lonely.png")
+    picture("sizes.png")
+    picture("broken.png")
+    Path("in put/broken.png").write_bytes(Path("in put/broken.png").read_bytes()[:200])
+    Path("in put/text.jpg").write_text("no picture")
+    Path("in put/empty.png").touch()
+    Path("in put/notes.txt").write_text("notes")
+    for name in ("plain", "nested", "rgba", "grey", "palette", "broken", "text", "empty"):
+        guide(name)
+    guide("deep16", np.clip(trimap, 0, 254) - np.uint8(1) * (trimap == 128))  # 127 and 254
+    guide("turned", np.rot90(trimap, -1).copy())
+    guide("tiny", np.full((1, 1), 128, np.uint8))
+    guide("known", np.where(trimap == 128, 0, trimap).astype(np.uint8))
+    guide("sizes", trimap[:10])
+
+    result = deepmat("predict", "in put", "-t", "trimaps", "-o", "in put/out", "-w", weights)
+    assert result.exit_code == 1
+    for path in [*good, "turned.png"]:
+        alpha = imaging.read_grey(Path("in put/out") / Path(path).with_suffix(".png"))
+        assert alpha.shape == imaging.read_image(Path("in put") / path).shape[:2]
+    lines = " ".join(result.stderr.split())
+    assert f"{len(good) + 1} of 14 alphas in in put/out 5 failed:" in lines
+    for message in (
+        "lonely: no trimap of that name in trimaps; add trimaps/lonely.png",
+        "trimaps/sizes.png: 30x10, but in put/sizes.png is 30x20; make them the same size",
+        "in put/broken.png: cannot be read",
+        "in put/text.jpg: not a picture that can be read",
+        "in put/empty.png: not a picture that can be read",
+        "note: in put/notes.txt: skipped, not a picture",
+        "trimaps/known.png: nothing is unknown, so the trimap itself is the alpha",
+        "trimaps/deep16.png: ",
+    ):
+        assert message in lines
+    np.testing.assert_array_equal(imaging.read_grey("in put/out/known.png"), imaging.read_grey("trimaps/known.png"))
+    again = deepmat("predict", "in put", "-t", "trimaps", "-o", "in put/out", "-w", weights)
+    assert "of 14 alphas" in again.stderr  # what it wrote is no input of the next run
+
+
+def test_predict_single_files_and_names_that_clash(deepmat, weights):
+    Path("b").mkdir()
+    for name in ("a.png", "b/a.png", "t.png"):
+        Image.fromarray(np.full((8, 9), 128, np.uint8)).save(name)
+    assert deepmat("predict", "a.png", "-t", "t.png", "-o", "out", "-w", weights).exit_code == 0
+    assert imaging.read_grey("out/a.png").shape == (8, 9)
+    clash = deepmat("predict", "a.png", "b/a.png", "-t", ".", "-o", "out2", "-w", weights)
+    assert clash.exit_code == 1 and "b/a.png: its alpha would overwrite that of a.png" in clash.stderr
+    assert Path("out2/a.png").is_file()
+    several = deepmat("predict", "a.png", "b/a.png", "-t", "t.png", "-o", "out3", "-w", weights)
+    assert several.exit_code == 1 and "2 pictures need a folder of trimaps" in several.stderr
+
+
+def test_an_output_that_cannot_be_written_is_explained(deepmat, weights):
+    Image.fromarray(np.full((8, 9), 128, np.uint8)).save("a.png")
+    Path("out").write_text("a file where a folder should be")
+    result = deepmat("predict", "a.png", "-t", "a.png", "-o", "out", "-w", weights)
+    assert result.exit_code == 1 and "out/a.png: cannot be written" in result.stderr
+
+
+def test_eval_names_what_it_cannot_score(deepmat, data, weights):
+    shutil.copytree(data / "test", "test")
+    names = sorted(Path("test/image").iterdir())
+    (Path("test/alpha") / names[0].name).unlink()
+    result = deepmat("eval", "-w", weights, "--data", "test", "--json", "-o", "scores", "--mode", "crop")
+    assert result.exit_code == 1
+    assert f"{names[0].stem}: no alpha of that name in test/alpha" in result.stderr
+    summary = json.loads(result.stdout)
+    assert "error" in summary["pictures"][0] and summary["mean"]["sad"] == summary["pictures"][1]["sad"]
+    unreadable = deepmat("eval", "-w", names[0], "--data", "test")
+    assert unreadable.exit_code == 1 and "truncated or not a torch file" in unreadable.stderr
+
+
+def test_a_run_is_not_overwritten_by_chance(deepmat, data):
+    command = ["train", "--stage", 1, "--data", data, "--pretrain", "none", "--iterations", 1, *FAST]
+    assert deepmat(*command).exit_code == 0
+    refused = deepmat(*command)
+    assert refused.exit_code == 1 and "--resume auto goes on with it" in refused.stderr
+    assert deepmat(*command, "--resume", "auto").exit_code == 0
+    assert deepmat(*command, "--overwrite").exit_code == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_step_saves_and_says_how_to_go_on(data, tmp_path, number):
+    arguments = [
+        "train",
+        "--stage",
+        "1",
+        "--data",
+        str(data),
+        "--pretrain",
+        "none",
+        "--iterations",
+        "5000",
+        *map(str, FAST),
+    ]
+    process = subprocess.Popen(
+        [sys.executable, "-c", "from deepmat.cli import main; main()", *arguments[:-2], "--workers", "1"],
+        cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+    try:
+        while "step 3/" not in process.stdout.readline():
+            assert process.poll() is None
+        os.killpg(process.pid, number)  # as Ctrl-C does: to the workers too
+        _, errors = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 130, errors
+    assert "the same command with --resume auto goes on" in " ".join(errors.split())
+    assert torch.load(tmp_path / "runs/stage1/last.pt")["step"] >= 3
+    assert not list((tmp_path / "runs").rglob(".*"))
+
+
+def test_version(deepmat):
+    assert deepmat("--version").stdout.startswith("deepmat 0.")

@@ -1,0 +1,198 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from deepmat import compositing, imaging
+from deepmat.compositing import COMPOSITORS, composite, plan_adobe, plan_folders
+from deepmat.errors import ConfigError, DataError
+
+
+@pytest.mark.parametrize("background", ["larger", "smaller", "wide", "tall", "same"])
+@pytest.mark.parametrize(("name", "prefix"), [("cv2", ""), ("adobe", "adobe_")])
+def test_compositors_equal_the_reference(golden, name, prefix, background):
+    arrays = golden("composite")
+    fg, alpha, bg = (
+        arrays["fg"][..., ::-1],
+        arrays["alpha"],
+        np.ascontiguousarray(arrays[f"bg_{background}"][..., ::-1]),
+    )
+    fitted = COMPOSITORS[name].fit(bg, *alpha.shape)
+    np.testing.assert_array_equal(fitted[..., ::-1], arrays[f"{prefix}bgfit_{background}"])
+    image = COMPOSITORS[name].blend(fg, alpha, fitted)
+    np.testing.assert_array_equal(image[..., ::-1], arrays[f"{prefix}image_{background}"])
+
+
+@pytest.mark.parametrize("name", COMPOSITORS)
+def test_contract_of_every_compositor(name):
+    rng = np.random.default_rng(0)
+    fg = rng.integers(0, 256, (31, 47, 3), dtype=np.uint8)
+    for shape in ((31, 47), (5, 200), (200, 5), (1, 1)):
+        bg = rng.integers(0, 256, (*shape, 3), dtype=np.uint8)
+        fitted = COMPOSITORS[name].fit(bg, 31, 47)
+        assert fitted.shape == (31, 47, 3) and fitted.dtype == np.uint8
+        opaque, clear = np.full((31, 47), 255, np.uint8), np.zeros((31, 47), np.uint8)
+        np.testing.assert_array_equal(COMPOSITORS[name].blend(fg, opaque, fitted), fg)
+        np.testing.assert_array_equal(COMPOSITORS[name].blend(fg, clear, fitted), fitted)
+
+
+def write(path, shape=(40, 50, 3), seed=0):
+    imaging.write_image(path, np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8))
+
+
+@pytest.fixture
+def adobe(tmp_path):
+    """Adobe's layout by hand: one foreground in each folder, COCO-2014 names over a COCO-2017 folder."""
+    root = tmp_path / "adobe"
+    for part, name in (("Adobe-licensed images", "a.png"), ("Other", "b.png")):
+        write(root / "Training_set" / part / "fg" / name, seed=1)
+        write(root / "Training_set" / part / "alpha" / name, (40, 50), seed=2)
+    write(tmp_path / "coco" / "000000000009.jpg", (30, 60, 3), seed=3)
+    write(tmp_path / "coco" / "000000000025.jpg", (90, 60, 3), seed=4)
+    (root / "Training_set" / "training_fg_names.txt").write_text("a.png\nb.png\n")
+    names = "COCO_train2014_000000000009.jpg\nCOCO_train2014_000000000025.jpg\n"
+    (root / "Training_set" / "training_bg_names.txt").write_text(names * 2)
+    return root
+
+
+def run(plan, out, workers=1):
+    return {record["name"]: record.get("error") for record in composite(plan, out, workers)}
+
+
+def test_adobes_lists_say_which_background_goes_where(adobe, tmp_path):
+    plan = plan_adobe(adobe, "train", tmp_path / "coco", 2)
+    assert [(entry["name"], entry["bg"][-6:]) for entry in plan] == [
+        ("a_0", "09.jpg"), ("a_1", "25.jpg"), ("b_0", "09.jpg"), ("b_1", "25.jpg"),
+    ]  # fmt: skip
+    assert set(run(plan, tmp_path / "out", workers=2).values()) == {None}
+    folder = tmp_path / "out" / "train"
+    for entry in plan:
+        fg, bg, image = (imaging.read_image(folder / kind / f"{entry['name']}.png") for kind in ("fg", "bg", "image"))
+        alpha = imaging.read_grey(folder / "alpha" / f"{entry['name']}.png")
+        np.testing.assert_array_equal(image, compositing.blend_adobe(fg, alpha, bg))
+        np.testing.assert_array_equal(bg, compositing.fit_adobe(imaging.read_image(tmp_path / entry["bg"]), 40, 50))
+    listed = [json.loads(line) for line in (folder / "manifest.jsonl").read_text().splitlines()]
+    assert listed == plan and listed[0]["compositor"] == "adobe"
+
+
+def test_lists_that_do_not_fit_are_explained(adobe, tmp_path):
+    with pytest.raises(DataError, match="lower --per-foreground to 2"):
+        plan_adobe(adobe, "train", tmp_path / "coco", 3)
+    write(tmp_path / "voc" / "2007_000027.jpg")
+    with pytest.raises(DataError, match="holds none of the pictures named in"):
+        plan_adobe(adobe, "train", tmp_path / "voc", 2)
+    with pytest.raises(DataError, match="test_fg_names.txt: cannot be read"):
+        plan_adobe(adobe, "test", tmp_path / "coco", 2)
+
+
+def test_a_broken_picture_costs_only_its_own_composites(adobe, tmp_path):
+    bad = tmp_path / "coco" / "000000000009.jpg"
+    bad.write_bytes(bad.read_bytes()[:500])
+    (adobe / "Training_set" / "Other" / "alpha" / "b.png").unlink()
+    results = run(plan_adobe(adobe, "train", tmp_path / "coco", 2), tmp_path / "out")
+    assert str(bad) in results["a_0"] and results["a_1"] is None
+    assert "b.png: no such file" in results["b_0"] and "b.png" in results["b_1"]
+    assert [path.name for path in (tmp_path / "out" / "train" / "image").iterdir()] == ["a_1.png"]
+
+
+def test_test_trimaps_are_carried_along(source, tmp_path):
+    plan = plan_adobe(source, "test", source / "bg_test", 2)
+    assert set(run(plan, tmp_path).values()) == {None}
+    for entry in plan:
+        given = imaging.read_grey(source / "Test_set/Adobe-licensed images/trimaps" / f"{entry['name']}.png")
+        np.testing.assert_array_equal(imaging.read_grey(tmp_path / "test/trimap" / f"{entry['name']}.png"), given)
+
+
+def test_plain_folders_of_any_format(tmp_path):
+    rgba = np.random.default_rng(0).integers(0, 256, (40, 50, 4), dtype=np.uint8)
+    (tmp_path / "fg" / "sub").mkdir(parents=True)
+    Image.fromarray(rgba).save(tmp_path / "fg" / "one.webp", lossless=True, exact=True)
+    Image.fromarray(rgba).save(tmp_path / "fg" / "sub" / "two.png")
+    write(tmp_path / "fg" / "opaque.jpg")
+    (tmp_path / "fg" / "notes.txt").write_text("hello")
+    for index in range(3):
+        write(tmp_path / "bg" / f"{index}.jpg", (20 + 40 * index, 70, 3), seed=index)
+    plan, notices = plan_folders(tmp_path / "fg", None, tmp_path / "bg", "test", 4, seed=7)
+    assert any("notes.txt: skipped" in notice for notice in notices)
+    results = run(plan, tmp_path / "out")
+    assert {name for name, error in results.items() if not error} == {
+        f"{key}_{k}" for key in ("one", "sub/two") for k in range(4)
+    }
+    assert "has no alpha channel; give the folder of its alphas with --alpha" in results["opaque_0"]
+    backgrounds = [entry["bg"] for entry in plan if entry["name"].startswith("one")]
+    assert len(set(backgrounds[:3])) == 3  # none twice before all were used
+    again, _ = plan_folders(tmp_path / "fg", None, tmp_path / "bg", "test", 4, seed=7)
+    other, _ = plan_folders(tmp_path / "fg", None, tmp_path / "bg", "test", 4, seed=8)
+    assert again == plan and other != plan
+    for kind in ("image", "alpha", "fg", "bg", "trimap"):
+        assert (tmp_path / "out" / "test" / kind / "sub" / "two_3.png").is_file()
+
+
+@pytest.mark.parametrize("level", [0, 255])
+def test_an_alpha_without_an_edge_is_refused(tmp_path, level):
+    rgba = np.full((9, 9, 4), level, np.uint8)
+    rgba[0, 0, 3] = 255 - level
+    imaging.write_image(tmp_path / "fg" / "edge.png", rgba)
+    imaging.write_image(tmp_path / "fg" / "flat.png", np.full((9, 9), 7, np.uint8))
+    imaging.write_image(tmp_path / "alpha" / "flat.png", np.full((9, 9), level, np.uint8))
+    imaging.write_image(tmp_path / "alpha" / "edge.png", rgba[..., 3])
+    write(tmp_path / "bg" / "b.png")
+    plan, _ = plan_folders(tmp_path / "fg", tmp_path / "alpha", tmp_path / "bg", "train", 1)
+    results = run(plan, tmp_path / "out")
+    assert results["edge_0"] is None
+    assert f"alpha is {level} everywhere" in results["flat_0"] and "flat.png" in results["flat_0"]
+
+
+def test_another_data_set_is_not_mixed_in(adobe, tmp_path):
+    run(plan_adobe(adobe, "train", tmp_path / "coco", 2), tmp_path / "out")
+    with pytest.raises(ConfigError, match="a_0 was made with another compositor"):
+        run(plan_adobe(adobe, "train", tmp_path / "coco", 2, "cv2"), tmp_path / "out")
+    (adobe / "Training_set" / "training_fg_names.txt").write_text("a.png\n")
+    with pytest.raises(ConfigError, match="lists b_0 and 1 others that this command does not make"):
+        run(plan_adobe(adobe, "train", tmp_path / "coco", 2), tmp_path / "out")
+
+
+KILLED = """
+import sys
+from pathlib import Path
+from deepmat.compositing import composite, plan_adobe
+if __name__ == "__main__":
+    source, out = map(Path, sys.argv[1:])
+    for record in composite(plan_adobe(source, "train", source / "bg_train", 3), out, 2):
+        print(record["name"], "skipped" in record, flush=True)
+"""
+
+
+def test_killed_at_any_moment_and_started_again(source, tmp_path):
+    script = tmp_path / "killed.py"
+    script.write_text(KILLED)
+    out, clean = tmp_path / "out", tmp_path / "clean"
+    command = [sys.executable, str(script), str(source), str(out)]
+    for composites_before_kill in (1, 3, 4):
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
+        for _ in range(composites_before_kill):
+            process.stdout.readline()
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait(10)
+        process.stdout.close()
+        manifest = out / "train" / "manifest.jsonl"
+        for line in manifest.read_text().splitlines():
+            name = json.loads(line)["name"]
+            for kind in ("image", "alpha", "fg", "bg"):
+                imaging.read_image(out / "train" / kind / f"{name}.png")
+    with open(manifest, "a") as lines:
+        lines.write('{"name": "hair_00')  # a line that a kill cut short
+    (out / "train" / "image" / ".x.png.1.deepmat-part").write_bytes(b"half")
+    finished = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    assert "True" in finished.stdout and "False" in finished.stdout
+    run(plan_adobe(source, "train", source / "bg_train", 3), clean)
+    assert contents(out) == contents(clean)
+
+
+def contents(folder):
+    return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}

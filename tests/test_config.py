@@ -1,0 +1,90 @@
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from deepmat import config
+from deepmat.dataset import training_pictures
+from deepmat.errors import ConfigError, DataError
+from deepmat.inference import mode_options
+from deepmat.losses import LOSSES
+from deepmat.models import build_model, freeze
+
+RECIPES = sorted((Path(__file__).parents[1] / "configs").rglob("*.yaml"))
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_every_recipe_loads_builds_and_opens_with_its_command(path):
+    resolved = config.load(path)
+    freeze(build_model(resolved.model), resolved.train.freeze)
+    assert set(resolved.loss) <= set(LOSSES)
+    mode_options(resolved.test)
+    assert path.read_text().startswith("# deepmat train ")
+    assert config.recipe(path.stem).read_text() == path.read_text()
+    with pytest.raises(DataError, match="deepmat synth.*deepmat composite"):
+        training_pictures(resolved.data)
+
+
+def test_all_mistakes_are_reported_at_once_with_the_nearest_key(tmp_path):
+    path = tmp_path / "c.yaml"
+    path.write_text("train: {epoch: 3, lr: fast}\nbatch_size: 2\nmodel: {conv6: 2}\n")
+    with pytest.raises(ConfigError) as caught:
+        config.load(path, overrides=["data.trimap.kernl=[1, 2]", "test.tile=100"])
+    message = str(caught.value)
+    assert f"{path} and command line: 6 mistakes" in message
+    for part in (
+        "train.epoch: unknown key, did you mean train.epochs?",
+        "train.lr: Input should be a valid number (got 'fast')",
+        "batch_size: unknown key, did you mean train.batch_size?",
+        "model.conv6: Input should be 1 or 3",
+        "data.trimap.kernl: unknown key, did you mean data.trimap.kernel?",
+        "test.tile: Input should be a multiple of 32",
+    ):
+        assert part in message
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["loss={}"], "give at least one term a weight"),
+        (["test.overlap=600"], "overlap 600 is over half of tile 1024"),
+        (["train.epochs=true"], "train.epochs"),
+        (["train.lr"], "write it as key=value"),
+        (["train.lr=[1"], "not valid YAML"),
+        (["train=3"], "train"),
+    ],
+)
+def test_single_mistakes(overrides, message):
+    with pytest.raises(ConfigError, match=message):
+        config.load(overrides=overrides)
+
+
+@pytest.mark.parametrize("text", ["[1, 2]", "just text", "a: [1", "a: b: c"])
+def test_files_that_are_no_config(tmp_path, text):
+    (tmp_path / "c.yaml").write_text(text)
+    with pytest.raises(ConfigError, match=r"c\.yaml"):
+        config.load(tmp_path / "c.yaml")
+    with pytest.raises(ConfigError, match="none.yaml: cannot be read"):
+        config.load(tmp_path / "none.yaml")
+
+
+def test_layers_and_numbers_that_yaml_reads_as_text(tmp_path):
+    (tmp_path / "c.yaml").write_text("train: {lr: 1e-4, seed: 1, epochs: 2}\n")
+    resolved = config.load(
+        tmp_path / "c.yaml", flags={"train": {"seed": 2}}, overrides=["train.seed=3", "train.lr=3e-5"]
+    )
+    assert (resolved.train.lr, resolved.train.seed, resolved.train.epochs) == (3e-5, 3, 2)
+    assert config.load(tmp_path / "c.yaml").train.lr == 1e-4
+
+
+@given(st.floats(1e-12, 1e3), st.integers(0, 2**31), st.lists(st.integers(1, 2000), min_size=1, max_size=4))
+def test_a_dumped_config_loads_as_itself(lr, seed, sizes):
+    first = config.load(overrides=[f"train.lr={lr}", f"train.seed={seed}", f"data.crop_sizes={sizes}", "data.root=a b"])
+    assert config.build(yaml.safe_load(config.dump(first)), "dump") == first
+
+
+def test_a_recipe_that_does_not_exist_lists_those_that_do():
+    with pytest.raises(ConfigError, match="stage7: deepmat ships no such recipe; known: .*stage3"):
+        config.recipe("stage7")

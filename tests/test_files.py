@@ -1,0 +1,61 @@
+import errno
+import os
+
+import pytest
+
+from deepmat import files
+from deepmat.errors import DataError
+
+
+def test_a_file_is_whole_or_absent(tmp_path):
+    path = tmp_path / "sub" / "a.txt"
+    files.write_text(path, "before")
+    with pytest.raises(KeyboardInterrupt), files.whole_file(path) as part:
+        part.write_text("half")
+        raise KeyboardInterrupt
+    assert path.read_text() == "before"
+    assert [entry.name for entry in path.parent.iterdir()] == ["a.txt"]
+
+
+def test_a_full_disk_is_explained_and_leaves_what_was_there(tmp_path, monkeypatch):
+    path = tmp_path / "a.txt"
+    files.write_text(path, "before")
+
+    def full(descriptor):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(DataError, match=r"a.txt: cannot be written \(No space left on device\)"):
+        files.write_text(path, "after")
+    assert path.read_text() == "before" and len(list(tmp_path.iterdir())) == 1
+
+
+def test_pictures_are_keyed_by_path_without_extension(tmp_path):
+    for name in ("b.JPG", "sub dir/a.x.png", "notes.txt", ".hidden.png", ".git/c.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    pictures, notices = files.list_pictures(tmp_path)
+    assert list(pictures) == ["b", "sub dir/a.x"]
+    assert notices == [f"{tmp_path / 'notes.txt'}: skipped, not a picture"]
+    assert files.partner("elsewhere/b", tmp_path, pictures, "alpha") == tmp_path / "b.JPG"
+    with pytest.raises(DataError, match="c: no alpha of that name in"):
+        files.partner("c", tmp_path, pictures, "alpha")
+    (tmp_path / "b.png").touch()
+    with pytest.raises(DataError, match="b.png: has the same name as b.JPG"):
+        files.list_pictures(tmp_path)
+
+
+def test_links_in_a_loop_end(tmp_path):
+    (tmp_path / "a.png").touch()
+    (tmp_path / "loop").symlink_to(tmp_path)
+    assert list(files.list_pictures(tmp_path)[0]) == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("make", "message"), [(None, "no such folder"), ("mkdir", "holds no pictures"), ("touch", "not a folder")]
+)
+def test_folders_without_pictures_are_explained(tmp_path, make, message):
+    if make:
+        getattr(tmp_path / "x", make)()
+    with pytest.raises(DataError, match=message):
+        files.list_pictures(tmp_path / "x")

@@ -1,0 +1,103 @@
+import numpy as np
+import pytest
+from PIL import Image
+
+from deepmat import imaging
+from deepmat.errors import DataError
+
+
+@pytest.fixture
+def rgb():
+    return np.random.default_rng(0).integers(0, 256, (6, 9, 3), dtype=np.uint8)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".bmp", ".tif", ".webp"])
+def test_colours_survive_writing_and_reading(tmp_path, rgb, suffix):
+    path = tmp_path / f"a b{suffix}"
+    imaging.write_image(path, rgb)
+    tolerance = 60 if suffix == ".webp" else 0
+    assert np.abs(imaging.read_image(path).astype(int) - rgb).mean() <= tolerance
+    if suffix != ".webp":
+        np.testing.assert_array_equal(imaging.read_image(path), rgb)
+
+
+def test_alpha_channels(tmp_path, rgb):
+    rgba = np.dstack((rgb, rgb[..., 0] // 2))
+    imaging.write_image(tmp_path / "rgba.png", rgba)
+    colour, alpha = imaging.read_rgba(tmp_path / "rgba.png")
+    np.testing.assert_array_equal(np.dstack((colour, alpha)), rgba)
+    np.testing.assert_array_equal(imaging.read_image(tmp_path / "rgba.png"), rgb)
+    np.testing.assert_array_equal(imaging.read_grey(tmp_path / "rgba.png"), rgba[..., 3])
+    imaging.write_image(tmp_path / "rgb.png", rgb)
+    assert imaging.read_rgba(tmp_path / "rgb.png")[1] is None
+
+
+def test_an_alpha_stored_as_opaque_rgba_is_read_from_its_colours(tmp_path, rgb):
+    grey = rgb[..., 0]
+    imaging.write_image(tmp_path / "a.png", np.dstack((grey, grey, grey, np.full_like(grey, 255))))
+    np.testing.assert_array_equal(imaging.read_grey(tmp_path / "a.png"), grey)
+
+
+def test_deep_greys(tmp_path):
+    levels = np.array([[0, 128 * 257, 65535], [1, 65534, 300]], np.uint16)
+    for suffix in (".png", ".tif"):
+        Image.fromarray(levels).save(tmp_path / f"deep{suffix}")
+        np.testing.assert_array_equal(imaging.read_grey(tmp_path / f"deep{suffix}"), [[0, 128, 255], [0, 255, 1]])
+    Image.fromarray(np.array([[0, 0.5, 1.0]], np.float32)).save(tmp_path / "float.tif")
+    np.testing.assert_array_equal(imaging.read_grey(tmp_path / "float.tif"), [[0, 128, 255]])
+
+
+def test_other_kinds_of_file(tmp_path, rgb):
+    picture = Image.fromarray(rgb)
+    for name, converted in {"palette.png": picture.quantize(), "cmyk.jpg": picture.convert("CMYK")}.items():
+        converted.save(tmp_path / name)
+        assert imaging.read_image(tmp_path / name).shape == rgb.shape
+    np.testing.assert_array_equal(
+        imaging.read_image(tmp_path / "palette.png"), np.asarray(picture.quantize().convert("RGB"))
+    )
+    bits = Image.fromarray(rgb[..., 0] > 127)
+    bits.save(tmp_path / "bits.png")
+    np.testing.assert_array_equal(imaging.read_grey(tmp_path / "bits.png"), np.where(rgb[..., 0] > 127, 255, 0))
+    picture.save(tmp_path / "animated.gif", save_all=True, append_images=[picture.rotate(180)])
+    assert imaging.read_image(tmp_path / "animated.gif").shape == rgb.shape
+
+
+def test_exif_rotation_is_applied(tmp_path, rgb):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(rgb).save(tmp_path / "turned.png", exif=exif)
+    np.testing.assert_array_equal(imaging.read_image(tmp_path / "turned.png"), np.rot90(rgb, -1))
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp", ".tif"])
+def test_broken_files_are_named(tmp_path, rgb, suffix):
+    path = tmp_path / f"broken{suffix}"
+    imaging.write_image(path, np.tile(rgb, (20, 20, 1)))
+    whole = path.read_bytes()
+    for length in (0, 10, len(whole) // 2):
+        path.write_bytes(whole[:length])
+        with pytest.raises(DataError, match=f"broken{suffix}: .*replace or remove it"):
+            imaging.read_image(path)
+    path.write_text("not a picture at all")
+    with pytest.raises(DataError, match="not a picture that can be read"):
+        imaging.read_image(path)
+    with pytest.raises(DataError, match="no such file"):
+        imaging.read_image(tmp_path / "none.png")
+
+
+def test_a_huge_picture_is_refused_before_it_is_decoded(tmp_path, rgb, monkeypatch):
+    imaging.write_image(tmp_path / "a.png", rgb)
+    monkeypatch.setattr(imaging, "MAX_PIXELS", 53)
+    with pytest.raises(DataError, match="9x6 is over"):
+        imaging.read_image(tmp_path / "a.png")
+
+
+def test_an_unknown_extension_is_explained(tmp_path, rgb):
+    with pytest.raises(DataError, match="not a picture format"):
+        imaging.write_image(tmp_path / "a.xyz", rgb)
+
+
+def test_to_uint8_rounds_and_clips():
+    np.testing.assert_array_equal(
+        imaging.to_uint8(np.array([-1, 0, 0.49 / 255, 0.51 / 255, 1, 2])), [0, 0, 0, 1, 255, 255]
+    )

@@ -1,0 +1,123 @@
+import numpy as np
+import pytest
+import torch
+from conftest import TinyModel, rule_state
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from deepmat import inference
+from deepmat.config import ModelConfig, TestConfig
+from deepmat.errors import ConfigError, DataError
+from deepmat.models import build_model
+
+LEGACY = {
+    "whole_max1600": {"mode": "whole", "max_size": 1600, "fit": "stretch"},
+    "whole_max96": {"mode": "whole", "max_size": 96, "fit": "stretch"},
+    "crop_64x64": {"mode": "crop", "size": (64, 64)},
+    "resize_64x64": {"mode": "resize", "size": (64, 64)},
+}
+
+
+@pytest.fixture(scope="module")
+def models():
+    built = {stage: build_model(ModelConfig(refine=stage == 3)).eval() for stage in (1, 3)}
+    for model in built.values():
+        model.load_state_dict(rule_state(model, skip=True))
+    return built
+
+
+@pytest.mark.parametrize("stage", [1, 3])
+@pytest.mark.parametrize("name", LEGACY)
+def test_legacy_geometry_equals_the_reference(golden, models, stage, name):
+    arrays = golden("inference")
+    image, trimap = arrays["image_bgr"][..., ::-1], arrays["trimap"]
+    alpha = inference.predict(models[stage], image, trimap, **LEGACY[name])
+    np.testing.assert_allclose(alpha, arrays[f"stage{stage}/{name}"], rtol=0, atol=1e-4)
+    error = (alpha - arrays["alpha"] / 255)[trimap == 128]
+    scores = [np.mean(error**2), np.abs(error).sum()]
+    np.testing.assert_allclose(scores, arrays[f"stage{stage}/{name}/mse_sad"], rtol=1e-6)
+
+
+def first_channel(image, trimap):
+    """A network that sees one pixel at a time: its answer must come back at the right place."""
+    assert image.shape[:2] == trimap.shape and not any(side % 32 for side in trimap.shape)
+    return image[..., 0].astype(np.float32) / 255
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    height=st.integers(1, 150),
+    width=st.integers(1, 150),
+    tile=st.sampled_from([32, 64, 96]),
+    overlap=st.integers(0, 16),
+    seed=st.integers(0, 9),
+)
+def test_whole_and_tile_put_every_pixel_back(height, width, tile, overlap, seed):
+    image = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    trimap = np.full((height, width), 128, np.uint8)
+    expected = image[..., 0].astype(np.float32) / 255
+    np.testing.assert_array_equal(inference.whole(image, trimap, first_channel), expected)
+    tiled = inference.tile(image, trimap, first_channel, tile=tile, overlap=overlap)
+    np.testing.assert_allclose(tiled, expected, atol=1e-6)
+
+
+def test_tiles_blend_without_a_seam():
+    answers = iter([0.0, 1.0])
+    image, trimap = np.zeros((32, 112, 3), np.uint8), np.full((32, 112), 128, np.uint8)
+    alpha = inference.tile(image, trimap, lambda i, t: np.full(t.shape, next(answers), np.float32), tile=64, overlap=16)
+    assert alpha[0, 47] == 0 and alpha[0, 64] == 1
+    assert np.abs(np.diff(alpha[0])).max() < 1.01 / 17
+
+
+@pytest.mark.parametrize("mode", ["tile", "crop"])
+def test_windows_with_nothing_unknown_are_left_out(mode):
+    image, trimap = np.zeros((64, 192, 3), np.uint8), np.zeros((64, 192), np.uint8)
+    trimap[40, 100] = 128
+    seen = []
+
+    def forward(image, trimap):
+        seen.append(trimap)
+        return np.ones(trimap.shape, np.float32)
+
+    options = {"tile": {"tile": 64, "overlap": 0}, "crop": {"size": (64, 64)}}[mode]
+    alpha = inference.MODES[mode](image, trimap, forward, **options)
+    assert len(seen) == 1 and alpha[40, 100] == 1
+
+
+def test_shrinking_keeps_the_aspect_ratio_and_every_unknown_pixel_unknown():
+    image, trimap = np.zeros((300, 700, 3), np.uint8), np.zeros((300, 700), np.uint8)
+    trimap[:, 350:] = 255
+    trimap[150, 10] = 128  # one lone pixel
+    seen = []
+    inference.whole(image, trimap, lambda i, t: seen.append(t) or np.zeros(t.shape, np.float32), max_size=320)
+    assert seen[0].shape == (160, 320)  # 137 x 320, mirrored up to multiples of 32
+    assert (seen[0][66:71, 3:7] == 128).any() and set(np.unique(seen[0])) == {0, 128, 255}
+    assert (seen[0][0, :158] == 0).all() and (seen[0][0, 162:] == 255).all()
+
+
+@pytest.mark.parametrize("mode", inference.MODES)
+@pytest.mark.parametrize("shape", [(1, 1), (5, 70), (33, 47)])
+def test_every_mode_answers_at_the_size_of_the_picture_and_keeps_what_is_known(mode, shape):
+    torch.manual_seed(0)
+    rng = np.random.default_rng(0)
+    image = rng.integers(0, 256, (*shape, 3), dtype=np.uint8)
+    trimap = rng.choice(np.array([0, 128, 255], np.uint8), shape)
+    options = inference.mode_options(TestConfig(mode=mode, tile=32, overlap=8, size=[32, 32], max_size=32))
+    alpha = inference.predict(TinyModel(), image, trimap, **options)
+    assert alpha.shape == shape and alpha.dtype == np.float32
+    assert (alpha[trimap == 0] == 0).all() and (alpha[trimap == 255] == 1).all()
+    assert ((alpha >= 0) & (alpha <= 1)).all()
+
+
+def test_a_trimap_with_nothing_unknown_is_the_answer():
+    trimap = np.array([[0, 255], [255, 0]], np.uint8)
+    alpha = inference.predict(None, np.zeros((2, 2, 3), np.uint8), trimap)
+    np.testing.assert_array_equal(alpha, trimap / 255)
+
+
+def test_wrong_calls_are_explained():
+    image, trimap = np.zeros((4, 4, 3), np.uint8), np.zeros((4, 5), np.uint8)
+    with pytest.raises(DataError, match=r"image \(4, 4, 3\) and trimap \(4, 5\)"):
+        inference.predict(None, image, trimap)
+    with pytest.raises(ConfigError, match="did you mean whole"):
+        inference.predict(None, image, trimap, mode="hole")

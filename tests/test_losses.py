@@ -1,0 +1,94 @@
+import numpy as np
+import pytest
+import torch
+from conftest import rule_state
+
+from deepmat import config as configs
+from deepmat.engine import optimise
+from deepmat.errors import ConfigError
+from deepmat.losses import LOSSES, weighted_sum
+from deepmat.models import build_model, freeze
+
+
+def plane(pixels, scale=1.0):
+    return torch.from_numpy(pixels.astype(np.float32) / np.float32(scale))[None, None]
+
+
+def colour(bgr):
+    return torch.from_numpy(bgr[..., ::-1].astype(np.float32)).permute(2, 0, 1)[None]
+
+
+@pytest.fixture
+def batch(golden):
+    arrays = golden("losses")
+    return {
+        **{kind: colour(arrays[f"{kind}_bgr"]) for kind in ("image", "fg", "bg")},
+        "alpha": plane(arrays["alpha"], 255),
+        "trimap": plane(arrays["trimap"]),
+        "unknown": plane(arrays["trimap"] == 128),
+    }
+
+
+def test_terms_equal_the_reference(golden, batch):
+    arrays = golden("losses")
+    outputs = {"alpha": plane(arrays["refined"]), "coarse": plane(arrays["coarse"])}
+    expected = {"alpha": "alpha_loss", "composition": "comp_loss", "refined": "refined_alpha_loss"}
+    for name, theirs in expected.items():
+        assert LOSSES[name](outputs, batch).item() == pytest.approx(float(arrays[theirs]), abs=1e-6), name
+
+
+def test_the_reference_adds_a_constant_in_stage_0(golden, batch):
+    """It takes the root after masking, so each known pixel adds sqrt(1e-12): 1e-6 without a gradient."""
+    arrays = golden("losses")
+    unknown = batch["unknown"].sum().item()
+    constant = 1e-6 * (batch["unknown"].numel() - unknown) / (unknown + 1)
+    ours = LOSSES["alpha"]({"alpha": plane(arrays["coarse"])}, batch).item()
+    assert ours + constant == pytest.approx(float(arrays["simple_alpha_loss"]), abs=1e-7)
+
+
+@pytest.mark.parametrize("stage", range(4))
+def test_five_adam_steps_equal_the_reference(golden, batch, stage):
+    config = configs.load(configs.recipe(f"stage{stage}"))
+    model = build_model(config.model)
+    model.load_state_dict(rule_state(model, skip=True))
+    freeze(model, config.train.freeze)
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.Adam(trained, lr=1e-4, fused=True)
+    losses = [optimise(model, optimizer, batch, config.loss)["total"] for _ in range(5)]
+    np.testing.assert_allclose(losses, golden("losses")[f"adam_lr1e-4_stage{stage}"], rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_contract_of_every_term(name):
+    """Zero for a perfect prediction, blind to known pixels, 0 for nothing unknown, and the right gradient."""
+    rng = torch.Generator().manual_seed(0)
+    alpha = torch.rand(2, 1, 4, 5, generator=rng, dtype=torch.float64)
+    fg, bg = (255 * torch.rand(2, 3, 4, 5, generator=rng, dtype=torch.float64) for _ in range(2))
+    unknown = (torch.rand(2, 1, 4, 5, generator=rng) < 0.5).double()
+    batch = {"alpha": alpha, "fg": fg, "bg": bg, "image": alpha * fg + (1 - alpha) * bg, "unknown": unknown}
+    prediction = torch.rand(2, 1, 4, 5, generator=rng, dtype=torch.float64, requires_grad=True)
+
+    def loss(predicted, batch=batch):
+        return LOSSES[name]({"alpha": predicted, "coarse": predicted}, batch)
+
+    assert loss(alpha).item() < 1e-5
+    assert loss(prediction).item() > 0.01
+    assert torch.equal(
+        loss(torch.where(unknown.bool(), prediction, 0.3)), loss(torch.where(unknown.bool(), prediction, 0.9))
+    )
+    assert loss(prediction, {**batch, "unknown": torch.zeros_like(unknown)}).item() == 0
+    assert torch.autograd.gradcheck(loss, (prediction,))
+
+
+def test_terms_by_hand():
+    one = torch.ones(1, 1, 1, 1)
+    batch = {"alpha": 0.25 * one, "unknown": one, "fg": 200 * one, "bg": 100 * one, "image": 125 * one}
+    outputs = {"alpha": 0.75 * one, "coarse": 0.5 * one}
+    total, terms = weighted_sum(outputs, batch, {"alpha": 1.0, "composition": 2.0, "refined": 3.0})
+    # One unknown pixel: every mean is divided by 1 + 1.
+    assert terms["alpha"].item() == pytest.approx(0.25 / 2)
+    assert terms["composition"].item() == pytest.approx(25 / 255 / 2)
+    assert terms["refined"].item() == pytest.approx(0.5 / 2)
+    assert total.item() == pytest.approx(0.125 + 2 * 25 / 510 + 3 * 0.25)
+    with pytest.raises(ConfigError, match="did you mean composition"):
+        weighted_sum(outputs, batch, {"compositon": 1.0})

@@ -1,0 +1,89 @@
+import numpy as np
+import pytest
+import torch
+from conftest import rule_state
+
+from deepmat import config as configs
+from deepmat.checkpoint import save_weights
+from deepmat.config import ModelConfig
+from deepmat.errors import CheckpointError, ConfigError
+from deepmat.models import MODELS, build_model, fill_from, freeze, load_model
+
+
+@pytest.mark.parametrize("size", ["64x96", "160x128"])
+@pytest.mark.parametrize(("conv6", "skip"), [(1, False), (3, False), (3, True)])
+def test_forward_equals_the_reference(golden, size, conv6, skip):
+    arrays = golden("forward")
+    model = build_model(ModelConfig(conv6=conv6, skip=skip, refine=True))
+    model.load_state_dict(rule_state(model, skip))
+    image = torch.from_numpy(arrays[f"{size}/image_bgr"][..., ::-1].copy()).permute(2, 0, 1)[None]
+    with torch.no_grad():
+        outputs = model(image, torch.from_numpy(arrays[f"{size}/trimap"])[None, None])
+    variant = f"{size}/conv6_{conv6}_{'skip' if skip else 'noskip'}"
+    for ours, theirs in (("coarse", "coarse"), ("alpha", "refined")):
+        np.testing.assert_allclose(outputs[ours][0, 0].numpy(), arrays[f"{variant}/{theirs}"], rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_contract_of_every_model(name):
+    assert ModelConfig(arch=name).arch == name  # every entry can be asked for in a config
+    model = build_model(ModelConfig(arch=name)).eval()
+    with torch.no_grad():
+        alpha = model(torch.zeros(2, 3, 32, 64, dtype=torch.uint8), torch.zeros(2, 1, 32, 64, dtype=torch.uint8))[
+            "alpha"
+        ]
+    assert alpha.shape == (2, 1, 32, 64) and alpha.dtype == torch.float32
+    assert alpha.min() >= 0 and alpha.max() <= 1
+    named = [key for prefixes in model.PARTS.values() for key in model.state_dict() if key.startswith(prefixes)]
+    assert sorted(named) == sorted(model.state_dict())  # every weight belongs to just one part
+
+
+def test_freeze_stops_the_named_parts_only():
+    model = build_model(ModelConfig(refine=True))
+    freeze(model, ["encoder", "decoder"])
+    trained = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
+    assert trained == {name for name in model.state_dict() if name.startswith("refine_")}
+    with pytest.raises(ConfigError, match="did you mean encoder"):
+        freeze(model, ["encodr"])
+    with pytest.raises(ConfigError, match="no such part"):
+        freeze(build_model(ModelConfig(refine=False)), ["refinement"])
+
+
+def test_stage_2_begins_with_the_weights_of_stage_1(tmp_path):
+    before, after = build_model(ModelConfig(refine=False)), build_model(ModelConfig(refine=True))
+    save_weights(tmp_path / "one.safetensors", before.state_dict(), ModelConfig(refine=False))
+    fresh = fill_from(after, ModelConfig(refine=True), tmp_path / "one.safetensors")
+    assert {key.split(".")[0] for key in fresh} == {"refine_conv1", "refine_conv2", "refine_conv3", "refine_pred"}
+    assert torch.equal(before.state_dict()["deconv1.weight"], after.state_dict()["deconv1.weight"])
+    with pytest.raises(CheckpointError, match="--set model.skip=True"):
+        fill_from(after, ModelConfig(skip=False), tmp_path / "one.safetensors")
+
+
+def test_weights_that_do_not_fit_are_refused(tmp_path):
+    path = tmp_path / "w.safetensors"
+    state = build_model(ModelConfig()).state_dict()
+    save_weights(path, {**state, "deconv1.weight": torch.zeros(1, 64, 3, 3)}, ModelConfig())
+    with pytest.raises(CheckpointError, match=r"deconv1.weight is \[1, 64, 3, 3\], this model's is \[1, 64, 5, 5\]"):
+        load_model(path)
+    save_weights(path, {key: value for key, value in state.items() if key != "conv5_3.bias"}, ModelConfig())
+    with pytest.raises(CheckpointError, match="has no conv5_3.bias"):
+        load_model(path)
+    save_weights(path, {**state, "attention.weight": torch.zeros(1)}, ModelConfig())
+    with pytest.raises(CheckpointError, match="has attention.weight"):
+        load_model(path)
+
+
+@pytest.mark.parametrize("stage", range(4))
+def test_the_stages_are_those_of_the_paper(stage):
+    config = configs.load(configs.recipe(f"stage{stage}"))
+    assert (
+        config.loss
+        == [
+            {"alpha": 1.0},
+            {"alpha": 0.5, "composition": 0.5},
+            {"refined": 1.0},
+            {"alpha": 0.5, "composition": 0.5, "refined": 1.0},
+        ][stage]
+    )
+    assert config.model.refine == (stage >= 2)
+    assert config.train.freeze == (["encoder", "decoder"] if stage == 2 else [])
