@@ -7,6 +7,7 @@ Two compositors are in use in the field and give different test sets (the same w
 import json
 import math
 import multiprocessing
+import signal
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -21,7 +22,7 @@ from PIL import Image
 
 from deepmat import imaging, trimap
 from deepmat.errors import ConfigError, DataError, lookup
-from deepmat.files import list_pictures, partner, remove_leftovers, write_text
+from deepmat.files import find_pictures, list_pictures, partner, remove_leftovers, write_text
 
 MANIFEST = "manifest.jsonl"
 ADOBE_FOLDERS = {
@@ -123,7 +124,7 @@ def plan_adobe(
             f"{bg_list}: {len(bg_names)} names are too few for {len(fg_names)} foregrounds x {per_foreground}; "
             f"lower --per-foreground to {len(bg_names) // max(len(fg_names), 1)}"
         )
-    by_name = {path.name: path for path in list_pictures(backgrounds)[0].values()}
+    by_name = {path.name: path for path in find_pictures(backgrounds)[0]}
     entries: list[Entry] = []
     for index, fg_name in enumerate(fg_names):
         homes = [root / folder / part for part in parts if (root / folder / part / "fg" / fg_name).is_file()]
@@ -164,7 +165,7 @@ def plan_folders(
     """
     lookup(COMPOSITORS, compositor, "compositor")
     fgs, notices = list_pictures(foregrounds)
-    bgs = list(list_pictures(backgrounds)[0].values())
+    bgs, _ = find_pictures(backgrounds)
     mattes = list_pictures(alphas)[0] if alphas else {}
     entries = []
     for key, fg in fgs.items():
@@ -227,9 +228,14 @@ def _write_composite(entry: Entry, out: Path, foreground: np.ndarray, alpha: np.
         imaging.write_image(out / entry["split"] / kind / f"{entry['name']}.png", pixels)
 
 
+def _start_worker() -> None:
+    # Ctrl-C goes to the whole group; the main process lets the workers finish what they write.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    cv2.setNumThreads(1)
+
+
 def _composite_group(entries: list[Entry], out: Path) -> list[tuple[Entry, str | None]]:
     """Write composites that share a foreground; each with its error message or None."""
-    cv2.setNumThreads(1)
     first = entries[0]
     try:
         foreground, alpha = read_foreground(Path(first["fg"]), Path(first["alpha"]) if first["alpha"] else None)
@@ -312,7 +318,7 @@ def composite(plan: list[Entry], out: Path, workers: int = 1) -> Iterator[dict[s
     _write_manifest(manifest, done.values())
     todo = [entry for entry in plan if entry["name"] not in done]
     # A forked child would inherit the locks of the parent's threads.
-    pool = ProcessPoolExecutor(max_workers=workers, mp_context=multiprocessing.get_context("spawn"))
+    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), initializer=_start_worker)
     try:
         with open(manifest, "a", encoding="utf-8") as lines:
             tasks = [pool.submit(_composite_group, group, out) for group in _groups(todo)]

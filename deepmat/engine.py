@@ -55,6 +55,8 @@ def evaluate(
         prediction = imaging.to_uint8(inference.predict(model, image, levels, **options))
         seconds = time.perf_counter() - begin
         unknown = trimap.unknown_region(levels)
+        if not unknown.any():
+            notices = [*notices, f"{paths['trimap']}: nothing is unknown, so every score is 0"]
         scores = {metric: lookup(METRICS, metric, "metric")(prediction, alpha, unknown) for metric in metrics}
         yield {
             "name": name,

@@ -23,7 +23,7 @@ def whole_file(path: Path) -> Iterator[Path]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield part
-        with open(part, "rb") as written:
+        with open(part, "r+b") as written:
             os.fsync(written.fileno())
         os.replace(part, path)
     except OSError as error:
@@ -52,36 +52,39 @@ def remove_leftovers(folder: Path) -> None:
         part.unlink(missing_ok=True)
 
 
-def is_picture(path: Path) -> bool:
-    return path.suffix.lower() in PICTURE_SUFFIXES
+def find_pictures(folder: Path) -> tuple[list[Path], list[str]]:
+    """All pictures below `folder`, sorted, and a notice for each file that is none; hidden files are passed over.
 
-
-def list_pictures(folder: Path) -> tuple[dict[str, Path], list[str]]:
-    """The pictures below `folder`, sorted, and a notice for each file that is none.
-
-    The key is the path relative to `folder` without its extension ("sub/cat"); hidden files are passed over.
-    DataError if the folder is missing or holds no picture, or if two pictures share a key.
+    DataError if the folder is missing or holds no picture.
     """
     if not folder.is_dir():
         raise DataError(f"{folder}: {'is not a folder' if folder.exists() else 'no such folder'}; check the path")
-    pictures: dict[str, Path] = {}
-    notices = []
+    pictures, notices = [], []
     for parent, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(names):
-            path = Path(parent, name)
-            if name.startswith("."):
-                continue
-            if not is_picture(path):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for path in (Path(parent, name) for name in names if not name.startswith(".")):
+            if path.suffix.lower() in PICTURE_SUFFIXES:
+                pictures.append(path)
+            else:
                 notices.append(f"{path}: skipped, not a picture")
-                continue
-            key = path.relative_to(folder).with_suffix("").as_posix()
-            if key in pictures:
-                raise DataError(f"{path}: has the same name as {pictures[key].name}; rename or remove one of them")
-            pictures[key] = path
     if not pictures:
         raise DataError(f"{folder}: holds no pictures; expected files such as .png or .jpg")
-    return dict(sorted(pictures.items())), notices
+    return sorted(pictures), sorted(notices)
+
+
+def list_pictures(folder: Path) -> tuple[dict[str, Path], list[str]]:
+    """`find_pictures` by name: the path relative to `folder` without its extension ("sub/cat").
+
+    DataError also if two pictures share a name.
+    """
+    found, notices = find_pictures(folder)
+    pictures: dict[str, Path] = {}
+    for path in found:
+        key = path.relative_to(folder).with_suffix("").as_posix()
+        if key in pictures:
+            raise DataError(f"{path}: has the same name as {pictures[key].name}; rename or remove one of them")
+        pictures[key] = path
+    return pictures, notices
 
 
 def partner(key: str, folder: Path, pictures: dict[str, Path], what: str) -> Path:

@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -224,6 +225,27 @@ def test_a_run_is_not_overwritten_by_chance(deepmat, data):
     assert refused.exit_code == 1 and "--resume auto goes on with it" in refused.stderr
     assert deepmat(*command, "--resume", "auto").exit_code == 0
     assert deepmat(*command, "--overwrite").exit_code == 0
+
+
+def test_composite_interrupted_says_so_and_goes_on(deepmat, source, tmp_path):
+    folder = source / "Training_set" / "Other"
+    command = ["composite", folder / "fg", "--alpha", folder / "alpha", "--bg", source / "bg_train", "-o", "out"]
+    command = [*map(str, command), "--per-foreground", "60", "--workers", "1"]
+    process = subprocess.Popen(
+        [sys.executable, "-c", "from deepmat.cli import main; main()", *command],
+        cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+    try:
+        while not list(tmp_path.glob("out/train/image/*.png")):
+            assert process.poll() is None
+            time.sleep(0.005)
+        os.killpg(process.pid, signal.SIGINT)  # as Ctrl-C does: to the workers too
+        _, errors = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 130 and "Traceback" not in errors
+    assert "the same command goes on" in errors
+    assert "120 composites in out" in deepmat(*command).stderr
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

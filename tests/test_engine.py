@@ -152,6 +152,14 @@ def test_without_test_pictures_the_latest_is_the_best(tiny):
     assert all(torch.equal(best[key], last["state_dict"][key]) for key in best)
 
 
+def test_a_trimap_without_unknown_pixels_is_no_silent_zero(tiny):
+    config = tiny()
+    for path in (config.data.root / "test" / "trimap").iterdir():
+        imaging.write_image(path, np.zeros_like(imaging.read_grey(path)))
+    record = next(engine.evaluate(TinyModel(), pictures_to_score(config.test, config.data.root)))
+    assert record["sad"] == 0 and "nothing is unknown, so every score is 0" in record["notices"][0]
+
+
 def test_evaluate_scores_what_it_can_and_names_the_rest(tiny):
     config = tiny()
     root = config.data.root

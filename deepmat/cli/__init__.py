@@ -10,7 +10,7 @@ from deepmat import __version__
 from deepmat.cli.composite import composite
 from deepmat.cli.convert_vgg import convert_vgg
 from deepmat.cli.eval import evaluate
-from deepmat.cli.options import stderr
+from deepmat.cli.options import say, stderr
 from deepmat.cli.predict import predict
 from deepmat.cli.synth import synth
 from deepmat.cli.train import train
@@ -33,6 +33,9 @@ class _Group(typer.core.TyperGroup):
         except DeepmatError as error:
             stderr().print(f"error: {error}", style="red", highlight=False, markup=False, soft_wrap=True)
             raise typer.Exit(1) from error
+        except KeyboardInterrupt as error:
+            say("interrupted")
+            raise typer.Exit(130) from error
 
 
 app = typer.Typer(

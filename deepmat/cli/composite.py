@@ -3,7 +3,7 @@ from typing import Annotated
 
 import typer
 
-from deepmat.cli.options import Workers, cores, finish, notify, progress_bar, stderr
+from deepmat.cli.options import Workers, cores, finish, notify, progress_bar, say, stderr
 from deepmat.errors import ConfigError, DataError
 
 
@@ -50,17 +50,14 @@ def composite(
         raise ConfigError("--split both: plain folders make one split; run once for train and once for test")
     if adobe and alpha:
         raise ConfigError("--alpha: Adobe's layout has its own alphas; leave it out")
+    backgrounds = {"train": bg, "test": test_bg or (bg if split == "test" else None)}
     plans = []
     for name in splits[split]:
         count = per_foreground or BACKGROUNDS_PER_FOREGROUND[name]
-        folder = (test_bg if name == "test" and test_bg else bg) if test_bg or bg else None
-        if name == "test" and adobe and not test_bg:
-            folder = bg if split == "test" else None
-        if folder is None:
-            folder = source / f"bg_{name}"
-            if not folder.is_dir():
-                option = "--test-bg" if name == "test" else "--bg"
-                raise DataError(f"no {name} backgrounds: give a folder of pictures with {option} DIR")
+        folder = backgrounds[name] or source / f"bg_{name}"
+        if not folder.is_dir():
+            option = "--test-bg" if name == "test" else "--bg"
+            raise DataError(f"{folder}: no such folder; give one of {name} backgrounds with {option} DIR")
         if adobe:
             plans.append(plan_adobe(source, name, folder, count, compositor))
         else:
@@ -69,15 +66,18 @@ def composite(
             plans.append(plan)
     failures: dict[str, str] = {}
     done = skipped = 0
-    console = stderr()
-    with progress_bar(console) as bar:
-        for name, plan in zip(splits[split], plans, strict=True):
-            task = bar.add_task(f"composite {name}", total=len(plan))
-            for record in run(plan, out, workers or cores()):
-                bar.advance(task)
-                if "error" in record:
-                    failures[record["name"]] = record["error"]
-                else:
-                    done += 1
-                    skipped += record.get("skipped", False)
+    try:
+        with progress_bar(stderr()) as bar:
+            for name, plan in zip(splits[split], plans, strict=True):
+                task = bar.add_task(f"composite {name}", total=len(plan))
+                for record in run(plan, out, workers or cores()):
+                    bar.advance(task)
+                    if "error" in record:
+                        failures[record["name"]] = record["error"]
+                    else:
+                        done += 1
+                        skipped += record.get("skipped", False)
+    except KeyboardInterrupt:
+        say(f"stopped with {done} composites in {out}; the same command goes on")
+        raise
     finish(failures, f"{done} composites in {out}" + (f" ({skipped} from before)" if skipped else ""))

@@ -3,7 +3,7 @@ from typing import Annotated
 
 import typer
 
-from deepmat.cli.options import stderr
+from deepmat.cli.options import say
 
 
 def convert_vgg(
@@ -28,4 +28,4 @@ def convert_vgg(
     source = "untrained" if untrained else str(weights.name if weights else "torchvision IMAGENET1K_V1")
     save_weights(out, state, None, source=source)
     kind = "an untrained VGG16 (not ImageNet's: good for trying things only)" if untrained else f"VGG16 ({source})"
-    stderr().print(f"{out}: DIM's encoder from {kind}", highlight=False, markup=False, soft_wrap=True)
+    say(f"{out}: DIM's encoder from {kind}")

@@ -16,11 +16,14 @@ from deepmat.cli.options import (
     flags,
     notify,
     progress_bar,
+    say,
     stderr,
     stdout,
 )
 from deepmat.errors import CheckpointError
 from deepmat.files import write_text
+
+SHEET_ROWS = 8
 
 
 def evaluate(
@@ -34,7 +37,7 @@ def evaluate(
     ] = None,
     save_alphas: Annotated[bool, typer.Option("--save-alphas", help="Write each prediction to OUT/alpha.")] = False,
     picture: Annotated[
-        Path | None, typer.Option("--sheet", help="PNG to write: image, trimap, ground truth, prediction side by side.")
+        Path | None, typer.Option("--sheet", help="PNG to write: eight pictures with trimap, ground truth, prediction.")
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="JSON on stdout in place of the table.")] = False,
     mode: Mode = None,
@@ -68,19 +71,20 @@ def evaluate(
     from deepmat.devices import describe_device, pick_device
     from deepmat.inference import mode_options
     from deepmat.metrics import METRICS, mean
-    from deepmat.models import load_model
+    from deepmat.models import describe_model, load_model
     from deepmat.report import scores_table, sheet, to_json, write_csv
 
     pictures = pictures_to_score(config.test, config.data.root)
     options = mode_options(config.test)
     chosen = pick_device(device)
     model = load_model(weights, device=chosen, skip=skip)
-    console = stderr()
     settings = ", ".join(f"{key} {value}" for key, value in options.items())
-    console.print(f"{weights} on {describe_device(chosen)}: {settings}", highlight=False, markup=False, soft_wrap=True)
+    say(f"{weights}: {describe_model(model)} on {describe_device(chosen)}, {settings}")
     records: list[dict[str, Any]] = []
     rows: list[tuple[str, list[Any]]] = []
-    with progress_bar(console) as bar:
+    # Spread over the whole set: neighbours are often the same foreground.
+    shown = {name for name, _ in pictures[:: max(1, len(pictures) // SHEET_ROWS)][:SHEET_ROWS]}
+    with progress_bar(stderr()) as bar:
         task = bar.add_task("eval", total=len(pictures))
         for record in engine.evaluate(model, pictures, config.test):
             arrays = [record.pop(kind, None) for kind in ("image", "trimap", "alpha", "prediction")]
@@ -91,7 +95,7 @@ def evaluate(
             notify(record["notices"])
             if out and save_alphas:
                 imaging.write_image(out / "alpha" / f"{record['name']}.png", arrays[3])
-            if picture and len(rows) < 8:
+            if picture and record["name"] in shown:
                 rows.append((f"{record['name']}   SAD {record['sad']:.2f}  MSE {record['mse']:.4f}", arrays))
     means = mean(records, METRICS)
     summary = {"weights": str(weights), **options, "mean": means, "pictures": records}

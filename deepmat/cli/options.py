@@ -76,6 +76,11 @@ def flags(values: Mapping[str, Any]) -> dict[str, Any]:
     return nested
 
 
+def say(message: str) -> None:
+    """One plain line on stderr."""
+    stderr().print(message, highlight=False, markup=False, soft_wrap=True)
+
+
 def notify(messages: Iterable[str]) -> None:
     """Notices go to stderr, so that stdout stays the result."""
     console = stderr()
@@ -85,9 +90,9 @@ def notify(messages: Iterable[str]) -> None:
 
 def finish(failures: Mapping[str, str], done: str) -> None:
     """The last lines of a batch: what was done and what failed; exit code 1 if anything did."""
-    console = stderr()
-    console.print(done, highlight=False, markup=False, soft_wrap=True)
+    say(done)
     if failures:
+        console = stderr()
         console.print(f"{len(failures)} failed:", style="red", highlight=False)
         for message in dict.fromkeys(failures.values()):
             console.print(f"  {message}", style="red", highlight=False, markup=False, soft_wrap=True)

@@ -17,6 +17,7 @@ from deepmat.cli.options import (
     flags,
     notify,
     progress_bar,
+    say,
     stderr,
 )
 from deepmat.errors import CheckpointError, DataError
@@ -53,16 +54,13 @@ def predict(
 
     from deepmat.devices import describe_device, pick_device
     from deepmat.engine import cut_out
-    from deepmat.models import load_model
+    from deepmat.models import describe_model, load_model
 
     chosen = pick_device(device)
     model = load_model(weights, device=chosen, skip=skip)
-    console = stderr()
-    console.print(
-        f"{weights} on {describe_device(chosen)}: mode {settings.mode}", highlight=False, markup=False, soft_wrap=True
-    )
+    say(f"{weights}: {describe_model(model)} on {describe_device(chosen)}, mode {settings.mode}")
     failures = {}
-    with progress_bar(console) as bar:
+    with progress_bar(stderr()) as bar:
         task = bar.add_task("predict", total=len(jobs))
         for record in cut_out(model, jobs, out, settings, cutout):
             bar.advance(task)

@@ -3,7 +3,7 @@ from typing import Annotated
 
 import typer
 
-from deepmat.cli.options import progress_bar, stderr
+from deepmat.cli.options import progress_bar, say, stderr
 
 
 def synth(
@@ -21,11 +21,10 @@ def synth(
     """
     from deepmat.synth import count_files, write_dataset
 
-    console = stderr()
-    with progress_bar(console) as bar:
+    with progress_bar(stderr()) as bar:
         task = bar.add_task("synth", total=count_files(train, test, backgrounds))
         for count, _ in enumerate(
             write_dataset(out, train=train, test=test, backgrounds=backgrounds, size=size, seed=seed), 1
         ):
             bar.update(task, completed=count)
-    console.print(f"{count} files in {out}; next: deepmat composite {out} -o DATA", highlight=False, soft_wrap=True)
+    say(f"{count} files in {out}; next: deepmat composite {out} -o DATA")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from deepmat import config as configs
-from deepmat.cli.options import Set, flags, progress_bar, stderr, stdout
+from deepmat.cli.options import Set, flags, progress_bar, say, stdout
 from deepmat.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -100,13 +100,9 @@ def _train_one(config: "Config", resume: str | None, overwrite: bool) -> None:
                 display.show(record)
                 final = record
     if final.get("event") == "stopped":
-        stderr().print(
-            f"stopped at step {final['step']}, saved in {last}; the same command with --resume auto goes on",
-            highlight=False,
-            soft_wrap=True,
-        )
+        say(f"stopped at step {final['step']}, saved in {last}; the same command with --resume auto goes on")
         raise typer.Exit(130)
-    stderr().print(f"{config.train.name} done: {config.run_folder / BEST}", highlight=False, soft_wrap=True)
+    say(f"{config.train.name} done: {config.run_folder / BEST}")
 
 
 @contextmanager

@@ -16,9 +16,11 @@ MODELS: dict[str, type[nn.Module]] = {"dim": DIM}
 
 
 def build_model(config: ModelConfig) -> nn.Module:
-    """A network with fresh weights; its constructor takes the config's other keys. ConfigError for an unknown arch."""
+    """A network with fresh weights, its config kept as `model.config`. ConfigError for an unknown arch."""
     options = config.model_dump()
-    return lookup(MODELS, options.pop("arch"), "model.arch")(**options)
+    model = lookup(MODELS, options.pop("arch"), "model.arch")(**options)
+    model.config = config  # type: ignore[assignment]
+    return model
 
 
 def load_model(path: Path | str, *, device: str | torch.device = "cpu", skip: bool | None = None) -> nn.Module:
@@ -71,6 +73,12 @@ def fill_from(model: nn.Module, config: ModelConfig, path: Path) -> list[str]:
     refinement = () if config.refine else DIM.PARTS["refinement"]
     state = {key: value for key, value in weights.state.items() if not (refinement and key.startswith(refinement))}
     return fill(model, state, path)
+
+
+def describe_model(model: nn.Module) -> str:
+    """Architecture and options in a line: "dim (conv6 3, skip True, refine False)"."""
+    options = cast(ModelConfig, model.config).model_dump()
+    return f"{options.pop('arch')} ({', '.join(f'{key} {value}' for key, value in options.items())})"
 
 
 def freeze(model: nn.Module, parts: Iterable[str]) -> None:
