@@ -26,6 +26,26 @@ BEST, LAST = "best.safetensors", "last.pt"
 Record = dict[str, Any]
 
 
+def _predict_files(model: nn.Module, image_path: Path, trimap_path: Path, options: Record) -> Record:
+    """Read, predict, time: {"image", "trimap", "prediction" (uint8), "height", "width", "seconds", "notices"}."""
+    image = imaging.read_image(image_path)
+    levels, notices = trimap.read_trimap(trimap_path)
+    imaging.check_same_size(trimap_path, levels, image_path, image)
+    if not trimap.unknown_region(levels).any():
+        notices = [*notices, f"{trimap_path}: nothing is unknown, so the trimap itself is the alpha"]
+    begin = time.perf_counter()
+    prediction = imaging.to_uint8(inference.predict(model, image, levels, **options))
+    return {
+        "height": levels.shape[0],
+        "width": levels.shape[1],
+        "seconds": time.perf_counter() - begin,
+        "notices": notices,
+        "image": image,
+        "trimap": levels,
+        "prediction": prediction,
+    }
+
+
 def evaluate(
     model: nn.Module,
     pictures: Sequence[tuple[str, Paths | DataError]],
@@ -38,38 +58,20 @@ def evaluate(
     (of the network), one score per metric, "notices", and the uint8 arrays "image", "trimap", "alpha", "prediction"},
     or {"name", "error"} for a picture that cannot be used. Scores are taken on the 8-bit prediction, as it is saved.
     """
-    settings = settings or TestConfig()
-    options = inference.mode_options(settings)
+    options = inference.mode_options(settings or TestConfig())
     for name, paths in pictures:
         try:
             if isinstance(paths, DataError):
                 raise paths
-            image, alpha = imaging.read_image(paths["image"]), imaging.read_grey(paths["alpha"])
-            levels, notices = trimap.read_trimap(paths["trimap"])
-            imaging.check_same_size(paths["trimap"], levels, paths["image"], image)
-            imaging.check_same_size(paths["alpha"], alpha, paths["image"], image)
+            alpha = imaging.read_grey(paths["alpha"])
+            record = _predict_files(model, paths["image"], paths["trimap"], options)
+            imaging.check_same_size(paths["alpha"], alpha, paths["image"], record["image"])
         except DataError as error:
             yield {"name": name, "error": str(error)}
             continue
-        begin = time.perf_counter()
-        prediction = imaging.to_uint8(inference.predict(model, image, levels, **options))
-        seconds = time.perf_counter() - begin
-        unknown = trimap.unknown_region(levels)
-        if not unknown.any():
-            notices = [*notices, f"{paths['trimap']}: nothing is unknown, so every score is 0"]
-        scores = {metric: lookup(METRICS, metric, "metric")(prediction, alpha, unknown) for metric in metrics}
-        yield {
-            "name": name,
-            "height": alpha.shape[0],
-            "width": alpha.shape[1],
-            "seconds": seconds,
-            **scores,
-            "notices": notices,
-            "image": image,
-            "trimap": levels,
-            "alpha": alpha,
-            "prediction": prediction,
-        }
+        unknown = trimap.unknown_region(record["trimap"])
+        scores = {key: lookup(METRICS, key, "metric")(record["prediction"], alpha, unknown) for key in metrics}
+        yield {"name": name, **record, **scores, "alpha": alpha}
 
 
 def cut_out(
@@ -85,32 +87,20 @@ def cut_out(
     Yields {"name", "height", "width", "seconds", "notices", "path"}, or {"name", "error"} for one that failed.
     """
     options = inference.mode_options(settings or TestConfig())
-    for name, path, trimap_path in jobs:
+    for name, image_path, trimap_path in jobs:
+        path = out / f"{name}.png"
         try:
             if isinstance(trimap_path, DataError):
                 raise trimap_path
-            image = imaging.read_image(path)
-            levels, notices = trimap.read_trimap(trimap_path)
-            imaging.check_same_size(trimap_path, levels, path, image)
-            begin = time.perf_counter()
-            alpha = imaging.to_uint8(inference.predict(model, image, levels, **options))
-            seconds = time.perf_counter() - begin
-            imaging.write_image(out / f"{name}.png", alpha)
+            record = _predict_files(model, image_path, trimap_path, options)
+            image, alpha, _ = (record.pop(kind) for kind in ("image", "prediction", "trimap"))
+            imaging.write_image(path, alpha)
             if cutouts:
                 imaging.write_image(cutouts / f"{name}.png", np.dstack((image, alpha)))
         except DataError as error:
             yield {"name": name, "error": str(error)}
             continue
-        if not trimap.unknown_region(levels).any():
-            notices = [*notices, f"{trimap_path}: nothing is unknown, so the trimap itself is the alpha"]
-        yield {
-            "name": name,
-            "height": alpha.shape[0],
-            "width": alpha.shape[1],
-            "seconds": seconds,
-            "notices": notices,
-            "path": str(out / f"{name}.png"),
-        }
+        yield {"name": name, **record, "path": str(path)}
 
 
 def to_device(batch: Record, device: torch.device) -> dict[str, Tensor]:

@@ -87,7 +87,7 @@ def test_the_main_job(deepmat, read_log):
         (["train", "--stage", "0,1", "--name", "x"], "several stages need their own names"),
         (["composite", "nowhere", "-o", "x"], "nowhere: no such folder; `deepmat synth nowhere` makes a procedural"),
         (["convert-vgg", "--weights", "none.pth"], "none.pth: no such file"),
-        (["eval", "--data", "nowhere"], "no weights: give --weights FILE; `deepmat train` makes"),
+        (["eval"], "no folder of test pictures: give a data set with --data DIR; `deepmat synth` and then"),
         (["predict", "x.png", "-t", "t.png", "-o", "out"], "no weights: give --weights FILE; `deepmat train` makes"),
         (["synth", "x", "--size", 5], "size is 5"),
     ],
@@ -104,6 +104,11 @@ def test_stage_3_without_stage_2_says_what_makes_it(deepmat, data):
     assert (
         "runs/stage2/best.safetensors: no such weights to begin with; `deepmat train --stage N` makes" in result.stderr
     )
+
+
+def test_eval_without_weights_says_what_makes_them(deepmat, data):
+    result = deepmat("eval", "--data", data)
+    assert result.exit_code == 1 and "no weights: give --weights FILE; `deepmat train` makes" in result.stderr
 
 
 def test_a_device_that_is_not_there_is_an_error(deepmat, data, weights):

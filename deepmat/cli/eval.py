@@ -15,12 +15,11 @@ from deepmat.cli.options import (
     finish,
     flags,
     notify,
+    open_model,
     progress_bar,
-    say,
     stderr,
     stdout,
 )
-from deepmat.errors import CheckpointError
 from deepmat.files import write_text
 
 SHEET_ROWS = 8
@@ -63,23 +62,16 @@ def evaluate(
         }
     )
     config = configs.load(flags=given, overrides=set_ or [])
-    if weights is None:
-        raise CheckpointError("no weights: give --weights FILE; `deepmat train` makes runs/NAME/best.safetensors")
 
     from deepmat import engine, imaging
     from deepmat.dataset import pictures_to_score
-    from deepmat.devices import describe_device, pick_device
     from deepmat.inference import mode_options
     from deepmat.metrics import METRICS, mean
-    from deepmat.models import describe_model, load_model
     from deepmat.report import scores_table, sheet, to_json, write_csv
 
     pictures = pictures_to_score(config.test, config.data.root)
     options = mode_options(config.test)
-    chosen = pick_device(device)
-    model = load_model(weights, device=chosen, skip=skip)
-    settings = ", ".join(f"{key} {value}" for key, value in options.items())
-    say(f"{weights}: {describe_model(model)} on {describe_device(chosen)}, {settings}")
+    model = open_model(weights, device, skip, ", ".join(f"{key} {value}" for key, value in options.items()))
     records: list[dict[str, Any]] = []
     rows: list[tuple[str, list[Any]]] = []
     # Spread over the whole set: neighbours are often the same foreground.

@@ -3,13 +3,17 @@
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from deepmat.config import merge
+from deepmat.errors import CheckpointError
+
+if TYPE_CHECKING:
+    from torch import nn
 
 Weights = Annotated[
     Path | None,
@@ -63,6 +67,20 @@ def progress_bar(console: Console) -> Progress:
         disable=not console.is_terminal,
         transient=True,
     )
+
+
+def open_model(weights: Path | None, device: str, skip: bool | None, settings: str) -> "nn.Module":
+    """The network in a weights file on its device, told on stderr. CheckpointError also if none was given."""
+    if weights is None:
+        raise CheckpointError("no weights: give --weights FILE; `deepmat train` makes runs/NAME/best.safetensors")
+
+    from deepmat.devices import describe_device, pick_device
+    from deepmat.models import describe_model, load_model
+
+    chosen = pick_device(device)
+    model = load_model(weights, device=chosen, skip=skip)
+    say(f"{weights}: {describe_model(model)} on {describe_device(chosen)}, {settings}")
+    return model
 
 
 def flags(values: Mapping[str, Any]) -> dict[str, Any]:

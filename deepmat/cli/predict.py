@@ -16,11 +16,11 @@ from deepmat.cli.options import (
     finish,
     flags,
     notify,
+    open_model,
     progress_bar,
-    say,
     stderr,
 )
-from deepmat.errors import CheckpointError, DataError
+from deepmat.errors import DataError
 from deepmat.files import list_pictures, partner
 
 
@@ -49,16 +49,10 @@ def predict(
     settings = configs.load(flags=given, overrides=set_ or []).test
     jobs, notices = _jobs(inputs, trimaps, [folder for folder in (out, cutout) if folder])
     notify(notices)
-    if weights is None:
-        raise CheckpointError("no weights: give --weights FILE; `deepmat train` makes runs/NAME/best.safetensors")
 
-    from deepmat.devices import describe_device, pick_device
     from deepmat.engine import cut_out
-    from deepmat.models import describe_model, load_model
 
-    chosen = pick_device(device)
-    model = load_model(weights, device=chosen, skip=skip)
-    say(f"{weights}: {describe_model(model)} on {describe_device(chosen)}, mode {settings.mode}")
+    model = open_model(weights, device, skip, f"mode {settings.mode}")
     failures = {}
     with progress_bar(stderr()) as bar:
         task = bar.add_task("predict", total=len(jobs))
