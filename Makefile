@@ -21,21 +21,21 @@ check: install
 	$(BIN)/mypy
 
 # A few minutes on two cores. Stage 1 begins with stage 0's weights here to make the most of them.
-TRAIN := $(DEEPMAT) train --data demo/data --runs demo/runs --lr 1e-4 --print-every 20 --test-every 100000 \
-	--set data.input_size=[128,128] --set data.crop_sizes=[128,192,256]
+TRAIN := $(DEEPMAT) train --data demo/data --runs demo/runs --batch-size 4 --lr 1e-4 --print-every 20 \
+	--test-every 100 --set data.input_size=[64,64] --set data.crop_sizes=[64,96,128]
 
 demo: install
 	rm -rf demo
 	@echo; echo '== Foregrounds, backgrounds and test trimaps, made by program'
-	$(DEEPMAT) synth demo/source --train 14 --test 7 --backgrounds 12 --size 320
+	$(DEEPMAT) synth demo/source --train 49 --test 7 --backgrounds 24 --size 320
 	@echo; echo '== Composites'
-	$(DEEPMAT) composite demo/source -o demo/data --split train --per-foreground 10
+	$(DEEPMAT) composite demo/source -o demo/data --split train --per-foreground 4
 	$(DEEPMAT) composite demo/source -o demo/data --split test --per-foreground 1
 	@echo; echo '== First weights: an untrained VGG16 stands in for the ImageNet weights, which would be a download'
 	$(DEEPMAT) convert-vgg --untrained -o demo/vgg16.safetensors
 	@echo; echo '== A few steps of every training stage'
 	$(TRAIN) --stage 0 --iterations 60 --pretrain demo/vgg16.safetensors
-	$(TRAIN) --stage 1 --iterations 240 --pretrain demo/runs/stage0/best.safetensors
+	$(TRAIN) --stage 1 --iterations 200 --pretrain demo/runs/stage0/best.safetensors
 	$(TRAIN) --stage 2 --iterations 40
 	$(TRAIN) --stage 3 --iterations 40
 	@echo; echo '== Cut-outs and scores'

@@ -7,7 +7,7 @@ Two compositors are in use in the field and give different test sets (the same w
 import json
 import math
 import multiprocessing
-import signal
+import os
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -22,13 +22,15 @@ from PIL import Image
 
 from deepmat import imaging, trimap
 from deepmat.errors import ConfigError, DataError, lookup
-from deepmat.files import find_pictures, list_pictures, partner, remove_leftovers, write_text
+from deepmat.files import append_line, find_pictures, list_pictures, pair, remove_leftovers, write_text
+from deepmat.processes import deaf_children
 
 MANIFEST = "manifest.jsonl"
 ADOBE_FOLDERS = {
     "train": ("Training_set", ("Adobe-licensed images", "Other"), "training"),
     "test": ("Test_set", ("Adobe-licensed images",), "test"),
 }
+KINDS = {"train": ("image", "alpha", "fg", "bg"), "test": ("image", "alpha", "fg", "bg", "trimap")}
 BACKGROUNDS_PER_FOREGROUND = {"train": 100, "test": 20}
 COCO_2014_PREFIX = len("COCO_train2014_")
 TEST_TRIMAP = {"kernel_size": 3, "iterations": 10}
@@ -111,10 +113,11 @@ def plan_adobe(
 ) -> list[Entry]:
     """All composites of one split of Adobe's layout, in the order of its names lists.
 
-    COCO-2014 names are also found in a COCO-2017 folder. DataError if a list is missing or too short, a foreground is
-    in no folder, or none of the backgrounds is in `backgrounds`.
+    COCO-2014 names are also found in a COCO-2017 folder. DataError if a list is missing or too short, or none of the
+    backgrounds is in `backgrounds`; a single missing picture fails later, for its own composites.
     """
     lookup(COMPOSITORS, compositor, "compositor")
+    root, backgrounds = Path(os.path.abspath(root)), Path(os.path.abspath(backgrounds))
     folder, parts, prefix = ADOBE_FOLDERS[split]
     fg_names = _names(root / folder / f"{prefix}_fg_names.txt")
     bg_list = root / folder / f"{prefix}_bg_names.txt"
@@ -164,19 +167,24 @@ def plan_folders(
     DataError if a folder is missing or empty.
     """
     lookup(COMPOSITORS, compositor, "compositor")
-    fgs, notices = list_pictures(foregrounds)
-    bgs, _ = find_pictures(backgrounds)
-    mattes = list_pictures(alphas)[0] if alphas else {}
+    fgs, notices = list_pictures(Path(os.path.abspath(foregrounds)))
+    bgs, more = find_pictures(Path(os.path.abspath(backgrounds)))
+    notices += more
+    partners: dict[str, Path | DataError] = {}
+    if alphas:
+        alphas = Path(os.path.abspath(alphas))
+        partners, more = pair(list(fgs), alphas, "alpha")
+        notices += more
+    if per_foreground > len(bgs):
+        notices.append(f"{backgrounds}: {len(bgs)} pictures for {per_foreground} a foreground, so some come again")
     entries = []
     for key, fg in fgs.items():
         rng = np.random.default_rng([seed, zlib.crc32(key.encode())])
         rounds = math.ceil(per_foreground / len(bgs))
         order = np.concatenate([rng.permutation(len(bgs)) for _ in range(rounds)])[:per_foreground]
-        try:
-            alpha = str(partner(key, alphas, mattes, "alpha")) if alphas else None
-        except DataError as error:
-            notices.append(f"skipped: {error}")
-            continue
+        found = partners.get(key)
+        # A missing one fails for its own composites, when it is read.
+        alpha = str(alphas / f"{key}.png" if isinstance(found, DataError) else found) if alphas else None
         for k, choice in enumerate(order):
             entries.append(
                 {
@@ -219,19 +227,13 @@ def _write_composite(entry: Entry, out: Path, foreground: np.ndarray, alpha: np.
     if entry["split"] == "test":
         if entry["trimap"]:
             source = Path(entry["trimap"])
-            pictures["trimap"] = trimap.quantise(imaging.read_grey(source))[0]
+            pictures["trimap"] = trimap.read_trimap(source)[0]
             imaging.check_same_size(source, pictures["trimap"], Path(entry["fg"]), alpha)
         else:
             pictures["trimap"] = trimap.from_alpha(alpha, **TEST_TRIMAP)
     pictures["image"] = compositor.blend(foreground, alpha, background)
     for kind, pixels in pictures.items():
         imaging.write_image(out / entry["split"] / kind / f"{entry['name']}.png", pixels)
-
-
-def _start_worker() -> None:
-    # Ctrl-C goes to the whole group; the main process lets the workers finish what they write.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    cv2.setNumThreads(1)
 
 
 def _composite_group(entries: list[Entry], out: Path) -> list[tuple[Entry, str | None]]:
@@ -283,7 +285,8 @@ def _finished(plan: list[Entry], out: Path) -> dict[str, Entry]:
                 f"{out / split / MANIFEST}: {entry['name']} was made with another {', '.join(changed)}; "
                 "choose another output folder or remove this one"
             )
-        if before is not None and (out / split / "image" / f"{entry['name']}.png").is_file():
+        places = [out / split / kind / f"{entry['name']}.png" for kind in KINDS[split]]
+        if before is not None and all(map(Path.is_file, places)):
             done[entry["name"]] = entry
     if listed:
         raise ConfigError(
@@ -297,18 +300,41 @@ def _write_manifest(path: Path, entries: Iterable[Entry]) -> None:
     write_text(path, "".join(json.dumps(entry) + "\n" for entry in entries))
 
 
+def _results(groups: Iterable[list[Entry]], out: Path, workers: int) -> Iterator[list[tuple[Entry, str | None]]]:
+    """What became of each group, as it is done: here, or in a pool of processes."""
+    if workers == 1:
+        yield from (_composite_group(group, out) for group in groups)
+        return
+    # A forked child would inherit the locks of the parent's threads. Windows takes no more than 61.
+    spawn = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(min(workers, 61), spawn, initializer=cv2.setNumThreads, initargs=(1,))
+    try:
+        with deaf_children():
+            tasks = [pool.submit(_composite_group, group, out) for group in groups]
+        for task in as_completed(tasks):
+            yield task.result()
+    except BrokenProcessPool as error:
+        raise DataError(
+            f"{out}: a worker process ended too early: too little memory, or a script without "
+            "`if __name__ == '__main__':`; start again with fewer workers to go on"
+        ) from error
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
 def composite(plan: list[Entry], out: Path, workers: int = 1) -> Iterator[dict[str, Any]]:
     """Write every composite of a plan (one split) below out/split: image, alpha, fg, bg and, for a test set, trimap.
 
     Yields one record per entry {"name", "skipped" or "error" or neither} as it is done, in no fixed order. What an
     earlier, interrupted run listed in the manifest is skipped. A picture that fails is yielded with its message and
-    the rest goes on. ConfigError if `out` holds another data set.
+    the rest goes on. ConfigError if `out` holds another data set, DataError for an empty plan or one with a name twice.
+    More than one worker needs a script that can be imported (`if __name__ == "__main__":`).
     """
     if not plan:
-        return
-    names = {entry["name"] for entry in plan}
-    if len(names) < len(plan):
+        raise DataError("nothing to composite: the plan is empty")
+    if len({entry["name"] for entry in plan}) < len(plan):
         raise DataError("two foregrounds lead to composites of the same name; rename one of them")
+    out = Path(out)
     manifest = out / plan[0]["split"] / MANIFEST
     done = _finished(plan, out)
     remove_leftovers(manifest.parent)
@@ -317,23 +343,10 @@ def composite(plan: list[Entry], out: Path, workers: int = 1) -> Iterator[dict[s
     # A cut line of an earlier run must not swallow the first new one.
     _write_manifest(manifest, done.values())
     todo = [entry for entry in plan if entry["name"] not in done]
-    # A forked child would inherit the locks of the parent's threads.
-    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), initializer=_start_worker)
-    try:
-        with open(manifest, "a", encoding="utf-8") as lines:
-            tasks = [pool.submit(_composite_group, group, out) for group in _groups(todo)]
-            for task in as_completed(tasks):
-                for entry, error in task.result():
-                    if error is None:
-                        done[entry["name"]] = entry
-                        lines.write(json.dumps(entry) + "\n")
-                        lines.flush()
-                    yield {"name": entry["name"], **({"error": error} if error else {})}
-    except BrokenProcessPool as error:
-        raise DataError(
-            f"{out}: a worker process was killed, most likely for want of memory; start the same command again with "
-            "fewer --workers to go on"
-        ) from error
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+    for results in _results(_groups(todo), out, workers):
+        for entry, error in results:
+            if error is None:
+                done[entry["name"]] = entry
+                append_line(manifest, json.dumps(entry))
+            yield {"name": entry["name"], **({"error": error} if error else {})}
     _write_manifest(manifest, (done[entry["name"]] for entry in plan if entry["name"] in done))

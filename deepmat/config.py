@@ -10,7 +10,16 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Strict, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    Strict,
+    ValidationError,
+    model_validator,
+)
 
 from deepmat.errors import ConfigError, did_you_mean
 
@@ -25,9 +34,15 @@ def _number(value: Any) -> Any:
     return value
 
 
-Float = Annotated[float, BeforeValidator(_number)]
+def _ascending(ends: list[int]) -> list[int]:
+    if ends[0] > ends[1]:
+        raise ValueError(f"the lower end comes first: [{ends[1]}, {ends[0]}]")
+    return ends
+
+
+Float = Annotated[float, BeforeValidator(_number), Field(allow_inf_nan=False)]
 PathIn = Annotated[Path, Strict(False)]
-Pair = Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=2, max_length=2)]
+Range = Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=2, max_length=2), AfterValidator(_ascending)]
 Multiple32 = Annotated[int, Field(ge=32, multiple_of=32)]
 
 
@@ -35,7 +50,7 @@ class Section(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid", validate_default=True)
 
 
-class ModelConfig(Section):
+class DIMConfig(Section):
     """Deep Image Matting and its public variants."""
 
     arch: Literal["dim"] = "dim"
@@ -47,11 +62,15 @@ class ModelConfig(Section):
     """With the refinement network."""
 
 
+ModelConfig = DIMConfig
+"""The options of any network of MODELS, told apart by `arch`; a union once there are several."""
+
+
 class TrimapConfig(Section):
     """Training trimaps: kernel size and iterations are drawn from these ranges, ends included."""
 
-    kernel: Pair = [2, 4]
-    iterations: Pair = [5, 14]
+    kernel: Range = [2, 4]
+    iterations: Range = [5, 14]
 
 
 class DataConfig(Section):
@@ -97,15 +116,15 @@ class TestConfig(Section):
 
 
 class TrainConfig(Section):
-    name: str = "run"
+    name: Annotated[str, Field(pattern=r"^\w[\w .-]*$")] = "run"
     runs: PathIn = Path("runs")
     """The run's folder is runs/name."""
     pretrain: str | None = None
     """Weights to begin with; {runs} stands for the folder above. None begins with random weights."""
     device: str = "auto"
-    seed: int = 0
+    seed: Annotated[int, Field(ge=0)] = 0
     workers: Annotated[int, Field(ge=0)] | None = None
-    """Processes that load data; None takes up to four, one per core. Samples do not depend on it."""
+    """Processes that load data; None takes one per core, up to four. Samples do not depend on it."""
     batch_size: Annotated[int, Field(ge=1)] = 1
     epochs: Annotated[int, Field(ge=1)] = 12
     iterations: Annotated[int, Field(ge=1)] | None = None
@@ -131,9 +150,11 @@ class Config(Section):
     test: TestConfig = TestConfig()
 
     @model_validator(mode="after")
-    def _loss_is_not_nothing(self) -> "Config":
+    def _loss_fits(self) -> "Config":
         if not any(self.loss.values()):
             raise ValueError("loss: give at least one term a weight over 0, say loss.alpha=1")
+        if self.loss.get("refined") and not self.model.refine:
+            raise ValueError("loss.refined: there is no refined alpha without model.refine=true")
         return self
 
     @property
@@ -142,11 +163,16 @@ class Config(Section):
 
 
 def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """`over` laid on `base`, section by section."""
+    """`over` laid on `base`, section by section. ConfigError if a section would take the place of a plain value."""
     merged = dict(base)
     for key, value in over.items():
-        nested = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
-        merged[key] = merge(merged[key], value) if nested else value
+        below = merged.get(key)
+        if not isinstance(value, Mapping) or below is None:
+            merged[key] = value
+        elif isinstance(below, Mapping):
+            merged[key] = merge(below, value)
+        else:
+            raise ConfigError(f"{key}: holds {below!r} where a section of `key: value` lines belongs")
     return merged
 
 
@@ -219,7 +245,8 @@ def _explain(mistake: Mapping[str, Any]) -> str:
     if mistake["type"] == "extra_forbidden":
         return f"{dotted}: unknown key{_suggest(location)}"
     message = mistake["msg"].removeprefix("Value error, ")
-    return f"{dotted}: {message} (got {mistake['input']!r})" if dotted and mistake["type"] != "value_error" else message
+    got = "" if mistake["type"] == "value_error" else f" (got {mistake['input']!r})"
+    return f"{dotted}: {message}{got}" if dotted else message
 
 
 def build(values: Mapping[str, Any], source: str) -> Config:
@@ -234,7 +261,7 @@ def build(values: Mapping[str, Any], source: str) -> Config:
 
 def load(path: Path | None = None, *, flags: Mapping[str, Any] | None = None, overrides: Iterable[str] = ()) -> Config:
     """Defaults <- YAML file <- flags <- overrides, validated. ConfigError lists every mistake at once."""
-    values = read_yaml(path) if path else {}
+    values = read_yaml(Path(path)) if path else {}
     flags = flags or {}
     dotted = parse_overrides(overrides)
     sources = [str(path)] if path else []

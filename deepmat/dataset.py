@@ -26,7 +26,8 @@ from torch.utils.data import DataLoader, Dataset, default_collate
 from deepmat import imaging, trimap
 from deepmat.config import DataConfig, TestConfig, TrimapConfig
 from deepmat.errors import DataError
-from deepmat.files import list_pictures, partner
+from deepmat.files import list_pictures, pair
+from deepmat.processes import GROUP_SIGNALS, deaf_children
 
 TRAINING_KINDS = ("image", "alpha", "fg", "bg")
 TEST_KINDS = ("image", "trimap", "alpha")
@@ -41,11 +42,13 @@ Paths = dict[str, Path]
 def _folders(root: Path | None, split: str, kinds: Sequence[str], given: DataConfig | TestConfig) -> dict[str, Path]:
     """Where each kind of picture lies: the folder that was given, else below root/split or, without that, root."""
     base = root / split if root and (root / split).is_dir() else root
-    folders = {}
+    folders: dict[str, Path] = {}
     for kind in kinds:
         folder = getattr(given, kind) or (base / kind if base else None)
         if folder is None:
             section = "test" if split == "test" else "data"
+            if folders or any(getattr(given, other) for other in kinds):
+                raise DataError(f"no {kind} folder beside the others: give {section}.{kind} too (eval: --{kind}s)")
             raise DataError(f"no folder of {split} pictures: {HOW_TO_GET_DATA} (or set {section}.{kind})")
         if not folder.is_dir():
             raise DataError(f"{folder}: no such folder; {HOW_TO_GET_DATA}")
@@ -53,31 +56,40 @@ def _folders(root: Path | None, split: str, kinds: Sequence[str], given: DataCon
     return folders
 
 
-def training_pictures(data: DataConfig) -> list[tuple[str, Paths]]:
-    """Name and the four files of each training composite, sorted. DataError if a folder or a partner is missing."""
-    folders = _folders(data.root, "train", TRAINING_KINDS, data)
-    listed = {kind: list_pictures(folder)[0] for kind, folder in folders.items()}
-    return [
-        (key, {kind: partner(key, folders[kind], listed[kind], kind) for kind in TRAINING_KINDS})
-        for key in listed["image"]
-    ]
+def _paired(folders: dict[str, Path]) -> tuple[list[tuple[str, Paths | DataError]], list[str]]:
+    """Name and one file of each kind (or why there is none) for every image, and the folders' notices."""
+    images, notices = list_pictures(folders["image"])
+    found: dict[str, dict[str, Path | DataError]] = {"image": dict(images)}
+    for kind, folder in folders.items():
+        if kind != "image":
+            found[kind], more = pair(list(images), folder, kind)
+            notices += more
+    pictures: list[tuple[str, Paths | DataError]] = []
+    for key in images:
+        paths = {kind: partners[key] for kind, partners in found.items()}
+        failed = next((path for path in paths.values() if isinstance(path, DataError)), None)
+        whole = {kind: path for kind, path in paths.items() if isinstance(path, Path)}
+        pictures.append((key, failed or whole))
+    return pictures, notices
 
 
-def pictures_to_score(test: TestConfig, root: Path | None) -> list[tuple[str, Paths | DataError]]:
-    """Name and the three files of each test picture, sorted; a DataError in their place where a partner is missing.
+def training_pictures(data: DataConfig) -> tuple[list[tuple[str, Paths]], list[str]]:
+    """Name and the four files of each training composite, sorted, and notices. DataError if anything is missing."""
+    pictures, notices = _paired(_folders(data.root, "train", TRAINING_KINDS, data))
+    failed = [str(paths) for _, paths in pictures if isinstance(paths, DataError)]
+    if failed:
+        more = [f"and {len(failed) - 5} more"] if len(failed) > 5 else []
+        raise DataError("\n  ".join(failed[:5] + more))
+    return [(name, paths) for name, paths in pictures if not isinstance(paths, DataError)], notices
+
+
+def pictures_to_score(test: TestConfig, root: Path | None) -> tuple[list[tuple[str, Paths | DataError]], list[str]]:
+    """Name and the three files of each test picture, sorted, and notices; a DataError where a partner is missing.
 
     `root` is a test set itself (image/, trimap/, alpha/) or the folder above one named test. DataError if a folder is
     missing.
     """
-    folders = _folders(root, "test", TEST_KINDS, test)
-    listed = {kind: list_pictures(folder)[0] for kind, folder in folders.items()}
-    pictures: list[tuple[str, Paths | DataError]] = []
-    for key in listed["image"]:
-        try:
-            pictures.append((key, {kind: partner(key, folders[kind], listed[kind], kind) for kind in TEST_KINDS}))
-        except DataError as error:
-            pictures.append((key, error))
-    return pictures
+    return _paired(_folders(root, "test", TEST_KINDS, test))
 
 
 def _read_sample(name: str, paths: Paths) -> dict[str, np.ndarray]:
@@ -147,8 +159,6 @@ class TrainingSet(Dataset[Any]):
         epoch, index = at
         name, paths = self.pictures[index]
         rng = np.random.default_rng([self.seed, epoch, index])
-        # Samples are made in parallel already.
-        cv2.setNumThreads(0)
         try:
             sample = _read_sample(name, paths)
         except DataError as error:
@@ -184,10 +194,11 @@ def batch_order(count: int, batch_size: int, seed: int, start: int, stop: int) -
 
 
 def _start_worker(_: int) -> None:
-    # These go to the whole group; the main process ends its step and then the workers.
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in GROUP_SIGNALS:  # torch's workers set handlers of their own
         signal.signal(number, signal.SIG_IGN)
+    # Samples are made in parallel already.
     torch.set_num_threads(1)
+    cv2.setNumThreads(1)
 
 
 def training_batches(
@@ -199,12 +210,18 @@ def training_batches(
     start: int,
     stop: int,
     workers: int,
-) -> DataLoader[Any]:
+) -> Iterator[Any]:
     """Batches of Samples for the steps start ... stop - 1, each the same on any number of workers."""
-    return DataLoader(
+    loader = DataLoader(
         TrainingSet(pictures, config, seed),
-        batch_sampler=list(batch_order(len(pictures), batch_size, seed, start, stop)),
+        batch_sampler=batch_order(len(pictures), batch_size, seed, start, stop),
         collate_fn=collate,
         num_workers=workers,
+        # A forked child hangs in the locks of OpenCV's and torch's threads.
+        multiprocessing_context="spawn" if workers else None,
+        # Its own, so that starting again draws nothing from the run's random numbers.
+        generator=torch.Generator(),
         worker_init_fn=_start_worker,
     )
+    with deaf_children():
+        return iter(loader)

@@ -1,9 +1,8 @@
 """train() and evaluate(): generators that do the work and yield plain records; whoever consumes them shows them."""
 
 import math
-import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +11,16 @@ import torch
 from torch import Tensor, nn
 
 from deepmat import imaging, inference, trimap
-from deepmat.checkpoint import load_state, save_state, save_weights
-from deepmat.config import Config, TestConfig, dump
+from deepmat.config import Config, TestConfig
 from deepmat.dataset import Paths, pictures_to_score, training_batches, training_pictures
 from deepmat.devices import describe_device, pick_device
 from deepmat.errors import CheckpointError, DataError, TrainingError, lookup
-from deepmat.files import write_text
 from deepmat.losses import LOSSES, weighted_sum
 from deepmat.metrics import METRICS, mean
 from deepmat.models import build_model, fill_from, freeze
+from deepmat.processes import cores
+from deepmat.runs import Run
 
-BEST, LAST = "best.safetensors", "last.pt"
 Record = dict[str, Any]
 
 
@@ -86,6 +84,7 @@ def cut_out(
     jobs: name, picture and its trimap each. cutouts: a folder for the pictures themselves as RGBA PNGs, besides.
     Yields {"name", "height", "width", "seconds", "notices", "path"}, or {"name", "error"} for one that failed.
     """
+    out = Path(out)
     options = inference.mode_options(settings or TestConfig())
     for name, image_path, trimap_path in jobs:
         path = out / f"{name}.png"
@@ -124,82 +123,39 @@ def optimise(
     return values
 
 
-class _Run:
-    """What a run carries from step to step, and its place on disk."""
-
-    def __init__(self, config: Config, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
-        self.config, self.model, self.optimizer = config, model, optimizer
-        self.step, self.best_sad = 0, math.inf
-
-    def save_last(self) -> None:
-        state = self.model.state_dict()
-        if not all(torch.isfinite(value).all() for value in state.values()):
-            raise TrainingError("the weights are no longer finite numbers")
-        save_state(
-            self.config.run_folder / LAST,
-            {
-                "state_dict": state,
-                "optimizer": self.optimizer.state_dict(),
-                "model": self.config.model.model_dump(),
-                "config": dump(self.config),
-                "step": self.step,
-                "best_sad": self.best_sad,
-            },
-        )
-
-    def save_best(self, **scores: float) -> None:
-        save_weights(
-            self.config.run_folder / BEST,
-            self.model.state_dict(),
-            self.config.model,
-            run=self.config.train.name,
-            step=self.step,
-            **scores,
-        )
-
-    def load(self, path: Path) -> None:
-        saved = load_state(path)
-        try:
-            self.model.load_state_dict(saved["state_dict"])
-            self.optimizer.load_state_dict(saved["optimizer"])
-            self.step, self.best_sad = saved["step"], saved["best_sad"]
-        except (KeyError, RuntimeError, ValueError) as error:
-            raise CheckpointError(
-                f"{path}: not the state of such a run (another model, other frozen parts, or weights alone); "
-                "--pretrain begins a new run from weights"
-            ) from error
-
-
-def train(config: Config, *, resume: Path | None = None, stop: Callable[[], bool] = lambda: False) -> Iterator[Record]:
+def train(
+    config: Config, *, resume: Path | str | None = None, stop: Callable[[], bool] = lambda: False
+) -> Iterator[Record]:
     """Train as the config says; yields records, each with "event" and "step":
 
-    "start" {device, steps, steps_per_epoch, parameters, notices}; "step" {epoch, lr, loss: {term: mean since the last
-    one}, samples_per_s}; "testing" {done, of}; "test" {sad, mse, best, pictures, failed}; "checkpoint" {path};
-    "stopped" when `stop()` said so, the state saved; "end".
+    "start" {device, steps, steps_per_epoch, parameters, pictures, tests, notices}; "step" {epoch (from 1), lr,
+    loss: {term: mean since the last one}, samples_per_s}; "checkpoint" {path}; "testing" {done, of}; "test" {sad, mse,
+    best, pictures, failed}; "stopped" when `stop()`, asked after each step and test picture, said so; "end" {best_sad,
+    path}.
 
     The run folder gets config.yaml, last.pt (to resume) and best.safetensors (by SAD; the latest, without test
-    pictures). Raises ConfigError, DataError, CheckpointError, DeviceError before the first step; TrainingError for a
-    loss that is not finite and DataError for a training picture that cannot be used, after saving what is good.
+    pictures). Raises ConfigError, DataError, CheckpointError, DeviceError before the first step; later TrainingError
+    for a loss that is not finite and DataError for pictures that cannot be used, what is good being saved.
     """
     settings = config.train
     device = pick_device(settings.device)
     for name in config.loss:
         lookup(LOSSES, name, "loss")
     inference.mode_options(config.test)
-    pictures = training_pictures(config.data)
-    tests, notices = _tests(config)
+    pictures, notices = training_pictures(config.data)
+    tests, more = _tests(config)
     torch.manual_seed(settings.seed)
     model = build_model(config.model).to(device).train()
     if settings.pretrain and not resume:
-        notices += _pretrain(config, model)
+        more += _pretrain(config, model)
     freeze(model, settings.freeze)
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    run = _Run(config, model, torch.optim.Adam(trained, lr=settings.lr, fused=True))
-    if resume:
-        run.load(resume)
+    run = Run(config, model, torch.optim.Adam(trained, lr=settings.lr, fused=True), len(pictures))
+    more += run.begin(Path(resume) if resume else None)
     steps_per_epoch = math.ceil(len(pictures) / settings.batch_size)
     steps = settings.iterations or settings.epochs * steps_per_epoch
-    write_text(config.run_folder / "config.yaml", dump(config))
+    if run.step >= steps and not run.test_due:
+        more.append(f"nothing to do: {run.step} of {steps} steps are done")
     yield {
         "event": "start",
         "step": run.step,
@@ -209,10 +165,8 @@ def train(config: Config, *, resume: Path | None = None, stop: Callable[[], bool
         "parameters": sum(parameter.numel() for parameter in trained),
         "pictures": len(pictures),
         "tests": len(tests),
-        "notices": notices,
+        "notices": notices + more,
     }
-    losses: list[dict[str, float]] = []
-    samples, clock = 0, time.perf_counter()
     batches = training_batches(
         pictures,
         config.data,
@@ -220,9 +174,12 @@ def train(config: Config, *, resume: Path | None = None, stop: Callable[[], bool
         seed=settings.seed,
         start=run.step,
         stop=steps,
-        workers=_workers(settings.workers),
+        workers=min(4, cores()) if settings.workers is None else settings.workers,
     )
-    for batch in batches:
+    losses: list[dict[str, float]] = []
+    samples, clock = 0, time.perf_counter()
+    stopped = (yield from _test(run, tests, stop)) if run.test_due else False
+    for batch in () if stopped else batches:
         if isinstance(batch, DataError):
             run.save_last()
             raise DataError(f"{batch}. The run is saved up to step {run.step}; `--resume auto` goes on from there")
@@ -233,8 +190,9 @@ def train(config: Config, *, resume: Path | None = None, stop: Callable[[], bool
         try:
             losses.append(optimise(model, run.optimizer, to_device(batch, device), config.loss))
         except TrainingError as error:
+            kept = f"{run.saved} keeps the last good state" if run.saved else "no state was saved yet"
             raise TrainingError(
-                f"step {run.step + 1}: {error} on {', '.join(batch['name'])}; {_last_good(config)}. "
+                f"step {run.step + 1}: {error} on {', '.join(batch['name'])}; {kept}. "
                 f"Lower train.lr (now {lr:g}) or look at those pictures"
             ) from error
         run.step += 1
@@ -244,34 +202,29 @@ def train(config: Config, *, resume: Path | None = None, stop: Callable[[], bool
             yield {
                 "event": "step",
                 "step": run.step,
-                "epoch": epoch,
+                "epoch": epoch + 1,
                 "lr": lr,
                 "loss": {name: math.fsum(loss[name] for loss in losses) / len(losses) for name in losses[0]},
                 "samples_per_s": samples / (time.perf_counter() - clock),
             }
             losses, samples, clock = [], 0, time.perf_counter()
         before = time.perf_counter()
-        tested = last or run.step % (settings.test_every or steps_per_epoch) == 0
-        if tested:
-            yield from _test(run, tests)
-        stopping = stop()
-        if tested or stopping or run.step % (settings.checkpoint_every or steps_per_epoch) == 0:
+        run.test_due = last or run.step % (settings.test_every or steps_per_epoch) == 0
+        stopped = stop() and not last
+        if run.test_due or stopped or run.step % (settings.checkpoint_every or steps_per_epoch) == 0:
             run.save_last()
-            yield {"event": "checkpoint", "step": run.step, "path": str(config.run_folder / LAST)}
+            yield {"event": "checkpoint", "step": run.step, "path": str(run.last)}
+        if run.test_due and not stopped:
+            stopped = yield from _test(run, tests, stop)
         clock += time.perf_counter() - before
-        if stopping and not last:
-            yield {"event": "stopped", "step": run.step}
-            return
-    yield {"event": "end", "step": run.step, "best_sad": run.best_sad, "path": str(config.run_folder / BEST)}
-
-
-def _workers(asked: int | None) -> int:
-    return min(4, os.cpu_count() or 1) if asked is None else asked
-
-
-def _last_good(config: Config) -> str:
-    last = config.run_folder / LAST
-    return f"{last} keeps the last good state" if last.is_file() else "no state was saved yet"
+        if stopped:
+            break
+    if stopped:
+        yield {"event": "stopped", "step": run.step}
+        return
+    if not run.best.is_file():
+        run.save_best()
+    yield {"event": "end", "step": run.step, "best_sad": run.best_sad, "path": str(run.best)}
 
 
 def _tests(config: Config) -> tuple[list[tuple[str, Paths | DataError]], list[str]]:
@@ -279,46 +232,53 @@ def _tests(config: Config) -> tuple[list[tuple[str, Paths | DataError]], list[st
     given = [config.test.image, config.test.trimap, config.test.alpha]
     if not any(given) and not (config.data.root and (config.data.root / "test").is_dir()):
         return [], ["no test pictures (DATA/test or test.image, test.trimap, test.alpha): best is the latest"]
-    return pictures_to_score(config.test, config.data.root), []
+    return pictures_to_score(config.test, config.data.root)
 
 
 def _pretrain(config: Config, model: nn.Module) -> list[str]:
-    path = Path((config.train.pretrain or "").replace("{runs}", str(config.train.runs)))
+    """Fill the model from train.pretrain; notices of what it begins with. CheckpointError with what makes the file."""
+    wanted = config.train.pretrain or ""
+    path = Path(wanted.replace("{runs}", str(config.train.runs)))
     if not path.is_file():
-        made_by = "deepmat train --stage N" if "{runs}" in (config.train.pretrain or "") else "deepmat convert-vgg"
+        stage = path.parent.name.removeprefix("stage")
+        made_by = f"deepmat train --stage {stage}" if "{runs}" in wanted else "deepmat convert-vgg"
         raise CheckpointError(
             f"{path}: no such weights to begin with; `{made_by}` makes them, --pretrain FILE names others, "
             "--pretrain none begins with random ones"
         )
-    fresh = fill_from(model, config.model, path)
+    fresh = fill_from(model, path)
     layers = list(dict.fromkeys(key.rpartition(".")[0] for key in fresh))
     return [f"begins with {path}" + (f"; random: {', '.join(layers)}" if layers else "")]
 
 
-def _test(run: _Run, tests: Sequence[tuple[str, Paths | DataError]]) -> Iterator[Record]:
-    """Score the test pictures, keep the weights if they are the best so far."""
-    if not tests:
+def _test(
+    run: Run, tests: Sequence[tuple[str, Paths | DataError]], stop: Callable[[], bool]
+) -> Generator[Record, None, bool]:
+    """Score the test pictures, keep the weights if they are the best so far; True if stopped before the end."""
+    if tests:
+        run.model.eval()
+        records: list[Record] = []
+        for done, record in enumerate(evaluate(run.model, tests, run.config.test, ("sad", "mse")), start=1):
+            records.append({key: record[key] for key in ("name", "sad", "mse", "error") if key in record})
+            yield {"event": "testing", "step": run.step, "done": done, "of": len(tests)}
+            if stop() and done < len(tests):
+                return True
+        run.model.train()
+        failed = [record["error"] for record in records if "error" in record]
+        if len(failed) == len(records):
+            raise DataError(
+                f"none of the {len(failed)} test pictures can be used; the first: {failed[0]}. The run is saved up to "
+                f"step {run.step}; `--resume auto` goes on with this test"
+            )
+        scores = mean(records, ("sad", "mse"))
+        best = scores["sad"] < run.best_sad
+        if best:
+            run.best_sad = scores["sad"]
+            run.save_best(**scores)
+        pictures = len(records) - len(failed)
+        yield {"event": "test", "step": run.step, **scores, "best": best, "pictures": pictures, "failed": failed}
+    else:
         run.save_best()
-        return
-    run.model.eval()
-    records: list[Record] = []
-    for done, record in enumerate(evaluate(run.model, tests, run.config.test, ("sad", "mse")), start=1):
-        records.append({key: record[key] for key in ("name", "sad", "mse", "error") if key in record})
-        yield {"event": "testing", "step": run.step, "done": done, "of": len(tests)}
-    run.model.train()
-    failed = [record["error"] for record in records if "error" in record]
-    if len(failed) == len(records):
-        raise DataError(f"none of the {len(failed)} test pictures can be used; the first: {failed[0]}")
-    scores = mean(records, ("sad", "mse"))
-    best = scores["sad"] < run.best_sad
-    if best:
-        run.best_sad = scores["sad"]
-        run.save_best(**scores)
-    yield {
-        "event": "test",
-        "step": run.step,
-        **scores,
-        "best": best,
-        "pictures": len(records) - len(failed),
-        "failed": failed,
-    }
+    run.test_due = False
+    run.save_last()
+    return False

@@ -1,11 +1,12 @@
 """Files: written whole or not at all, found in folders, paired by name."""
 
 import os
-from collections.abc import Iterator
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from deepmat.errors import DataError
+from deepmat.errors import ConfigError, DataError
 
 PICTURE_SUFFIXES = frozenset(
     ".png .jpg .jpeg .jpe .jfif .bmp .tif .tiff .webp .gif .ppm .pgm .pbm .pnm .jp2 .tga .avif".split()
@@ -19,6 +20,8 @@ def whole_file(path: Path) -> Iterator[Path]:
 
     Makes missing parent folders. DataError if the place cannot be written (no permission, disk full).
     """
+    if path.exists() and not path.is_file():
+        raise DataError(f"{path}: is {'a folder' if path.is_dir() else 'no regular file'}; choose another name")
     part = path.with_name(f".{path.name}.{os.getpid()}{TEMPORARY}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -35,7 +38,7 @@ def whole_file(path: Path) -> Iterator[Path]:
             part.unlink(missing_ok=True)
 
 
-def write_bytes(path: Path, data: bytes) -> None:
+def write_bytes(path: Path, data: bytes | memoryview) -> None:
     """Write `data` to `path`, whole or not at all; DataError if that fails."""
     with whole_file(path) as part:
         part.write_bytes(data)
@@ -46,10 +49,24 @@ def write_text(path: Path, text: str) -> None:
     write_bytes(path, text.encode())
 
 
+def append_line(path: Path, line: str) -> None:
+    """Add a line to a log; DataError if that fails. A kill can leave the last line cut short."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(path, "a", encoding="utf-8") as lines:
+            lines.write(line + "\n")
+    except OSError as error:
+        raise DataError(f"{path}: cannot be written ({error.strerror or error}); free space, then go on") from error
+
+
 def remove_leftovers(folder: Path) -> None:
     """Delete what a killed process was in the middle of writing below `folder`."""
     for part in folder.rglob(f".*{TEMPORARY}"):
         part.unlink(missing_ok=True)
+
+
+def is_picture(path: Path) -> bool:
+    return path.suffix.lower() in PICTURE_SUFFIXES
 
 
 def find_pictures(folder: Path) -> tuple[list[Path], list[str]]:
@@ -63,7 +80,7 @@ def find_pictures(folder: Path) -> tuple[list[Path], list[str]]:
     for parent, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
         for path in (Path(parent, name) for name in names if not name.startswith(".")):
-            if path.suffix.lower() in PICTURE_SUFFIXES:
+            if is_picture(path):
                 pictures.append(path)
             else:
                 notices.append(f"{path}: skipped, not a picture")
@@ -72,27 +89,58 @@ def find_pictures(folder: Path) -> tuple[list[Path], list[str]]:
     return sorted(pictures), sorted(notices)
 
 
+def key_of(path: Path, folder: Path) -> str:
+    """The name that a picture goes by: its path in the folder without the extension ("sub/cat")."""
+    return path.relative_to(folder).with_suffix("").as_posix()
+
+
 def list_pictures(folder: Path) -> tuple[dict[str, Path], list[str]]:
-    """`find_pictures` by name: the path relative to `folder` without its extension ("sub/cat").
+    """`find_pictures` by `key_of`.
 
     DataError also if two pictures share a name.
     """
     found, notices = find_pictures(folder)
     pictures: dict[str, Path] = {}
     for path in found:
-        key = path.relative_to(folder).with_suffix("").as_posix()
+        key = key_of(path, folder)
         if key in pictures:
             raise DataError(f"{path}: has the same name as {pictures[key].name}; rename or remove one of them")
         pictures[key] = path
     return pictures, notices
 
 
-def partner(key: str, folder: Path, pictures: dict[str, Path], what: str) -> Path:
-    """The picture of `folder` that goes with `key`: by its path, or else by its bare name in a flat folder.
+def pair(keys: Sequence[str], folder: Path, what: str) -> tuple[dict[str, Path | DataError], list[str]]:
+    """For each key, the picture of `folder` that goes with it, or why there is none; and the folder's notices.
 
-    DataError if there is none.
+    By its path, or else by its bare name where neither another key nor another picture has that name (pictures in
+    subfolders with partners in one folder, or the reverse). DataError if the folder itself is missing or empty.
     """
-    for name in (key, Path(key).name):
-        if name in pictures:
-            return pictures[name]
-    raise DataError(f"{key}: no {what} of that name in {folder}; add {folder / key}.png or remove the picture")
+    found, notices = find_pictures(folder)
+    by_path, by_name = defaultdict(list), defaultdict(list)
+    for path in found:
+        by_path[key_of(path, folder)].append(path)
+        by_name[path.stem].append(path)
+    bare = Counter(Path(key).name for key in keys)
+    partners: dict[str, Path | DataError] = {}
+    for key in keys:
+        name = Path(key).name
+        candidates = by_path[key] or (by_name[name] if bare[name] == 1 else [])
+        if len(candidates) == 1:
+            partners[key] = candidates[0]
+        elif candidates:
+            several = " and ".join(str(path) for path in candidates)
+            partners[key] = DataError(f"{key}: {several} could be its {what}; remove or rename one")
+        else:
+            missing = f"no {what} of that name in {folder}; add {folder / key}.png or remove the picture"
+            partners[key] = DataError(f"{key}: {missing}")
+    return partners, notices
+
+
+def refuse_overwriting(outputs: Iterable[Path], inputs: Iterable[Path]) -> None:
+    """ConfigError if an output would take the place of an input or of another output."""
+    taken = {path.resolve(): f"the input {path}" for path in inputs}
+    for path in outputs:
+        place = path.resolve()
+        if place in taken:
+            raise ConfigError(f"{path}: would overwrite {taken[place]}; choose another output folder")
+        taken[place] = "another output"

@@ -14,6 +14,7 @@ from deepmat.errors import DataError
 from deepmat.files import write_bytes
 
 MAX_PIXELS = 500_000_000
+Image.MAX_IMAGE_PIXELS = None  # Pillow's own limit would refuse panoramas; ours is checked before anything is decoded
 
 
 def _decode(path: Path) -> Image.Image:
@@ -32,15 +33,17 @@ def _decode(path: Path) -> Image.Image:
         raise DataError(f"{path}: no such file; check the path") from error
     except UnidentifiedImageError as error:
         raise DataError(f"{path}: not a picture that can be read; replace or remove it") from error
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except DataError:
+        raise
+    except Exception as error:  # whatever a decoder makes of a damaged file
         raise DataError(f"{path}: cannot be read ({error}); replace or remove it") from error
 
 
 def _deep_to_uint8(pixels: np.ndarray) -> np.ndarray:
-    """16-bit, 32-bit and float greys to uint8: floats up to 1 are fractions, integers over 255 are 16-bit."""
+    """16-bit, 32-bit, float greys to uint8: floats are fractions, unless far over 1; integers over 255 are 16-bit."""
     top = float(np.nanmax(pixels, initial=0))
     if pixels.dtype.kind == "f":
-        scale = 255.0 if top <= 1 else 1.0
+        scale = 255.0 if top <= 2 else 1.0
     else:
         scale = 255 / 65535 if pixels.dtype == np.uint16 or top > 255 else 1.0
     return np.clip(np.rint(np.nan_to_num(pixels.astype(np.float64)) * scale), 0, 255).astype(np.uint8)
@@ -72,7 +75,7 @@ def read_rgba(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
 
 
 def read_grey(path: Path) -> np.ndarray:
-    """An alpha, mask or trimap file as uint8 [H, W]. DataError if it cannot be read.
+    """An alpha or mask file as uint8 [H, W]. DataError if it cannot be read.
 
     A picture with a used alpha channel stands for that channel; colours count as their luminance.
     """
@@ -82,11 +85,24 @@ def read_grey(path: Path) -> np.ndarray:
     return colour if colour.ndim == 2 else cv2.cvtColor(colour, cv2.COLOR_RGB2GRAY)
 
 
+def read_levels(path: Path) -> np.ndarray:
+    """A trimap file as uint8 [H, W], of any levels. DataError if it cannot be read.
+
+    Its levels are its luminance, 0 where it is transparent; a picture of one colour stands for its alpha channel.
+    """
+    colour, alpha = _split(_decode(path))
+    grey = colour if colour.ndim == 2 else cv2.cvtColor(colour, cv2.COLOR_RGB2GRAY)
+    if alpha is None:
+        return grey
+    return alpha if grey.min() == grey.max() else np.where(alpha < 128, np.uint8(0), grey)
+
+
 def write_image(path: Path, pixels: np.ndarray) -> None:
     """Write uint8 grey [H, W], RGB [H, W, 3] or RGBA [H, W, 4]; the extension names the format.
 
     The file is whole or absent. DataError if the place cannot be written or the extension is unknown.
     """
+    path = Path(path)
     if pixels.ndim == 3:
         pixels = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR if pixels.shape[2] == 3 else cv2.COLOR_RGBA2BGRA)
     try:

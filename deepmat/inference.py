@@ -15,7 +15,7 @@ from torch import nn
 
 from deepmat import trimap as trimaps
 from deepmat.config import TestConfig
-from deepmat.errors import DataError, lookup
+from deepmat.errors import CheckpointError, DataError, lookup
 
 Forward = Callable[[np.ndarray, np.ndarray], np.ndarray]
 STRIDE = 32
@@ -161,14 +161,20 @@ def predict(
 
     image: uint8 RGB [H, W, 3]; trimap: uint8 [H, W], any levels, taken as the nearest of 0, 128, 255. A trimap with
     nothing unknown is the answer itself. mode: one of MODES; options: its keyword arguments. DataError if the shapes
-    do not fit, ConfigError for an unknown mode.
+    do not fit, ConfigError for an unknown mode, CheckpointError for broken weights.
     """
     run = lookup(MODES, mode, "mode")
-    if image.ndim != 3 or image.shape[2] != 3 or image.shape[:2] != trimap.shape:
-        raise DataError(f"image {image.shape} and trimap {trimap.shape}: expected [H, W, 3] and [H, W] of one size")
+    shapes_fit = image.ndim == 3 and image.shape[2] == 3 and image.shape[:2] == trimap.shape
+    if not shapes_fit or image.dtype != np.uint8 or trimap.dtype != np.uint8:
+        raise DataError(
+            f"image {image.dtype} {image.shape} and trimap {trimap.dtype} {trimap.shape}: "
+            "expected uint8 [H, W, 3] and uint8 [H, W] of one size"
+        )
     levels, _ = trimaps.quantise(trimap)
     unknown = trimaps.unknown_region(levels)
     if not unknown.any():
         return (levels / np.float32(255)).astype(np.float32)
     alpha = run(image, levels, forward_of(model), **options)
+    if not np.isfinite(alpha).all():
+        raise CheckpointError("the network's alpha is not a finite number; its weights are broken")
     return np.where(unknown, np.clip(alpha, 0, 1), levels / np.float32(255)).astype(np.float32)

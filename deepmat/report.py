@@ -17,7 +17,7 @@ from rich.live import Live
 from rich.progress import Progress
 from rich.table import Table
 
-from deepmat.files import write_text
+from deepmat.files import append_line, write_text
 
 TITLES = {"sad": "SAD", "mse": "MSE", "grad": "Grad", "conn": "Conn"}
 SHEET_TITLES = ("image", "trimap", "ground truth", "prediction")
@@ -110,25 +110,22 @@ class TrainingDisplay:
         self.testing = self.bar.add_task("test", total=None, visible=False)
         self.losses = ""
         self.tests: deque[Mapping[str, Any]] = deque(maxlen=10)
+        self.best: Mapping[str, Any] = {}
         self.live = Live(console=console, get_renderable=self._render, refresh_per_second=4, transient=True)
 
     def __enter__(self) -> "TrainingDisplay":
-        self.log.parent.mkdir(parents=True, exist_ok=True)
-        self.lines = open(self.log, "a", encoding="utf-8")
         if self.console.is_terminal:
             self.live.start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.live.stop()
-        self.lines.close()
         if self.console.is_terminal and self.tests:
             self.console.print(self._tests_table())
 
     def show(self, record: Mapping[str, Any]) -> None:
         if record["event"] != "testing":
-            self.lines.write(to_json(record) + "\n")
-            self.lines.flush()
+            append_line(self.log, to_json(record))
         handler = getattr(self, f"_show_{record['event']}", None)
         if handler:
             handler(record)
@@ -136,7 +133,10 @@ class TrainingDisplay:
     def _line(self, text: str) -> None:
         """To a pipe only: in a terminal the live display shows it."""
         if not self.console.is_terminal:
-            self.console.print(text, highlight=False, markup=False, soft_wrap=True)
+            self._say(text)
+
+    def _say(self, text: str, style: str | None = None) -> None:
+        self.console.print(text, style=style, highlight=False, markup=False, soft_wrap=not self.console.is_terminal)
 
     def _show_start(self, record: Mapping[str, Any]) -> None:
         self.steps = record["steps"]
@@ -162,15 +162,16 @@ class TrainingDisplay:
 
     def _show_test(self, record: Mapping[str, Any]) -> None:
         self.tests.append(record)
+        self.best = record if record["best"] else self.best
         best = "  best" if record["best"] else ""
         self._line(f"{self.name} test at step {record['step']}  SAD {record['sad']:.3f}  MSE {record['mse']:.5f}{best}")
         for message in record["failed"]:
-            self.console.print(f"not scored: {message}", style="yellow", highlight=False, markup=False)
+            self._say(f"not scored: {message}", style="yellow")
 
     def _tests_table(self) -> Table:
         table = Table("step", "SAD", "MSE", "", title=f"{self.name}: last tests")
         for record in self.tests:
-            mark = "[green]best so far[/]" if record["best"] else ""
+            mark = "[green]best[/]" if record is self.best else ""
             table.add_row(f"{record['step']:,}", f"{record['sad']:.3f}", f"{record['mse']:.5f}", mark)
         return table
 

@@ -5,7 +5,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from deepmat.imaging import read_grey
+from deepmat.errors import DataError
+from deepmat.imaging import read_levels
 
 FOREGROUND, UNKNOWN, BACKGROUND = 255, 128, 0
 
@@ -29,7 +30,14 @@ def from_alpha(alpha: np.ndarray, kernel_size: int, iterations: int) -> np.ndarr
 
 
 def quantise(grey: np.ndarray) -> tuple[np.ndarray, list[str]]:
-    """Any grey picture, uint8 [H, W], to the nearest of the three levels, with notices of what was changed."""
+    """Any grey picture, uint8 [H, W], to the nearest of the three levels, with notices of what was changed.
+
+    DataError for levels that look like labels.
+    """
+    if 0 < grey.max() <= 2:
+        raise DataError(
+            f"its levels are 0 to {grey.max()}, as of labels; save background 0, unknown 128, foreground 255"
+        )
     table = np.empty(256, np.uint8)
     table[:64], table[64:192], table[192:] = BACKGROUND, UNKNOWN, FOREGROUND
     trimap = cv2.LUT(grey, table)
@@ -40,6 +48,13 @@ def quantise(grey: np.ndarray) -> tuple[np.ndarray, list[str]]:
 
 
 def read_trimap(path: Path) -> tuple[np.ndarray, list[str]]:
-    """A trimap file as uint8 [H, W] in {0, 128, 255}, and notices of what was changed. DataError if unreadable."""
-    trimap, notices = quantise(read_grey(path))
+    """A trimap file as uint8 [H, W] in {0, 128, 255}, and notices of what was changed.
+
+    DataError if it cannot be read or its levels look like labels.
+    """
+    levels = read_levels(path)
+    try:
+        trimap, notices = quantise(levels)
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from error
     return trimap, [f"{path}: {notice}" for notice in notices]

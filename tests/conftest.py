@@ -47,6 +47,7 @@ class TinyModel(torch.nn.Module):
 
     def forward(self, image, trimap):
         x = torch.relu(self.conv(torch.cat((image, trimap), dim=1) / 255))
+        x = torch.nn.functional.dropout(x, 0.1, self.training)
         return {"alpha": torch.sigmoid(self.head(x))}
 
 

@@ -17,10 +17,10 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "deepmat"
 # A module imports from rows above its own, and from its own row to the left.
 DIRECTION = [
-    ["errors", "files", "config", "imaging", "trimap"],
+    ["errors", "processes", "files", "config", "imaging", "trimap"],
     ["compositing", "synth", "metrics", "report"],
     ["devices", "checkpoint", "models", "losses", "dataset", "inference"],
-    ["engine"],
+    ["runs", "engine"],
     ["cli"],
 ]
 RANK = {name: rank for rank, name in enumerate(name for row in DIRECTION for name in row)}

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from deepmat.checkpoint import VGG_LAYERS, convert_vgg, load_weights, save_weights, untrained_vgg
+from deepmat.checkpoint import load_weights, save_state, save_weights
 from deepmat.config import ModelConfig
 from deepmat.errors import CheckpointError
 from deepmat.models import build_model, fill_from, load_model
+from deepmat.models.vgg import VGG_LAYERS, convert_vgg, untrained_vgg
 
 
 @pytest.fixture(scope="module")
@@ -29,9 +30,9 @@ def vgg():
 def test_weights_carry_their_model(tmp_path, dim):
     path = tmp_path / "w.safetensors"
     saved = ModelConfig(conv6=1, skip=False)
-    save_weights(path, dim[1], saved, step=3)
+    save_weights(path, dim[1], saved.model_dump(), step=3)
     weights = load_weights(path)
-    assert weights.model == saved and weights.exact
+    assert weights.about == {"model": saved.model_dump(), "step": 3}
     assert all(torch.equal(weights.state[key], value) for key, value in dim[1].items())
     assert load_model(path).skip is False
     umask = os.umask(0)
@@ -45,8 +46,7 @@ def test_published_checkpoints_are_recognised(tmp_path, dim, prefix, conv6):
     path = tmp_path / "published.pth"
     state = {prefix + key: value for key, value in dim[conv6].items()}
     torch.save({"epoch": 12, "state_dict": state, "best_sad": np.float64(54.4)}, path)
-    weights = load_weights(path)
-    assert weights.model == ModelConfig(conv6=conv6, skip=conv6 == 3, refine=conv6 == 3) and not weights.exact
+    assert load_model(path).config == ModelConfig(conv6=conv6, skip=conv6 == 3, refine=conv6 == 3)
     assert torch.equal(load_model(path).state_dict()["deconv1.weight"], dim[conv6]["deconv1.weight"])
     assert load_model(path, skip=False).skip is False
 
@@ -117,7 +117,7 @@ def test_code_in_a_pickle_never_runs(tmp_path, monkeypatch):
 def test_truncated_and_foreign_files_are_refused(tmp_path, dim, name):
     path = tmp_path / name
     if name.endswith("safetensors"):
-        save_weights(path, dim[1], ModelConfig(conv6=1))
+        save_weights(path, dim[1], ModelConfig(conv6=1).model_dump())
     else:
         torch.save({"state_dict": dim[1]}, path, _use_new_zipfile_serialization=name.endswith("pth"))
     whole = path.read_bytes()
@@ -130,6 +130,36 @@ def test_truncated_and_foreign_files_are_refused(tmp_path, dim, name):
         load_weights(path)
     with pytest.raises(CheckpointError, match="no such file"):
         load_weights(tmp_path / "none.pth")
+
+
+def test_a_file_damaged_anywhere_never_escapes(tmp_path, dim):
+    """Whatever a flipped byte makes of the pickle or the header, it is weights or a CheckpointError."""
+    small = {"conv1_1.bias": torch.zeros(4)}
+    torch.save({"state_dict": small}, tmp_path / "new.pth")
+    torch.save({"state_dict": small}, tmp_path / "old.pth", _use_new_zipfile_serialization=False)
+    save_weights(tmp_path / "s.safetensors", small, None)
+    rng = np.random.default_rng(0)
+    refused = 0
+    for name in ("new.pth", "old.pth", "s.safetensors"):
+        whole = (tmp_path / name).read_bytes()
+        for _ in range(150):
+            damaged = bytearray(whole)
+            damaged[rng.integers(len(whole))] = rng.integers(256)
+            (tmp_path / name).write_bytes(damaged)
+            try:
+                load_weights(tmp_path / name)
+            except CheckpointError:
+                refused += 1
+    assert refused > 50
+
+
+def test_a_config_of_another_version_is_refused(tmp_path, dim):
+    save_weights(tmp_path / "w.safetensors", dim[1], {"arch": "dim", "wings": 2})
+    with pytest.raises(CheckpointError, match="of a model that this version of deepmat does not have"):
+        load_model(tmp_path / "w.safetensors")
+    save_state(tmp_path / "w.pt", {"state_dict": dim[1], "model": {"foo": 1}})
+    with pytest.raises(CheckpointError, match="of a model that this version"):
+        load_model(tmp_path / "w.pt")
 
 
 def test_weights_of_another_network_are_refused(tmp_path, vgg):
@@ -155,7 +185,7 @@ def test_vgg_becomes_the_encoder(tmp_path, vgg):
     assert not state["conv1_1.weight"][:, 3].any() and state["conv1_1.weight"].shape[1] == 4
     save_weights(tmp_path / "encoder.safetensors", state, None)
     model = build_model(ModelConfig())
-    fresh = fill_from(model, ModelConfig(), tmp_path / "encoder.safetensors")
+    fresh = fill_from(model, tmp_path / "encoder.safetensors")
     assert {key.split(".")[0] for key in fresh} == {
         "conv6_1",
         "deconv6_1",

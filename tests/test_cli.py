@@ -16,6 +16,7 @@ from PIL import Image
 from deepmat import imaging
 from deepmat.checkpoint import save_weights
 from deepmat.config import ModelConfig
+from deepmat.errors import DeepmatError
 from deepmat.models import build_model
 
 FAST = ["--set", "data.input_size=[32,32]", "--set", "data.crop_sizes=[48]", "--print-every", 1, "--workers", 0]
@@ -25,7 +26,7 @@ FAST = ["--set", "data.input_size=[32,32]", "--set", "data.crop_sizes=[48]", "--
 def weights(tmp_path_factory):
     path = tmp_path_factory.mktemp("weights") / "w.safetensors"
     torch.manual_seed(0)
-    save_weights(path, build_model(ModelConfig()).state_dict(), ModelConfig())
+    save_weights(path, build_model(ModelConfig()).state_dict(), ModelConfig().model_dump())
     return path
 
 
@@ -43,7 +44,7 @@ def test_the_main_job(deepmat, read_log):
     terms = {0: {"alpha"}, 1: {"alpha", "composition"}, 2: {"refined"}, 3: {"alpha", "composition", "refined"}}
     for stage, names in terms.items():
         records = read_log(Path(f"runs/stage{stage}"))
-        assert [record["event"] for record in records] == ["start", "step", "step", "test", "checkpoint", "end"]
+        assert [record["event"] for record in records] == ["start", "step", "step", "checkpoint", "test", "end"]
         assert set(records[1]["loss"]) == names | {"total"}
         assert f"stage{stage} step 2/2" in trained.stdout and f"stage{stage} test at step 2  SAD" in trained.stdout
     assert "begins with runs/stage1/best.safetensors; random: refine_conv1" in trained.stdout
@@ -70,7 +71,7 @@ def test_the_main_job(deepmat, read_log):
     )
     assert predicted.exit_code == 0 and "2 of 2 alphas in out" in predicted.stderr
     for path in Path("out").iterdir():
-        np.testing.assert_array_equal(imaging.read_grey(path), imaging.read_grey(Path("scores/alpha") / path.name))
+        np.testing.assert_array_equal(imaging.read_grey(path), imaging.read_grey(Path("scores/prediction") / path.name))
         colour, alpha = imaging.read_rgba(Path("cut") / path.name)
         np.testing.assert_array_equal(colour, imaging.read_image(Path("data/test/image") / path.name))
         np.testing.assert_array_equal(alpha, imaging.read_grey(path))
@@ -102,7 +103,7 @@ def test_stage_3_without_stage_2_says_what_makes_it(deepmat, data):
     result = deepmat("train", "--stage", 3, "--data", data, "--device", "cpu", *FAST)
     assert result.exit_code == 1
     assert (
-        "runs/stage2/best.safetensors: no such weights to begin with; `deepmat train --stage N` makes" in result.stderr
+        "runs/stage2/best.safetensors: no such weights to begin with; `deepmat train --stage 2` makes" in result.stderr
     )
 
 
@@ -190,6 +191,158 @@ def test_predict_does_what_it_can_and_lists_the_rest(deepmat, weights):
     assert "of 14 alphas" in again.stderr  # what it wrote is no input of the next run
 
 
+def test_nothing_that_is_read_is_overwritten(deepmat, data, weights):
+    shutil.copytree(data / "test", "t")
+    before = {path: path.read_bytes() for path in Path("t").rglob("*.png")}
+    predict = ["predict", "t/image", "-t", "t/trimap", "-w", weights]
+    for arguments, message in (
+        ([*predict, "-o", "t/trimap"], "would overwrite the input t/trimap"),
+        ([*predict, "-o", "t/image"], "would overwrite the input t/image"),
+        ([*predict, "-o", "out", "--cutout", "t/trimap"], "would overwrite the input t/trimap"),
+        ([*predict, "-o", "out", "--cutout", "out"], "would overwrite another output"),
+        (["eval", "-w", weights, "--data", "t", "--sheet", sorted(before)[0]], "would overwrite the input"),
+        (["eval", "-w", weights, "--data", "t", "--sheet", "sheet"], "write sheet.png"),
+    ):
+        result = deepmat(*arguments)
+        assert result.exit_code == 1 and message in result.stderr, result.stderr
+    assert deepmat("eval", "-w", weights, "--data", "t", "-o", "t", "--save-alphas").exit_code == 0
+    assert {path: path.read_bytes() for path in before} == before and not Path("out").exists()
+    assert len(list(Path("t/prediction").iterdir())) == 2
+
+
+def test_predict_where_one_stands(deepmat, weights):
+    Path("photos/trimaps").mkdir(parents=True)
+    Image.fromarray(np.zeros((8, 9, 3), np.uint8)).save("photos/a.jpg")
+    Image.fromarray(np.full((8, 9), 128, np.uint8)).save("photos/trimaps/a.png")
+    here = deepmat("predict", "photos/a.jpg", "-t", "photos/trimaps/a.png", "-o", ".", "-w", weights)
+    assert here.exit_code == 0 and imaging.read_grey("a.png").shape == (8, 9)
+    below = deepmat("predict", "photos", "-t", "photos/trimaps", "-o", "photos/out", "-w", weights)
+    assert below.exit_code == 0 and "1 of 1 alphas" in below.stderr  # the trimaps are no pictures
+    Path("only/trimaps").mkdir(parents=True)
+    shutil.copy("photos/trimaps/a.png", "only/trimaps/a.png")
+    nothing = deepmat("predict", "only", "-t", "only/trimaps", "-o", "x", "-w", weights)
+    assert nothing.exit_code == 1 and "no pictures in only outside the trimap and output folders" in nothing.stderr
+    absent = deepmat("predict", "photos/b.jpg", "-t", "photos/trimaps", "-o", "x", "-w", weights)
+    assert absent.exit_code == 1 and "photos/b.jpg: no such file" in absent.stderr
+    labels = Path("labels.png")
+    Image.fromarray(np.array([[0, 1, 2]], np.uint8)).save(labels)
+    Image.fromarray(np.zeros((1, 3), np.uint8)).save("three.png")
+    refused = deepmat("predict", "three.png", "-t", labels, "-o", "x", "-w", weights)
+    assert refused.exit_code == 1 and "labels.png: its levels are 0 to 2, as of labels" in refused.stderr
+
+
+def catch(monkeypatch, module, name):
+    """Replace a function by one that keeps its arguments and ends the command."""
+    kept = {}
+
+    def caught(*arguments, **named):
+        kept.update(named, arguments=arguments)
+        raise DeepmatError("caught")
+
+    monkeypatch.setattr(f"deepmat.{module}.{name}", caught)
+    return kept
+
+
+@pytest.mark.parametrize(
+    ("flag", "value", "key"),
+    [
+        ("--runs", "r", "train.runs"), ("--name", "n", "train.name"), ("--device", "cpu", "train.device"),
+        ("--seed", 7, "train.seed"), ("--workers", 3, "train.workers"), ("--batch-size", 5, "train.batch_size"),
+        ("--epochs", 2, "train.epochs"), ("--iterations", 9, "train.iterations"), ("--lr", 0.5, "train.lr"),
+        ("--lr-step", 4, "train.lr_step"), ("--print-every", 6, "train.print_every"),
+        ("--test-every", 8, "train.test_every"), ("--checkpoint-every", 11, "train.checkpoint_every"),
+        ("--pretrain", "p.pth", "train.pretrain"), ("--data", "d", "data.root"),
+    ],
+)  # fmt: skip
+def test_every_flag_of_train_reaches_the_config(deepmat, monkeypatch, flag, value, key):
+    kept = catch(monkeypatch, "engine", "train")
+    assert "caught" in deepmat("train", "--stage", 1, flag, value).stderr
+    section, name = key.split(".")
+    assert str(getattr(getattr(kept["arguments"][0], section), name)) == str(value)
+
+
+def test_every_flag_of_eval_and_predict_arrives(deepmat, monkeypatch, data, weights):
+    where = [f"--{kind}s={data / 'test' / kind}" for kind in ("image", "trimap", "alpha")]
+    whole = ["--mode", "whole", "--fit", "stretch", "--max-size", 64]
+    kept = catch(monkeypatch, "engine", "evaluate")
+    assert "caught" in deepmat("eval", "-w", weights, *where, *whole).stderr
+    settings = kept["arguments"][2]
+    assert (settings.mode, settings.fit, settings.max_size) == ("whole", "stretch", 64)
+    kept = catch(monkeypatch, "engine", "cut_out")
+    command = ["predict", data / "test/image", "-t", data / "test/trimap", "-o", "out", "-w", weights]
+    assert "caught" in deepmat(*command, "--max-size", 96, "--fit", "stretch").stderr
+    assert (kept["arguments"][3].fit, kept["arguments"][3].max_size) == ("stretch", 96)
+    deepmat(*command, "--mode", "tile", "--set", "test.tile=512")
+    assert (kept["arguments"][3].mode, kept["arguments"][3].tile) == ("tile", 512)
+    for arguments, message in (
+        (["--mode", "tile", "--max-size", 64], "--max-size: mode tile does not use it"),
+        (["--set", "model.skip=false"], "only test keys count here"),
+        (["--no-skip"], "says itself how it was trained"),
+        (["--mode", "hole"], "did you mean whole?"),
+    ):
+        assert message in deepmat(*command, *arguments).stderr
+    torch.save({"state_dict": build_model(ModelConfig()).state_dict()}, "published.pth")
+    assert "skip False" in deepmat(*command[:-1], "published.pth", "--no-skip").stderr
+
+
+def test_every_flag_of_composite_arrives(deepmat, source):
+    folder = source / "Training_set" / "Other"
+    command = [
+        "composite",
+        folder / "fg",
+        "--alpha",
+        folder / "alpha",
+        "--bg",
+        source / "bg_train",
+        "--per-foreground",
+        2,
+    ]
+    plans = {}
+    for name, more in {"a": [], "b": ["--seed", 3], "c": ["--compositor", "cv2"], "d": ["--split", "test"]}.items():
+        assert deepmat(*command, "-o", name, "--workers", 1, *more).exit_code == 0
+        manifest = next(Path(name).glob("*/manifest.jsonl"))
+        plans[name] = [json.loads(line) for line in manifest.read_text().splitlines()]
+    assert {entry["seed"] for entry in plans["b"]} == {3} and {entry["compositor"] for entry in plans["c"]} == {"cv2"}
+    assert [entry["bg"] for entry in plans["a"]] != [entry["bg"] for entry in plans["b"]]
+    assert (Path("d/test/trimap") / f"{plans['d'][0]['name']}.png").is_file()
+    assert "leave it out" in deepmat("composite", source, "-o", "e", "--seed", 3).stderr
+
+
+def test_pretrain_and_resume_with_several_stages(deepmat, monkeypatch, data):
+    kept = []
+    monkeypatch.setattr(
+        sys.modules["deepmat.cli.train"], "_train_one", lambda config, *_: kept.append(config.train.pretrain)
+    )
+    deepmat("train", "--stage", "1,2,3", "--data", data, "--pretrain", "vgg.pth")
+    assert kept == ["vgg.pth", "{runs}/stage1/best.safetensors", "{runs}/stage2/best.safetensors"]
+    refused = deepmat("train", "--stage", "1,2", "--data", data, "--resume", "last.pt")
+    assert refused.exit_code == 1 and "--resume FILE: goes with one stage" in refused.stderr
+
+
+def test_a_disk_that_is_full(data, tmp_path):
+    """A limit on file sizes: the state of a run does not fit, so the write itself fails."""
+    arguments = [
+        "train",
+        "--stage",
+        "1",
+        "--data",
+        str(data),
+        "--pretrain",
+        "none",
+        "--iterations",
+        "1",
+        *map(str, FAST),
+    ]
+    limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (10**7, 10**7))"
+    limited = f"{limit}; from deepmat.cli import main; main()"
+    result = subprocess.run(
+        [sys.executable, "-c", limited, *arguments], cwd=tmp_path, capture_output=True, text=True, timeout=120
+    )
+    assert result.returncode == 1 and "Traceback" not in result.stderr
+    assert "last.pt: cannot be written (File too large); free space or choose another place" in result.stderr
+    assert sorted(path.name for path in (tmp_path / "runs/stage1").iterdir()) == ["config.yaml", "log.jsonl"]
+
+
 def test_predict_single_files_and_names_that_clash(deepmat, weights):
     Path("b").mkdir()
     for name in ("a.png", "b/a.png", "t.png"):
@@ -232,10 +385,11 @@ def test_a_run_is_not_overwritten_by_chance(deepmat, data):
     assert deepmat(*command, "--overwrite").exit_code == 0
 
 
-def test_composite_interrupted_says_so_and_goes_on(deepmat, source, tmp_path):
+@pytest.mark.parametrize("workers", [1, 2])
+def test_composite_interrupted_says_so_and_goes_on(deepmat, source, tmp_path, workers):
     folder = source / "Training_set" / "Other"
     command = ["composite", folder / "fg", "--alpha", folder / "alpha", "--bg", source / "bg_train", "-o", "out"]
-    command = [*map(str, command), "--per-foreground", "60", "--workers", "1"]
+    command = [*map(str, command), "--per-foreground", "60", "--workers", str(workers)]
     process = subprocess.Popen(
         [sys.executable, "-c", "from deepmat.cli import main; main()", *command],
         cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True,

@@ -3,6 +3,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -75,7 +76,7 @@ def test_adobes_lists_say_which_background_goes_where(adobe, tmp_path):
         fg, bg, image = (imaging.read_image(folder / kind / f"{entry['name']}.png") for kind in ("fg", "bg", "image"))
         alpha = imaging.read_grey(folder / "alpha" / f"{entry['name']}.png")
         np.testing.assert_array_equal(image, compositing.blend_adobe(fg, alpha, bg))
-        np.testing.assert_array_equal(bg, compositing.fit_adobe(imaging.read_image(tmp_path / entry["bg"]), 40, 50))
+        np.testing.assert_array_equal(bg, compositing.fit_adobe(imaging.read_image(Path(entry["bg"])), 40, 50))
     listed = [json.loads(line) for line in (folder / "manifest.jsonl").read_text().splitlines()]
     assert listed == plan and listed[0]["compositor"] == "adobe"
 
@@ -148,6 +149,25 @@ def test_an_alpha_without_an_edge_is_refused(tmp_path, level):
     assert f"alpha is {level} everywhere" in results["flat_0"] and "flat.png" in results["flat_0"]
 
 
+def test_partners_that_are_missing_fail_and_paths_may_be_spelled_anew(tmp_path, monkeypatch):
+    for name in ("a", "b"):
+        write(tmp_path / "fg" / f"{name}.jpg")
+    write(tmp_path / "alpha" / "a.png", (40, 50))
+    write(tmp_path / "bg" / "b.png")
+    plan, notices = plan_folders(tmp_path / "fg", tmp_path / "alpha", tmp_path / "bg", "train", 2)
+    assert any("1 pictures for 2 a foreground, so some come again" in notice for notice in notices)
+    results = run(plan, tmp_path / "out")
+    assert results["a_1"] is None and "alpha/b.png: no such file" in results["b_0"]
+    (tmp_path / "out" / "train" / "alpha" / "a_0.png").unlink()
+    monkeypatch.chdir(tmp_path / "fg")
+    plan, _ = plan_folders(Path("."), Path("../alpha"), Path("../bg"), "train", 2)
+    records = {record["name"]: record for record in composite(plan, tmp_path / "out")}
+    assert "skipped" in records["a_1"] and "skipped" not in records["a_0"]
+    assert (tmp_path / "out" / "train" / "alpha" / "a_0.png").is_file()
+    with pytest.raises(DataError, match="the plan is empty"):
+        list(composite([], tmp_path / "out"))
+
+
 def test_another_data_set_is_not_mixed_in(adobe, tmp_path):
     run(plan_adobe(adobe, "train", tmp_path / "coco", 2), tmp_path / "out")
     with pytest.raises(ConfigError, match="a_0 was made with another compositor"):
@@ -159,6 +179,7 @@ def test_another_data_set_is_not_mixed_in(adobe, tmp_path):
 
 KILLED = """
 import sys
+from pathlib import Path
 from pathlib import Path
 from deepmat.compositing import composite, plan_adobe
 if __name__ == "__main__":

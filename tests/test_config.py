@@ -54,6 +54,11 @@ def test_all_mistakes_are_reported_at_once_with_the_nearest_key(tmp_path):
         (["train.lr"], "write it as key=value"),
         (["train.lr=[1"], "not valid YAML"),
         (["train=3"], "train"),
+        (["train.lr=.inf"], "train.lr: Input should be a finite number"),
+        (["train.seed=-1"], "train.seed"),
+        (["train.name="], "train.name"),
+        (["data.trimap.kernel=[4, 2]"], r"data.trimap.kernel: the lower end comes first: \[2, 4\]"),
+        (["loss={refined: 1}"], "loss.refined: there is no refined alpha without model.refine=true"),
     ],
 )
 def test_single_mistakes(overrides, message):

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deepmat import dataset, imaging
-from deepmat.config import DataConfig
+from deepmat import dataset, imaging, trimap
+from deepmat.config import DataConfig, TrimapConfig
 from deepmat.errors import DataError
 
 SMALL = {"crop_sizes": [64, 96, 160], "input_size": [64, 96]}
@@ -14,7 +14,7 @@ SMALL = {"crop_sizes": [64, 96, 160], "input_size": [64, 96]}
 
 def batches(data, workers=0, start=0, stop=6, seed=3):
     config = DataConfig(root=data, **SMALL)
-    pictures = dataset.training_pictures(config)
+    pictures, _ = dataset.training_pictures(config)
     loader = dataset.training_batches(
         pictures, config, batch_size=3, seed=seed, start=start, stop=stop, workers=workers
     )
@@ -32,9 +32,9 @@ def test_samples_follow_the_documented_contract(data):
         count = len(batch["name"])
         for key, channels in {"image": 3, "fg": 3, "bg": 3, "alpha": 1, "trimap": 1}.items():
             assert batch[key].shape == (count, channels, 64, 96) and batch[key].numpy().dtype == np.uint8
-        alpha, trimap = batch["alpha"].numpy(), batch["trimap"].numpy()
-        assert set(np.unique(trimap)) <= {0, 128, 255} and (trimap == 128).any(axis=(1, 2, 3)).all()
-        assert (alpha[trimap == 0] == 0).all() and (alpha[trimap == 255] == 255).all()
+        alpha, levels = batch["alpha"].numpy(), batch["trimap"].numpy()
+        assert set(np.unique(levels)) <= {0, 128, 255} and (levels == 128).any(axis=(1, 2, 3)).all()
+        assert (alpha[levels == 0] == 0).all() and (alpha[levels == 255] == 255).all()
         blended = (alpha / 255) * batch["fg"].numpy() + (1 - alpha / 255) * batch["bg"].numpy()
         assert np.abs(blended - batch["image"].numpy()).mean() < 3  # all four were cut at the same place
 
@@ -48,6 +48,32 @@ def test_any_number_of_workers_and_any_start_give_the_same_batches(data):
     names = [sorted(straight[i]["name"] + straight[i + 1]["name"]) for i in (0, 2, 4)]
     assert names[0] == names[1] == names[2] and len(set(names[0])) == 4
     assert not same(straight[0], straight[2])
+
+
+def test_every_setting_reaches_the_samples(data):
+    """Each changed setting changes the samples in the way that it names."""
+
+    def drawn(**changes):
+        config = DataConfig(root=data, **{**SMALL, "flip": 0.0, **changes})
+        samples = dataset.TrainingSet(dataset.training_pictures(config)[0], config, seed=0)
+        return [samples[epoch, index] for epoch in range(8) for index in range(len(samples))]
+
+    plain, flipped = drawn(), drawn(flip=1.0)
+    assert all(np.array_equal(a["fg"], b["fg"].numpy()[..., ::-1]) for a, b in zip(plain, flipped, strict=True))
+    assert not np.array_equal(plain[0]["image"], plain[4]["image"])  # another epoch, another crop of the same picture
+    assert not all(np.array_equal(a["image"], b["image"]) for a, b in zip(plain, drawn(crop_sizes=[64]), strict=True))
+    narrow = drawn(trimap=TrimapConfig(kernel=[3, 3], iterations=[1, 1]))
+    wide = drawn(trimap=TrimapConfig(kernel=[3, 3], iterations=[9, 9]))
+    for few, many in zip(narrow, wide, strict=True):
+        assert (few["trimap"] == 128).sum() < (many["trimap"] == 128).sum()
+
+
+def test_trimap_ranges_include_both_ends():
+    alpha = np.zeros((64, 64), np.uint8)
+    alpha[16:48, 16:48] = 255
+    config, rng = TrimapConfig(kernel=[3, 4], iterations=[1, 2]), np.random.default_rng(0)
+    made = {dataset.random_trimap(alpha, config, rng).tobytes() for _ in range(60)}
+    assert made == {trimap.from_alpha(alpha, kernel, times).tobytes() for kernel in (3, 4) for times in (1, 2)}
 
 
 @settings(max_examples=40, deadline=None)

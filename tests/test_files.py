@@ -4,7 +4,7 @@ import os
 import pytest
 
 from deepmat import files
-from deepmat.errors import DataError
+from deepmat.errors import ConfigError, DataError
 
 
 def test_a_file_is_whole_or_absent(tmp_path):
@@ -37,9 +37,11 @@ def test_pictures_are_keyed_by_path_without_extension(tmp_path):
     pictures, notices = files.list_pictures(tmp_path)
     assert list(pictures) == ["b", "sub dir/a.x"]
     assert notices == [f"{tmp_path / 'notes.txt'}: skipped, not a picture"]
-    assert files.partner("elsewhere/b", tmp_path, pictures, "alpha") == tmp_path / "b.JPG"
-    with pytest.raises(DataError, match="c: no alpha of that name in"):
-        files.partner("c", tmp_path, pictures, "alpha")
+    partners, _ = files.pair(["elsewhere/b", "c", "sub dir/a.x"], tmp_path, "alpha")
+    assert partners["elsewhere/b"] == tmp_path / "b.JPG" and partners["sub dir/a.x"] == tmp_path / "sub dir/a.x.png"
+    assert "c: no alpha of that name in" in str(partners["c"])
+    twins, _ = files.pair(["x/b", "y/b"], tmp_path, "alpha")  # one flat partner cannot be that of both
+    assert all(isinstance(partner, DataError) for partner in twins.values())
     (tmp_path / "b.png").touch()
     with pytest.raises(DataError, match="b.png: has the same name as b.JPG"):
         files.list_pictures(tmp_path)
@@ -59,3 +61,13 @@ def test_folders_without_pictures_are_explained(tmp_path, make, message):
         getattr(tmp_path / "x", make)()
     with pytest.raises(DataError, match=message):
         files.list_pictures(tmp_path / "x")
+
+
+def test_nothing_that_is_read_is_overwritten(tmp_path):
+    (tmp_path / "sub").mkdir()
+    inputs = [tmp_path / "a.png"]
+    files.refuse_overwriting([tmp_path / "b.png", tmp_path / "sub" / "a.png"], inputs)
+    with pytest.raises(ConfigError, match="would overwrite the input"):
+        files.refuse_overwriting([tmp_path / "sub" / ".." / "a.png"], inputs)
+    with pytest.raises(ConfigError, match="would overwrite another output"):
+        files.refuse_overwriting([tmp_path / "b.png", tmp_path / "b.png"], inputs)

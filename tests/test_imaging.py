@@ -43,8 +43,21 @@ def test_deep_greys(tmp_path):
     for suffix in (".png", ".tif"):
         Image.fromarray(levels).save(tmp_path / f"deep{suffix}")
         np.testing.assert_array_equal(imaging.read_grey(tmp_path / f"deep{suffix}"), [[0, 128, 255], [0, 255, 1]])
-    Image.fromarray(np.array([[0, 0.5, 1.0]], np.float32)).save(tmp_path / "float.tif")
-    np.testing.assert_array_equal(imaging.read_grey(tmp_path / "float.tif"), [[0, 128, 255]])
+    for top, white in ((1.0, 255), (1.02, 255)):  # float mattes overshoot a little
+        Image.fromarray(np.array([[0, 0.5, top]], np.float32)).save(tmp_path / "float.tif")
+        np.testing.assert_array_equal(imaging.read_grey(tmp_path / "float.tif"), [[0, 128, white]])
+
+
+def test_trimaps_with_transparency_keep_their_levels(tmp_path):
+    levels = np.array([[0, 128, 255, 128]], np.uint8)
+    palette = Image.fromarray(levels).convert("P")
+    palette.save(tmp_path / "palette.png", transparency=0)
+    layer = np.dstack((levels, levels, levels, np.array([[0, 255, 255, 255]], np.uint8)))
+    Image.fromarray(layer).save(tmp_path / "layer.png")
+    white = np.full_like(levels, 255)
+    Image.fromarray(np.dstack((white, white, white, levels))).save(tmp_path / "alpha.png")
+    for name in ("palette", "layer", "alpha"):
+        np.testing.assert_array_equal(imaging.read_levels(tmp_path / f"{name}.png"), levels)
 
 
 def test_other_kinds_of_file(tmp_path, rgb):
@@ -85,8 +98,25 @@ def test_broken_files_are_named(tmp_path, rgb, suffix):
         imaging.read_image(tmp_path / "none.png")
 
 
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp", ".tif", ".gif", ".bmp", ".avif"])
+def test_a_file_damaged_anywhere_never_escapes(tmp_path, rgb, suffix):
+    path = tmp_path / f"a{suffix}"
+    Image.fromarray(rgb).save(path)
+    whole, generator = path.read_bytes(), np.random.default_rng(0)
+    for _ in range(60):
+        damaged = bytearray(whole)
+        for place in generator.integers(len(whole), size=4):
+            damaged[place] = generator.integers(256)
+        path.write_bytes(damaged)
+        try:
+            assert imaging.read_image(path).shape[2] == 3
+        except DataError as error:
+            assert path.name in str(error)
+
+
 def test_a_huge_picture_is_refused_before_it_is_decoded(tmp_path, rgb, monkeypatch):
     imaging.write_image(tmp_path / "a.png", rgb)
+    assert Image.MAX_IMAGE_PIXELS is None  # else Pillow refuses 200 megapixels with a riddle
     monkeypatch.setattr(imaging, "MAX_PIXELS", 53)
     with pytest.raises(DataError, match="9x6 is over"):
         imaging.read_image(tmp_path / "a.png")

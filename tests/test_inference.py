@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from deepmat import inference
 from deepmat.config import ModelConfig, TestConfig
-from deepmat.errors import ConfigError, DataError
+from deepmat.errors import CheckpointError, ConfigError, DataError
 from deepmat.models import build_model
 
 LEGACY = {
@@ -109,6 +109,36 @@ def test_every_mode_answers_at_the_size_of_the_picture_and_keeps_what_is_known(m
     assert ((alpha >= 0) & (alpha <= 1)).all()
 
 
+def test_a_large_picture_comes_back_from_its_small_copy_in_place():
+    ramp = np.linspace(0, 255, 700)[None] * np.linspace(0.2, 1, 300)[:, None]
+    image = np.repeat(ramp.astype(np.uint8)[..., None], 3, axis=2)
+    alpha = inference.whole(image, np.full((300, 700), 128, np.uint8), first_channel, max_size=320)
+    assert np.abs(alpha - ramp / 255)[8:-8, 8:-8].max() < 0.02
+
+
+@pytest.mark.parametrize("fit", ["keep", "stretch"])
+def test_a_small_picture_is_never_enlarged(fit):
+    seen = []
+    image, trimap = np.zeros((40, 70, 3), np.uint8), np.full((40, 70), 128, np.uint8)
+    inference.whole(image, trimap, lambda i, t: seen.append(t.shape) or np.zeros(t.shape, np.float32), fit=fit)
+    assert seen == [(64, 96) if fit == "keep" else (32, 64)]
+
+
+def test_padding_mirrors_the_picture():
+    seen = []
+    image = np.arange(40 * 33 * 3, dtype=np.uint32).reshape(40, 33, 3).astype(np.uint8)
+    inference.whole(image, np.full((40, 33), 128, np.uint8), lambda i, t: seen.append(i) or first_channel(i, t))
+    np.testing.assert_array_equal(seen[0][:40, 33:63], image[:, 31:1:-1])
+    np.testing.assert_array_equal(seen[0][40:, :33], image[38:14:-1])
+
+
+def test_weights_that_give_nan_are_an_error():
+    model = TinyModel()
+    torch.nn.init.constant_(model.head.bias, float("nan"))
+    with pytest.raises(CheckpointError, match="not a finite number; its weights are broken"):
+        inference.predict(model, np.zeros((8, 8, 3), np.uint8), np.full((8, 8), 128, np.uint8))
+
+
 def test_a_trimap_with_nothing_unknown_is_the_answer():
     trimap = np.array([[0, 255], [255, 0]], np.uint8)
     alpha = inference.predict(None, np.zeros((2, 2, 3), np.uint8), trimap)
@@ -117,7 +147,12 @@ def test_a_trimap_with_nothing_unknown_is_the_answer():
 
 def test_wrong_calls_are_explained():
     image, trimap = np.zeros((4, 4, 3), np.uint8), np.zeros((4, 5), np.uint8)
-    with pytest.raises(DataError, match=r"image \(4, 4, 3\) and trimap \(4, 5\)"):
+    with pytest.raises(DataError, match=r"image uint8 \(4, 4, 3\) and trimap uint8 \(4, 5\)"):
         inference.predict(None, image, trimap)
+    with pytest.raises(DataError, match="trimap float64 .*expected uint8"):
+        inference.predict(None, image, np.zeros((4, 4)))
+    with pytest.raises(DataError, match="levels are 0 to 2, as of labels"):
+        inference.predict(None, image, np.full((4, 4), 2, np.uint8))
+    trimap = trimap[:, :4]
     with pytest.raises(ConfigError, match="did you mean whole"):
         inference.predict(None, image, trimap, mode="hole")

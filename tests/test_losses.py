@@ -4,29 +4,25 @@ import torch
 from conftest import rule_state
 
 from deepmat import config as configs
-from deepmat.engine import optimise
+from deepmat.dataset import collate
+from deepmat.engine import optimise, to_device
 from deepmat.errors import ConfigError
 from deepmat.losses import LOSSES, weighted_sum
 from deepmat.models import build_model, freeze
 
 
-def plane(pixels, scale=1.0):
-    return torch.from_numpy(pixels.astype(np.float32) / np.float32(scale))[None, None]
-
-
-def colour(bgr):
-    return torch.from_numpy(bgr[..., ::-1].astype(np.float32)).permute(2, 0, 1)[None]
+def plane(pixels):
+    return torch.from_numpy(pixels.astype(np.float32))[None, None]
 
 
 @pytest.fixture
 def batch(golden):
+    """The golden sample on the way that training takes: uint8, collated, moved."""
     arrays = golden("losses")
-    return {
-        **{kind: colour(arrays[f"{kind}_bgr"]) for kind in ("image", "fg", "bg")},
-        "alpha": plane(arrays["alpha"], 255),
-        "trimap": plane(arrays["trimap"]),
-        "unknown": plane(arrays["trimap"] == 128),
-    }
+    colours = {kind: arrays[f"{kind}_bgr"][..., ::-1].transpose(2, 0, 1) for kind in ("image", "fg", "bg")}
+    planes = {kind: arrays[kind][None] for kind in ("alpha", "trimap")}
+    sample = {kind: torch.from_numpy(pixels.copy()) for kind, pixels in {**colours, **planes}.items()}
+    return to_device(collate([{"name": "golden", **sample}]), torch.device("cpu"))
 
 
 def test_terms_equal_the_reference(golden, batch):

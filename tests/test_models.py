@@ -34,8 +34,18 @@ def test_contract_of_every_model(name):
         ]
     assert alpha.shape == (2, 1, 32, 64) and alpha.dtype == torch.float32
     assert alpha.min() >= 0 and alpha.max() <= 1
+    assert isinstance(model.LASTING, tuple) and set(model.LASTING) <= set(ModelConfig.model_fields)
+    recognised = model.recognise(model.state_dict())
+    assert recognised == ModelConfig(arch=name) and model.recognise({"x": torch.zeros(1)}) is None
     named = [key for prefixes in model.PARTS.values() for key in model.state_dict() if key.startswith(prefixes)]
     assert sorted(named) == sorted(model.state_dict())  # every weight belongs to just one part
+
+
+def test_fresh_weights_are_xavier_normal():
+    torch.manual_seed(0)
+    layer = build_model(ModelConfig()).conv5_1
+    expected = (2 / (9 * 512 + 9 * 512)) ** 0.5
+    assert layer.weight.std().item() == pytest.approx(expected, rel=0.01) and not layer.bias.any()
 
 
 def test_freeze_stops_the_named_parts_only():
@@ -45,30 +55,36 @@ def test_freeze_stops_the_named_parts_only():
     assert trained == {name for name in model.state_dict() if name.startswith("refine_")}
     with pytest.raises(ConfigError, match="did you mean encoder"):
         freeze(model, ["encodr"])
+    with pytest.raises(ConfigError, match="nothing is left to train"):
+        freeze(build_model(ModelConfig()), ["encoder", "decoder"])
     with pytest.raises(ConfigError, match="no such part"):
         freeze(build_model(ModelConfig(refine=False)), ["refinement"])
 
 
 def test_stage_2_begins_with_the_weights_of_stage_1(tmp_path):
     before, after = build_model(ModelConfig(refine=False)), build_model(ModelConfig(refine=True))
-    save_weights(tmp_path / "one.safetensors", before.state_dict(), ModelConfig(refine=False))
-    fresh = fill_from(after, ModelConfig(refine=True), tmp_path / "one.safetensors")
+    save_weights(tmp_path / "one.safetensors", before.state_dict(), ModelConfig(refine=False).model_dump())
+    fresh = fill_from(after, tmp_path / "one.safetensors")
     assert {key.split(".")[0] for key in fresh} == {"refine_conv1", "refine_conv2", "refine_conv3", "refine_pred"}
     assert torch.equal(before.state_dict()["deconv1.weight"], after.state_dict()["deconv1.weight"])
+    back = fill_from(build_model(ModelConfig(refine=False)), tmp_path / "one.safetensors")
+    assert back == []
     with pytest.raises(CheckpointError, match="--set model.skip=True"):
-        fill_from(after, ModelConfig(skip=False), tmp_path / "one.safetensors")
+        fill_from(build_model(ModelConfig(skip=False)), tmp_path / "one.safetensors")
 
 
 def test_weights_that_do_not_fit_are_refused(tmp_path):
     path = tmp_path / "w.safetensors"
     state = build_model(ModelConfig()).state_dict()
-    save_weights(path, {**state, "deconv1.weight": torch.zeros(1, 64, 3, 3)}, ModelConfig())
+    save_weights(path, {**state, "deconv1.weight": torch.zeros(1, 64, 3, 3)}, ModelConfig().model_dump())
     with pytest.raises(CheckpointError, match=r"deconv1.weight is \[1, 64, 3, 3\], this model's is \[1, 64, 5, 5\]"):
         load_model(path)
-    save_weights(path, {key: value for key, value in state.items() if key != "conv5_3.bias"}, ModelConfig())
+    save_weights(
+        path, {key: value for key, value in state.items() if key != "conv5_3.bias"}, ModelConfig().model_dump()
+    )
     with pytest.raises(CheckpointError, match="has no conv5_3.bias"):
         load_model(path)
-    save_weights(path, {**state, "attention.weight": torch.zeros(1)}, ModelConfig())
+    save_weights(path, {**state, "attention.weight": torch.zeros(1)}, ModelConfig().model_dump())
     with pytest.raises(CheckpointError, match="has attention.weight"):
         load_model(path)
 

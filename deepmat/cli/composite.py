@@ -3,8 +3,10 @@ from typing import Annotated
 
 import typer
 
-from deepmat.cli.options import Workers, cores, finish, notify, progress_bar, say, stderr
+from deepmat.cli.options import Workers, finish, notify, progress_bar, say, stderr
 from deepmat.errors import ConfigError, DataError
+from deepmat.files import find_pictures
+from deepmat.processes import cores
 
 
 def composite(
@@ -22,13 +24,20 @@ def composite(
         Path | None, typer.Option(help="Plain folders: alphas, paired with SOURCE by name; without it SOURCE is RGBA.")
     ] = None,
     split: Annotated[
-        str | None, typer.Option(help="train, test or both [both for Adobe's layout, train for plain folders].")
+        str | None,
+        typer.Option(
+            metavar="train|test|both", help="What to make [both for Adobe's layout, train for plain folders]."
+        ),
     ] = None,
     per_foreground: Annotated[
         int | None, typer.Option(help="Backgrounds for each foreground [100 for train, 20 for test].", min=1)
     ] = None,
-    compositor: Annotated[str, typer.Option(help="adobe or cv2: how to fit and blend; scores differ.")] = "adobe",
-    seed: Annotated[int, typer.Option(help="Plain folders: which backgrounds go with which foreground.", min=0)] = 0,
+    compositor: Annotated[
+        str, typer.Option(metavar="adobe|cv2", help="How to fit and blend; scores differ.")
+    ] = "adobe",
+    seed: Annotated[
+        int | None, typer.Option(help="Plain folders: which backgrounds go with which foreground [0].", min=0)
+    ] = None,
     workers: Workers = None,
 ) -> None:
     """Put foregrounds over backgrounds: a data set.
@@ -39,7 +48,7 @@ def composite(
     from deepmat.compositing import ADOBE_FOLDERS, BACKGROUNDS_PER_FOREGROUND, plan_adobe, plan_folders
     from deepmat.compositing import composite as run
 
-    if not source.is_dir():
+    if not source.exists():
         raise DataError(f"{source}: no such folder; `deepmat synth {source}` makes a procedural data set there")
     adobe = any((source / folder).is_dir() for folder, _, _ in ADOBE_FOLDERS.values())
     splits = {"both": ["train", "test"], "train": ["train"], "test": ["test"]}
@@ -48,6 +57,10 @@ def composite(
         raise ConfigError(f"--split {split}: unknown; known: {', '.join(splits)}")
     if not adobe and split == "both":
         raise ConfigError("--split both: plain folders make one split; run once for train and once for test")
+    if not adobe:
+        find_pictures(source)
+    if adobe and seed is not None:
+        raise ConfigError("--seed: Adobe's lists say which background goes where; leave it out")
     if adobe and alpha:
         raise ConfigError("--alpha: Adobe's layout has its own alphas; leave it out")
     backgrounds = {"train": bg, "test": test_bg or (bg if split == "test" else None)}
@@ -61,7 +74,7 @@ def composite(
         if adobe:
             plans.append(plan_adobe(source, name, folder, count, compositor))
         else:
-            plan, notices = plan_folders(source, alpha, folder, name, count, seed, compositor)
+            plan, notices = plan_folders(source, alpha, folder, name, count, seed or 0, compositor)
             notify(notices)
             plans.append(plan)
     failures: dict[str, str] = {}
@@ -79,5 +92,5 @@ def composite(
                         skipped += record.get("skipped", False)
     except KeyboardInterrupt:
         say(f"stopped with {done} composites in {out}; the same command goes on")
-        raise
+        raise typer.Exit(130) from None
     finish(failures, f"{done} composites in {out}" + (f" ({skipped} from before)" if skipped else ""))

@@ -4,6 +4,7 @@ from typing import Annotated
 import typer
 
 from deepmat.cli.options import say
+from deepmat.errors import ConfigError
 
 
 def convert_vgg(
@@ -21,8 +22,12 @@ def convert_vgg(
 
     torchvision's ImageNet weights become DIM's encoder; the 4th input channel (the trimap) starts at zero.
     """
-    from deepmat.checkpoint import convert_vgg as run
-    from deepmat.checkpoint import save_weights, untrained_vgg
+    if untrained and weights:
+        raise ConfigError("--untrained and --weights: give one of them")
+
+    from deepmat.checkpoint import save_weights
+    from deepmat.models.vgg import convert_vgg as run
+    from deepmat.models.vgg import untrained_vgg
 
     state = run(untrained_vgg() if untrained else weights)
     source = "untrained" if untrained else str(weights.name if weights else "torchvision IMAGENET1K_V1")

@@ -17,10 +17,13 @@ from deepmat.cli.options import (
     notify,
     open_model,
     progress_bar,
+    refuse_keys,
+    refuse_unused,
     stderr,
     stdout,
 )
-from deepmat.files import write_text
+from deepmat.errors import ConfigError
+from deepmat.files import is_picture, refuse_overwriting, write_text
 
 SHEET_ROWS = 8
 
@@ -34,7 +37,9 @@ def evaluate(
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Folder for scores.csv, scores.json and, if asked for, alphas.")
     ] = None,
-    save_alphas: Annotated[bool, typer.Option("--save-alphas", help="Write each prediction to OUT/alpha.")] = False,
+    save_alphas: Annotated[
+        bool, typer.Option("--save-alphas", help="Write the predictions to OUT/prediction.")
+    ] = False,
     picture: Annotated[
         Path | None, typer.Option("--sheet", help="PNG to write: eight pictures with trimap, ground truth, prediction.")
     ] = None,
@@ -48,7 +53,7 @@ def evaluate(
 ) -> None:
     """Score weights: SAD, MSE, Grad, Conn.
 
-    Over the unknown region of pictures with known alpha, on the 8-bit prediction.
+    Over the unknown region of pictures with known alpha, on the 8-bit prediction; SAD, Grad and Conn in thousands.
     """
     given = flags(
         {
@@ -61,6 +66,7 @@ def evaluate(
             "test.fit": fit,
         }
     )
+    refuse_keys(set_ or [], ("test", "data"))
     config = configs.load(flags=given, overrides=set_ or [])
 
     from deepmat import engine, imaging
@@ -69,8 +75,15 @@ def evaluate(
     from deepmat.metrics import METRICS, mean
     from deepmat.report import scores_table, sheet, to_json, write_csv
 
-    pictures = pictures_to_score(config.test, config.data.root)
+    pictures, notices = pictures_to_score(config.test, config.data.root)
+    notify(notices)
     options = mode_options(config.test)
+    refuse_unused({"--max-size": max_size, "--fit": fit}, options)
+    predictions = {name: out / "prediction" / f"{name}.png" for name, _ in pictures} if out and save_alphas else {}
+    if picture and not is_picture(picture):
+        raise ConfigError(f"--sheet {picture}: not the name of a picture; write {picture}.png")
+    read = [path for _, paths in pictures if isinstance(paths, dict) for path in paths.values()]
+    refuse_overwriting([*predictions.values(), *([picture] if picture else [])], read)
     model = open_model(weights, device, skip, ", ".join(f"{key} {value}" for key, value in options.items()))
     records: list[dict[str, Any]] = []
     rows: list[tuple[str, list[Any]]] = []
@@ -85,21 +98,22 @@ def evaluate(
             if "error" in record:
                 continue
             notify(record["notices"])
-            if out and save_alphas:
-                imaging.write_image(out / "alpha" / f"{record['name']}.png", arrays[3])
+            if predictions:
+                imaging.write_image(predictions[record["name"]], arrays[3])
             if picture and record["name"] in shown:
                 rows.append((f"{record['name']}   SAD {record['sad']:.2f}  MSE {record['mse']:.4f}", arrays))
     means = mean(records, METRICS)
     summary = {"weights": str(weights), **options, "mean": means, "pictures": records}
+    # The screen first: what was computed is not lost with a full disk.
+    if json:
+        print(to_json(summary))
+    elif any("error" not in record for record in records):
+        stdout().print(scores_table(records, means))
     if out:
         write_csv(out / "scores.csv", records, ["name", "height", "width", *METRICS, "seconds", "error"])
         write_text(out / "scores.json", to_json(summary) + "\n")
     if picture and rows:
         imaging.write_image(picture, sheet(rows))
-    if json:
-        print(to_json(summary))
-    else:
-        stdout().print(scores_table(records, means))
     failures = {record["name"]: record["error"] for record in records if "error" in record}
     made = [str(path) for path in (out, picture) if path]
     finish(failures, f"{len(records) - len(failures)} pictures scored" + (f"; see {', '.join(made)}" if made else ""))

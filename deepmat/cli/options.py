@@ -1,6 +1,6 @@
 """Options that several commands share, and what the commands do alike."""
 
-import os
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,29 +10,30 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from deepmat.config import merge
-from deepmat.errors import CheckpointError
+from deepmat.errors import CheckpointError, ConfigError
 
 if TYPE_CHECKING:
     from torch import nn
 
 Weights = Annotated[
     Path | None,
-    typer.Option("--weights", "-w", help="Weights: best.safetensors of a run, or a published DIM checkpoint."),
+    typer.Option("--weights", "-w", help="Weights (required): best.safetensors of a run, or a published DIM file."),
 ]
 Device = Annotated[str, typer.Option(help="auto (the first of cuda, mps, cpu), cuda, cuda:1, mps or cpu.")]
 Workers = Annotated[int | None, typer.Option(help="Processes; one per core by default.", min=1)]
 Mode = Annotated[
-    str | None, typer.Option(help="whole (default), tile, crop or resize: what the network sees of a picture.")
+    str | None, typer.Option(metavar="whole|tile|crop|resize", help="What the network sees of a picture [whole].")
 ]
 MaxSize = Annotated[
     int | None, typer.Option(help="Mode whole: shrink the longer side to this, a multiple of 32 [1600].")
 ]
 Fit = Annotated[
     str | None,
-    typer.Option(help="Mode whole: keep (aspect ratio, default) or stretch (each side by itself, as the old tool)."),
+    typer.Option(metavar="keep|stretch", help="Mode whole: the aspect ratio, or each side by itself [keep]."),
 ]
 Set = Annotated[
-    list[str] | None, typer.Option("--set", help="Any config key, say test.tile=512 or train.lr=3e-5; repeatable.")
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Any config key, say test.tile=512 or train.lr=3e-5; repeatable."),
 ]
 Skip = Annotated[
     bool | None,
@@ -42,16 +43,15 @@ Skip = Annotated[
 ]
 
 
+NOTES = 20
+
+
 def stdout() -> Console:
     return Console()
 
 
 def stderr() -> Console:
     return Console(stderr=True)
-
-
-def cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def progress_bar(console: Console) -> Progress:
@@ -102,8 +102,26 @@ def say(message: str) -> None:
 def notify(messages: Iterable[str]) -> None:
     """Notices go to stderr, so that stdout stays the result."""
     console = stderr()
-    for message in messages:
+    messages = list(messages)
+    more = [f"and {len(messages) - NOTES} more like these"] if len(messages) > NOTES else []
+    for message in messages[:NOTES] + more:
         console.print(f"note: {message}", style="yellow", highlight=False, markup=False, soft_wrap=True)
+
+
+def refuse_unused(given: Mapping[str, Any], options: Mapping[str, Any]) -> None:
+    """ConfigError for a flag that was given and that the chosen mode does not take."""
+    for flag, value in given.items():
+        if value is not None and flag.removeprefix("--").replace("-", "_") not in options:
+            raise ConfigError(f"{flag}: mode {options['mode']} does not use it; leave it out")
+
+
+def refuse_keys(overrides: Iterable[str], sections: tuple[str, ...]) -> None:
+    """ConfigError for a --set of a section that the command does not use."""
+    for override in overrides:
+        if not override.startswith(tuple(f"{section}." for section in sections)):
+            raise ConfigError(
+                f"--set {override}: only {', '.join(sections)} keys count here; weights say their own model"
+            )
 
 
 def finish(failures: Mapping[str, str], done: str) -> None:
@@ -112,6 +130,7 @@ def finish(failures: Mapping[str, str], done: str) -> None:
     if failures:
         console = stderr()
         console.print(f"{len(failures)} failed:", style="red", highlight=False)
-        for message in dict.fromkeys(failures.values()):
-            console.print(f"  {message}", style="red", highlight=False, markup=False, soft_wrap=True)
+        for message, count in sorted(Counter(failures.values()).items()):
+            times = f" ({count} times)" if count > 1 else ""
+            console.print(f"  {message}{times}", style="red", highlight=False, markup=False, soft_wrap=True)
         raise typer.Exit(1)

@@ -18,10 +18,12 @@ from deepmat.cli.options import (
     notify,
     open_model,
     progress_bar,
+    refuse_keys,
+    refuse_unused,
     stderr,
 )
 from deepmat.errors import DataError
-from deepmat.files import list_pictures, partner
+from deepmat.files import find_pictures, key_of, pair, refuse_overwriting
 
 
 def predict(
@@ -46,12 +48,16 @@ def predict(
     A picture that fails is named at the end; the rest is done.
     """
     given = flags({"test.mode": mode, "test.max_size": max_size, "test.fit": fit})
+    refuse_keys(set_ or [], ("test",))
     settings = configs.load(flags=given, overrides=set_ or []).test
     jobs, notices = _jobs(inputs, trimaps, [folder for folder in (out, cutout) if folder])
     notify(notices)
 
     from deepmat.engine import cut_out
+    from deepmat.inference import mode_options
 
+    options = mode_options(settings)
+    refuse_unused({"--max-size": max_size, "--fit": fit}, options)
     model = open_model(weights, device, skip, f"mode {settings.mode}")
     failures = {}
     with progress_bar(stderr()) as bar:
@@ -67,32 +73,42 @@ def predict(
 def _jobs(
     inputs: Sequence[Path], trimaps: Path, outputs: Sequence[Path]
 ) -> tuple[list[tuple[str, Path, Path | DataError]], list[str]]:
-    """Name, picture and trimap (or why there is none) of each input; pictures in the output folders are no inputs."""
+    """Name, picture and trimap (or why there is none) of each input, and notices.
+
+    Pictures in the trimap and output folders below an input folder are no inputs. DataError for no pictures,
+    ConfigError if an output would take the place of a file that is read.
+    """
     pictures: list[tuple[str, Path]] = []
     notices: list[str] = []
     for given in inputs:
         if given.is_dir():
-            found, ignored = list_pictures(given)
+            found, ignored = find_pictures(given)
             notices += ignored
-            pictures += found.items()
+            apart = [folder.resolve() for folder in (trimaps, *outputs) if given.resolve() in folder.resolve().parents]
+            inside = [path for path in found if not any(folder in path.resolve().parents for folder in apart)]
+            pictures += [(key_of(path, given), path) for path in inside]
         else:
             pictures.append((given.stem, given))
-    places = [folder.resolve() for folder in outputs]
-    pictures = [(key, path) for key, path in pictures if not any(p in path.resolve().parents for p in places)]
-    if not trimaps.is_dir() and len(pictures) > 1:
+    if not pictures:
+        raise DataError(f"no pictures in {', '.join(map(str, inputs))} outside the trimap and output folders")
+    keys = [key for key, _ in pictures]
+    partners: dict[str, Path | DataError]
+    if trimaps.is_dir():
+        partners, _ = pair(list(dict.fromkeys(keys)), trimaps, "trimap")
+    elif len(pictures) == 1:
+        partners = {keys[0]: trimaps}
+    else:
         raise DataError(f"{trimaps}: {len(pictures)} pictures need a folder of trimaps")
-    listed = list_pictures(trimaps)[0] if trimaps.is_dir() else {}
+    read = [path for _, path in pictures] + [path for path in partners.values() if isinstance(path, Path)]
+    refuse_overwriting((folder / f"{key}.png" for key in dict.fromkeys(keys) for folder in outputs), read)
     jobs: list[tuple[str, Path, Path | DataError]] = []
-    taken: dict[str, Path] = {}
+    first: dict[str, Path] = {}
     for key, path in pictures:
-        trimap: Path | DataError = trimaps
-        try:
-            if key in taken:
-                raise DataError(f"{path}: its alpha would overwrite that of {taken[key]}; predict them apart")
-            if listed:
-                trimap = partner(key, trimaps, listed, "trimap")
-        except DataError as error:
-            trimap = error
-        taken.setdefault(key, path)
-        jobs.append((key, path, trimap))
+        if key in first:
+            clash = DataError(f"{path}: its alpha would overwrite that of {first[key]}; predict them apart")
+            jobs.append((str(path), path, clash))
+        else:
+            missing = None if path.is_file() else DataError(f"{path}: no such file; check the path")
+            jobs.append((key, path, missing or partners[key]))
+            first[key] = path
     return jobs, notices

@@ -11,7 +11,7 @@ def synth(
     train: Annotated[int, typer.Option(help="Training foregrounds.")] = 20,
     test: Annotated[int, typer.Option(help="Test foregrounds.")] = 5,
     backgrounds: Annotated[int, typer.Option(help="Training backgrounds; half as many more for the test set.")] = 20,
-    size: Annotated[int, typer.Option(help="Longer side of a foreground in pixels.")] = 512,
+    size: Annotated[int, typer.Option(help="Longer side of a foreground in pixels, 64 or more.")] = 512,
     seed: Annotated[int, typer.Option(help="Same seed, same bytes.")] = 0,
 ) -> None:
     """Make a licence-free data set by program.

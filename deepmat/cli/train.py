@@ -45,8 +45,12 @@ def train(
     A run is a folder: config.yaml, log.jsonl, last.pt (to resume), best.safetensors (by SAD on the test pictures).
     Ctrl-C ends the step, saves, and says how to go on.
     """
-    if (stage is None) == (config is None):
+    if stage is None and config is None:
         raise ConfigError("say what to train: --stage 0, 1, 2, 3 (or 0,1,2,3), or --config FILE")
+    if stage is not None and config is not None:
+        raise ConfigError("--stage and --config: give one of them")
+    if resume and overwrite:
+        raise ConfigError("--resume and --overwrite: give one of them")
     files = [config] if config else [configs.recipe(f"stage{part.strip()}") for part in (stage or "").split(",")]
     if name and len(files) > 1:
         raise ConfigError("--name: several stages need their own names; leave it out")
@@ -68,17 +72,29 @@ def train(
             "train.checkpoint_every": checkpoint_every,
         }
     )
-    if pretrain:
-        given = configs.merge(given, {"train": {"pretrain": None if pretrain == "none" else pretrain}})
+    if resume and resume != "auto" and len(files) > 1:
+        raise ConfigError("--resume FILE: goes with one stage; --resume auto goes on with each stage's own")
+    resolved = []
+    for file in files:
+        begin = _begin_with(pretrain, file, several=len(files) > 1)
+        resolved.append(configs.load(file, flags=configs.merge(given, begin), overrides=set_ or []))
     # All configs are checked before the first stage starts.
-    for resolved in [configs.load(file, flags=given, overrides=set_ or []) for file in files]:
-        _train_one(resolved, resume, overwrite)
+    for stage_config in resolved:
+        _train_one(stage_config, resume, overwrite)
+
+
+def _begin_with(pretrain: str | None, file: Path, several: bool) -> dict[str, Any]:
+    """--pretrain as a config layer; of several stages, those that begin with another stage's weights keep to that."""
+    own = (configs.read_yaml(file).get("train") or {}).get("pretrain")
+    if pretrain is None or (several and "{runs}" in str(own)):
+        return {}
+    return {"train": {"pretrain": None if pretrain == "none" else pretrain}}
 
 
 def _train_one(config: "Config", resume: str | None, overwrite: bool) -> None:
-    from deepmat.engine import BEST, LAST
     from deepmat.engine import train as run
     from deepmat.report import TrainingDisplay
+    from deepmat.runs import LAST
 
     last = config.run_folder / LAST
     state = (last if last.is_file() else None) if resume == "auto" else Path(resume) if resume else None
@@ -102,7 +118,7 @@ def _train_one(config: "Config", resume: str | None, overwrite: bool) -> None:
     if final.get("event") == "stopped":
         say(f"stopped at step {final['step']}, saved in {last}; the same command with --resume auto goes on")
         raise typer.Exit(130)
-    say(f"{config.train.name} done: {config.run_folder / BEST}")
+    say(f"{config.train.name} done: {final['path']}")
 
 
 @contextmanager

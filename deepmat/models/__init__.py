@@ -1,10 +1,17 @@
-"""The matting networks: each takes (image, trimap) and returns {"alpha", ...}; weights carry their model's config."""
+"""The matting networks: each takes (image, trimap) and returns {"alpha", ...}; weights carry their model's config.
+
+A network class has, beside forward():
+PARTS    name of each part -> prefixes of its parameters, for freezing
+LASTING  options that weights were trained with and that a later run must keep
+recognise(state)  the config of published weights without one, or None
+"""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import cast
 
 import torch
+from pydantic import ValidationError
 from torch import Tensor, nn
 
 from deepmat.checkpoint import Weights, load_weights
@@ -12,7 +19,7 @@ from deepmat.config import ModelConfig
 from deepmat.errors import CheckpointError, ConfigError, lookup
 from deepmat.models.dim import DIM
 
-MODELS: dict[str, type[nn.Module]] = {"dim": DIM}
+MODELS: dict[str, type[DIM]] = {"dim": DIM}
 
 
 def build_model(config: ModelConfig) -> nn.Module:
@@ -23,6 +30,27 @@ def build_model(config: ModelConfig) -> nn.Module:
     return model
 
 
+def describe_model(model: nn.Module) -> str:
+    """Architecture and options in a line: "dim (conv6 3, skip True, refine False)"."""
+    options = cast(ModelConfig, model.config).model_dump()
+    return f"{options.pop('arch')} ({', '.join(f'{key} {value}' for key, value in options.items())})"
+
+
+def _config_of(weights: Weights, path: Path) -> ModelConfig | None:
+    """Which model weights belong to; None for an encoder alone. CheckpointError if deepmat has no such model."""
+    if weights.about is None:
+        recognised = filter(None, (model.recognise(weights.state) for model in MODELS.values()))
+        config = next(recognised, None)
+        if config is None:
+            first = next(iter(weights.state), "")
+            raise CheckpointError(f"{path}: not a model that deepmat knows (its first key: {first})")
+        return config
+    try:
+        return ModelConfig.model_validate(weights.about["model"]) if weights.about["model"] else None
+    except (ValidationError, KeyError, TypeError) as error:
+        raise CheckpointError(f"{path}: of a model that this version of deepmat does not have") from error
+
+
 def load_model(path: Path | str, *, device: str | torch.device = "cpu", skip: bool | None = None) -> nn.Module:
     """The network in a weights file, ready to predict.
 
@@ -30,17 +58,21 @@ def load_model(path: Path | str, *, device: str | torch.device = "cpu", skip: bo
     told from its keys and shapes; `skip` then says whether it was trained with skip connections, which weights do not
     show. CheckpointError if the file is missing, broken or of another model.
     """
-    weights = load_weights(Path(path))
-    if weights.model is None:
+    path = Path(path)
+    weights = load_weights(path)
+    config = _config_of(weights, path)
+    if config is None:
         raise CheckpointError(f"{path}: an encoder alone; `deepmat train --pretrain {path}` makes a whole model of it")
-    model = build_model(weights.model if skip is None else weights.model.model_copy(update={"skip": skip}))
+    if skip is not None and weights.about:
+        raise CheckpointError(f"{path}: says itself how it was trained (skip {config.skip}); leave --skip out")
+    model = build_model(config if skip is None else config.model_copy(update={"skip": skip}))
     missing = fill(model, weights.state, path)
     if missing:
         raise CheckpointError(f"{path}: has no {missing[0]} ({len(missing)} tensors missing); fetch or make it again")
     return model.to(device).eval()
 
 
-def fill(model: nn.Module, state: Mapping[str, Tensor], path: Path | str) -> list[str]:
+def fill(model: nn.Module, state: Mapping[str, Tensor], path: Path) -> list[str]:
     """Copy weights into a network; returns the names that the file does not have.
 
     CheckpointError if it has a name that the network does not, or a tensor of another shape; nothing is copied then.
@@ -56,37 +88,41 @@ def fill(model: nn.Module, state: Mapping[str, Tensor], path: Path | str) -> lis
     return [key for key in own if key not in state]
 
 
-def fill_from(model: nn.Module, config: ModelConfig, path: Path) -> list[str]:
+def fill_from(model: nn.Module, path: Path) -> list[str]:
     """Begin training from a weights file; returns the names that keep their fresh weights.
 
-    Refinement weights are left out where the model has none. CheckpointError if the file is missing, broken or of a
-    model with another conv6 or skip.
+    Parts that the model does not have are left out. CheckpointError if the file is missing, broken or of a model that
+    differs in one of its LASTING options (published weights do not say theirs).
     """
-    weights: Weights = load_weights(path)
-    if weights.model and weights.exact:
-        for key in ("conv6", "skip"):
-            theirs, ours = getattr(weights.model, key), getattr(config, key)
-            if theirs != ours:
+    weights = load_weights(path)
+    theirs, ours = _config_of(weights, path), cast(ModelConfig, model.config)
+    if theirs and weights.about:
+        for key in ("arch", *cast(tuple[str, ...], model.LASTING)):
+            made, wanted = getattr(theirs, key), getattr(ours, key)
+            if made != wanted:
                 raise CheckpointError(
-                    f"{path}: made with model.{key}={theirs}, this run has {ours}; --set model.{key}={theirs} agrees"
+                    f"{path}: made with model.{key}={made}, this run has {wanted}; --set model.{key}={made} agrees"
                 )
-    refinement = () if config.refine else DIM.PARTS["refinement"]
-    state = {key: value for key, value in weights.state.items() if not (refinement and key.startswith(refinement))}
-    return fill(model, state, path)
+    absent = tuple(prefix for part, prefixes in _parts(model).items() if not _named(model, part) for prefix in prefixes)
+    return fill(model, {key: value for key, value in weights.state.items() if not key.startswith(absent)}, path)
 
 
-def describe_model(model: nn.Module) -> str:
-    """Architecture and options in a line: "dim (conv6 3, skip True, refine False)"."""
-    options = cast(ModelConfig, model.config).model_dump()
-    return f"{options.pop('arch')} ({', '.join(f'{key} {value}' for key, value in options.items())})"
+def _parts(model: nn.Module) -> dict[str, tuple[str, ...]]:
+    return cast(dict[str, tuple[str, ...]], model.PARTS)
+
+
+def _named(model: nn.Module, part: str) -> list[nn.Parameter]:
+    prefixes = lookup(_parts(model), part, "train.freeze")
+    return [parameter for name, parameter in model.named_parameters() if name.startswith(prefixes)]
 
 
 def freeze(model: nn.Module, parts: Iterable[str]) -> None:
     """Stop training the named parts (the model's PARTS). ConfigError for a part that it does not have."""
     for part in parts:
-        prefixes = lookup(cast(dict[str, tuple[str, ...]], model.PARTS), part, "train.freeze")
-        named = [parameter for name, parameter in model.named_parameters() if name.startswith(prefixes)]
-        if not named:
+        parameters = _named(model, part)
+        if not parameters:
             raise ConfigError(f"train.freeze {part!r}: this model has no such part (model.refine is off?)")
-        for parameter in named:
+        for parameter in parameters:
             parameter.requires_grad_(False)
+    if not any(parameter.requires_grad for parameter in model.parameters()):
+        raise ConfigError("train.freeze: nothing is left to train; leave a part out")

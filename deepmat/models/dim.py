@@ -3,9 +3,13 @@
 Names of parameters are those of pytorch-deep-image-matting, so that its checkpoints load as they are.
 """
 
+from collections.abc import Mapping
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from deepmat.config import DIMConfig
 
 # Convolutions of VGG16's five blocks: (inputs, outputs) each.
 ENCODER = (
@@ -26,6 +30,7 @@ class DIM(nn.Module):
     """
 
     PARTS = {"encoder": ("conv",), "decoder": ("deconv",), "refinement": ("refine_",)}
+    LASTING = ("conv6", "skip")
     mean: Tensor
     std: Tensor
 
@@ -51,6 +56,18 @@ class DIM(nn.Module):
             if isinstance(layer, nn.Conv2d) and layer.bias is not None:
                 nn.init.xavier_normal_(layer.weight)
                 nn.init.zeros_(layer.bias)
+
+    @staticmethod
+    def recognise(state: Mapping[str, Tensor]) -> DIMConfig | None:
+        """Which variant published weights are of, by keys and shapes; None if of none.
+
+        Skip connections leave no trace in the weights; no published 1x1 checkpoint has them.
+        """
+        if not {"conv1_1.weight", "conv6_1.weight", "deconv1.weight"} <= state.keys():
+            return None
+        refine = "refine_pred.weight" in state
+        pointwise = state["conv6_1.weight"].shape[-1] == 1
+        return DIMConfig(conv6=1, skip=False, refine=refine) if pointwise else DIMConfig(refine=refine)
 
     def forward(self, image: Tensor, trimap: Tensor) -> dict[str, Tensor]:
         """image: RGB [N, 3, H, W]; trimap: [N, 1, H, W] of 0, 128, 255; both 0 ... 255, H and W multiples of 32.

@@ -38,8 +38,11 @@ def write_dataset(
     for name, value in counts.items():
         if value < 1:
             raise DataError(f"{name} is {value}; it must be at least 1")
-    if size < 64 or seed < 0:
-        raise DataError(f"size is {size} and seed is {seed}; use a size of at least 64 and a seed of at least 0")
+    for name, value, least in (("size", size, 64), ("seed", seed, 0)):
+        if value < least:
+            raise DataError(f"{name} is {value}; it must be at least {least}")
+    if Path(out).is_dir() and any(Path(out).iterdir()):
+        raise DataError(f"{out}: is not empty, and old pictures would stay among the new; choose another folder")
     return _write(Path(out), (train, test), (backgrounds, max(1, backgrounds // 2)), size, seed, per_foreground)
 
 
