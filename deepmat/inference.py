@@ -72,7 +72,7 @@ def _ramp(start: int, length: int, side: int, overlap: int) -> np.ndarray:
     if start > 0:
         weights[:overlap] = rise
     if start + length < side:
-        weights[length - overlap :] = np.minimum(weights[length - overlap :], rise[::-1])
+        weights[length - overlap :] = rise[::-1]
     return weights
 
 

@@ -144,11 +144,9 @@ class TrainingDisplay:
         size = f"{record['parameters'] / 1e6:.1f} M trained parameters"
         pictures = f"{record['pictures']:,} pictures, {record['tests']:,} test pictures"
         steps = f"{record['steps']:,} steps of {record['steps_per_epoch']:,} an epoch"
-        self.console.print(
-            f"{self.name} on {record['device']}: {steps}, {pictures}, {size}", highlight=False, markup=False
-        )
+        self._say(f"{self.name} on {record['device']}: {steps}, {pictures}, {size}")
         for notice in record["notices"]:
-            self.console.print(notice, highlight=False, markup=False)
+            self._say(notice)
 
     def _show_step(self, record: Mapping[str, Any]) -> None:
         terms = "  ".join(f"{name} {value:.4f}" for name, value in record["loss"].items())

@@ -46,6 +46,7 @@ def test_the_main_job(deepmat, read_log):
         records = read_log(Path(f"runs/stage{stage}"))
         assert [record["event"] for record in records] == ["start", "step", "step", "checkpoint", "test", "end"]
         assert set(records[1]["loss"]) == names | {"total"}
+        assert len(trained.stdout.splitlines()[0]) > 100  # lines are not folded in a pipe
         assert f"stage{stage} step 2/2" in trained.stdout and f"stage{stage} test at step 2  SAD" in trained.stdout
     assert "begins with runs/stage1/best.safetensors; random: refine_conv1" in trained.stdout
     frozen = [torch.load(f"runs/stage{stage}/last.pt")["state_dict"]["deconv1_1.weight"] for stage in (1, 2, 3)]

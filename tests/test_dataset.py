@@ -53,13 +53,14 @@ def test_any_number_of_workers_and_any_start_give_the_same_batches(data):
 def test_every_setting_reaches_the_samples(data):
     """Each changed setting changes the samples in the way that it names."""
 
-    def drawn(**changes):
+    def drawn(seed=0, **changes):
         config = DataConfig(root=data, **{**SMALL, "flip": 0.0, **changes})
-        samples = dataset.TrainingSet(dataset.training_pictures(config)[0], config, seed=0)
+        samples = dataset.TrainingSet(dataset.training_pictures(config)[0], config, seed)
         return [samples[epoch, index] for epoch in range(8) for index in range(len(samples))]
 
     plain, flipped = drawn(), drawn(flip=1.0)
     assert all(np.array_equal(a["fg"], b["fg"].numpy()[..., ::-1]) for a, b in zip(plain, flipped, strict=True))
+    assert not np.array_equal(plain[0]["image"], drawn(seed=1)[0]["image"])
     assert not np.array_equal(plain[0]["image"], plain[4]["image"])  # another epoch, another crop of the same picture
     assert not all(np.array_equal(a["image"], b["image"]) for a, b in zip(plain, drawn(crop_sizes=[64]), strict=True))
     narrow = drawn(trimap=TrimapConfig(kernel=[3, 3], iterations=[1, 1]))

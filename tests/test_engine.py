@@ -183,6 +183,33 @@ def test_the_seed_fixes_weights_and_samples(tiny):
         return [record["loss"] for record in of(engine.train(tiny("train.iterations=2", *overrides)), "step")]
 
     assert losses() == losses() != losses("train.seed=1")
+    fresh = []
+    for seed in (0, 0, 1):
+        config = tiny("train.iterations=1", "train.lr=1e-12", f"train.seed={seed}")
+        list(engine.train(config))
+        fresh.append(final_weights(config)[0]["conv.weight"])
+    assert torch.allclose(fresh[0], fresh[1]) and not torch.allclose(fresh[0], fresh[2])
+
+
+def test_tests_run_in_evaluation_mode_and_training_goes_on_in_its_own(tiny, monkeypatch):
+    modes = []
+    predict_files, optimise = engine._predict_files, engine.optimise
+    monkeypatch.setattr(
+        engine, "_predict_files", lambda m, *a: modes.append(("test", m.training)) or predict_files(m, *a)
+    )
+    monkeypatch.setattr(engine, "optimise", lambda m, *a: modes.append(("step", m.training)) or optimise(m, *a))
+    list(engine.train(tiny("train.iterations=2", "train.test_every=1")))
+    assert set(modes) == {("test", False), ("step", True)}
+
+
+def test_frozen_parts_do_not_move(tiny):
+    config = tiny("train.iterations=2", "train.freeze=[encoder]", "train.test_every=1", "train.checkpoint_every=1")
+    seen = []
+    for record in engine.train(config):
+        if record["event"] == "checkpoint":
+            seen.append(torch.load(config.run_folder / LAST)["state_dict"])
+    assert torch.equal(seen[0]["conv.weight"], seen[1]["conv.weight"])
+    assert not torch.equal(seen[0]["head.weight"], seen[1]["head.weight"])
 
 
 def test_training_learns(tiny):
