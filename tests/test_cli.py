@@ -307,6 +307,8 @@ def test_every_flag_of_composite_arrives(deepmat, source):
     assert [entry["bg"] for entry in plans["a"]] != [entry["bg"] for entry in plans["b"]]
     assert (Path("d/test/trimap") / f"{plans['d'][0]['name']}.png").is_file()
     assert "leave it out" in deepmat("composite", source, "-o", "e", "--seed", 3).stderr
+    inside = deepmat(*command, "-o", folder / "fg" / "out")
+    assert inside.exit_code == 1 and "which is read; choose a folder beside it" in inside.stderr
 
 
 def test_pretrain_and_resume_with_several_stages(deepmat, monkeypatch, data):

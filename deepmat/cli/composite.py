@@ -59,6 +59,9 @@ def composite(
         raise ConfigError("--split both: plain folders make one split; run once for train and once for test")
     if not adobe:
         find_pictures(source)
+        for folder in filter(None, (source, alpha, bg, test_bg)):
+            if folder.resolve() in (out.resolve(), *out.resolve().parents):
+                raise ConfigError(f"--out {out}: lies in {folder}, which is read; choose a folder beside it")
     if adobe and seed is not None:
         raise ConfigError("--seed: Adobe's lists say which background goes where; leave it out")
     if adobe and alpha:
