@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from deepmat import compositing, imaging
+from deepmat import imaging
 from deepmat.compositing import COMPOSITORS, composite, plan_adobe, plan_folders
 from deepmat.errors import ConfigError, DataError
 
@@ -75,8 +75,8 @@ def test_adobes_lists_say_which_background_goes_where(adobe, tmp_path):
     for entry in plan:
         fg, bg, image = (imaging.read_image(folder / kind / f"{entry['name']}.png") for kind in ("fg", "bg", "image"))
         alpha = imaging.read_grey(folder / "alpha" / f"{entry['name']}.png")
-        np.testing.assert_array_equal(image, compositing.blend_adobe(fg, alpha, bg))
-        np.testing.assert_array_equal(bg, compositing.fit_adobe(imaging.read_image(Path(entry["bg"])), 40, 50))
+        np.testing.assert_array_equal(image, COMPOSITORS["adobe"].blend(fg, alpha, bg))
+        np.testing.assert_array_equal(bg, COMPOSITORS["adobe"].fit(imaging.read_image(Path(entry["bg"])), 40, 50))
     listed = [json.loads(line) for line in (folder / "manifest.jsonl").read_text().splitlines()]
     assert listed == plan and listed[0]["compositor"] == "adobe"
 
