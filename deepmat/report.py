@@ -20,7 +20,7 @@ from rich.table import Table
 from deepmat.files import append_line, write_text
 
 TITLES = {"sad": "SAD", "mse": "MSE", "grad": "Grad", "conn": "Conn"}
-SHEET_TITLES = ("image", "trimap", "ground truth", "prediction")
+SCORED_TITLES = ("image", "trimap", "ground truth", "prediction")
 
 
 def format_score(name: str, value: float) -> str:
@@ -83,13 +83,15 @@ def _label(text: str, height: int, width: int) -> np.ndarray:
     return strip
 
 
-def sheet(rows: Sequence[tuple[str, Sequence[np.ndarray]]], side: int = 320) -> np.ndarray:
-    """One row of panels per (caption, pictures), under the titles image | trimap | ground truth | prediction.
+def sheet(
+    rows: Sequence[tuple[str, Sequence[np.ndarray]]], titles: Sequence[str] = SCORED_TITLES, side: int = 320
+) -> np.ndarray:
+    """One row of panels per (caption, pictures), under the titles.
 
     Pictures: uint8 RGB [H, W, 3] or grey [H, W] of any sizes. Returns uint8 RGB.
     """
     gap = 6
-    lines = [[_label(title, 26, side) for title in SHEET_TITLES]]
+    lines = [[_label(title, 26, side) for title in titles]]
     for caption, pictures in rows:
         lines.append([_panel(pixels, side, side) for pixels in pictures])
         lines.append([_label(caption if not column else "", 26, side) for column in range(len(pictures))])
