@@ -3,7 +3,9 @@
 Nothing else in deepmat decodes a picture, knows of BGR, EXIF, palettes or 16 bits.
 """
 
+import struct
 import warnings
+import zlib
 from pathlib import Path
 
 import cv2
@@ -13,12 +15,23 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from deepmat.errors import DataError
 from deepmat.files import write_bytes
 
+try:
+    from isal import isal_zlib
+except ImportError:  # no wheel for this machine: the same pixels, written four times slower
+    isal_zlib = None  # type: ignore[assignment]
+
+ORIENTATION = 0x0112
+PNG_UP = 2
+PNG_COLOURS = {1: 0, 3: 2, 4: 6}
 MAX_PIXELS = 500_000_000
 Image.MAX_IMAGE_PIXELS = None  # Pillow's own limit would refuse panoramas; ours is checked before anything is decoded
 
 
-def _decode(path: Path) -> Image.Image:
-    """First frame of the file, upright, fully decoded; DataError if that cannot be had."""
+def _decode(path: Path, least: tuple[int, int] | None = None) -> Image.Image:
+    """First frame of the file, upright, fully decoded; DataError if that cannot be had.
+
+    `least`: where the format can be decoded smaller for less work (JPEG), a height and width that are still enough.
+    """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow's own size limit and its remarks on odd metadata
@@ -27,8 +40,11 @@ def _decode(path: Path) -> Image.Image:
                     raise DataError(
                         f"{path}: {picture.width}x{picture.height} is over {MAX_PIXELS // 10**6} megapixels; shrink it"
                     )
+                if least:
+                    picture.draft(None, least if _lies(picture) else least[::-1])
                 picture.load()
-                return ImageOps.exif_transpose(picture)
+                ImageOps.exif_transpose(picture, in_place=True)
+                return picture
     except FileNotFoundError as error:
         raise DataError(f"{path}: no such file; check the path") from error
     except UnidentifiedImageError as error:
@@ -37,6 +53,11 @@ def _decode(path: Path) -> Image.Image:
         raise
     except Exception as error:  # whatever a decoder makes of a damaged file
         raise DataError(f"{path}: cannot be read ({error}); replace or remove it") from error
+
+
+def _lies(picture: Image.Image) -> bool:
+    """Whether EXIF turns the picture by a quarter."""
+    return picture.getexif().get(ORIENTATION, 1) >= 5
 
 
 def _deep_to_uint8(pixels: np.ndarray) -> np.ndarray:
@@ -56,16 +77,31 @@ def _split(picture: Image.Image) -> tuple[np.ndarray, np.ndarray | None]:
     if picture.has_transparency_data:
         rgba = np.asarray(picture.convert("RGBA"))
         return np.ascontiguousarray(rgba[..., :3]), np.ascontiguousarray(rgba[..., 3])
-    return np.array(picture.convert("L" if picture.mode in ("1", "L") else "RGB")), None
+    mode = "L" if picture.mode in ("1", "L") else "RGB"
+    return np.array(picture if picture.mode == mode else picture.convert(mode)), None
 
 
 def _as_rgb(colour: np.ndarray) -> np.ndarray:
     return colour if colour.ndim == 3 else cv2.cvtColor(colour, cv2.COLOR_GRAY2RGB)
 
 
-def read_image(path: Path) -> np.ndarray:
-    """Any picture as uint8 RGB [H, W, 3], upright; an alpha channel is left out. DataError if it cannot be read."""
-    return _as_rgb(_split(_decode(path))[0])
+def read_image(path: Path, least: tuple[int, int] | None = None) -> np.ndarray:
+    """Any picture as uint8 RGB [H, W, 3], upright; an alpha channel is left out. DataError if it cannot be read.
+
+    With `least`, a large JPEG may come at 1/2, 1/4 or 1/8 of its size, no smaller than that height and width.
+    """
+    return _as_rgb(_split(_decode(path, least))[0])
+
+
+def read_size(path: Path) -> tuple[int, int]:
+    """Height and width of a picture, upright, from its header alone. DataError if there is none."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(path) as picture:
+                return picture.size if _lies(picture) else picture.size[::-1]
+    except Exception as error:
+        raise DataError(f"{path}: not a picture that can be read; replace or remove it") from error
 
 
 def read_rgba(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
@@ -97,19 +133,60 @@ def read_levels(path: Path) -> np.ndarray:
     return alpha if grey.min() == grey.max() else np.where(alpha < 128, np.uint8(0), grey)
 
 
+def _chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def encode_png(pixels: np.ndarray) -> bytes:
+    """uint8 grey [H, W], RGB [H, W, 3] or RGBA [H, W, 4] as a PNG file (W3C's PNG specification, 2003).
+
+    Every line but the first is stored as its difference from the line above, and packed by ISA-L, which together
+    writes photos in a quarter of OpenCV's time at the same size.
+    """
+    height, width = pixels.shape[:2]
+    lines = np.ascontiguousarray(pixels).reshape(height, -1)
+    filtered = np.empty((height, 1 + lines.shape[1]), np.uint8)
+    filtered[:, 0] = PNG_UP
+    filtered[0, 1:] = lines[0]
+    np.subtract(lines[1:], lines[:-1], out=filtered[1:, 1:])
+    if isal_zlib:
+        packed = isal_zlib.compress(filtered.data, 1)
+    else:
+        packer = zlib.compressobj(1, strategy=zlib.Z_RLE)
+        packed = packer.compress(filtered.data) + packer.flush()
+    colours = PNG_COLOURS[1 if pixels.ndim == 2 else pixels.shape[2]]
+    header = struct.pack(">IIBBBBB", width, height, 8, colours, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", header) + _chunk(b"IDAT", packed) + _chunk(b"IEND", b"")
+
+
+def encode(pixels: np.ndarray, suffix: str) -> bytes:
+    """uint8 grey [H, W], RGB [H, W, 3] or RGBA [H, W, 4] as a file of the format that `suffix` (".png") stands for.
+
+    JPEG at quality 95, WebP without loss. DataError for a suffix that is no picture format.
+    """
+    suffix = suffix.lower()
+    if suffix == ".png":
+        return encode_png(pixels)
+    if pixels.ndim == 3:
+        pixels = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR if pixels.shape[2] == 3 else cv2.COLOR_RGBA2BGRA)
+    try:
+        _, data = cv2.imencode(suffix, pixels)
+    except cv2.error as error:
+        raise DataError(f"{suffix or 'no extension'} is not a picture format; use .png or .jpg") from error
+    return data.tobytes()
+
+
 def write_image(path: Path, pixels: np.ndarray) -> None:
     """Write uint8 grey [H, W], RGB [H, W, 3] or RGBA [H, W, 4]; the extension names the format.
 
     The file is whole or absent. DataError if the place cannot be written or the extension is unknown.
     """
     path = Path(path)
-    if pixels.ndim == 3:
-        pixels = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR if pixels.shape[2] == 3 else cv2.COLOR_RGBA2BGRA)
     try:
-        _, data = cv2.imencode(path.suffix, pixels)
-    except cv2.error as error:
-        raise DataError(f"{path}: {path.suffix or 'no extension'} is not a picture format; use .png or .jpg") from error
-    write_bytes(path, data.tobytes())
+        data = encode(pixels, path.suffix)
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from error
+    write_bytes(path, data)
 
 
 def to_uint8(alpha: np.ndarray) -> np.ndarray:

@@ -1,5 +1,10 @@
+import io
+
+import cv2
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from deepmat import imaging
@@ -131,3 +136,40 @@ def test_to_uint8_rounds_and_clips():
     np.testing.assert_array_equal(
         imaging.to_uint8(np.array([-1, 0, 0.49 / 255, 0.51 / 255, 1, 2])), [0, 0, 0, 1, 255, 255]
     )
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(1, 40), st.integers(1, 40), st.sampled_from([None, 3, 4]), st.booleans(), st.integers(0, 99))
+def test_a_written_png_holds_the_same_pixels(height, width, channels, with_isal, seed):
+    shape = (height, width) if channels is None else (height, width, channels)
+    rng = np.random.default_rng(seed)
+    pixels = (rng.integers(0, 256, shape) * (rng.random(shape) < 0.5)).astype(np.uint8)
+    with pytest.MonkeyPatch.context() as patch:
+        if not with_isal:
+            patch.setattr(imaging, "isal_zlib", None)
+        data = imaging.encode_png(pixels[::-1])
+    with Image.open(io.BytesIO(data)) as picture:
+        picture.verify()
+    np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(data))), pixels[::-1])
+    by_cv2 = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    np.testing.assert_array_equal(by_cv2 if channels is None else by_cv2[..., [2, 1, 0, 3][:channels]], pixels[::-1])
+
+
+def test_large_jpegs_can_be_read_smaller_but_never_under_what_is_asked(tmp_path):
+    ramp = np.tile(np.linspace(0, 255, 640, dtype=np.uint8), (400, 1))
+    for name, orientation in (("up", 1), ("turned", 6)):
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        Image.fromarray(np.dstack([ramp] * 3)).save(tmp_path / f"{name}.jpg", exif=exif)
+    upright, turned = (tmp_path / f"{name}.jpg" for name in ("up", "turned"))
+    assert imaging.read_size(upright) == (400, 640) and imaging.read_size(turned) == (640, 400)
+    assert imaging.read_image(upright, least=(100, 150)).shape == (100, 160, 3)
+    assert imaging.read_image(upright, least=(101, 150)).shape == (200, 320, 3)
+    small = imaging.read_image(turned, least=(300, 200))
+    assert small.shape == (320, 200, 3)
+    whole = cv2.resize(imaging.read_image(upright), (160, 100), interpolation=cv2.INTER_AREA)
+    assert np.abs(whole.astype(int) - imaging.read_image(upright, least=(100, 150))).max() < 6
+    imaging.write_image(tmp_path / "a.png", ramp)
+    assert imaging.read_image(tmp_path / "a.png", least=(10, 10)).shape == (400, 640, 3)
+    with pytest.raises(DataError, match="not a picture"):
+        imaging.read_size(tmp_path / "none.jpg")
