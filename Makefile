@@ -21,16 +21,16 @@ check: install
 	$(BIN)/mypy
 
 # A few minutes on two cores. Stage 1 begins with stage 0's weights here to make the most of them.
-TRAIN := $(DEEPMAT) train --data demo/data --runs demo/runs --batch-size 4 --lr 1e-4 --print-every 20 \
-	--test-every 100 --set data.input_size=[64,64] --set data.crop_sizes=[64,96,128]
+TRAIN := $(DEEPMAT) train --data demo/source --test demo/data --runs demo/runs --batch-size 4 --lr 1e-4 --print-every 20 \
+	--test-every 100 --set data.cache=demo/cache --set data.augment.resize.size=[64,64] --set data.augment.crop.sizes=[64,96,128]
 
 demo: install
 	rm -rf demo
 	@echo; echo '== Foregrounds, backgrounds and test trimaps, made by program'
 	$(DEEPMAT) synth demo/source --train 49 --test 7 --backgrounds 24 --size 320
-	@echo; echo '== Composites'
-	$(DEEPMAT) composite demo/source -o demo/data --split train --per-foreground 4
+	@echo; echo '== A test set; a look at what the network will see'
 	$(DEEPMAT) composite demo/source -o demo/data --split test --per-foreground 1
+	$(DEEPMAT) data show demo/source -o demo/samples.png
 	@echo; echo '== First weights: an untrained VGG16 stands in for the ImageNet weights, which would be a download'
 	$(DEEPMAT) convert-vgg --untrained -o demo/vgg16.safetensors
 	@echo; echo '== A few steps of every training stage'

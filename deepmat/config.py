@@ -7,7 +7,7 @@ at once, each with the nearest valid key. Paths are relative to where the user s
 from collections.abc import Iterable, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import yaml
 from pydantic import (
@@ -34,7 +34,7 @@ def _number(value: Any) -> Any:
     return value
 
 
-def _ascending(ends: list[int]) -> list[int]:
+def _ascending(ends: list[Any]) -> list[Any]:
     if ends[0] > ends[1]:
         raise ValueError(f"the lower end comes first: [{ends[1]}, {ends[0]}]")
     return ends
@@ -43,6 +43,11 @@ def _ascending(ends: list[int]) -> list[int]:
 Float = Annotated[float, BeforeValidator(_number), Field(allow_inf_nan=False)]
 PathIn = Annotated[Path, Strict(False)]
 Range = Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=2, max_length=2), AfterValidator(_ascending)]
+FloatRange = Annotated[
+    list[Annotated[Float, Field(gt=0)]], Field(min_length=2, max_length=2), AfterValidator(_ascending)
+]
+Share = Annotated[Float, Field(ge=0, le=1)]
+NotNegative = Annotated[Float, Field(ge=0)]
 Multiple32 = Annotated[int, Field(ge=32, multiple_of=32)]
 
 
@@ -66,26 +71,139 @@ ModelConfig = DIMConfig
 """The options of any network of MODELS, told apart by `arch`; a union once there are several."""
 
 
-class TrimapConfig(Section):
-    """Training trimaps: kernel size and iterations are drawn from these ranges, ends included."""
+class Affine(Section):
+    """Turn, scale and shear a window around a pixel of fractional alpha."""
+
+    probability: Share = 0.5
+    rotate: NotNegative = 30
+    """Degrees, either way."""
+    scale: FloatRange = [0.8, 1.25]
+    shear: NotNegative = 10
+    """Degrees, either way."""
+    window: Annotated[int, Field(ge=32)] = 960
+    """Side of the window in pixels, at least the largest crop; the crop is cut from it."""
+
+
+class Crop(Section):
+    """A square window centred on a pixel of fractional alpha, as far as the border allows."""
+
+    sizes: Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=1)] = [320, 480, 640]
+    """Its side in pixels is one of these, or the picture's shorter side where that is less."""
+
+
+class Resize(Section):
+    size: Annotated[list[Multiple32], Field(min_length=2, max_length=2)] = [320, 320]
+    """Height and width of the samples."""
+    interpolation: Annotated[list[Literal["nearest", "linear", "cubic", "area", "lanczos"]], Field(min_length=1)] = [
+        "linear"
+    ]
+    """One of these, drawn for each sample."""
+
+
+class Flip(Section):
+    """Left to right."""
+
+    probability: Share = 0.5
+
+
+class Combine(Section):
+    """A second foreground behind the first: alpha = 1 - (1 - a1)(1 - a2)."""
+
+    probability: Share = 0.5
+
+
+class Jitter(Section):
+    """Other colours for the foreground, in HSV."""
+
+    probability: Share = 1.0
+    hue: NotNegative = 40
+    """Degrees, either way."""
+    saturation: Share = 0.3
+    value: Share = 0.3
+    """Factors 1 - x ... 1 + x."""
+
+
+class Background(Section):
+    fit: Literal["cover", "window"] = "cover"
+    """cover: at the scale at which it covers the foreground, as composite does; window: any part, at any scale."""
+
+
+class Blur(Section):
+    """Gaussian blur of what the network sees."""
+
+    probability: Share = 0.2
+    sigma: FloatRange = [0.3, 1.5]
+    """Pixels."""
+
+
+class Noise(Section):
+    """Gaussian noise on what the network sees."""
+
+    probability: Share = 0.3
+    sigma: FloatRange = [1, 10]
+    """Of 255 levels."""
+
+
+class Jpeg(Section):
+    """What the network sees went through a JPEG file."""
+
+    probability: Share = 0.5
+    quality: Range = [40, 95]
+
+
+class Trimap(Section):
+    """The trimap by erosion and dilation of alpha; sizes and times are drawn from these ranges, ends included."""
 
     kernel: Range = [2, 4]
+    """Size in pixels of the elliptical kernel."""
     iterations: Range = [5, 14]
+    independent: bool = False
+    """Draw for the foreground's and the background's border apart."""
+
+
+class DistanceTrimap(Section):
+    """Some of the trimaps, by distance instead: all within a drawn width of fractional alpha is unknown."""
+
+    probability: Share = 0.5
+    width: Range = [1, 40]
+    """Pixels, drawn for the foreground's and the background's border apart."""
+
+
+class AugmentConfig(Section):
+    """What makes a sample of a picture, in this order; null leaves a step out (functions: deepmat.dataset.augment)."""
+
+    affine: Affine | None = None
+    crop: Crop = Crop()
+    resize: Resize = Resize()
+    flip: Flip | None = Flip()
+    combine: Combine | None = None
+    jitter: Jitter | None = None
+    background: Background = Background()
+    blur: Blur | None = None
+    noise: Noise | None = None
+    jpeg: Jpeg | None = None
+    trimap: Trimap = Trimap()
+    distance_trimap: DistanceTrimap | None = None
 
 
 class DataConfig(Section):
     root: PathIn | None = None
-    """A data set as `deepmat composite` writes it: train/ and test/, each with image/, alpha/ and so on."""
-    image: PathIn | None = None
-    alpha: PathIn | None = None
+    """Training data in any layout of deepmat.sources: foregrounds and backgrounds, or composites of them."""
     fg: PathIn | None = None
+    alpha: PathIn | None = None
     bg: PathIn | None = None
-    """The four training folders by themselves, in place of root's."""
-    crop_sizes: Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=1)] = [320, 480, 640]
-    input_size: Annotated[list[Multiple32], Field(min_length=2, max_length=2)] = [320, 320]
-    """Height and width that each crop is resized to."""
-    flip: Annotated[Float, Field(ge=0, le=1)] = 0.5
-    trimap: TrimapConfig = TrimapConfig()
+    """Folders by themselves, in place of root's: foregrounds (without alpha, RGBA), their alphas, backgrounds."""
+    image: PathIn | None = None
+    """With fg, alpha and bg: ready composites of the same names."""
+    per_foreground: Annotated[int, Field(ge=1)] = 100
+    """Samples, each over another background, that a foreground gives in an epoch; a composite gives one."""
+    synth: Annotated[int, Field(ge=0)] = 0
+    """Procedural samples in an epoch, besides those of the folders."""
+    cache: PathIn | None = Path("cache")
+    """Folder for decoded foregrounds, 4 bytes a pixel, from which a crop reads only its own; null decodes each time."""
+    cache_backgrounds: bool = False
+    """Backgrounds too, 3 bytes a pixel."""
+    augment: AugmentConfig = AugmentConfig()
 
 
 class TestConfig(Section):
@@ -93,10 +211,12 @@ class TestConfig(Section):
 
     __test__ = False
 
+    root: PathIn | None = None
+    """A test set, image/, trimap/ and alpha/, or the folder above one named test; in place of data.root's."""
     image: PathIn | None = None
     trimap: PathIn | None = None
     alpha: PathIn | None = None
-    """The three test folders by themselves, in place of data.root's."""
+    """The three test folders by themselves, in place of root's."""
     mode: str = "whole"
     max_size: Multiple32 = 1600
     """Mode whole: the longer side is shrunk to this, never enlarged."""
@@ -208,13 +328,14 @@ def parse_overrides(assignments: Iterable[str]) -> dict[str, Any]:
     return values
 
 
+def _section(annotation: Any) -> type[BaseModel] | None:
+    """The section that a key holds, also one that may be left out."""
+    options = (annotation, *get_args(annotation))
+    return next((each for each in options if isinstance(each, type) and issubclass(each, BaseModel)), None)
+
+
 def _keys(section: type[BaseModel]) -> dict[str, type[BaseModel] | None]:
-    return {
-        name: field.annotation
-        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
-        else None
-        for name, field in section.model_fields.items()
-    }
+    return {name: _section(field.annotation) for name, field in section.model_fields.items()}
 
 
 def _all_keys(section: type[BaseModel], prefix: str = "") -> list[str]:
@@ -259,12 +380,17 @@ def build(values: Mapping[str, Any], source: str) -> Config:
         raise ConfigError(head + "\n  ".join(mistakes)) from error
 
 
-def load(path: Path | None = None, *, flags: Mapping[str, Any] | None = None, overrides: Iterable[str] = ()) -> Config:
-    """Defaults <- YAML file <- flags <- overrides, validated. ConfigError lists every mistake at once."""
-    values = read_yaml(Path(path)) if path else {}
+def load(
+    path: Path | Sequence[Path] | None = None, *, flags: Mapping[str, Any] | None = None, overrides: Iterable[str] = ()
+) -> Config:
+    """Defaults <- YAML files in order <- flags <- overrides, validated. ConfigError lists every mistake at once."""
+    paths = [path] if isinstance(path, (str, Path)) else list(path or ())
+    values: dict[str, Any] = {}
+    for each in paths:
+        values = merge(values, read_yaml(Path(each)))
     flags = flags or {}
     dotted = parse_overrides(overrides)
-    sources = [str(path)] if path else []
+    sources = [str(each) for each in paths]
     if flags or dotted or not sources:
         sources.append("command line")
     return build(merge(merge(values, flags), dotted), " and ".join(sources))
@@ -281,6 +407,6 @@ def recipe(name: str) -> Path:
     folder = packaged if packaged.is_dir() else packaged.parents[1] / "configs"
     path = folder / f"{name}.yaml"
     if not path.is_file():
-        known = ", ".join(sorted(file.stem for file in folder.glob("*.yaml")))
+        known = ", ".join(sorted(file.stem for file in path.parent.glob("*.yaml")))
         raise ConfigError(f"{name}: deepmat ships no such recipe; known: {known}")
     return path

@@ -12,7 +12,17 @@ from torch import Tensor, nn
 
 from deepmat import imaging, inference, trimap
 from deepmat.config import Config, TestConfig
-from deepmat.dataset import Paths, pictures_to_score, training_batches, training_pictures
+from deepmat.dataset import (
+    CachePlan,
+    Origin,
+    Paths,
+    build_cache,
+    find_origins,
+    pictures_to_score,
+    plan_cache,
+    refuse_failed,
+    training_batches,
+)
 from deepmat.devices import describe_device, pick_device
 from deepmat.errors import CheckpointError, DataError, TrainingError, lookup
 from deepmat.losses import LOSSES, weighted_sum
@@ -105,7 +115,8 @@ def cut_out(
 def to_device(batch: Record, device: torch.device) -> dict[str, Tensor]:
     """A collated batch of Samples as the losses take it: float, alpha in [0, 1], "unknown" beside the trimap."""
     moved = {key: value.to(device) for key, value in batch.items() if isinstance(value, Tensor)}
-    tensors = {key: value.float() for key, value in moved.items()}
+    # Pixels come channels last; in another order, ties of the pooling would fall elsewhere than in the reference.
+    tensors = {key: value.to(torch.float32, memory_format=torch.contiguous_format) for key, value in moved.items()}
     return {**tensors, "alpha": tensors["alpha"] / 255, "unknown": (moved["trimap"] == trimap.UNKNOWN).float()}
 
 
@@ -128,10 +139,10 @@ def train(
 ) -> Iterator[Record]:
     """Train as the config says; yields records, each with "event" and "step":
 
-    "start" {device, steps, steps_per_epoch, parameters, pictures, tests, notices}; "step" {epoch (from 1), lr,
-    loss: {term: mean since the last one}, samples_per_s}; "checkpoint" {path}; "testing" {done, of}; "test" {sad, mse,
-    best, pictures, failed}; "stopped" when `stop()`, asked after each step and test picture, said so; "end" {best_sad,
-    path}.
+    "start" {device, steps, steps_per_epoch, parameters, pictures (samples in an epoch), tests, notices}; "caching"
+    {done, of}; "step" {epoch (from 1), lr, loss: {term: mean since the last one}, samples_per_s}; "checkpoint" {path};
+    "testing" {done, of}; "test" {sad, mse, best, pictures, failed}; "stopped" when `stop()`, asked after each picture
+    decoded, step and test picture, said so; "end" {best_sad, path}.
 
     The run folder gets config.yaml, last.pt (to resume) and best.safetensors (by SAD; the latest, without test
     pictures). Raises ConfigError, DataError, CheckpointError, DeviceError before the first step; later TrainingError
@@ -142,17 +153,21 @@ def train(
     for name in config.loss:
         lookup(LOSSES, name, "loss")
     inference.mode_options(config.test)
-    pictures, notices = training_pictures(config.data)
+    origins, notices = find_origins(config.data)
+    pictures = sum(map(len, origins))
     tests, more = _tests(config)
+    workers = min(4, cores()) if settings.workers is None else settings.workers
+    cache, told = _plan_cache(config, origins)
+    more += told
     torch.manual_seed(settings.seed)
     model = build_model(config.model).to(device).train()
     if settings.pretrain and not resume:
         more += _pretrain(config, model)
     freeze(model, settings.freeze)
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    run = Run(config, model, torch.optim.Adam(trained, lr=settings.lr, fused=True), len(pictures))
+    run = Run(config, model, torch.optim.Adam(trained, lr=settings.lr, fused=True), pictures)
     more += run.begin(Path(resume) if resume else None)
-    steps_per_epoch = math.ceil(len(pictures) / settings.batch_size)
+    steps_per_epoch = math.ceil(pictures / settings.batch_size)
     steps = settings.iterations or settings.epochs * steps_per_epoch
     if run.step >= steps and not run.test_due:
         more.append(f"nothing to do: {run.step} of {steps} steps are done")
@@ -163,18 +178,22 @@ def train(
         "steps": steps,
         "steps_per_epoch": steps_per_epoch,
         "parameters": sum(parameter.numel() for parameter in trained),
-        "pictures": len(pictures),
+        "pictures": pictures,
         "tests": len(tests),
         "notices": notices + more,
     }
+    if cache.jobs and not (yield from _fill_cache(config, cache, stop)):
+        run.save_last()
+        yield {"event": "stopped", "step": run.step}
+        return
     batches = training_batches(
-        pictures,
+        origins,
         config.data,
         batch_size=settings.batch_size,
         seed=settings.seed,
         start=run.step,
         stop=steps,
-        workers=min(4, cores()) if settings.workers is None else settings.workers,
+        workers=workers,
     )
     losses: list[dict[str, float]] = []
     samples, clock = 0, time.perf_counter()
@@ -227,9 +246,38 @@ def train(
     yield {"event": "end", "step": run.step, "best_sad": run.best_sad, "path": str(run.best)}
 
 
+def _plan_cache(config: Config, origins: Sequence[Origin]) -> tuple[CachePlan, list[str]]:
+    """What is to be decoded into the cache before the first step, and a notice of its size."""
+    data = config.data
+    if not data.cache:
+        return CachePlan([], 0, []), []
+    pictures: list[Any] = [picture for origin in origins for picture in origin.foregrounds]
+    if data.cache_backgrounds:
+        pictures += [picture for origin in origins for picture in origin.backgrounds]
+    plan = plan_cache(pictures, data.cache)
+    refuse_failed(plan.failed)
+    size = f"{plan.bytes / 1e9:.2f} GB" if plan.bytes >= 1e8 else f"{plan.bytes / 1e6:.1f} MB"
+    told = f"{data.cache}: decodes {len(plan.jobs)} pictures into {size}, once; data.cache=null does without"
+    return plan, [told] if plan.jobs else []
+
+
+def _fill_cache(config: Config, plan: CachePlan, stop: Callable[[], bool]) -> Generator[Record, None, bool]:
+    """Build the cache; False if stopped before the end. DataError if pictures cannot be used."""
+    assert config.data.cache
+    failed = []
+    for record in build_cache(plan, config.data.cache, cores()):
+        if "error" in record:
+            failed.append(record["error"])
+        yield {"event": "caching", "step": 0, "done": record["done"], "of": record["of"]}
+        if stop():
+            return False
+    refuse_failed(failed)
+    return True
+
+
 def _tests(config: Config) -> tuple[list[tuple[str, Paths | DataError]], list[str]]:
     """The test pictures of a run, or a notice that there are none to choose the best by."""
-    given = [config.test.image, config.test.trimap, config.test.alpha]
+    given = [config.test.root, config.test.image, config.test.trimap, config.test.alpha]
     if not any(given) and not (config.data.root and (config.data.root / "test").is_dir()):
         return [], ["no test pictures (DATA/test or test.image, test.trimap, test.alpha): best is the latest"]
     return pictures_to_score(config.test, config.data.root)

@@ -189,6 +189,12 @@ def write_image(path: Path, pixels: np.ndarray) -> None:
     write_bytes(path, data)
 
 
+def through_jpeg(pixels: np.ndarray, quality: int) -> np.ndarray:
+    """uint8 RGB [H, W, 3] as it comes back from a JPEG of that quality, 1 to 100."""
+    _, data = cv2.imencode(".jpg", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])
+    return cv2.cvtColor(np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR)), cv2.COLOR_BGR2RGB)
+
+
 def to_uint8(alpha: np.ndarray) -> np.ndarray:
     """float alpha in [0, 1] to uint8, rounded to the nearest of 256 levels."""
     return np.rint(np.clip(alpha, 0, 1) * 255).astype(np.uint8)

@@ -1,7 +1,7 @@
 """Loss terms: name -> function of the model's outputs and the batch. Their weights are data (the config's `loss`).
 
 outputs: {"alpha": float [N, 1, H, W] in [0, 1]}, with "coarse" beside it where the model refines.
-batch: "alpha" float [N, 1, H, W] in [0, 1], "image", "fg", "bg" float [N, 3, H, W] in 0 ... 255,
+batch: "alpha" float [N, 1, H, W] in [0, 1], "composite", "fg", "bg" float [N, 3, H, W] in 0 ... 255,
 "unknown" float [N, 1, H, W], 1 where the trimap is unknown, else 0.
 Each term is a scalar: a mean over the unknown pixels of the whole batch.
 """
@@ -40,7 +40,7 @@ def composition(outputs: Tensors, batch: Tensors) -> Tensor:
     """Composition loss (equation 2) of the encoder-decoder's alpha: the picture made with it against the true one."""
     predicted = _first_alpha(outputs)
     composite = predicted * batch["fg"] + (1 - predicted) * batch["bg"]
-    return _mean_unknown(_charbonnier(composite - batch["image"]) / 255, batch)
+    return _mean_unknown(_charbonnier(composite - batch["composite"]) / 255, batch)
 
 
 def refined(outputs: Tensors, batch: Tensors) -> Tensor:

@@ -109,6 +109,7 @@ class TrainingDisplay:
         self.console, self.name, self.log = console, name, log
         self.bar = bar
         self.task = self.bar.add_task(name, total=None)
+        self.caching = self.bar.add_task("decode", total=None, visible=False)
         self.testing = self.bar.add_task("test", total=None, visible=False)
         self.losses = ""
         self.tests: deque[Mapping[str, Any]] = deque(maxlen=10)
@@ -126,7 +127,7 @@ class TrainingDisplay:
             self.console.print(self._tests_table())
 
     def show(self, record: Mapping[str, Any]) -> None:
-        if record["event"] != "testing":
+        if record["event"] not in ("testing", "caching"):
             append_line(self.log, to_json(record))
         handler = getattr(self, f"_show_{record['event']}", None)
         if handler:
@@ -144,7 +145,7 @@ class TrainingDisplay:
         self.steps = record["steps"]
         self.bar.update(self.task, total=record["steps"], completed=record["step"])
         size = f"{record['parameters'] / 1e6:.1f} M trained parameters"
-        pictures = f"{record['pictures']:,} pictures, {record['tests']:,} test pictures"
+        pictures = f"{record['pictures']:,} samples, {record['tests']:,} test pictures"
         steps = f"{record['steps']:,} steps of {record['steps_per_epoch']:,} an epoch"
         self._say(f"{self.name} on {record['device']}: {steps}, {pictures}, {size}")
         for notice in record["notices"]:
@@ -155,6 +156,10 @@ class TrainingDisplay:
         self.losses = f"{terms}  lr {record['lr']:g}  {record['samples_per_s']:.2f} samples/s"
         self.bar.update(self.task, completed=record["step"])
         self._line(f"{self.name} step {record['step']}/{self.steps} epoch {record['epoch']}  {self.losses}")
+
+    def _show_caching(self, record: Mapping[str, Any]) -> None:
+        unfinished = record["done"] < record["of"]
+        self.bar.update(self.caching, total=record["of"], completed=record["done"], visible=unfinished)
 
     def _show_testing(self, record: Mapping[str, Any]) -> None:
         unfinished = record["done"] < record["of"]

@@ -16,16 +16,39 @@ def unknown_region(trimap: np.ndarray) -> np.ndarray:
     return trimap == UNKNOWN
 
 
-def from_alpha(alpha: np.ndarray, kernel_size: int, iterations: int) -> np.ndarray:
+def _kernel(size: int) -> np.ndarray:
+    return cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
+
+
+def from_alpha(
+    alpha: np.ndarray, kernel_size: int, iterations: int, outwards: tuple[int, int] | None = None
+) -> np.ndarray:
     """The training trimap of Deep Image Matting: unknown where alpha is fractional, widened both ways.
 
     alpha: uint8 [H, W]. An elliptical kernel of `kernel_size` pixels is applied `iterations` times; pixels whose
-    erosion is still 255 stay foreground, those whose dilation is still 0 stay background.
+    erosion is still 255 stay foreground, those whose dilation is still 0 stay background. `outwards`: another kernel
+    size and iterations for the dilation.
     """
-    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (kernel_size, kernel_size))
+    kernel_out, iterations_out = outwards or (kernel_size, iterations)
     trimap = np.full_like(alpha, UNKNOWN)
-    trimap[cv2.erode(alpha, kernel, iterations=iterations) == 255] = FOREGROUND
-    trimap[cv2.dilate(alpha, kernel, iterations=iterations) == 0] = BACKGROUND
+    trimap[cv2.erode(alpha, _kernel(kernel_size), iterations=iterations) == 255] = FOREGROUND
+    trimap[cv2.dilate(alpha, _kernel(kernel_out), iterations=iterations_out) == 0] = BACKGROUND
+    return trimap
+
+
+def by_distance(alpha: np.ndarray, inwards: float, outwards: float) -> np.ndarray:
+    """A trimap from alpha, uint8 [H, W]: unknown within so many pixels of what is not fully foreground or background.
+
+    Foreground is what lies further than `inwards` from any alpha under 255; background, further than `outwards` from
+    any alpha over 0.
+    """
+    trimap = np.full_like(alpha, UNKNOWN)
+    for level, known, width in ((255, FOREGROUND, inwards), (0, BACKGROUND, outwards)):
+        same = (alpha == level).astype(np.uint8)
+        if same.all():  # no distance to measure from
+            trimap[:] = known
+        else:
+            trimap[cv2.distanceTransform(same, cv2.DIST_L2, cv2.DIST_MASK_PRECISE) > width] = known
     return trimap
 
 

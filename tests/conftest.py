@@ -61,11 +61,11 @@ def source(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def data(source, tmp_path_factory):
-    """It composited: 4 training and 2 test pictures. Tests copy it before they change it."""
+    """It composited in full: 4 training and 2 test pictures. Tests copy it before they change it."""
     folder = tmp_path_factory.mktemp("data")
     for split, count in (("train", 1), ("test", 1)):
         plan = plan_adobe(source, split, source / f"bg_{split}", count)
-        assert not [record for record in composite(plan, folder) if "error" in record]
+        assert not [record for record in composite(plan, folder, layout="full") if "error" in record]
     return folder
 
 

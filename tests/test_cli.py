@@ -19,7 +19,8 @@ from deepmat.config import ModelConfig
 from deepmat.errors import DeepmatError
 from deepmat.models import build_model
 
-FAST = ["--set", "data.input_size=[32,32]", "--set", "data.crop_sizes=[48]", "--print-every", 1, "--workers", 0]
+SMALL = ["--set", "data.augment.resize.size=[32,32]", "--set", "data.augment.crop.sizes=[48]"]
+FAST = [*SMALL, "--print-every", 1, "--workers", 0]
 
 
 @pytest.fixture(scope="module")
@@ -81,15 +82,15 @@ def test_the_main_job(deepmat, read_log):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["train", "--stage", 3], "give a data set with --data DIR; `deepmat synth` and then `deepmat composite` make"),
-        (["train", "--stage", 3, "--data", "nowhere"], "nowhere/image: no such folder; give a data set with --data"),
+        (["train", "--stage", 3], "no training data: give some with --data DIR, foregrounds and backgrounds or"),
+        (["train", "--stage", 3, "--data", "nowhere"], "nowhere: no such folder; check the path (`deepmat synth nowhere` makes a"),
         (["train"], "say what to train: --stage 0, 1, 2, 3"),
         (["train", "--stage", 9], "stage9: deepmat ships no such recipe; known: stage0, stage1, stage2, stage3"),
         (["train", "--stage", 1, "--set", "train.epoch=3"], "train.epoch: unknown key, did you mean train.epochs?"),
         (["train", "--stage", "0,1", "--name", "x"], "several stages need their own names"),
-        (["composite", "nowhere", "-o", "x"], "nowhere: no such folder; `deepmat synth nowhere` makes a procedural"),
+        (["composite", "nowhere", "-o", "x"], "nowhere: no such folder; check the path (`deepmat synth nowhere` makes a"),
         (["convert-vgg", "--weights", "none.pth"], "none.pth: no such file"),
-        (["eval"], "no folder of test pictures: give a data set with --data DIR; `deepmat synth` and then"),
+        (["eval"], "no folder of test pictures: give a test set with --data DIR (train: --test DIR);"),
         (["predict", "x.png", "-t", "t.png", "-o", "out"], "no weights: give --weights FILE; `deepmat train` makes"),
         (["synth", "x", "--size", 5], "size is 5"),
     ],

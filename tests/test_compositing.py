@@ -3,6 +3,7 @@ import os
 import signal
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +11,9 @@ import pytest
 from PIL import Image
 
 from deepmat import imaging
-from deepmat.compositing import COMPOSITORS, composite, plan_adobe, plan_folders
+from deepmat.compositing import COMPOSITORS, composite, plan_adobe, plan_folders, read_manifest
 from deepmat.errors import ConfigError, DataError
+from deepmat.sources import read_foreground
 
 
 @pytest.mark.parametrize("background", ["larger", "smaller", "wide", "tall", "same"])
@@ -61,8 +63,8 @@ def adobe(tmp_path):
     return root
 
 
-def run(plan, out, workers=1):
-    return {record["name"]: record.get("error") for record in composite(plan, out, workers)}
+def run(plan, out, workers=1, **options):
+    return {record["name"]: record.get("error") for record in composite(plan, out, workers, **options)}
 
 
 def test_adobes_lists_say_which_background_goes_where(adobe, tmp_path):
@@ -70,15 +72,72 @@ def test_adobes_lists_say_which_background_goes_where(adobe, tmp_path):
     assert [(entry["name"], entry["bg"][-6:]) for entry in plan] == [
         ("a_0", "09.jpg"), ("a_1", "25.jpg"), ("b_0", "09.jpg"), ("b_1", "25.jpg"),
     ]  # fmt: skip
-    assert set(run(plan, tmp_path / "out", workers=2).values()) == {None}
+    assert set(run(plan, tmp_path / "out", workers=2, layout="full").values()) == {None}
     folder = tmp_path / "out" / "train"
     for entry in plan:
         fg, bg, image = (imaging.read_image(folder / kind / f"{entry['name']}.png") for kind in ("fg", "bg", "image"))
         alpha = imaging.read_grey(folder / "alpha" / f"{entry['name']}.png")
         np.testing.assert_array_equal(image, COMPOSITORS["adobe"].blend(fg, alpha, bg))
         np.testing.assert_array_equal(bg, COMPOSITORS["adobe"].fit(imaging.read_image(Path(entry["bg"])), 40, 50))
-    listed = [json.loads(line) for line in (folder / "manifest.jsonl").read_text().splitlines()]
-    assert listed == plan and listed[0]["compositor"] == "adobe"
+    listed = read_manifest(folder / "manifest.jsonl")
+    assert [{key: entry[key] for key in plan[0]} for entry in listed] == plan and listed[0]["compositor"] == "adobe"
+
+
+def test_foreground_background_and_alpha_follow_from_the_manifest(adobe, tmp_path):
+    run(plan_adobe(adobe, "train", tmp_path / "coco", 2), tmp_path / "out")
+    folder = tmp_path / "out" / "train"
+    assert {path.name for path in folder.iterdir()} == {"image", "manifest.jsonl"}
+    first = json.loads((folder / "manifest.jsonl").read_text().splitlines()[0])
+    assert first["fg"] == "../../adobe/Training_set/Adobe-licensed images/fg/a.png"  # both can move together
+    assert (first["offset"], first["size"]) == ([0, 0], [40, 50])
+    for entry in read_manifest(folder / "manifest.jsonl"):
+        fg, alpha = read_foreground(Path(entry["fg"]), Path(entry["alpha"]))
+        compositor = COMPOSITORS[entry["compositor"]]
+        made = compositor.blend(fg, alpha, compositor.fit(imaging.read_image(Path(entry["bg"])), *entry["size"]))
+        np.testing.assert_array_equal(imaging.read_image(folder / entry["image"]), made)
+        assert int(entry["crc32"], 16) == zlib.crc32((folder / entry["image"]).read_bytes())
+
+
+def test_a_changed_source_is_composited_again_and_formats_are_not_mixed(adobe, tmp_path):
+    plan = plan_adobe(adobe, "train", tmp_path / "coco", 2)
+    run(plan, tmp_path / "out", image_format="jpg")
+    image = tmp_path / "out" / "train" / "image"
+    assert sorted(path.name for path in image.iterdir()) == ["a_0.jpg", "a_1.jpg", "b_0.jpg", "b_1.jpg"]
+    before = (image / "a_0.jpg").read_bytes()
+    write(tmp_path / "coco" / "000000000009.jpg", (33, 60, 3), seed=9)
+    skipped = {
+        record["name"] for record in composite(plan, tmp_path / "out", image_format="jpg") if "skipped" in record
+    }
+    assert skipped == {"a_1", "b_1"} and (image / "a_0.jpg").read_bytes() != before
+    with pytest.raises(ConfigError, match="a_0 was made with another format"):
+        run(plan, tmp_path / "out")
+    with pytest.raises(ConfigError, match="format 'gif': unknown"):
+        run(plan, tmp_path / "out", image_format="gif")
+
+
+def test_a_full_layout_fills_in_what_a_short_one_left_out(adobe, tmp_path):
+    plan = plan_adobe(adobe, "train", tmp_path / "coco", 2)
+    run(plan, tmp_path / "out")
+    run(plan, tmp_path / "out", layout="full")
+    run(plan, tmp_path / "clean", layout="full")
+    assert contents(tmp_path / "out") == contents(tmp_path / "clean")
+    assert {path.name for path in (tmp_path / "out" / "train").iterdir()} == {
+        "image", "alpha", "fg", "bg", "manifest.jsonl"
+    }  # fmt: skip
+    assert {record.get("skipped") for record in composite(plan, tmp_path / "out")} == {True}
+
+
+def test_integer_blending_equals_float64_for_every_triple():
+    """All 2^24 triples of alpha, foreground and background."""
+    fg, bg = np.meshgrid(np.arange(256, dtype=np.uint8), np.arange(256, dtype=np.uint8))
+    fg, bg = (np.dstack([level] * 3) for level in (fg, bg))
+    for level in range(256):
+        alpha = np.full(fg.shape[:2], level, np.uint8)
+        fraction = (alpha / 255.0)[..., None]
+        truncated = (fraction * fg + (1 - fraction) * bg).astype(np.uint8)
+        assert np.array_equal(COMPOSITORS["adobe"].blend(fg, alpha, bg), truncated), level
+        total = level * fg.astype(np.int64) + (255 - level) * bg.astype(np.int64)
+        assert np.array_equal(COMPOSITORS["cv2"].blend(fg, alpha, bg), (2 * total + 255) // 510), level
 
 
 def test_lists_that_do_not_fit_are_explained(adobe, tmp_path):
@@ -99,6 +158,11 @@ def test_a_broken_picture_costs_only_its_own_composites(adobe, tmp_path):
     assert str(bad) in results["a_0"] and results["a_1"] is None
     assert "b.png: no such file" in results["b_0"] and "b.png" in results["b_1"]
     assert [path.name for path in (tmp_path / "out" / "train" / "image").iterdir()] == ["a_1.png"]
+    with open(bad, "wb"):
+        pass
+    (adobe / "Training_set" / "training_fg_names.txt").write_text("b.png\n")
+    assert all(run(plan_adobe(adobe, "train", tmp_path / "coco", 2), tmp_path / "none").values())
+    assert not list((tmp_path / "none" / "train").iterdir())
 
 
 def test_test_trimaps_are_carried_along(source, tmp_path):
@@ -120,7 +184,7 @@ def test_plain_folders_of_any_format(tmp_path):
         write(tmp_path / "bg" / f"{index}.jpg", (20 + 40 * index, 70, 3), seed=index)
     plan, notices = plan_folders(tmp_path / "fg", None, tmp_path / "bg", "test", 4, seed=7)
     assert any("notes.txt: skipped" in notice for notice in notices)
-    results = run(plan, tmp_path / "out")
+    results = run(plan, tmp_path / "out", layout="full")
     assert {name for name, error in results.items() if not error} == {
         f"{key}_{k}" for key in ("one", "sub/two") for k in range(4)
     }
@@ -158,12 +222,12 @@ def test_partners_that_are_missing_fail_and_paths_may_be_spelled_anew(tmp_path, 
     assert any("1 pictures for 2 a foreground, so some come again" in notice for notice in notices)
     results = run(plan, tmp_path / "out")
     assert results["a_1"] is None and "alpha/b.png: no such file" in results["b_0"]
-    (tmp_path / "out" / "train" / "alpha" / "a_0.png").unlink()
+    (tmp_path / "out" / "train" / "image" / "a_0.png").unlink()
     monkeypatch.chdir(tmp_path / "fg")
     plan, _ = plan_folders(Path("."), Path("../alpha"), Path("../bg"), "train", 2)
     records = {record["name"]: record for record in composite(plan, tmp_path / "out")}
     assert "skipped" in records["a_1"] and "skipped" not in records["a_0"]
-    assert (tmp_path / "out" / "train" / "alpha" / "a_0.png").is_file()
+    assert (tmp_path / "out" / "train" / "image" / "a_0.png").is_file()
     with pytest.raises(DataError, match="the plan is empty"):
         list(composite([], tmp_path / "out"))
 
@@ -202,10 +266,11 @@ def test_killed_at_any_moment_and_started_again(source, tmp_path):
         process.wait(10)
         process.stdout.close()
         manifest = out / "train" / "manifest.jsonl"
-        for line in manifest.read_text().splitlines():
-            name = json.loads(line)["name"]
-            for kind in ("image", "alpha", "fg", "bg"):
-                imaging.read_image(out / "train" / kind / f"{name}.png")
+        for entry in read_manifest(manifest):
+            assert int(entry["crc32"], 16) == zlib.crc32((manifest.parent / entry["image"]).read_bytes())
+        for path in manifest.parent.rglob("*.png"):
+            if not path.name.startswith("."):
+                imaging.read_image(path)
     with open(manifest, "a") as lines:
         lines.write('{"name": "hair_00')  # a line that a kill cut short
     (out / "train" / "image" / ".x.png.1.deepmat-part").write_bytes(b"half")

@@ -6,13 +6,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deepmat import config
-from deepmat.dataset import training_pictures
+from deepmat.dataset import find_origins
 from deepmat.errors import ConfigError, DataError
 from deepmat.inference import mode_options
 from deepmat.losses import LOSSES
 from deepmat.models import build_model, freeze
 
-RECIPES = sorted((Path(__file__).parents[1] / "configs").rglob("*.yaml"))
+CONFIGS = Path(__file__).parents[1] / "configs"
+RECIPES = sorted(CONFIGS.rglob("*.yaml"))
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
@@ -22,16 +23,20 @@ def test_every_recipe_loads_builds_and_opens_with_its_command(path):
     assert set(resolved.loss) <= set(LOSSES)
     mode_options(resolved.test)
     assert path.read_text().startswith("# deepmat train ")
-    assert config.recipe(path.stem).read_text() == path.read_text()
-    with pytest.raises(DataError, match="deepmat synth.*deepmat composite"):
-        training_pictures(resolved.data)
+    assert config.recipe(path.relative_to(CONFIGS).with_suffix("").as_posix()).read_text() == path.read_text()
+    with pytest.raises(DataError, match="no training data: give some with --data DIR"):
+        find_origins(resolved.data)
+
+
+def test_the_reference_recipe_says_the_defaults():
+    assert config.load(config.recipe("augment/reference")) == config.Config()
 
 
 def test_all_mistakes_are_reported_at_once_with_the_nearest_key(tmp_path):
     path = tmp_path / "c.yaml"
     path.write_text("train: {epoch: 3, lr: fast}\nbatch_size: 2\nmodel: {conv6: 2}\n")
     with pytest.raises(ConfigError) as caught:
-        config.load(path, overrides=["data.trimap.kernl=[1, 2]", "test.tile=100"])
+        config.load(path, overrides=["data.augment.trimap.kernl=[1, 2]", "test.tile=100"])
     message = str(caught.value)
     assert f"{path} and command line: 6 mistakes" in message
     for part in (
@@ -39,7 +44,7 @@ def test_all_mistakes_are_reported_at_once_with_the_nearest_key(tmp_path):
         "train.lr: Input should be a valid number (got 'fast')",
         "batch_size: unknown key, did you mean train.batch_size?",
         "model.conv6: Input should be 1 or 3",
-        "data.trimap.kernl: unknown key, did you mean data.trimap.kernel?",
+        "data.augment.trimap.kernl: unknown key, did you mean data.augment.trimap.kernel?",
         "test.tile: Input should be a multiple of 32",
     ):
         assert part in message
@@ -57,7 +62,7 @@ def test_all_mistakes_are_reported_at_once_with_the_nearest_key(tmp_path):
         (["train.lr=.inf"], "train.lr: Input should be a finite number"),
         (["train.seed=-1"], "train.seed"),
         (["train.name="], "train.name"),
-        (["data.trimap.kernel=[4, 2]"], r"data.trimap.kernel: the lower end comes first: \[2, 4\]"),
+        (["data.augment.trimap.kernel=[4, 2]"], r"data.augment.trimap.kernel: the lower end comes first: \[2, 4\]"),
         (["loss={refined: 1}"], "loss.refined: there is no refined alpha without model.refine=true"),
     ],
 )
@@ -86,7 +91,8 @@ def test_layers_and_numbers_that_yaml_reads_as_text(tmp_path):
 
 @given(st.floats(1e-12, 1e3), st.integers(0, 2**31), st.lists(st.integers(1, 2000), min_size=1, max_size=4))
 def test_a_dumped_config_loads_as_itself(lr, seed, sizes):
-    first = config.load(overrides=[f"train.lr={lr}", f"train.seed={seed}", f"data.crop_sizes={sizes}", "data.root=a b"])
+    numbers = [f"train.lr={lr}", f"train.seed={seed}", f"data.augment.crop.sizes={sizes}"]
+    first = config.load(overrides=[*numbers, "data.root=a b", "data.augment.jitter={}", "data.augment.flip=null"])
     assert config.build(yaml.safe_load(config.dump(first)), "dump") == first
 
 

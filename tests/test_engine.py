@@ -23,13 +23,13 @@ def tiny(data, tmp_path, monkeypatch):
     folder = tmp_path / "data"
     shutil.copytree(data, folder)
     settings = [
-        "data.input_size=[32, 64]",
-        "data.crop_sizes=[64]",
+        "data.augment.resize.size=[32, 64]",
+        "data.augment.crop.sizes=[64]",
         "train.workers=0",
         "train.lr=0.01",
         "train.device=cpu",
     ]
-    places = [f"data.root={folder}", f"train.runs={tmp_path / 'runs'}"]
+    places = [f"data.cache={tmp_path / 'cache'}", f"data.root={folder}", f"train.runs={tmp_path / 'runs'}"]
     return lambda *overrides: configs.load(overrides=[*settings, *places, *overrides])
 
 

@@ -9,6 +9,7 @@ import typer
 from deepmat import __version__
 from deepmat.cli.composite import composite
 from deepmat.cli.convert_vgg import convert_vgg
+from deepmat.cli.data import data
 from deepmat.cli.eval import evaluate
 from deepmat.cli.options import say, stderr
 from deepmat.cli.predict import predict
@@ -16,9 +17,10 @@ from deepmat.cli.synth import synth
 from deepmat.cli.train import train
 from deepmat.errors import DeepmatError
 
-COMMANDS: dict[str, Callable[..., None]] = {
+COMMANDS: dict[str, Callable[..., None] | typer.Typer] = {
     "synth": synth,
     "composite": composite,
+    "data": data,
     "convert-vgg": convert_vgg,
     "train": train,
     "eval": evaluate,
@@ -62,7 +64,10 @@ def _root(
 
 
 for _name, _command in COMMANDS.items():
-    app.command(_name)(_command)
+    if isinstance(_command, typer.Typer):
+        app.add_typer(_command, name=_name)
+    else:
+        app.command(_name)(_command)
 
 
 def main() -> None:

@@ -1,19 +1,23 @@
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from deepmat.cli.options import Workers, finish, notify, progress_bar, say, stderr
 from deepmat.errors import ConfigError, DataError
-from deepmat.files import find_pictures
 from deepmat.processes import cores
+
+if TYPE_CHECKING:
+    from deepmat.compositing import Entry
+
+PREVIEWED = 12
 
 
 def composite(
     source: Annotated[
         Path, typer.Argument(help="Adobe's data set (Training_set/, Test_set/) or any folder of foregrounds.")
     ],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Data set to write: train/ and test/.")],
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Data set to write: train/ and test/.")] = None,
     bg: Annotated[
         Path | None, typer.Option(help="Backgrounds: COCO 2014 or 2017 for Adobe's list [SOURCE/bg_train].")
     ] = None,
@@ -35,58 +39,49 @@ def composite(
     compositor: Annotated[
         str, typer.Option(metavar="adobe|cv2", help="How to fit and blend; scores differ.")
     ] = "adobe",
+    layout: Annotated[
+        str,
+        typer.Option(
+            metavar="composites|full", help="full: also fg, bg and alpha of each, for other tools; 4 times the space."
+        ),
+    ] = "composites",
+    format_: Annotated[
+        str,
+        typer.Option(
+            "--format",
+            metavar="png|jpg|webp",
+            help="Of training composites; jpg loses a little for a sixth of the size.",
+        ),
+    ] = "png",
     seed: Annotated[
         int | None, typer.Option(help="Plain folders: which backgrounds go with which foreground [0].", min=0)
+    ] = None,
+    preview: Annotated[
+        Path | None, typer.Option(help="Write a sheet of some composites to this file, to look at, and nothing else.")
     ] = None,
     workers: Workers = None,
 ) -> None:
     """Put foregrounds over backgrounds: a data set.
 
-    Writes train/ and test/, each with image/, alpha/, fg/, bg/ (test also trimap/) and manifest.jsonl. Started again,
-    it goes on where it stopped.
+    Writes train/ and test/, each with image/ (test also alpha/ and trimap/) and manifest.jsonl, from which the rest
+    follows. Started again, it goes on where it stopped. Training needs no composites: see `deepmat train --data`.
     """
-    from deepmat.compositing import ADOBE_FOLDERS, BACKGROUNDS_PER_FOREGROUND, plan_adobe, plan_folders
     from deepmat.compositing import composite as run
 
-    if not source.exists():
-        raise DataError(f"{source}: no such folder; `deepmat synth {source}` makes a procedural data set there")
-    adobe = any((source / folder).is_dir() for folder, _, _ in ADOBE_FOLDERS.values())
-    splits = {"both": ["train", "test"], "train": ["train"], "test": ["test"]}
-    split = split or ("both" if adobe else "train")
-    if split not in splits:
-        raise ConfigError(f"--split {split}: unknown; known: {', '.join(splits)}")
-    if not adobe and split == "both":
-        raise ConfigError("--split both: plain folders make one split; run once for train and once for test")
-    if not adobe:
-        find_pictures(source)
-        for folder in filter(None, (source, alpha, bg, test_bg)):
-            if folder.resolve() in (out.resolve(), *out.resolve().parents):
-                raise ConfigError(f"--out {out}: lies in {folder}, which is read; choose a folder beside it")
-    if adobe and seed is not None:
-        raise ConfigError("--seed: Adobe's lists say which background goes where; leave it out")
-    if adobe and alpha:
-        raise ConfigError("--alpha: Adobe's layout has its own alphas; leave it out")
-    backgrounds = {"train": bg, "test": test_bg or (bg if split == "test" else None)}
-    plans = []
-    for name in splits[split]:
-        count = per_foreground or BACKGROUNDS_PER_FOREGROUND[name]
-        folder = backgrounds[name] or source / f"bg_{name}"
-        if not folder.is_dir():
-            option = "--test-bg" if name == "test" else "--bg"
-            raise DataError(f"{folder}: no such folder; give one of {name} backgrounds with {option} DIR")
-        if adobe:
-            plans.append(plan_adobe(source, name, folder, count, compositor))
-        else:
-            plan, notices = plan_folders(source, alpha, folder, name, count, seed or 0, compositor)
-            notify(notices)
-            plans.append(plan)
+    if out is None and preview is None:
+        raise ConfigError("--out DIR: where the data set goes (or --preview FILE.png to look first)")
+    plans = _plans(source, out, bg, test_bg, alpha, split, per_foreground, compositor, seed)
+    if preview:
+        _write_preview(preview, [entry for _, plan in plans for entry in plan])
+        return
+    assert out
     failures: dict[str, str] = {}
     done = skipped = 0
     try:
         with progress_bar(stderr()) as bar:
-            for name, plan in zip(splits[split], plans, strict=True):
+            for name, plan in plans:
                 task = bar.add_task(f"composite {name}", total=len(plan))
-                for record in run(plan, out, workers or cores()):
+                for record in run(plan, out, workers or cores(), layout=layout, image_format=format_):
                     bar.advance(task)
                     if "error" in record:
                         failures[record["name"]] = record["error"]
@@ -97,3 +92,69 @@ def composite(
         say(f"stopped with {done} composites in {out}; the same command goes on")
         raise typer.Exit(130) from None
     finish(failures, f"{done} composites in {out}" + (f" ({skipped} from before)" if skipped else ""))
+
+
+def _plans(
+    source: Path,
+    out: Path | None,
+    bg: Path | None,
+    test_bg: Path | None,
+    alpha: Path | None,
+    split: str | None,
+    per_foreground: int | None,
+    compositor: str,
+    seed: int | None,
+) -> "list[tuple[str, list[Entry]]]":
+    """The splits to make and the plan of each, from what was asked for."""
+    from deepmat.compositing import BACKGROUNDS_PER_FOREGROUND, plan_adobe, plan_folders
+    from deepmat.sources import background_folder, layout_of
+
+    kind = layout_of(source)
+    adobe = kind == "adobe"
+    if kind == "composites":
+        raise DataError(f"{source}: holds composites already; give the folder of their foregrounds")
+    splits = {"both": ["train", "test"], "train": ["train"], "test": ["test"]}
+    split = split or ("both" if adobe else "train")
+    if split not in splits:
+        raise ConfigError(f"--split {split}: unknown; known: {', '.join(splits)}")
+    if not adobe and split == "both":
+        raise ConfigError("--split both: plain folders make one split; run once for train and once for test")
+    if not adobe and out:
+        for folder in filter(None, (source, alpha, bg, test_bg)):
+            if folder.resolve() in (out.resolve(), *out.resolve().parents):
+                raise ConfigError(f"--out {out}: lies in {folder}, which is read; choose a folder beside it")
+    if adobe and seed is not None:
+        raise ConfigError("--seed: Adobe's lists say which background goes where; leave it out")
+    if adobe and alpha:
+        raise ConfigError("--alpha: Adobe's layout has its own alphas; leave it out")
+    given = {"train": bg, "test": test_bg or (bg if split == "test" else None)}
+    plans = []
+    for name in splits[split]:
+        count = per_foreground or BACKGROUNDS_PER_FOREGROUND[name]
+        folder = given[name] or background_folder(source, name) or source / f"bg_{name}"
+        if not folder.is_dir():
+            option = "--test-bg" if name == "test" else "--bg"
+            raise DataError(f"{folder}: no such folder; give one of {name} backgrounds with {option} DIR")
+        if adobe:
+            plans.append((name, plan_adobe(source, name, folder, count, compositor)))
+        else:
+            plan, notices = plan_folders(source, alpha, folder, name, count, seed or 0, compositor)
+            notify(notices)
+            plans.append((name, plan))
+    return plans
+
+
+def _write_preview(path: Path, plan: "list[Entry]") -> None:
+    from deepmat.compositing import preview
+    from deepmat.imaging import write_image
+    from deepmat.report import sheet
+
+    rows, failures = [], {}
+    for record in preview(plan, PREVIEWED):
+        if "error" in record:
+            failures[record["name"]] = record["error"]
+        else:
+            rows.append((record["name"], [record[kind] for kind in ("image", "trimap", "alpha")]))
+    if rows:
+        write_image(path, sheet(rows, ("composite", "trimap", "alpha")))
+    finish(failures, f"{len(rows)} of {len(plan)} composites in {path}")

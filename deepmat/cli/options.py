@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from deepmat.config import merge
+from deepmat.config import merge, recipe
 from deepmat.errors import CheckpointError, ConfigError
 
 if TYPE_CHECKING:
@@ -30,6 +30,14 @@ MaxSize = Annotated[
 Fit = Annotated[
     str | None,
     typer.Option(metavar="keep|stretch", help="Mode whole: the aspect ratio, or each side by itself [keep]."),
+]
+Data = Annotated[
+    Path | None, typer.Option(help="Foregrounds and backgrounds, paired on the fly, or composites of them.")
+]
+Backgrounds = Annotated[Path | None, typer.Option(help="Backgrounds [DATA/bg_train or DATA/bg, else by program].")]
+Augment = Annotated[
+    str | None,
+    typer.Option(metavar="reference|mmagic|modern|FILE", help="What makes samples of pictures [reference]."),
 ]
 Set = Annotated[
     list[str] | None,
@@ -92,6 +100,13 @@ def flags(values: Mapping[str, Any]) -> dict[str, Any]:
                 value = {part: value}
             nested = merge(nested, value)
     return nested
+
+
+def augmentation(name: str | None) -> list[Path]:
+    """The recipe of --augment, one of deepmat's own or a YAML file, as a config layer; none without a name."""
+    if name is None:
+        return []
+    return [Path(name) if Path(name).suffix in (".yaml", ".yml") else recipe(f"augment/{name}")]
 
 
 def say(message: str) -> None:

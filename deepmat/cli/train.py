@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from deepmat import config as configs
-from deepmat.cli.options import Set, flags, progress_bar, say, stdout
+from deepmat.cli.options import Augment, Backgrounds, Data, Set, augmentation, flags, progress_bar, say, stdout
 from deepmat.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -17,7 +17,12 @@ if TYPE_CHECKING:
 def train(
     stage: Annotated[str | None, typer.Option(help="0, 1, 2 or 3 of Deep Image Matting, or several: 0,1,2,3.")] = None,
     config: Annotated[Path | None, typer.Option("--config", "-c", help="A YAML file in place of a stage.")] = None,
-    data: Annotated[Path | None, typer.Option(help="Data set as `deepmat composite` writes it.")] = None,
+    data: Data = None,
+    bg: Backgrounds = None,
+    test: Annotated[
+        Path | None, typer.Option(help="Test set: image/, trimap/, alpha/, or the folder above one named test [DATA].")
+    ] = None,
+    augment: Augment = None,
     pretrain: Annotated[
         str | None, typer.Option(help="Weights to begin with in place of the stage's own; none for random ones.")
     ] = None,
@@ -57,6 +62,8 @@ def train(
     given = flags(
         {
             "data.root": str(data) if data else None,
+            "data.bg": str(bg) if bg else None,
+            "test.root": str(test) if test else None,
             "train.runs": str(runs) if runs else None,
             "train.name": name,
             "train.device": device,
@@ -74,10 +81,11 @@ def train(
     )
     if resume and resume != "auto" and len(files) > 1:
         raise ConfigError("--resume FILE: goes with one stage; --resume auto goes on with each stage's own")
+    more = augmentation(augment)
     resolved = []
     for file in files:
         begin = _begin_with(pretrain, file, several=len(files) > 1)
-        resolved.append(configs.load(file, flags=configs.merge(given, begin), overrides=set_ or []))
+        resolved.append(configs.load([file, *more], flags=configs.merge(given, begin), overrides=set_ or []))
     # All configs are checked before the first stage starts.
     for stage_config in resolved:
         _train_one(stage_config, resume, overwrite)

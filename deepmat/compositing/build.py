@@ -1,10 +1,10 @@
 """A planned data set on disk: many processes, stopped and continued at will, nothing half-written."""
 
-import json
 import multiprocessing
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -13,53 +13,79 @@ import cv2
 import numpy as np
 
 from deepmat import imaging, trimap
+from deepmat.compositing.manifest import (
+    MANIFEST,
+    Entry,
+    add_to_manifest,
+    checksum,
+    read_manifest,
+    stamps,
+    write_manifest,
+)
 from deepmat.compositing.pixels import COMPOSITORS
-from deepmat.compositing.plan import Entry
-from deepmat.errors import ConfigError, DataError
-from deepmat.files import append_line, remove_leftovers, write_text
+from deepmat.errors import ConfigError, DataError, lookup
+from deepmat.files import remove_leftovers, write_bytes
 from deepmat.processes import deaf_children
+from deepmat.sources import read_foreground
 
-MANIFEST = "manifest.jsonl"
-KINDS = {"train": ("image", "alpha", "fg", "bg"), "test": ("image", "alpha", "fg", "bg", "trimap")}
-TEST_TRIMAP = {"kernel_size": 3, "iterations": 10}
-
-
-def read_foreground(fg: Path, alpha: Path | None) -> tuple[np.ndarray, np.ndarray]:
-    """Foreground colours, uint8 [H, W, 3], and alpha, uint8 [H, W], from two files or one RGBA file.
-
-    DataError if they differ in size, there is no alpha channel, or alpha leaves nothing to composite.
-    """
-    if alpha is None:
-        colour, matte = imaging.read_rgba(fg)
-        if matte is None:
-            raise DataError(f"{fg}: has no alpha channel; give the folder of its alphas with --alpha")
-    else:
-        colour, matte = imaging.read_image(fg), imaging.read_grey(alpha)
-        imaging.check_same_size(alpha, matte, fg, colour)
-    if matte.min() == matte.max():
-        raise DataError(
-            f"{alpha or fg}: alpha is {matte.flat[0]} everywhere, so there is no edge to learn from; remove the picture"
-        )
-    return colour, matte
+KINDS = {"train": ("image",), "test": ("image", "alpha", "trimap")}
+LAYOUTS = {"composites": (), "full": ("alpha", "fg", "bg")}
+"""What is written besides KINDS."""
+FORMATS = ("png", "jpg", "webp")
+TEST_TRIMAP = (3, 10)
+"""Kernel size and iterations."""
 
 
-def _write_composite(entry: Entry, out: Path, foreground: np.ndarray, alpha: np.ndarray) -> None:
+def _places(entry: Entry, layout: str) -> dict[str, str]:
+    """The files of one composite by kind, relative to its manifest."""
+    kinds = dict.fromkeys((*KINDS[entry["split"]], *LAYOUTS[layout]))
+    return {kind: entry["image"] if kind == "image" else f"{kind}/{entry['name']}.png" for kind in kinds}
+
+
+def _test_trimap(entry: Entry, alpha: np.ndarray) -> np.ndarray:
+    if not entry["trimap"]:
+        return trimap.from_alpha(alpha, *TEST_TRIMAP)
+    source = Path(entry["trimap"])
+    levels = trimap.read_trimap(source)[0]
+    imaging.check_same_size(source, levels, Path(entry["fg"]), alpha)
+    return levels
+
+
+def _pictures(entry: Entry, foreground: np.ndarray, alpha: np.ndarray, kinds: Iterable[str]) -> dict[str, np.ndarray]:
+    """The composite and what belongs to it: uint8 image, fg, bg [H, W, 3], alpha and, where wanted, trimap [H, W]."""
     compositor = COMPOSITORS[entry["compositor"]]
     background = compositor.fit(imaging.read_image(Path(entry["bg"])), *alpha.shape)
-    pictures = {"alpha": alpha, "fg": foreground, "bg": background}
-    if entry["split"] == "test":
-        if entry["trimap"]:
-            source = Path(entry["trimap"])
-            pictures["trimap"] = trimap.read_trimap(source)[0]
-            imaging.check_same_size(source, pictures["trimap"], Path(entry["fg"]), alpha)
-        else:
-            pictures["trimap"] = trimap.from_alpha(alpha, **TEST_TRIMAP)
-    pictures["image"] = compositor.blend(foreground, alpha, background)
-    for kind, pixels in pictures.items():
-        imaging.write_image(out / entry["split"] / kind / f"{entry['name']}.png", pixels)
+    image = compositor.blend(foreground, alpha, background)
+    pictures = {"image": image, "alpha": alpha, "fg": foreground, "bg": background}
+    return {**pictures, "trimap": _test_trimap(entry, alpha)} if "trimap" in kinds else pictures
 
 
-def _composite_group(entries: list[Entry], out: Path) -> list[tuple[Entry, str | None]]:
+def preview(plan: Sequence[Entry], count: int) -> Iterator[dict[str, Any]]:
+    """`count` composites spread over the plan: {"name", "image", "trimap", "alpha", ...} or {"name", "error"}."""
+    for place in sorted({round(each) for each in np.linspace(0, len(plan) - 1, min(count, len(plan)))}):
+        entry = plan[place]
+        try:
+            layers = read_foreground(Path(entry["fg"]), Path(entry["alpha"]) if entry["alpha"] else None)
+            yield {"name": entry["name"], **_pictures(entry, *layers, ["trimap"])}
+        except DataError as error:
+            yield {"name": entry["name"], "error": str(error)}
+
+
+def _write_composite(entry: Entry, folder: Path, layout: str, foreground: np.ndarray, alpha: np.ndarray) -> Entry:
+    """Write the files of one composite; its entry with what only now is known."""
+    sources = stamps(entry)
+    places = _places(entry, layout)
+    pictures = _pictures(entry, foreground, alpha, places)
+    crc32 = ""
+    for kind, place in places.items():
+        data = imaging.encode(pictures[kind], Path(place).suffix)
+        write_bytes(folder / place, data)
+        if kind == "image":
+            crc32 = checksum(data)
+    return {**entry, "size": list(alpha.shape), "crc32": crc32, "sources": sources}
+
+
+def _composite_group(entries: list[Entry], folder: Path, layout: str) -> list[tuple[Entry, str | None]]:
     """Write composites that share a foreground; each with its error message or None."""
     first = entries[0]
     try:
@@ -69,8 +95,7 @@ def _composite_group(entries: list[Entry], out: Path) -> list[tuple[Entry, str |
     results: list[tuple[Entry, str | None]] = []
     for entry in entries:
         try:
-            _write_composite(entry, out, foreground, alpha)
-            results.append((entry, None))
+            results.append((_write_composite(entry, folder, layout, foreground, alpha), None))
         except DataError as error:
             results.append((entry, str(error)))
     return results
@@ -82,94 +107,101 @@ def _groups(entries: Iterable[Entry], size: int = 10) -> Iterator[list[Entry]]:
         yield from (members[start : start + size] for start in range(0, len(members), size))
 
 
-def _read_manifest(path: Path) -> dict[str, Entry]:
-    """What is listed by name; a line cut short by a kill is left out."""
-    listed = {}
-    if path.is_file():
-        for line in path.read_text(encoding="utf-8").splitlines():
-            try:
-                entry = json.loads(line)
-            except json.JSONDecodeError:
-                continue
-            listed[entry["name"]] = entry
-    return listed
+def _unchanged(entry: Entry, before: Entry, manifest: Path, layout: str) -> bool:
+    """Whether this composite is written already, from sources that are still the same.
+
+    ConfigError if one of its name was made in another way.
+    """
+    changed = sorted(key for key in entry if before.get(key) != entry[key])
+    if changed:
+        what = "format" if changed == ["image"] else ", ".join(changed)
+        raise ConfigError(
+            f"{manifest}: {entry['name']} was made with another {what}; choose another output folder or remove this one"
+        )
+    with suppress(DataError):
+        if stamps(entry) == before.get("sources"):
+            return all((manifest.parent / place).is_file() for place in _places(entry, layout).values())
+    return False
 
 
-def _finished(plan: list[Entry], out: Path) -> dict[str, Entry]:
+def _finished(plan: list[Entry], manifest: Path, layout: str) -> dict[str, Entry]:
     """The entries of the plan, all of one split, that are written already, by name."""
-    split = plan[0]["split"]
-    listed = _read_manifest(out / split / MANIFEST)
+    listed = {entry["name"]: entry for entry in read_manifest(manifest)}
     done = {}
     for entry in plan:
         before = listed.pop(entry["name"], None)
-        if before is not None and before != entry:
-            changed = sorted(key for key in {*before, *entry} if before.get(key) != entry.get(key))
-            raise ConfigError(
-                f"{out / split / MANIFEST}: {entry['name']} was made with another {', '.join(changed)}; "
-                "choose another output folder or remove this one"
-            )
-        places = [out / split / kind / f"{entry['name']}.png" for kind in KINDS[split]]
-        if before is not None and all(map(Path.is_file, places)):
-            done[entry["name"]] = entry
+        if before is not None and _unchanged(entry, before, manifest, layout):
+            done[entry["name"]] = before
     if listed:
         raise ConfigError(
-            f"{out / split / MANIFEST}: lists {next(iter(listed))} and {len(listed) - 1} others that this command does "
+            f"{manifest}: lists {next(iter(listed))} and {len(listed) - 1} others that this command does "
             "not make; choose another output folder or remove this one"
         )
     return done
 
 
-def _write_manifest(path: Path, entries: Iterable[Entry]) -> None:
-    write_text(path, "".join(json.dumps(entry) + "\n" for entry in entries))
-
-
-def _results(groups: Iterable[list[Entry]], out: Path, workers: int) -> Iterator[list[tuple[Entry, str | None]]]:
+def _results(
+    groups: Iterable[list[Entry]], folder: Path, layout: str, workers: int
+) -> Iterator[list[tuple[Entry, str | None]]]:
     """What became of each group, as it is done: here, or in a pool of processes."""
     if workers == 1:
-        yield from (_composite_group(group, out) for group in groups)
+        yield from (_composite_group(group, folder, layout) for group in groups)
         return
     # A forked child would inherit the locks of the parent's threads. Windows takes no more than 61.
     spawn = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(min(workers, 61), spawn, initializer=cv2.setNumThreads, initargs=(1,))
     try:
         with deaf_children():
-            tasks = [pool.submit(_composite_group, group, out) for group in groups]
+            tasks = [pool.submit(_composite_group, group, folder, layout) for group in groups]
         for task in as_completed(tasks):
             yield task.result()
     except BrokenProcessPool as error:
         raise DataError(
-            f"{out}: a worker process ended too early: too little memory, or a script without "
+            f"{folder}: a worker process ended too early: too little memory, or a script without "
             "`if __name__ == '__main__':`; start again with fewer workers to go on"
         ) from error
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def composite(plan: list[Entry], out: Path, workers: int = 1) -> Iterator[dict[str, Any]]:
-    """Write every composite of a plan (one split) below out/split: image, alpha, fg, bg and, for a test set, trimap.
+def composite(
+    plan: list[Entry], out: Path, workers: int = 1, *, layout: str = "composites", image_format: str = "png"
+) -> Iterator[dict[str, Any]]:
+    """Write every composite of a plan (one split) below out/split, and their manifest.
+
+    layout "composites" writes image/ and, for a test set, alpha/ and trimap/; "full" also alpha/, fg/ and bg/.
+    image_format: png and webp are lossless, jpg (quality 95) is smaller; test sets are always png.
 
     Yields one record per entry {"name", "skipped" or "error" or neither} as it is done, in no fixed order. What an
-    earlier, interrupted run listed in the manifest is skipped. A picture that fails is yielded with its message and
-    the rest goes on. ConfigError if `out` holds another data set, DataError for an empty plan or one with a name twice.
-    More than one worker needs a script that can be imported (`if __name__ == "__main__":`).
+    earlier, interrupted run listed in the manifest is skipped, unless a source changed since. A picture that fails is
+    yielded with its message and the rest goes on. ConfigError if `out` holds another data set, DataError for an empty
+    plan or one with a name twice. More than one worker needs a script that can be imported
+    (`if __name__ == "__main__":`).
     """
+    lookup(LAYOUTS, layout, "layout")
+    lookup(dict.fromkeys(FORMATS), image_format, "format")
     if not plan:
         raise DataError("nothing to composite: the plan is empty")
     if len({entry["name"] for entry in plan}) < len(plan):
         raise DataError("two foregrounds lead to composites of the same name; rename one of them")
-    out = Path(out)
-    manifest = out / plan[0]["split"] / MANIFEST
-    done = _finished(plan, out)
-    remove_leftovers(manifest.parent)
+    folder = Path(out) / plan[0]["split"]
+    suffix = "png" if plan[0]["split"] == "test" else image_format
+    plan = [{**entry, "offset": [0, 0], "image": f"image/{entry['name']}.{suffix}"} for entry in plan]
+    manifest = folder / MANIFEST
+    done = _finished(plan, manifest, layout)
+    remove_leftovers(folder)
     for name in done:
         yield {"name": name, "skipped": True}
     # A cut line of an earlier run must not swallow the first new one.
-    _write_manifest(manifest, done.values())
+    write_manifest(manifest, done.values())
     todo = [entry for entry in plan if entry["name"] not in done]
-    for results in _results(_groups(todo), out, workers):
+    for results in _results(_groups(todo), folder, layout, workers):
         for entry, error in results:
             if error is None:
                 done[entry["name"]] = entry
-                append_line(manifest, json.dumps(entry))
+                add_to_manifest(manifest, entry)
             yield {"name": entry["name"], **({"error": error} if error else {})}
-    _write_manifest(manifest, (done[entry["name"]] for entry in plan if entry["name"] in done))
+    if done:
+        write_manifest(manifest, (done[entry["name"]] for entry in plan if entry["name"] in done))
+    else:
+        manifest.unlink()

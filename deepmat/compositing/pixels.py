@@ -5,12 +5,14 @@ that was used goes into the manifest.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import cv2
 import numpy as np
 from PIL import Image
+
+BLOCK = 1 << 17
 
 
 def _enlargement(background: np.ndarray, height: int, width: int) -> float:
@@ -30,13 +32,34 @@ def fit_adobe(background: np.ndarray, height: int, width: int) -> np.ndarray:
     return background[:height, :width]
 
 
+def _blocks(*pictures: np.ndarray) -> Iterator[tuple[np.ndarray, ...]]:
+    """The same stretch of every picture in turn, flat, short enough for the processor's cache."""
+    flat = [np.ascontiguousarray(pixels).reshape(-1) for pixels in pictures]
+    for start in range(0, flat[0].size, BLOCK):
+        yield tuple(pixels[start : start + BLOCK] for pixels in flat)
+
+
+def _weighted(foreground: np.ndarray, alpha: np.ndarray, background: np.ndarray) -> np.ndarray:
+    """alpha * fg + (255 - alpha) * bg: at most 255 * 255, so 16 bits hold it."""
+    total = np.multiply(alpha, foreground, dtype=np.uint16)
+    total += np.multiply(255 - alpha, background, dtype=np.uint16)
+    return total
+
+
 def blend_adobe(foreground: np.ndarray, alpha: np.ndarray, background: np.ndarray) -> np.ndarray:
     """alpha * fg + (1 - alpha) * bg in float64, truncated to 8 bits, as Adobe's script leaves it.
 
-    foreground, background: uint8 [H, W, 3]; alpha: uint8 [H, W]; returns uint8 [H, W, 3].
+    foreground, background: uint8 [H, W, 3]; alpha: uint8 [H, W]; returns uint8 [H, W, 3]. Computed in integers, which
+    truncate alike, except where the sum is a whole number and float64 may fall just short of it: there, in float64.
     """
-    fraction = (alpha / 255.0)[..., None]
-    return (fraction * foreground + (1 - fraction) * background).astype(np.uint8)
+    image = np.empty_like(background, order="C")
+    for out, fg, weight, bg in _blocks(image, foreground, cv2.merge([alpha] * 3), background):
+        total = _weighted(fg, weight, bg)
+        out[:] = quotient = total // 255
+        whole = np.flatnonzero((quotient * 255 == total) & (weight != 0) & (weight != 255))
+        fraction = weight[whole] / 255.0
+        out[whole] = (fraction * fg[whole] + (1 - fraction) * bg[whole]).astype(np.uint8)
+    return image
 
 
 def fit_cv2(background: np.ndarray, height: int, width: int) -> np.ndarray:
@@ -54,9 +77,10 @@ def fit_cv2(background: np.ndarray, height: int, width: int) -> np.ndarray:
 
 def blend_cv2(foreground: np.ndarray, alpha: np.ndarray, background: np.ndarray) -> np.ndarray:
     """alpha * fg + (1 - alpha) * bg rounded to the nearest, in integers; shapes and types as for blend_adobe."""
-    weight = alpha[..., None].astype(np.int32)
-    total = weight * foreground + (255 - weight) * background
-    return ((2 * total + 255) // 510).astype(np.uint8)
+    image = np.empty_like(background, order="C")
+    for out, fg, weight, bg in _blocks(image, foreground, cv2.merge([alpha] * 3), background):
+        out[:] = (_weighted(fg, weight, bg) + np.uint16(127)) // 255
+    return image
 
 
 class Compositor(NamedTuple):

@@ -1,0 +1,116 @@
+"""Batches of samples in a fixed order, from any number of processes."""
+
+import signal
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from deepmat.config import DataConfig
+from deepmat.dataset.augment import GEOMETRY, Layers, apply, make_sample
+from deepmat.dataset.origins import Origin
+from deepmat.errors import DataError
+from deepmat.processes import GROUP_SIGNALS, deaf_children
+
+
+class TrainingSet(Dataset[Any]):
+    """Samples by (epoch, index), those of the origins one after the other.
+
+    A sample is a dict of "name" and uint8 arrays (deepmat.dataset), a function of (seed, epoch, index) alone. A picture
+    that cannot be used gives its DataError in place of a sample.
+    """
+
+    def __init__(self, origins: Sequence[Origin], config: DataConfig, seed: int) -> None:
+        self.origins, self.seed = origins, seed
+        self.options = config.augment.model_dump()
+
+    def __len__(self) -> int:
+        return sum(map(len, self.origins))
+
+    def __getitem__(self, at: tuple[int, int]) -> dict[str, Any] | DataError:
+        epoch, index = at
+        rng = np.random.default_rng([self.seed, epoch, index])
+        for origin in self.origins:
+            if index < len(origin):
+                break
+            index -= len(origin)
+        try:
+            name, layers = origin.open(index, rng)
+            layers["second"] = lambda: self._foreground(origin, rng)
+            return {"name": name, **make_sample(layers, rng, self.options)}
+        except DataError as error:
+            return error
+
+    def _foreground(self, origin: Origin, rng: np.random.Generator) -> Layers:
+        """Another foreground of the origin, as far as `resize`."""
+        _, layers = origin.open(int(rng.integers(len(origin))), rng)
+        return apply(GEOMETRY, layers, rng, self.options) if "rgba" in layers else layers
+
+
+def _stack(pictures: list[np.ndarray]) -> Tensor:
+    """uint8 [N, C, H, W] over memory in the order N, H, W, C (channels last), so that no pixel is moved."""
+    batch = torch.from_numpy(np.stack(pictures))
+    return batch[:, None] if batch.ndim == 3 else batch.permute(0, 3, 1, 2)
+
+
+def collate(samples: list[Any]) -> dict[str, Any] | DataError:
+    """A batch of samples, or the first error among them (an exception raised in a worker would lose its message)."""
+    failed = next((sample for sample in samples if isinstance(sample, DataError)), None)
+    if failed:
+        return failed
+    kinds = (key for key in samples[0] if key != "name")
+    return {
+        "name": [sample["name"] for sample in samples],
+        **{kind: _stack([sample[kind] for sample in samples]) for kind in kinds},
+    }
+
+
+def batch_order(count: int, batch_size: int, seed: int, start: int, stop: int) -> Iterator[list[tuple[int, int]]]:
+    """The (epoch, index) pairs of the batches of steps start ... stop - 1; every epoch is a new permutation."""
+    steps_per_epoch = -(-count // batch_size)
+    epoch, order = -1, np.empty(0, np.int64)
+    for step in range(start, stop):
+        if step // steps_per_epoch != epoch:
+            epoch = step // steps_per_epoch
+            order = np.random.default_rng([seed, epoch]).permutation(count)
+        first = step % steps_per_epoch * batch_size
+        yield [(epoch, int(index)) for index in order[first : first + batch_size]]
+
+
+def _start_worker(_: int) -> None:
+    for number in GROUP_SIGNALS:  # torch's workers set handlers of their own
+        signal.signal(number, signal.SIG_IGN)
+    # Samples are made in parallel already.
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+
+
+def training_batches(
+    origins: Sequence[Origin],
+    config: DataConfig,
+    *,
+    batch_size: int,
+    seed: int,
+    start: int,
+    stop: int,
+    workers: int,
+) -> Iterator[Any]:
+    """Batches of samples for the steps start ... stop - 1, each the same on any number of workers."""
+    samples = TrainingSet(origins, config, seed)
+    loader = DataLoader(
+        samples,
+        batch_sampler=batch_order(len(samples), batch_size, seed, start, stop),
+        collate_fn=collate,
+        num_workers=workers,
+        # A forked child hangs in the locks of OpenCV's and torch's threads.
+        multiprocessing_context="spawn" if workers else None,
+        # Its own, so that starting again draws nothing from the run's random numbers.
+        generator=torch.Generator(),
+        worker_init_fn=_start_worker,
+    )
+    with deaf_children():
+        return iter(loader)

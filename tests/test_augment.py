@@ -1,0 +1,199 @@
+import inspect
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from deepmat.config import AugmentConfig, Resize
+from deepmat.dataset import augment
+from deepmat.dataset.augment import AUGMENTATIONS
+
+
+def options(**changes):
+    """Every step left out that can be, but for the changes."""
+    off = {name: None for name, field in AugmentConfig.model_fields.items() if field.default is None or name == "flip"}
+    return AugmentConfig(**{**off, **changes}).model_dump()
+
+
+def layers_of(height=90, width=120, seed=0):
+    """Soft discs on noise; the colours say where a pixel came from."""
+    rng = np.random.default_rng(seed)
+    rows, columns = np.mgrid[:height, :width]
+    alpha = np.zeros((height, width), np.float32)
+    for _ in range(3):
+        y, x, radius = rng.uniform(0, height), rng.uniform(0, width), rng.uniform(4, 20)
+        alpha = np.maximum(alpha, np.clip((radius - np.hypot(rows - y, columns - x)) / 4, 0, 1))
+    alpha = np.rint(alpha * 255).astype(np.uint8)
+    fg = np.dstack((rows * 255 // height, columns * 255 // width, 255 - alpha)).astype(np.uint8)
+    return {"rgba": np.dstack((fg, alpha)), "points": augment.edge_points(alpha)}
+
+
+class Scene:
+    def __init__(self, height, width, shrink=1):
+        self.size = (height, width)
+        ramps = np.dstack([*np.mgrid[:height, :width], np.zeros((height, width))]).astype(np.uint8)
+        self.pixels, self.asked = cv2.resize(ramps, (width // shrink, height // shrink)), []
+
+    def read(self, least):
+        self.asked.append(least)
+        return self.pixels
+
+
+def drawn_with(rng_seed=1, scene=None, **steps):
+    rng = np.random.default_rng(rng_seed)
+    layers = {**layers_of(), "scene": scene or Scene(70, 90)}
+    layers["second"] = lambda: augment.apply(augment.GEOMETRY, layers_of(seed=5), rng, options(**steps))
+    return augment.make_sample(layers, rng, options(**steps))
+
+
+def test_every_step_takes_the_options_of_its_section_and_keeps_their_order():
+    assert list(AUGMENTATIONS) == list(AugmentConfig.model_fields)
+    for name, step in AUGMENTATIONS.items():
+        section = AugmentConfig.model_fields[name].annotation
+        section = next(each for each in (section, *getattr(section, "__args__", ())) if hasattr(each, "model_fields"))
+        keywords = {key for key, p in inspect.signature(step).parameters.items() if p.kind is p.KEYWORD_ONLY}
+        assert set(section.model_fields) - {"probability"} == keywords, name
+
+
+def test_a_bare_sample_is_the_reference_s():
+    sample = drawn_with(crop={"sizes": [64]}, resize=Resize(size=[64, 64]))
+    assert {kind: pixels.shape for kind, pixels in sample.items()} == {
+        "image": (64, 64, 3), "composite": (64, 64, 3), "fg": (64, 64, 3), "bg": (64, 64, 3),
+        "alpha": (64, 64), "trimap": (64, 64),
+    }  # fmt: skip
+    assert all(pixels.dtype == np.uint8 for pixels in sample.values())
+    assert set(np.unique(sample["trimap"])) <= {0, 128, 255} and (sample["trimap"] == 128).any()
+    fraction = sample["alpha"][..., None] / 255
+    blended = fraction * sample["fg"] + (1 - fraction) * sample["bg"]
+    assert np.abs(blended - sample["image"]).max() <= 0.5 + 1e-9
+    np.testing.assert_array_equal(sample["image"], sample["composite"])
+
+
+@pytest.mark.parametrize("name", [*AUGMENTATIONS, "distance_trimap"])
+def test_each_step_changes_what_it_names_and_nothing_else(name):
+    """With and without the step, from the same picture."""
+    what = {
+        "affine": {"image", "composite", "fg", "bg", "alpha", "trimap"},
+        "crop": {"image", "composite", "fg", "bg", "alpha", "trimap"},
+        "resize": {"image", "composite", "fg", "bg", "alpha", "trimap"},
+        "flip": {"image", "composite", "fg", "bg", "alpha", "trimap"},
+        "combine": {"image", "composite", "fg", "bg", "alpha", "trimap"},
+        "jitter": {"image", "composite", "fg", "bg", "trimap"},
+        "background": {"image", "composite", "bg", "trimap"},
+        "blur": {"image", "trimap"},
+        "noise": {"image", "trimap"},
+        "jpeg": {"image", "trimap"},
+        "trimap": {"trimap"},
+        "distance_trimap": {"trimap"},
+    }[name]
+    changes = {
+        "crop": {"sizes": [32]},
+        "resize": {"size": [64, 64], "interpolation": ["nearest"]},
+        "background": {"fit": "window"},
+        "trimap": {"kernel": [9, 9], "iterations": [1, 1]},
+    }.get(name, {} if name == "jitter" else {"probability": 1})
+    base = {"crop": {"sizes": [48]}, "resize": Resize(size=[64, 64])}
+    without, with_it = drawn_with(**base), drawn_with(**{**base, name: changes})
+    same = {kind for kind in without if np.array_equal(without[kind], with_it[kind])}
+    assert {kind for kind in without if kind not in what} <= same
+    first = {"blur": "image", "noise": "image", "jpeg": "image", "trimap": "trimap", "distance_trimap": "trimap"}
+    assert first.get(name, "composite") not in same
+
+
+def test_the_network_sees_what_the_composition_loss_does_not():
+    sample = drawn_with(noise={"probability": 1}, jpeg={"probability": 1}, blur={"probability": 1})
+    fraction = sample["alpha"][..., None] / 255
+    assert np.abs(fraction * sample["fg"] + (1 - fraction) * sample["bg"] - sample["composite"]).max() <= 0.5 + 1e-9
+    assert np.abs(sample["image"].astype(int) - sample["composite"]).mean() > 0.5
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(2, 90), st.integers(2, 90), st.integers(1, 120), st.integers(0, 99))
+def test_a_crop_is_square_inside_the_picture_and_holds_an_edge(height, width, size, seed):
+    rng = np.random.default_rng(seed)
+    alpha = np.zeros((height, width), np.uint8)
+    alpha[rng.integers(height), rng.integers(width)] = rng.choice([100, 255])
+    rgba = np.dstack((*np.mgrid[:height, :width].astype(np.uint8), np.zeros_like(alpha), alpha))
+    layers = augment.crop({"rgba": rgba, "points": augment.edge_points(alpha)}, rng, sizes=[size])
+    side = min(size, height, width)
+    assert layers["rgba"].shape == (side, side, 4) and layers["window"] == (side, height, width)
+    assert np.shares_memory(layers["rgba"], rgba)  # nothing is read that is not cut out
+    if side > 2:
+        assert len(np.unique(layers["rgba"][..., 3])) > 1
+    resized = augment.resize(layers, rng, size=[32, 64], interpolation=["nearest"])
+    assert resized["fg"].shape == (32, 64, 3) and resized["alpha"].shape == (32, 64) and "rgba" not in resized
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(40, 200), st.integers(40, 200), st.integers(32, 150), st.integers(0, 99))
+def test_an_affine_window_reads_the_same_as_the_whole_picture_warped(height, width, window, seed):
+    """What is left unread does not show: noise outside the part that is read changes nothing inside."""
+    layers = layers_of(height, width, seed)
+    if not len(layers["points"]):
+        return
+    settings_ = {"rotate": 40, "scale": (0.7, 1.4), "shear": 10, "window": window}
+    warped = augment.affine(layers, np.random.default_rng(seed), **settings_)["rgba"]
+    assert warped.shape[0] <= max(window, height) and warped.shape[1] <= max(window, width)
+    assert len(np.unique(warped[..., 3])) > 1
+    still = {"rotate": 0, "scale": (1.0, 1.0), "shear": 0, "window": 10**6}
+    same = augment.affine(layers, np.random.default_rng(seed), **still)["rgba"]
+    assert np.abs(same.astype(int) - layers["rgba"]).max() <= 1
+
+
+def test_combining_follows_the_formula_and_the_nearer_colours_win():
+    first = np.array([[0, 128, 255, 128]], np.uint8)
+    second = np.array([[128, 128, 128, 0]], np.uint8)
+    colours = [np.full((1, 4, 3), level, np.uint8) for level in (200, 100)]
+    layers = {"fg": colours[0], "alpha": first, "second": lambda: {"fg": colours[1], "alpha": second}, "image": 0}
+    both = augment.combine(layers, np.random.default_rng(0))
+    expected = 255 * (1 - (1 - first / 255.0) * (1 - second / 255.0))
+    assert np.abs(both["alpha"] - expected).max() <= 0.5
+    share = np.array([0, 128 / 255, 1, 1]) / np.array([1, expected[0, 1] / 255, 1, 1])
+    assert np.abs(both["fg"][0, :, 0] - (100 + 100 * share)).max() <= 0.51
+    assert "image" not in both  # blended anew
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.integers(32, 250), st.integers(32, 250), st.integers(1, 250), st.sampled_from(["cover", "window"]),
+    st.sampled_from([1, 2, 4]), st.integers(0, 99),
+)  # fmt: skip
+def test_a_background_is_cut_from_inside_at_the_asked_scale(high, wide, side, fit, shrink, seed):
+    scene, fg_size = Scene(high, wide, shrink), (max(side, 150), max(side, 200))
+    layers = {"alpha": np.zeros((64, 96), np.uint8), "scene": scene, "window": (side, *fg_size)}
+    bg = augment.background(layers, np.random.default_rng(seed), fit=fit)["bg"]
+    assert bg.shape == (64, 96, 3)
+    reach = np.ptp(bg[..., 0]) + 2 * shrink + 2, np.ptp(bg[..., 1]) + 2 * shrink + 2
+    if fit == "cover":
+        part = side / max(1, fg_size[0] / high, fg_size[1] / wide)
+        assert reach[0] >= min(part, high) * 0.9 - 2 and np.ptp(bg[..., 0]) <= part + shrink
+        least = scene.asked[0]
+        assert least[0] == int(np.ceil(high * 64 / part)) and least[1] == int(np.ceil(wide * 96 / part))
+
+
+def test_probabilities_and_ranges_are_kept():
+    rng, hits = np.random.default_rng(0), 0
+    layers = {"fg": np.arange(12, dtype=np.uint8).reshape(1, 4, 3), "alpha": np.arange(4, dtype=np.uint8)[None]}
+    for _ in range(400):
+        hits += augment.apply(["flip"], layers, rng, {"flip": {"probability": 0.25}})["alpha"][0, 0] == 3
+    assert 60 < hits < 140
+    widths = {augment.trimap_by_distance(disc(), rng, width=[1, 3])["trimap"].tobytes() for _ in range(60)}
+    assert len(widths) == 9  # three widths each way
+
+
+def disc():
+    rows, columns = np.mgrid[:64, :64]
+    return {"alpha": np.where(np.hypot(rows - 32, columns - 32) < 20, 255, 0).astype(np.uint8)}
+
+
+def test_a_trimap_by_distance_knows_nothing_wrong():
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        levels = augment.trimap_by_distance(disc(), rng, width=[1, 30])["trimap"]
+        alpha = disc()["alpha"]
+        assert (alpha[levels == 255] == 255).all() and (alpha[levels == 0] == 0).all()
+    for level in (0, 255):
+        flat = {"alpha": np.full((9, 9), level, np.uint8)}
+        assert (augment.trimap_by_distance(flat, rng, width=[1, 3])["trimap"] == level).all()
