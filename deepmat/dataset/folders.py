@@ -10,7 +10,7 @@ from deepmat.files import list_pictures, pair
 TRAINING_KINDS = ("image", "alpha", "fg", "bg")
 TEST_KINDS = ("image", "trimap", "alpha")
 HOW_TO_GET_DATA = (
-    "give some with --data DIR, foregrounds and backgrounds or composites of them; `deepmat synth DIR` makes a data set "
+    "give some with --data DIR, foregrounds and backgrounds or composites of them; `deepmat synth DIR` makes a set "
     "by program, `--set data.synth=10000` trains on procedural pictures alone"
 )
 HOW_TO_GET_TESTS = (
