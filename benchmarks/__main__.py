@@ -1,0 +1,76 @@
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from importlib import import_module
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.measure import run_side
+
+BENCHMARKS = {"composite": "benchmarks.composite", "loader": "benchmarks.loader"}
+
+
+def main(
+    name: Annotated[str, typer.Argument(metavar="|".join([*BENCHMARKS, "all"]), help="Which benchmark.")],
+    rounds: Annotated[int, typer.Option(help="Times that each side runs; the fastest counts.", min=1)] = 3,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+) -> None:
+    """Time deepmat against a plain reference in turn, and print seconds an item, their ratio and peak memory."""
+    names = list(BENCHMARKS) if name == "all" else [name]
+    if not set(names) <= set(BENCHMARKS):
+        raise typer.BadParameter(f"{name}: unknown; known: {', '.join([*BENCHMARKS, 'all'])}")
+    records = [record for each in names for record in _measure(each, rounds)]
+    if as_json:
+        for record in records:
+            print(json.dumps(record))
+        return
+    table = Table("benchmark", "deepmat", "reference", "ratio", "peak MB", "peak MB, reference")
+    for record in records:
+        sides = [f"{1 / record[key]:,.1f} {record['unit']}/s" for key in ("ours_s", "reference_s")]
+        peaks = [f"{record[key]:,.0f}" for key in ("peak_mb", "reference_peak_mb")]
+        table.add_row(record["name"], *sides, f"{record['ratio']:.1f}x", *peaks)
+    Console().print(table)
+
+
+def _measure(name: str, rounds: int) -> list[dict[str, object]]:
+    module = import_module(BENCHMARKS[name])
+    best: dict[str, dict[str, float]] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        module.prepare(Path(folder))
+        for _ in range(rounds):
+            for side in module.SIDES:
+                command = [sys.executable, "-m", "benchmarks", "--side", BENCHMARKS[name], side, folder]
+                # What is timed is one core a process.
+                environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+                done = subprocess.run(command, capture_output=True, text=True, env=environment)
+                if done.returncode:
+                    raise SystemExit(f"{name}, {side}: failed\n{done.stderr}")
+                result = json.loads(done.stdout.splitlines()[-1])
+                if side not in best or result["seconds"] < best[side]["seconds"]:
+                    best[side] = result
+    reference = best.pop("reference")
+    return [
+        {
+            "name": f"{name}: {side}",
+            "ours_s": result["seconds"],
+            "reference_s": reference["seconds"],
+            "ratio": reference["seconds"] / result["seconds"],
+            "peak_mb": result["peak_mb"],
+            "reference_peak_mb": reference["peak_mb"],
+            "unit": module.UNIT,
+        }
+        for side, result in best.items()
+    ]
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--side"]:
+        print(json.dumps(run_side(*sys.argv[2:])))
+    else:
+        typer.run(main)
