@@ -1,4 +1,4 @@
-"""The pictures that benchmarks read, by program: foregrounds of about 1.5 megapixels as PNG, backgrounds like COCO's."""
+"""The pictures that benchmarks read, by program: foregrounds of 1.5 megapixels as PNG, backgrounds as COCO has them."""
 
 from pathlib import Path
 

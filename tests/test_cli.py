@@ -40,7 +40,10 @@ def test_the_main_job(deepmat, read_log):
     vgg = deepmat("convert-vgg", "--untrained")
     assert vgg.exit_code == 0 and "not ImageNet's" in vgg.stderr
 
-    trained = deepmat("train", "--stage", "0,1,2,3", "--data", "data", "--iterations", 2, "--test-every", 2, *FAST)
+    shown = deepmat("data", "show", "source", "-o", "samples.png", *SMALL)
+    assert shown.exit_code == 0 and "12 samples of 200 an epoch in samples.png" in shown.stderr
+    pairs = ["--data", "source", "--test", "data"]
+    trained = deepmat("train", "--stage", "0,1,2,3", *pairs, "--iterations", 2, "--test-every", 2, *FAST)
     assert trained.exit_code == 0, trained.output
     terms = {0: {"alpha"}, 1: {"alpha", "composition"}, 2: {"refined"}, 3: {"alpha", "composition", "refined"}}
     for stage, names in terms.items():
@@ -254,6 +257,7 @@ def catch(monkeypatch, module, name):
         ("--lr-step", 4, "train.lr_step"), ("--print-every", 6, "train.print_every"),
         ("--test-every", 8, "train.test_every"), ("--checkpoint-every", 11, "train.checkpoint_every"),
         ("--pretrain", "p.pth", "train.pretrain"), ("--data", "d", "data.root"),
+        ("--bg", "b", "data.bg"), ("--test", "t", "test.root"),
     ],
 )  # fmt: skip
 def test_every_flag_of_train_reaches_the_config(deepmat, monkeypatch, flag, value, key):
@@ -261,6 +265,60 @@ def test_every_flag_of_train_reaches_the_config(deepmat, monkeypatch, flag, valu
     assert "caught" in deepmat("train", "--stage", 1, flag, value).stderr
     section, name = key.split(".")
     assert str(getattr(getattr(kept["arguments"][0], section), name)) == str(value)
+
+
+def test_augment_names_a_recipe_or_a_file(deepmat, monkeypatch):
+    kept = catch(monkeypatch, "engine", "train")
+    deepmat("train", "--stage", 1, "--augment", "modern", "--set", "data.augment.jpeg.quality=[7, 9]")
+    augment = kept["arguments"][0].data.augment
+    assert augment.combine.probability == 0.5 and augment.jpeg.quality == [7, 9] and augment.jpeg.probability == 0.5
+    Path("own.yaml").write_text("data: {augment: {flip: null}}")
+    deepmat("train", "--stage", 1, "--augment", "own.yaml")
+    assert kept["arguments"][0].data.augment.flip is None
+    unknown = deepmat("train", "--stage", 1, "--augment", "moder")
+    assert "augment/moder: deepmat ships no such recipe; known: mmagic, modern, reference" in unknown.stderr
+
+
+def test_every_kind_of_data_trains(deepmat, source, data):
+    """Foregrounds of one's own, composites without copies, composites in full, nothing but procedural pictures."""
+    assert deepmat("composite", source, "-o", "short", "--split", "train", "--per-foreground", 1).exit_code == 0
+    shutil.copytree(source / "Training_set" / "Other", "mine")
+    shutil.copytree(source / "bg_train", "mine/bg")
+    for name, how in {
+        "own": ["--data", "mine"],
+        "no backgrounds": ["--data", source / "Training_set" / "Other"],
+        "short": ["--data", "short"],
+        "full": ["--data", data],
+        "procedural": ["--set", "data.synth=9"],
+    }.items():
+        command = ["train", "--stage", 0, "--pretrain", "none", "--iterations", 1, "--device", "cpu", "--name", name]
+        result = deepmat(*command, *how, *FAST)
+        assert result.exit_code == 0, result.stderr
+    assert "decodes 2 pictures into" in Path("runs/own/log.jsonl").read_text()
+    assert "drawn by program" in Path("runs/no backgrounds/log.jsonl").read_text()
+    assert '"pictures": 9,' in Path("runs/procedural/log.jsonl").read_text()
+
+
+def test_sheets_show_what_can_be_shown_and_name_the_rest(deepmat, source):
+    shutil.copytree(source / "Training_set" / "Other", "mine")
+    shutil.copytree(source / "bg_train", "mine/bg")
+    before = {path: path.read_bytes() for path in Path("mine").rglob("*.png")}
+    good = deepmat("data", "show", "mine", "-o", "good.png", "--count", 3, "--augment", "modern", *SMALL)
+    assert good.exit_code == 0 and imaging.read_image("good.png").shape[1] > 5 * 256
+    again = deepmat("data", "show", "mine", "-o", "again.png", "--count", 3, "--augment", "modern", *SMALL)
+    assert again.exit_code == 0 and Path("good.png").read_bytes() == Path("again.png").read_bytes()
+    assert deepmat("data", "show", "--set", "data.synth=2", "-o", "drawn.png", *SMALL).exit_code == 0
+    plan = deepmat("composite", "mine", "--preview", "plan.png", "--per-foreground", 3)
+    assert plan.exit_code == 0 and "6 of 6 composites in plan.png" in plan.stderr
+    assert {path: path.read_bytes() for path in Path("mine").rglob("*.png")} == before
+    bad = sorted(Path("mine/fg").iterdir())[0]
+    bad.write_bytes(b"")
+    for command in (["data", "show", "mine", "-o", "bad.png", *SMALL], ["composite", "mine", "--preview", "bad.png"]):
+        shown = deepmat(*command)
+        assert shown.exit_code == 1 and f"{bad}: not a picture" in shown.stderr.replace(f"{Path.cwd()}/", "")
+        assert imaging.read_image("bad.png").shape[0] > 256
+    nothing = deepmat("composite", "mine")
+    assert nothing.exit_code == 1 and "--out DIR: where the data set goes" in nothing.stderr
 
 
 def test_every_flag_of_eval_and_predict_arrives(deepmat, monkeypatch, data, weights):
@@ -307,6 +365,11 @@ def test_every_flag_of_composite_arrives(deepmat, source):
     assert {entry["seed"] for entry in plans["b"]} == {3} and {entry["compositor"] for entry in plans["c"]} == {"cv2"}
     assert [entry["bg"] for entry in plans["a"]] != [entry["bg"] for entry in plans["b"]]
     assert (Path("d/test/trimap") / f"{plans['d'][0]['name']}.png").is_file()
+    assert deepmat(*command, "-o", "e", "--layout", "full", "--format", "jpg").exit_code == 0
+    assert {path.suffix for path in Path("e/train/image").iterdir()} == {".jpg"}
+    assert len(list(Path("e/train/bg").iterdir())) == 4
+    again = deepmat("composite", "e", "-o", "f")
+    assert again.exit_code == 1 and "e: holds composites already" in again.stderr
     assert "leave it out" in deepmat("composite", source, "-o", "e", "--seed", 3).stderr
     inside = deepmat(*command, "-o", folder / "fg" / "out")
     assert inside.exit_code == 1 and "which is read; choose a folder beside it" in inside.stderr
