@@ -54,8 +54,8 @@ def reference(folder: Path) -> int:
 
 SIDES = {
     "reference": reference,
-    "one process": lambda folder: _deepmat(folder, 1),
-    "two processes": lambda folder: _deepmat(folder, 2),
-    "two processes, jpg": lambda folder: _deepmat(folder, 2, image_format="jpg"),
-    "two processes, full layout": lambda folder: _deepmat(folder, 2, layout="full"),
+    "one thread": lambda folder: _deepmat(folder, 1),
+    "two threads": lambda folder: _deepmat(folder, 2),
+    "two threads, jpg": lambda folder: _deepmat(folder, 2, image_format="jpg"),
+    "two threads, full layout": lambda folder: _deepmat(folder, 2, layout="full"),
 }

@@ -20,7 +20,7 @@ Weights = Annotated[
     typer.Option("--weights", "-w", help="Weights (required): best.safetensors of a run, or a published DIM file."),
 ]
 Device = Annotated[str, typer.Option(help="auto (the first of cuda, mps, cpu), cuda, cuda:1, mps or cpu.")]
-Workers = Annotated[int | None, typer.Option(help="Processes; one per core by default.", min=1)]
+Workers = Annotated[int | None, typer.Option(help="Pictures at a time; one per core by default.", min=1)]
 Mode = Annotated[
     str | None, typer.Option(metavar="whole|tile|crop|resize", help="What the network sees of a picture [whole].")
 ]
