@@ -17,6 +17,7 @@ from deepmat.compositing.manifest import (
     add_to_manifest,
     checksum,
     read_manifest,
+    sort_manifest,
     stamps,
     write_manifest,
 )
@@ -179,20 +180,22 @@ def composite(
     suffix = "png" if plan[0]["split"] == "test" else image_format
     plan = [{**entry, "offset": [0, 0], "image": f"image/{entry['name']}.{suffix}"} for entry in plan]
     manifest = folder / MANIFEST
-    done = _finished(plan, manifest, layout)
+    finished = _finished(plan, manifest, layout)
     remove_leftovers(folder)
+    # A cut line of an earlier run must not swallow the first new one.
+    write_manifest(manifest, finished.values())
+    done = set(finished)
+    del finished  # so that memory does not grow with the data set more than it must
     for name in done:
         yield {"name": name, "skipped": True}
-    # A cut line of an earlier run must not swallow the first new one.
-    write_manifest(manifest, done.values())
-    todo = [entry for entry in plan if entry["name"] not in done]
+    todo = (entry for entry in plan if entry["name"] not in done)
     for results in _results(_groups(todo), folder, layout, workers):
         for entry, error in results:
             if error is None:
-                done[entry["name"]] = entry
+                done.add(entry["name"])
                 add_to_manifest(manifest, entry)
             yield {"name": entry["name"], **({"error": error} if error else {})}
     if done:
-        write_manifest(manifest, (done[entry["name"]] for entry in plan if entry["name"] in done))
+        sort_manifest(manifest, (entry["name"] for entry in plan))
     else:
         manifest.unlink()

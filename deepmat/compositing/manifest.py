@@ -83,3 +83,10 @@ def write_manifest(path: Path, entries: Iterable[Entry]) -> None:
 
 def add_to_manifest(path: Path, entry: Entry) -> None:
     append_line(path, _to_line(entry, Path(os.path.abspath(path.parent))))
+
+
+def sort_manifest(path: Path, names: Iterable[str]) -> None:
+    """The lines of a manifest in the order of these names."""
+    ranks = {name: rank for rank, name in enumerate(names)}
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    write_text(path, "".join(sorted(lines, key=lambda line: ranks[json.loads(line)["name"]])))

@@ -48,14 +48,14 @@ def plan_adobe(
     by_name = {path.name: path for path in find_pictures(backgrounds)[0]}
     entries: list[Entry] = []
     for index, (name, fg, alpha) in enumerate(foregrounds):
+        sources = {"fg": str(fg), "alpha": str(alpha)}  # shared by its composites: a plan may have 43,100
         for k in range(per_foreground):
             trimaps = [fg.parents[1] / "trimaps" / f"{stem}.png" for stem in (f"{name}_{k}", name)]
             entries.append(
                 {
                     "name": f"{name}_{k}",
                     "split": split,
-                    "fg": str(fg),
-                    "alpha": str(alpha),
+                    **sources,
                     "bg": _find(bg_names[index * per_foreground + k], by_name, backgrounds),
                     "trimap": str(next(filter(Path.is_file, trimaps), trimaps[0])) if split == "test" else None,
                     "compositor": compositor,
@@ -83,7 +83,8 @@ def plan_folders(
     lookup(COMPOSITORS, compositor, "compositor")
     root, backgrounds = Path(os.path.abspath(root)), Path(os.path.abspath(backgrounds))
     foregrounds, notices = find_foregrounds(root, Path(os.path.abspath(alphas)) if alphas else None)
-    bgs, more = find_pictures(backgrounds)
+    found, more = find_pictures(backgrounds)
+    bgs = list(map(str, found))
     notices += more
     if per_foreground > len(bgs):
         notices.append(f"{backgrounds}: {len(bgs)} pictures for {per_foreground} a foreground, so some come again")
@@ -91,15 +92,15 @@ def plan_folders(
     for name, fg, alpha in foregrounds:
         rng = np.random.default_rng([seed, zlib.crc32(name.encode())])
         rounds = math.ceil(per_foreground / len(bgs))
+        sources = {"fg": str(fg), "alpha": str(alpha) if alpha else None}
         order = np.concatenate([rng.permutation(len(bgs)) for _ in range(rounds)])[:per_foreground]
         for k, choice in enumerate(order):
             entries.append(
                 {
                     "name": f"{name}_{k}",
                     "split": split,
-                    "fg": str(fg),
-                    "alpha": str(alpha) if alpha else None,
-                    "bg": str(bgs[choice]),
+                    **sources,
+                    "bg": bgs[choice],
                     "trimap": None,
                     "compositor": compositor,
                     "seed": seed,
