@@ -1,4 +1,4 @@
-"""A procedural, licence-free matting data set: foregrounds with exact alpha, photo-like backgrounds, Adobe's folders.
+"""Procedural, licence-free matting data: foregrounds with exact alpha, photo-like backgrounds; as files or a stream.
 
 Every picture is a function of one numpy Generator: the same seed gives the same bytes.
 """
@@ -11,11 +11,12 @@ import numpy as np
 from deepmat import imaging, trimap
 from deepmat.errors import DataError
 from deepmat.files import write_text
-from deepmat.synth.backgrounds import background
+from deepmat.synth.backgrounds import PLACES, background
 from deepmat.synth.drawing import SMALLEST
 from deepmat.synth.foregrounds import KINDS, foreground
+from deepmat.synth.scenes import background_like, scene
 
-__all__ = ["KINDS", "background", "count_files", "foreground", "write_dataset"]
+__all__ = ["KINDS", "PLACES", "background", "count_files", "foreground", "scene", "write_dataset"]
 
 
 def write_dataset(
@@ -46,25 +47,38 @@ def write_dataset(
     return _write(Path(out), (train, test), (backgrounds, max(1, backgrounds // 2)), size, seed, per_foreground)
 
 
+def _draw_foreground(seed: int, part: int, number: int, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Colours and alpha of training (part 0) or test (part 1) foreground `number`, at any size."""
+    rng, kinds = np.random.default_rng([seed, part, 1, number]), list(KINDS)
+    aspect = rng.uniform(0.75, 1.33)
+    height, width = round(size * min(1, aspect)), round(size * min(1, 1 / aspect))
+    return foreground(rng, height, width, kinds[number % len(kinds)])
+
+
+def _draw_background(seed: int, part: int, number: int, size: int) -> np.ndarray:
+    """Every other one is painted like the foreground of the same number, drawn or not: what is hard to tell apart."""
+    rng = np.random.default_rng([seed, part, 0, number])
+    height, width = (max(SMALLEST, int(size * rng.uniform(0.7, 1.5))) for _ in range(2))
+    if number % 2:
+        return background_like(rng, height, width, *_draw_foreground(seed, part, number, min(size, 256)))
+    return background(rng, height, width)
+
+
 def _write(out: Path, foregrounds: tuple, backgrounds: tuple, size: int, seed: int, per: tuple) -> Iterator[Path]:
     for part, (folder, prefix) in enumerate((("Training_set", ""), ("Test_set", "test_"))):
         scenes = [f"{prefix}bg_{i:04d}.png" for i in range(backgrounds[part])]
         for i, name in enumerate(scenes):
-            rng = np.random.default_rng([seed, part, 0, i])
-            height, width = (max(SMALLEST, int(size * rng.uniform(0.7, 1.5))) for _ in range(2))
-            yield _save(out / f"bg_{prefix.strip('_') or 'train'}" / name, background(rng, height, width))
+            yield _save(out / f"bg_{prefix.strip('_') or 'train'}" / name, _draw_background(seed, part, i, size))
 
         kinds = list(KINDS)
         names = [f"{prefix}{kinds[i % len(kinds)]}_{i:04d}.png" for i in range(foregrounds[part])]
         for i, name in enumerate(names):
-            rng = np.random.default_rng([seed, part, 1, i])
-            aspect = rng.uniform(0.75, 1.33)
-            height, width = round(size * min(1, aspect)), round(size * min(1, 1 / aspect))
-            colour, alpha = foreground(rng, height, width, kinds[i % len(kinds)])
+            colour, alpha = _draw_foreground(seed, part, i, size)
             licence = "Adobe-licensed images" if part or i < (len(names) + 1) // 2 else "Other"
             yield _save(out / folder / licence / "fg" / name, colour)
             yield _save(out / folder / licence / "alpha" / name, alpha)
             if part:
+                rng = np.random.default_rng([seed, part, 3, i])
                 kernel = 2 * max(1, round(size / 256)) + 1
                 for k, iterations in enumerate(rng.integers(2, 8, per[part]).tolist()):
                     path = out / folder / licence / "trimaps" / f"{name.removesuffix('.png')}_{k}.png"

@@ -1,0 +1,38 @@
+"""The kinds of foreground: each draws layers, whose alpha is exact, of the part of a thing that a view shows."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from deepmat.errors import lookup
+from deepmat.synth.drawing import View, check_sides, finish, whole
+from deepmat.synth.foregrounds.clear import glass, smoke
+from deepmat.synth.foregrounds.solids import blob, leaves
+from deepmat.synth.foregrounds.strands import dandelion, feathers, fur, hair
+from deepmat.synth.foregrounds.woven import lace, net
+
+Kind = Callable[[np.random.Generator, View], np.ndarray]
+
+KINDS: dict[str, Kind] = {
+    "hair": hair,
+    "fur": fur,
+    "feathers": feathers,
+    "dandelion": dandelion,
+    "net": net,
+    "lace": lace,
+    "glass": glass,
+    "smoke": smoke,
+    "leaves": leaves,
+    "blob": blob,
+}
+
+
+def foreground(rng: np.random.Generator, height: int, width: int, kind: str) -> tuple[np.ndarray, np.ndarray]:
+    """A random picture of the whole of one of KINDS.
+
+    Returns straight RGB colours, uint8 [H, W, 3], defined also where alpha is 0, and the true alpha, uint8 [H, W].
+    ConfigError for a name not in KINDS, DataError if a side is under 32 pixels.
+    """
+    check_sides(height, width)
+    view = whole(height, width)
+    return finish(rng, lookup(KINDS, kind, "kind of foreground")(rng, view))

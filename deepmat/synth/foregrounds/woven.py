@@ -1,0 +1,145 @@
+"""Things of many holes: nets and lace."""
+
+import cv2
+import numpy as np
+
+from deepmat.synth.drawing import (
+    WHITE,
+    View,
+    aim,
+    coordinates,
+    defocus,
+    draw_lines,
+    dye,
+    ellipse_outline,
+    fill_convex,
+    make_paint,
+    new_canvas,
+    random_colour,
+    smooth_step,
+    stack_layers,
+    texture,
+    to_layers,
+    whole,
+)
+
+
+def net(rng: np.random.Generator, view: View) -> np.ndarray:
+    """A hanging net: knotted threads in a rope rim, bent by smooth waves, partly out of focus."""
+    thread = random_colour(rng, (0, 1), (0.05, 0.6), (0.3, 0.95))
+    extent = np.array([view.width, view.height]) / min(view.width, view.height) * 0.78
+    pixels = min(view.height, view.width)  # in a small picture, many meshes would close
+    cells = np.rint(extent * rng.uniform(min(7, pixels / 12), min(18, pixels / 8))).astype(int)
+    waves = [(rng.normal(0, 4.5, 2), rng.uniform(0, 2 * np.pi), rng.normal(0, 0.022, 2)) for _ in range(5)]
+    shear, sag = rng.normal(0, 0.06), rng.uniform(0.02, 0.07)
+
+    def bend(uv: np.ndarray) -> np.ndarray:
+        """[0, 1]^2 -> units around the centre."""
+        p = (uv - 0.5) * extent
+        out = p + np.stack([shear * p[..., 1], sag * np.cos(np.pi * (uv[..., 0] - 0.5))], -1)
+        for frequency, phase, shift in waves:
+            out += np.sin(p @ frequency + phase)[..., None] * shift
+        return out.astype(np.float32)
+
+    def across(start: np.ndarray, stop: np.ndarray) -> np.ndarray:
+        """Straight lines in [0, 1]^2 from each start to each stop [N 2], bent: [N 32 2]."""
+        return bend(start[:, None] + (stop - start)[:, None] * np.linspace(0, 1, 32)[:, None])
+
+    wide, tall = cells
+    grid = np.stack(np.meshgrid(np.arange(wide + 1), np.arange(tall + 1)), -1).reshape(-1, 2)
+    if rng.random() < 0.6:  # meshes on their corner: diagonals both ways, which meet in the middle of cells too
+        c = np.arange(1 - tall, wide)
+        starts = np.stack([np.maximum(c, 0), np.maximum(-c, 0)], -1)
+        stops = np.stack([np.minimum(wide, tall + c), np.minimum(wide - c, tall)], -1)
+        ends = [(starts, stops), (starts * [-1, 1] + [wide, 0], stops * [-1, 1] + [wide, 0])]
+        grid = np.concatenate([grid, grid[(grid < cells).all(1)] + 0.5])
+    else:
+        left, top = grid[grid[:, 0] == 0], grid[grid[:, 1] == 0]
+        ends = [(top, top + [0, tall]), (left, left + [wide, 0])]
+    curves, knots = [across(start / cells, stop / cells) for start, stop in ends], bend(grid / cells)
+    corners = np.array([[0, 0], [1, 0], [1, 1], [0, 1.0]])
+    rim = across(corners, np.roll(corners, -1, 0)).reshape(1, -1, 2)
+    size, lit = rng.uniform(0.003, 0.008), np.array([-0.0012, -0.0012])
+    view = aim(rng, view, knots)
+    canvas, sheet = new_canvas(view, size * 0.6)
+    dot = ellipse_outline(0, 0, size, size, count=12)
+    for shift, share, tone in ((0 * lit, 1.0, 0.55), (lit, 0.45, 1.0)):
+        for family in curves:
+            draw_lines(canvas, sheet, family + shift, make_paint(thread * tone), size * share)
+        shown = dot * share + (knots + shift)[:, None]
+        fill_convex(canvas, sheet, shown, [make_paint(thread * tone)] * len(shown))
+        draw_lines(canvas, sheet, rim + shift, make_paint(thread * tone * 0.9), size * 1.8 * share, closed=True)
+    layers = to_layers(canvas, view)
+    if rng.random() < 0.5:
+        depth = smooth_step(texture(rng, view, 2.0, 2, 4), 0.45, 1.0)
+        layers = defocus(layers, depth, rng.uniform(0.0, 0.006) * view.scale)
+    return layers
+
+
+def _lace_tile(rng: np.random.Generator, side: int, thread: float) -> np.ndarray:
+    """How thick the lace is, float32 [side side] in [0, 1]: one repeat of fine mesh with a sewn flower on it."""
+    view, mesh = whole(side, side), int(rng.integers(8, 15))
+    canvas = np.zeros((side, side, 4), np.uint8)
+    # diagonals that end where the next repeat's begin
+    c = (np.arange(-mesh, mesh + 1) / mesh - 0.5)[:, None]
+    ones = np.array([[-0.5, 0.5]])
+    for slope in (-1, 1):
+        lines = np.stack([np.broadcast_to(ones, (len(c), 2)), c + 0.5 + slope * ones], -1)
+        draw_lines(canvas, view, lines, make_paint(WHITE, rng.uniform(0.5, 0.9)), thread)
+    petals, size = int(rng.integers(5, 9)), rng.uniform(0.14, 0.2)
+    # a large flower in the middle, and a small one on the corners that four repeats share
+    middles = np.array([[0, 0], [-1, -1], [1, -1], [-1, 1], [1, 1]]) / 2
+    sizes, turns = np.repeat([size, *[0.6 * size] * 4], petals), np.tile(np.arange(petals) * 2 * np.pi / petals, 5)
+    ahead = np.stack([np.cos(turns), np.sin(turns)], -1) * sizes[:, None]
+    aside = ahead[:, ::-1] * [-1, 1]
+    centres, round_ = np.repeat(middles, petals, 0)[:, None], ellipse_outline(0, 0, 1, 1, count=24)
+
+    def ovals(away: float, long: float, wide: float) -> np.ndarray:
+        return centres + ahead[:, None] * (away + long * round_[:, :1]) + aside[:, None] * wide * round_[:, 1:]
+
+    outlines, holes, count = ovals(1.1, 1.0, 0.42), ovals(1.4, 0.4, 0.13), len(turns)
+    fill_convex(canvas, view, outlines, [make_paint(WHITE, rng.uniform(0.8, 1.0))] * count)
+    draw_lines(canvas, view, outlines, make_paint(WHITE), thread * 1.6, closed=True)
+    fill_convex(canvas, view, holes, [make_paint(WHITE, 0.25)] * count)
+    fill_convex(
+        canvas,
+        view,
+        centres + 0.3 * sizes[::petals, None, None].repeat(petals, 0) * round_,
+        [make_paint(WHITE)] * count,
+    )
+    return canvas[..., 3].astype(np.float32) / 255
+
+
+def lace(rng: np.random.Generator, view: View) -> np.ndarray:
+    """A piece of lace or tulle in folds: fine mesh that light goes through, sewn flowers, a scalloped hem."""
+    repeats, cloth = rng.uniform(4, 8), random_colour(rng, (0, 1), (0.0, 0.35), (0.1, 1.0))
+    waves = [(rng.normal(0, 5, 2), rng.uniform(0, 2 * np.pi), rng.normal(0, 0.02, 2)) for _ in range(4)]
+    half = np.array([view.width, view.height]) / min(view.width, view.height) * 0.36
+    t = np.linspace(-1, 1, 24)
+    border = [half * np.stack([t, np.full_like(t, side)], -1) for side in (-1, 1)]
+    border += [half * np.stack([np.full_like(t, side), t], -1) for side in (-1, 1)]
+    inner = rng.uniform(-0.9, 0.9, (60, 2)) * half
+    view = aim(rng, view, np.concatenate([*border, inner]))
+    x, y = coordinates(view)
+    u, v, fold = x.copy(), y.copy(), np.zeros_like(x)
+    for (fx, fy), phase, (dx, dy) in waves:
+        swing = np.float32(fx) * x + np.float32(fy) * y + np.float32(phase)
+        wave = np.sin(swing)
+        u, v = u + wave * np.float32(dx), v + wave * np.float32(dy)
+        fold += np.cos(swing) * np.float32(dx * fx + dy * fy)
+    # a repeat as large as it is seen: a larger one would flicker when shrunk
+    side = int(np.clip(view.scale / repeats * 1.2, 24, 1500))
+    tile = _lace_tile(rng, side, max(rng.uniform(0.012, 0.03), 1.0 / side))
+    across, down = (
+        (p - np.floor(p)) * side - np.float32(0.5) for p in (u * np.float32(repeats), v * np.float32(repeats))
+    )
+    thick = cv2.remap(tile, across, down, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
+    sheer = rng.uniform(0.0, 0.35)
+    alpha = sheer + (1 - sheer) * thick
+    scallop = 0.018 * np.abs(np.sin(np.float32(np.pi * repeats) * (u + v)))
+    inside = np.minimum(half[0] - np.abs(u), half[1] - np.abs(v)).astype(np.float32) + scallop
+    hem = smooth_step(inside, 0.034, 0.026) * (0.85 + 0.15 * thick)
+    alpha = np.maximum(alpha, hem) * np.clip(inside * np.float32(view.scale) + 0.5, 0, 1)
+    alpha = np.clip(alpha * (1 + 0.5 * np.abs(fold)), 0, 1)  # folds lie over themselves
+    light = (0.7 + 0.3 * thick) * (1 + 0.9 * fold) * (0.8 + 0.4 * texture(rng, view, 1.0, 4))
+    return stack_layers(dye(cloth, light), alpha)

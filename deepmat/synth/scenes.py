@@ -1,0 +1,91 @@
+"""Training samples drawn as they are needed: a thing seen from near or far, before a background it may blend into."""
+
+import cv2
+import numpy as np
+
+from deepmat.synth.backgrounds import background
+from deepmat.synth.drawing import check_sides, finish, gaussian_blur, whole
+from deepmat.synth.foregrounds import KINDS
+
+# hair and fur are what most photographs to be cut out show
+DRAWN = (*KINDS, "hair", "fur")
+
+
+def _close_up(rng: np.random.Generator, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
+    """A thing at a random zoom, around its edge. Without an edge in view, the next try is from further away."""
+    draw, wander = KINDS[DRAWN[rng.integers(len(DRAWN))]], 1.0
+    zoom = float(np.exp(rng.uniform(np.log(0.85), np.log(6))))
+    while True:
+        turn = wander * rng.normal(0, 0.3)
+        view = whole(height, width)._replace(scale=float(min(height, width) * zoom), turn=turn, wander=wander)
+        layers = draw(rng, view)
+        opaque, clear = (layers[..., 3] > 0.98).mean(), (layers[..., 3] < 0.02).mean()
+        # wander says how strict to be: what no picture of this shape can show must not be asked for for ever
+        if opaque + clear < 1 - 0.003 * wander and opaque < 1 - 0.04 * wander and clear < 1 - 0.02 * wander:
+            colour, alpha = finish(rng, layers)
+            if ((alpha > 0) & (alpha < 255)).any():  # faint threads may round to nothing
+                return colour, alpha
+        zoom, wander = 1 + (zoom - 1) / 2, wander / 2
+
+
+def _means(picture: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and spread of each channel [3], weighted."""
+    share = (weight / max(float(weight.sum()), 1e-6))[..., None]
+    mean = (picture * share).sum((0, 1))
+    return mean, np.sqrt((((picture - mean) ** 2) * share).sum((0, 1)))
+
+
+def background_like(
+    rng: np.random.Generator, height: int, width: int, colour: np.ndarray, alpha: np.ndarray
+) -> np.ndarray:
+    """A background, uint8 [H W 3], that is hard to tell from a foreground of any size by colour alone.
+
+    It is painted in the foreground's colours, now and then with the same thing far out of focus in it, and then brought
+    near the foreground's mean and spread.
+    """
+    scale = min(1.0, 80 / min(alpha.shape))
+    small = cv2.resize(colour, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    weight = cv2.resize(alpha, small.shape[1::-1], interpolation=cv2.INTER_AREA).astype(np.float32) / 255
+    chances = weight.ravel() ** 2 + 1e-6
+    spots = np.searchsorted(np.cumsum(chances) / chances.sum(), rng.random(12)).clip(0, chances.size - 1)
+    picture = background(rng, height, width, small.reshape(-1, 3)[spots] / 255)
+
+    if rng.random() < 0.5:
+        rows, columns = weight.shape
+        move = cv2.getRotationMatrix2D((columns / 2, rows / 2), rng.uniform(0, 360), rng.uniform(0.7, 2.0))
+        move[:, 2] = move[:, 2] + rng.uniform(-0.4, 0.4, 2) * [columns, rows]
+        sigma = rng.uniform(0.015, 0.06) * min(rows, columns)
+        thing, share = (
+            cv2.resize(
+                gaussian_blur(cv2.warpAffine(part, move, (columns, rows), borderMode=cv2.BORDER_REFLECT), sigma),
+                (width, height),
+                interpolation=cv2.INTER_CUBIC,
+            )
+            for part in (small, weight)
+        )
+        share = np.clip(share, 0, 1)
+        picture = cv2.blendLinear(thing, picture, share, 1 - share)
+
+    size = max(1, width // 8), max(1, height // 8)
+    little = cv2.resize(picture, size, interpolation=cv2.INTER_AREA).astype(np.float32)
+    (mean, spread), (target, wanted) = _means(little, np.ones(size[::-1], np.float32)), _means(small, weight)
+    near, gain = rng.uniform(0.5, 1.0), np.clip((wanted + 4) / (spread + 4), 0.5, 1.8)
+    levels = np.arange(256)[:, None]
+    table = levels + near * ((levels - mean) * gain + target - levels)
+    return cv2.LUT(picture, np.rint(np.clip(table, 0, 255)).astype(np.uint8)[None])
+
+
+def scene(
+    rng: np.random.Generator, height: int, width: int, correlated: bool | None = None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """One training sample, drawn at this size: foreground uint8 [H W 3], alpha uint8 [H W], background uint8 [H W 3].
+
+    A random kind at a random zoom, from the whole thing to a close-up of its edge; some of alpha is always fractional.
+    `correlated`: whether the background shares the foreground's colours, so that these alone do not separate the two;
+    by default in half of the scenes. Straight colours, defined everywhere. DataError if a side is under 32 pixels.
+    """
+    check_sides(height, width)
+    alike = rng.random() < 0.5 if correlated is None else correlated
+    colour, alpha = _close_up(rng, height, width)
+    behind = background_like(rng, height, width, colour, alpha) if alike else background(rng, height, width)
+    return colour, alpha, behind
