@@ -27,7 +27,7 @@ TRAIN := $(DEEPMAT) train --data demo/source --test demo/data --runs demo/runs -
 demo: install
 	rm -rf demo
 	@echo; echo '== Foregrounds, backgrounds and test trimaps, made by program'
-	$(DEEPMAT) synth demo/source --train 49 --test 7 --backgrounds 24 --size 320
+	$(DEEPMAT) synth demo/source --train 50 --test 10 --backgrounds 24 --size 320
 	@echo; echo '== A test set; a look at what the network will see'
 	$(DEEPMAT) composite demo/source -o demo/data --split test --per-foreground 1
 	$(DEEPMAT) data show demo/source -o demo/samples.png

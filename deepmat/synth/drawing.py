@@ -100,7 +100,8 @@ def fractal_noise(
             break
     total -= total.min()
     total *= 1 / max(float(total.max()), 1e-6)
-    return np.clip(cv2.resize(total, (width, height), interpolation=cv2.INTER_CUBIC), 0, 1)
+    smooth = cv2.INTER_LINEAR if 3 * total.shape[0] > height else cv2.INTER_CUBIC  # far enlarged, lines would show
+    return np.clip(cv2.resize(total, (width, height), interpolation=smooth), 0, 1)
 
 
 def texture(
@@ -293,10 +294,10 @@ def grow_hairs(roots: np.ndarray, angles: np.ndarray, lengths: np.ndarray) -> np
     return np.cumsum(paths, 1, out=paths)
 
 
-def add_grain(rng: np.random.Generator, picture: np.ndarray, strength: int) -> np.ndarray:
-    """uint8 [H W 3] with sensor noise of up to `strength` levels."""
-    noise = rng.integers(-strength, strength + 1, picture.shape[:2], np.int8)
-    return cv2.add(picture, cv2.merge([noise] * 3), dtype=cv2.CV_8U)
+def add_grain(rng: np.random.Generator, picture: np.ndarray, strength: float) -> np.ndarray:
+    """uint8 [H W 3] with sensor noise of up to `strength` levels either way."""
+    noise = np.frombuffer(rng.bytes(picture.size), np.uint8).reshape(picture.shape)
+    return cv2.addWeighted(picture, 1, noise, strength / 127.5, -strength)
 
 
 def to_bytes(colour: np.ndarray) -> np.ndarray:
@@ -361,4 +362,4 @@ def finish(rng: np.random.Generator, layers: np.ndarray) -> tuple[np.ndarray, np
         turn, reach = rng.uniform(0, 2 * np.pi), rng.uniform(3, 24) * pixel
         layers = motion_blur(layers, reach * np.cos(turn), reach * np.sin(turn))
     colour, alpha = straighten(layers)
-    return add_grain(rng, shine(rng, colour, alpha), int(rng.integers(0, 7))), alpha
+    return add_grain(rng, shine(rng, colour, alpha), rng.uniform(0, 7)), alpha

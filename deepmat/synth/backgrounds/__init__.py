@@ -16,6 +16,7 @@ from deepmat.synth.drawing import (
     dye,
     fractal_noise,
     smooth_step,
+    spread_out,
     uniform,
     whole,
 )
@@ -71,6 +72,9 @@ def background(
     light = 1 + 0.3 * (x * np.cos(turn) + y * np.sin(turn)) - rng.uniform(0, 0.4) * (x**2 + y**2)
     light *= rng.uniform(0.75, 1.35) + rng.uniform(0.0, 0.5) * (fractal_noise(rng, 48, 48, rng.uniform(0.5, 1.2)) - 0.5)
     light = cv2.resize(dye(uniform(rng, 0.9, 1.1, 3), light), small[::-1], interpolation=cv2.INTER_CUBIC)
+    if shrink == 1:  # nothing in a photograph is quite plain
+        grit = fractal_noise(rng, *small, rng.uniform(0.3, 1.0), 10) - 0.5
+        light *= spread_out(1 + rng.uniform(0.0, 0.5) ** 1.5 * grit)
     picture = cv2.multiply(colour, light, scale=1 if colour.dtype == np.uint8 else 255, dtype=cv2.CV_8U)
     if radius / shrink > 0.6:
         blurred = cv2.filter2D(picture, -1, _disc(radius / shrink), borderType=cv2.BORDER_REFLECT)
@@ -80,4 +84,4 @@ def background(
         picture = blurred
     if small != (height, width):
         picture = cv2.resize(picture, (width, height), interpolation=cv2.INTER_CUBIC)
-    return add_grain(rng, picture, int(rng.integers(0, 9)))
+    return add_grain(rng, picture, rng.uniform(0, 9))

@@ -72,7 +72,7 @@ def cloth(rng: np.random.Generator, height: int, width: int, pick: Pick) -> np.n
     knit = np.abs(np.sin(u * yarn * 0.25)) if rng.random() < 0.4 else 0
     weave = np.sin(u * yarn) * np.sin(v * yarn + 3 * knit)
     folds = np.sin(8 * fractal_noise(rng, height, width, 2.0, 2, 6)) * rng.uniform(0, 0.35)
-    return colour * spread_out(0.85 + rng.uniform(0.02, 0.2) * weave + folds)
+    return colour * spread_out(0.85 + rng.uniform(0.02, 0.3) * weave + folds)
 
 
 def stone(rng: np.random.Generator, height: int, width: int, pick: Pick) -> np.ndarray:

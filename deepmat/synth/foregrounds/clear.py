@@ -103,7 +103,7 @@ def smoke(rng: np.random.Generator, view: View) -> np.ndarray:
     small = view._replace(
         height=round(view.height / shrink), width=round(view.width / shrink), scale=view.scale / shrink
     )
-    flow = texture(rng, small, 1.5, 4, 64)
+    flow = texture(rng, small, 1.9, 4, 64)
     step = np.stack([cv2.Sobel(flow, cv2.CV_32F, 0, 1), -cv2.Sobel(flow, cv2.CV_32F, 1, 0)], -1)
     step *= 0.02 * small.scale / np.abs(step).max()
     columns, rows = np.meshgrid(*(np.arange(n, dtype=np.float32) for n in (small.width, small.height)))

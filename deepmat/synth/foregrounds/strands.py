@@ -47,7 +47,8 @@ def hair(rng: np.random.Generator, view: View) -> np.ndarray:
     neck = np.array([[x - 0.07, y], [x + 0.07, y], [x + 0.1, y + 0.31], [x, y + 0.4], [x - 0.1, y + 0.31]])
     skull, face = ellipse_outline(x, y - 0.012, a * 1.05, b * 1.02), ellipse_outline(x, y + 0.024, a * 0.84, b * 0.96)
 
-    curly, clumps, t = rng.random() < 0.3, int(rng.integers(60, 100)), np.linspace(0, 1, 16, dtype=np.float32)
+    curly, clumps = rng.random() < 0.3, int(rng.integers(60, 100))
+    t = np.linspace(0, 1, 28 if curly else 16, dtype=np.float32)
     length, droop = (rng.uniform(0.12, 0.2), 0.2) if curly else (rng.uniform(0.3, 0.72), 1.0)
     waves, swing = rng.uniform(2, 4), rng.uniform(1.0, 1.6)
     if not curly:
@@ -69,14 +70,16 @@ def hair(rng: np.random.Generator, view: View) -> np.ndarray:
         reach = length * stretch[owner] * uniform(rng, 0.75, 1.1, count) * (1 - 0.3 * loose)
         return grow_hairs(roots[owner] + normal(rng, 0.019, count, 2), heading, reach)
 
-    count, tones = int(450 + 0.4 * min(view.scale, 1500)), _tones(rng, colour, 32, 0.25)
+    # from near, what looked like one strand is several
+    thin = min(1.0, (450 / view.scale) ** 0.4)
+    count, tones = int(600 / thin), _tones(rng, colour, 32, 0.25)
     stray, lush = grow(int(count * rng.uniform(0.1, 0.5)), rng.uniform(0.15, 0.6)), grow(count, 0.04)
-    view = aim(rng, view, np.concatenate([stray[::7, 9], stray[::7, -1], bust[4:36:4]]))
+    view = aim(rng, view, np.concatenate([stray[::7, len(t) // 2], stray[::7, -1], bust[4:36:4]]))
     canvas, sheet = new_canvas(view, 0.0018)
-    draw_strands(canvas, sheet, stray, tones[:16], 0.0018, (0.4, 1.0))
+    draw_strands(canvas, sheet, stray, tones[:16], 0.0019 * thin, (0.4, 1.0))
     for outline, paint in ((bust, cloth), (neck, skin * 0.8), (skull, colour * 0.6)):
         fill_shape(canvas, sheet, outline, make_paint(paint))
-    draw_strands(canvas, sheet, lush, tones, 0.003)
+    draw_strands(canvas, sheet, lush, tones, 0.0032 * thin)
     if facing:
         fill_shape(canvas, sheet, face, make_paint(skin))
         for side in (-1, 1):
@@ -94,7 +97,7 @@ def hair(rng: np.random.Generator, view: View) -> np.ndarray:
         for tall, tone in ((0.013, (0.85, 0.5, 0.52)), (0.002, (0.5, 0.2, 0.22))):
             fill_shape(canvas, sheet, ellipse_outline(x, y + 0.13, 0.042, tall), make_paint(skin * np.array(tone)))
         if swing < 0.3:
-            draw_strands(canvas, sheet, grow(count // 15, 0.08), tones[-16:], 0.0025)
+            draw_strands(canvas, sheet, grow(count // 15, 0.08), tones[-16:], 0.0027 * thin)
     return to_layers(canvas, view)
 
 
@@ -125,7 +128,8 @@ def fur(rng: np.random.Generator, view: View) -> np.ndarray:
     spots = np.argwhere(solid > 0.6)
     rim = np.argwhere((solid > 0.6) & (soft < 0.75))
     view = aim(rng, view, (rim[::5, ::-1] + 0.5) / unit - 0.5)
-    count = int(1300 + 2 * min(view.scale, 1600))
+    thin = min(1.0, (450 / view.scale) ** 0.4)
+    count = int(1900 / thin)
     # the rim is what the alpha is about: a third of the hairs grow there
     picked = np.concatenate([rim[rng.integers(0, len(rim), count // 3)], spots[rng.integers(0, len(spots), count)]])
     roots = (picked[:, ::-1] + rng.random((len(picked), 2), np.float32)) / unit - 0.5
@@ -141,9 +145,9 @@ def fur(rng: np.random.Generator, view: View) -> np.ndarray:
     faint, dense = np.split(paths[order], [len(paths) // 4])
     tones = _tones(rng, coat, 32, 0.2)
     canvas, sheet = new_canvas(view, 0.0018)
-    draw_strands(canvas, sheet, faint, tones[:12], 0.002, (0.4, 1.0))
+    draw_strands(canvas, sheet, faint, tones[:12], 0.0022 * thin, (0.4, 1.0))
     fill_body(canvas, sheet, make_paint(coat * 0.8))  # after the faint hairs, which must not thin it
-    draw_strands(canvas, sheet, dense, tones, 0.003)
+    draw_strands(canvas, sheet, dense, tones, 0.0033 * thin)
     stripes = smooth_step(np.sin(rng.uniform(8, 40) * texture(rng, view, 2.0, 2, 16)), -0.4, 0.8)
     stripes *= texture(rng, view, 1.5, 2, 32) * rng.uniform(0, 0.9)
     light = cv2.resize(1 - stripes, canvas.shape[1::-1], interpolation=cv2.INTER_LINEAR)
