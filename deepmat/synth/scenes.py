@@ -59,14 +59,9 @@ def background_like(
         move = cv2.getRotationMatrix2D((columns / 2, rows / 2), rng.uniform(0, 360), rng.uniform(0.7, 2.0))
         move[:, 2] = move[:, 2] + rng.uniform(-0.4, 0.4, 2) * [columns, rows]
         sigma = rng.uniform(0.015, 0.06) * min(rows, columns)
-        thing, share = (
-            cv2.resize(
-                gaussian_blur(cv2.warpAffine(part, move, (columns, rows), borderMode=cv2.BORDER_REFLECT), sigma),
-                (width, height),
-                interpolation=cv2.INTER_CUBIC,
-            )
-            for part in (small, weight)
-        )
+        moved = (cv2.warpAffine(part, move, (columns, rows), borderMode=cv2.BORDER_REFLECT) for part in (small, weight))
+        soft = (gaussian_blur(part, sigma) for part in moved)
+        thing, share = (cv2.resize(part, (width, height), interpolation=cv2.INTER_CUBIC) for part in soft)
         share = np.clip(share, 0, 1)
         picture = cv2.blendLinear(thing, picture, share, 1 - share)
 

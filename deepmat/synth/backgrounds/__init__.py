@@ -5,6 +5,7 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 
+from deepmat.errors import lookup
 from deepmat.synth.backgrounds.places import city, land, lights, plants, room, water
 from deepmat.synth.backgrounds.surfaces import cloth, clutter, poster, stone, studio, wood
 from deepmat.synth.colours import Pick, any_colour, some_of
@@ -49,23 +50,23 @@ def _disc(radius: float) -> np.ndarray:
 def background(
     rng: np.random.Generator, height: int, width: int, palette: np.ndarray | None = None, place: str | None = None
 ) -> np.ndarray:
-    """A random photo-like picture, uint8 RGB [H, W, 3]; with `palette`, float [N, 3] in [0, 1], in these colours.
+    """A random photo-like picture, uint8 RGB [H, W, 3].
 
-    DataError if a side is under 32 pixels.
+    `palette`: float [N, 3] in [0, 1], the colours to use; any by default. `place`: one of PLACES; a random one by
+    default. ConfigError for a name not in PLACES, DataError if a side is under 32 pixels.
     """
     check_sides(height, width)
     name = list(PLACES)[rng.integers(len(PLACES))] if place is None else place
     pick = any_colour(rng) if palette is None else some_of(rng, palette)
     focus, unit = rng.random(), min(height, width)
-    radius = (
-        rng.uniform(0.0, 0.8)
-        if focus < 0.35
-        else unit * rng.uniform(*((0.003, 0.015) if focus < 0.7 else (0.015, 0.06)))
-    )
+    if focus < 0.35:
+        radius = rng.uniform(0.0, 0.8)
+    else:
+        radius = unit * (rng.uniform(0.003, 0.015) if focus < 0.7 else rng.uniform(0.015, 0.06))
     # what is out of focus has no fine detail: draw it smaller and enlarge it
     shrink = float(np.clip(radius / 2, 1, unit / SMALLEST))
     small = max(SMALLEST, round(height / shrink)), max(SMALLEST, round(width / shrink))
-    colour = PLACES[name](rng, *small, pick)
+    colour = lookup(PLACES, name, "kind of background")(rng, *small, pick)
 
     x, y = coordinates(whole(48, 48))
     turn = rng.uniform(0, 2 * np.pi)

@@ -55,10 +55,8 @@ def water(rng: np.random.Generator, height: int, width: int, pick: Pick) -> np.n
     distance = 1 / np.maximum(y - horizon, 0.02)
     waves = fractal_noise(rng, height, width, 0.9, 6)
     flat = rng.uniform(0.2, 1.0)
-    columns = (x * distance * np.float32(0.3) + 0.5) * width
-    waves = cv2.remap(
-        waves, columns, distance * np.float32(flat * height), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT
-    )
+    columns, rows = (x * distance * np.float32(0.3) + 0.5) * width, distance * np.float32(flat * height)
+    waves = cv2.remap(waves, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
     colour = mix(deep, shallow, np.clip(1.8 * waves - 0.4, 0, 1)) + spread_out(0.8 * smooth_step(waves, 0.72, 0.95))
     if horizon > -0.5:
         sky, _ = _sky(rng, pick, height, width, y - horizon)
@@ -102,79 +100,51 @@ def city(rng: np.random.Generator, height: int, width: int, pick: Pick) -> np.nd
         colour, _ = _sky(rng, pick, height, width, y)
     canvas = to_bytes(colour.astype(np.float32))
     for near in np.linspace(0.3, 1, int(rng.integers(5, 14))):
-        wide, top = (
-            max(8, int(width * rng.uniform(0.1, 0.4) * near)),
-            int(height * max(0.0, rng.uniform(0.1, 0.75) - 0.3 * near)),
-        )
+        wide = max(8, int(width * rng.uniform(0.1, 0.4) * near))
+        top = int(height * max(0.0, rng.uniform(0.1, 0.75) - 0.3 * near))
         left = int(rng.integers(-wide // 2, width - wide // 2))
         front = canvas[top:, max(left, 0) : left + wide]
         storeys, bays = int(rng.integers(3, 16)), int(rng.integers(2, 9))
         wall, glass = pick((0.0, 0.65), (0.0, 0.4), (0.2, 0.9)), pick((0.5, 0.65), (0.1, 0.5), (0.15, 0.6))
-        pane = np.repeat(glass[None, None] * uniform(rng, 0.6, 1.4, storeys, bays, 1), 1, 2)
+        pane = glass * uniform(rng, 0.6, 1.4, storeys, bays, 1)
         if night:
             wall, lamps = wall * 0.12, pick((0.08, 0.16), (0.2, 0.7), (0.7, 1.0))
-            pane = np.where(
-                rng.random((storeys, bays, 1)) < 0.35, lamps * uniform(rng, 0.5, 1.2, storeys, bays, 1), glass * 0.1
-            )
+            lit = rng.random((storeys, bays, 1)) < 0.35
+            pane = np.where(lit, lamps * uniform(rng, 0.5, 1.2, storeys, bays, 1), glass * 0.1)
         # one storey of one bay: wall all round, a pane in the middle
         cell = np.zeros((6, 6, 1), np.float32)
         margin = int(rng.integers(1, 3))
         cell[1:5, margin : 6 - margin] = 1
         shown = np.tile(cell, (storeys, bays, 1))
         small = wall + (np.repeat(np.repeat(pane, 6, 0), 6, 1) - wall) * shown
-        # large panes as whole pixels, small ones averaged: neither flickers
-        size = front.shape[1], front.shape[0]
-        front[:] = cv2.resize(
-            to_bytes(small.astype(np.float32)),
-            size,
-            interpolation=cv2.INTER_LINEAR if min(size) > 200 else cv2.INTER_AREA,
-        )
+        size = front.shape[1::-1]
+        front[:] = cv2.resize(to_bytes(small.astype(np.float32)), size, interpolation=cv2.INTER_AREA)
     corners = np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float32)
-    slant = cv2.getPerspectiveTransform(
-        corners, corners + normal(rng, 0.08, 4, 2) * np.array([width, height], np.float32)
-    )
-    canvas = cv2.warpPerspective(canvas, slant, (width, height), borderMode=cv2.BORDER_REFLECT)
-    return canvas
+    slant = cv2.getPerspectiveTransform(corners, corners + normal(rng, 0.08, 4, 2) * corners[2])
+    return cv2.warpPerspective(canvas, slant, (width, height), borderMode=cv2.BORDER_REFLECT)
 
 
 def plants(rng: np.random.Generator, height: int, width: int, pick: Pick) -> np.ndarray:
     """Leaves or blades of grass, the deeper the darker."""
     view, count = whole(height, width), int(rng.integers(150, 350))
     hue = rng.uniform(0.12, 0.36)
-    first, deep = (
-        pick((hue - 0.06, hue + 0.06), (0.3, 0.9), (0.3, 0.9), count),
-        pick((hue, hue), (0.4, 0.9), (0.03, 0.2)),
-    )
-    paint = deep + (first - deep) * np.linspace(0.1, 1, count)[:, None]
+    deep = pick((hue, hue), (0.4, 0.9), (0.03, 0.2))
+    near = pick((hue - 0.06, hue + 0.06), (0.3, 0.9), (0.3, 0.9), count)
+    paint = deep + (near - deep) * np.linspace(0.1, 1, count)[:, None]
     middle = uniform(rng, -0.6, 0.6, count, 2) * np.array([width, height], np.float32) / min(height, width)
     if rng.random() < 0.4:  # grass
-        lean, long = (
-            rng.normal(0, 0.3) + normal(rng, 0.35, count),
-            uniform(rng, 0.2, 0.7, count) * rng.uniform(0.5, 1.2),
-        )
+        lean = rng.normal(0, 0.3) + normal(rng, 0.35, count)
+        long = uniform(rng, 0.2, 0.7, count) * rng.uniform(0.5, 1.2)
         top = np.stack([np.sin(lean), -np.cos(lean)], -1) * long[:, None]
         foot = np.stack([long * uniform(rng, 0.01, 0.03, count), np.zeros(count)], -1)
-        outlines = np.stack(
-            [
-                middle - foot,
-                middle + 0.6 * top - 0.6 * foot,
-                middle + top,
-                middle + 0.6 * top + 0.6 * foot,
-                middle + foot,
-            ],
-            1,
-        )
+        waist = middle + 0.6 * top
+        outlines = np.stack([middle - foot, waist - 0.6 * foot, middle + top, waist + 0.6 * foot, middle + foot], 1)
         outlines[..., 1] += 0.3
     else:
-        turn, long = (
-            rng.uniform(0, 6) + normal(rng, rng.choice([0.5, 3.0]), count),
-            uniform(rng, 0.02, 0.12, count) * rng.uniform(0.5, 2.0),
-        )
+        turn = rng.uniform(0, 6) + normal(rng, rng.choice([0.5, 3.0]), count)
+        long = uniform(rng, 0.02, 0.12, count, 1) * rng.uniform(0.5, 2.0)
         t = np.linspace(0, 2 * np.pi, 12, endpoint=False, dtype=np.float32)
-        u, v = (
-            np.cos(t) * long[:, None],
-            np.sin(t) * np.abs(np.sin(t)) * long[:, None] * uniform(rng, 0.3, 0.7, count, 1),
-        )
+        u, v = np.cos(t) * long, np.sin(t) * np.abs(np.sin(t)) * long * uniform(rng, 0.3, 0.7, count, 1)
         cos, sin = np.cos(turn)[:, None], np.sin(turn)[:, None]
         outlines = np.stack([u * cos - v * sin, u * sin + v * cos], -1) + middle[:, None]
     canvas = plain(height, width, deep)
@@ -186,9 +156,8 @@ def lights(rng: np.random.Generator, height: int, width: int, pick: Pick) -> np.
     """Soft shapes far out of focus, with the discs that points of light become there."""
     view, size, count = whole(height, width), rng.uniform(0.012, 0.06), int(rng.integers(15, 60))
     small = clutter(rng, max(8, height // 8), max(8, width // 8), pick) * np.float32(rng.uniform(0.0004, 0.003))
-    colour = cv2.resize(
-        gaussian_blur(small, 0.06 * min(small.shape[:2])), (width, height), interpolation=cv2.INTER_CUBIC
-    )
+    small = gaussian_blur(small, 0.06 * min(small.shape[:2]))
+    colour = cv2.resize(small, (width, height), interpolation=cv2.INTER_CUBIC)
     radii = size * uniform(rng, 0.7, 1.2, count, 1, 1)
     where = uniform(rng, -0.55, 0.55, count, 1, 2) * np.array([width, height]) / min(height, width)
     paint = make_paints(pick((0, 0.6), (0.1, 0.8), (0.3, 1), count) * uniform(rng, 0.15, 0.9, count, 1))

@@ -41,16 +41,14 @@ def clutter(rng: np.random.Generator, height: int, width: int, pick: Pick) -> np
     shape = np.stack([np.cos(t), np.sin(t) * uniform(rng, 0.2, 1, count, 1)], -1).astype(np.float32)
     turn = uniform(rng, 0, 2 * np.pi, count)
     cos, sin = np.cos(turn), np.sin(turn)
-    shape = size * np.einsum("nki,nij->nkj", shape, np.stack([np.stack([cos, sin], -1), np.stack([-sin, cos], -1)], 1))
+    shape = size * (shape @ np.stack([np.stack([cos, sin], -1), np.stack([-sin, cos], -1)], 1))
     shape += uniform(rng, -0.55, 0.55, count, 1, 2) * np.array([width, height], np.float32) / min(height, width)
     canvas = plain(height, width, pick((0, 1), (0.0, 0.6), (0.1, 0.6)))
-    fill_convex(
-        canvas, view, shape, make_paints(pick((middle - spread, middle + spread), (0.0, 0.6), (0.05, 0.95), count))
-    )
+    colours = pick((middle - spread, middle + spread), (0.0, 0.6), (0.05, 0.95), count)
+    fill_convex(canvas, view, shape, make_paints(colours))
     ragged = [np.float32(0.06 * view.scale) * (fractal_noise(rng, height, width, 1.2, 4) - 0.5) for _ in range(2)]
     columns, rows = np.arange(width, dtype=np.float32)[None], np.arange(height, dtype=np.float32)[:, None]
-    canvas = cv2.remap(canvas, columns + ragged[0], rows + ragged[1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
-    return canvas
+    return cv2.remap(canvas, columns + ragged[0], rows + ragged[1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
 
 
 def cloth(rng: np.random.Generator, height: int, width: int, pick: Pick) -> np.ndarray:
@@ -116,15 +114,13 @@ def studio(rng: np.random.Generator, height: int, width: int, pick: Pick) -> np.
         share = smooth_step(y, 0.1, rng.uniform(0.12, 0.5))
     else:
         u, v = _turned(rng, height, width)
-        share = smooth_step(
-            cv2.magnitude(u - np.float32(rng.normal(0, 0.3)), v - np.float32(rng.normal(0, 0.3))), 0.0, 0.9
-        )
+        share = smooth_step(cv2.magnitude(u - rng.normal(0, 0.3), v - rng.normal(0, 0.3)), 0.0, 0.9)
     share = share + float(rng.choice([0.0, 0.3])) * (fractal_noise(rng, height, width, 1.3, 3) - 0.5)
     return mix(near, far, share)
 
 
 def poster(rng: np.random.Generator, height: int, width: int, pick: Pick) -> np.ndarray:
-    """Print: flat colours with hard edges, stripes, squares, discs and words."""
+    """Print: flat colours with hard edges, stripes, boxes and words."""
     view, canvas = whole(height, width), plain(height, width, pick((0, 1), (0.0, 0.9), (0.1, 1.0)))
     for _ in range(int(rng.integers(3, 9))):
         count, turn = int(rng.integers(1, 12)), rng.choice([0, np.pi / 2, rng.uniform(0, np.pi)])
@@ -133,7 +129,7 @@ def poster(rng: np.random.Generator, height: int, width: int, pick: Pick) -> np.
         long, left = rng.choice([0.05, 0.3, 2.0]), rng.uniform(-0.6, 0.6)
         box = np.array([[left, 0], [left + long, 0], [left + long, wide * step], [left, wide * step]])
         boxes = box + np.stack([np.zeros(count), at + step * np.arange(count)], -1)[:, None]
-        turned = np.stack([boxes[..., 0] * cos - boxes[..., 1] * sin, boxes[..., 0] * sin + boxes[..., 1] * cos], -1)
+        turned = boxes @ np.array([[cos, sin], [-sin, cos]])
         colours = pick((0, 1), (0.0, 1.0), (0.0, 1.0), count)
         fill_convex(canvas, view, turned, make_paints(colours if rng.random() < 0.3 else colours[:1].repeat(count, 0)))
     for _ in range(int(rng.integers(0, 7))):

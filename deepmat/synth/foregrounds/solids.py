@@ -84,11 +84,8 @@ def _leaf(
 
 def leaves(rng: np.random.Generator, view: View) -> np.ndarray:
     """A branch with leaves on both sides, often before another one out of focus."""
-    hue, girth, teeth = (
-        rng.choice([0.04, 0.1, 0.22, 0.28, 0.33]),
-        rng.uniform(0.12, 0.34),
-        int(rng.choice([0, 0, 14, 22])),
-    )
+    hue, girth = rng.choice([0.04, 0.1, 0.22, 0.28, 0.33]), rng.uniform(0.12, 0.34)
+    teeth = int(rng.choice([0, 0, 14, 22]))
     branches = []
     for _ in range(int(rng.integers(1, 3))):
         lean, t = rng.normal(0, 0.3), np.linspace(0, 1, 30)
@@ -97,11 +94,8 @@ def leaves(rng: np.random.Generator, view: View) -> np.ndarray:
         made = []
         for i, node in enumerate(np.linspace(6, 30, int(rng.integers(9, 14))).astype(int)):
             out = (1 if i % 2 else -1) * rng.uniform(0.5, 1.1) * (node < 30)
-            size, turn, curl = (
-                rng.uniform(0.2, 0.3) * (1.1 - 0.4 * node / 30),
-                -np.pi / 2 + lean / 2 + out,
-                rng.normal(0, 0.5),
-            )
+            size, curl = rng.uniform(0.2, 0.3) * (1.1 - 0.4 * node / 30), rng.normal(0, 0.5)
+            turn = -np.pi / 2 + lean / 2 + out
             made.append((stem[0, node], turn, size, girth, curl, teeth))
         branches.append((stem, made))
     bodies = [

@@ -36,13 +36,8 @@ def hair(rng: np.random.Generator, view: View) -> np.ndarray:
     colour = random_colour(rng, (0.02, 0.11), (0.2, 0.7), (0.12, 0.8))
     skin = random_colour(rng, (0.04, 0.08), (0.3, 0.55), (0.45, 0.95))
     cloth = random_colour(rng, (0, 1), (0.1, 0.7), (0.2, 0.8))
-    x, y, floor, facing = (
-        rng.uniform(-0.05, 0.05),
-        -0.12,
-        view.height / min(view.height, view.width),
-        rng.random() < 0.6,
-    )
-    a, b = 0.156, 0.204
+    x, y, a, b = rng.uniform(-0.05, 0.05), -0.12, 0.156, 0.204
+    floor, facing = view.height / min(view.height, view.width), rng.random() < 0.6
     bust = np.concatenate([ellipse_outline(x, y + 0.53, 0.4, 0.25)[36:], [[x + 0.42, floor], [x - 0.42, floor]]])
     neck = np.array([[x - 0.07, y], [x + 0.07, y], [x + 0.1, y + 0.31], [x, y + 0.4], [x - 0.1, y + 0.31]])
     skull, face = ellipse_outline(x, y - 0.012, a * 1.05, b * 1.02), ellipse_outline(x, y + 0.024, a * 0.84, b * 0.96)
@@ -86,12 +81,9 @@ def hair(rng: np.random.Generator, view: View) -> np.ndarray:
             eye = x + side * 0.056
             fill_shape(canvas, sheet, ellipse_outline(eye, y, 0.02, 0.0095), make_paint(0.85 * WHITE))
             fill_shape(canvas, sheet, ellipse_outline(eye, y, 0.0095, 0.0095), make_paint(skin * 0.2))
-            lid, brow = (
-                ellipse_outline(eye, y, 0.021, 0.0105)[36:],
-                ellipse_outline(eye, y - 0.014, 0.036, 0.019)[46:63],
-            )
-            draw_strands(canvas, sheet, lid[None], skin[None] * 0.35, 0.005)
-            draw_strands(canvas, sheet, brow[None], colour[None] * 0.5, 0.008)
+            lid, brow = ellipse_outline(eye, y, 0.021, 0.0105), ellipse_outline(eye, y - 0.014, 0.036, 0.019)
+            draw_strands(canvas, sheet, lid[None, 36:], skin[None] * 0.35, 0.005)
+            draw_strands(canvas, sheet, brow[None, 46:63], colour[None] * 0.5, 0.008)
         nose = np.array([[x - 0.012, y + 0.075], [x, y + 0.083], [x + 0.014, y + 0.074], [x + 0.008, y + 0.02]])
         draw_lines(canvas, sheet, nose[None], make_paint(skin * 0.75), 0.005)
         for tall, tone in ((0.013, (0.85, 0.5, 0.52)), (0.002, (0.5, 0.2, 0.22))):
@@ -102,10 +94,11 @@ def hair(rng: np.random.Generator, view: View) -> np.ndarray:
 
 
 def fur(rng: np.random.Generator, view: View) -> np.ndarray:
-    """A sitting cat-like animal, all fur: short dense hairs that point away from the body, whiskers, eyes."""
+    """A sitting cat-like animal, from the front or the back: short dense hairs that point away from the body."""
     coat = random_colour(rng, (0.03, 0.12), (0.05, 0.6), (0.15, 0.95))
-    x, y, ears, shag = rng.uniform(-0.04, 0.04), -0.16, rng.uniform(0.07, 0.13), rng.uniform(0.6, 1.5)
-    parts = [ellipse_outline(x, 0.18, 0.19, 0.24), ellipse_outline(x, y, 0.17, 0.145)]
+    x, y, ears, shag = rng.uniform(-0.04, 0.04), -0.16, rng.uniform(0.05, 0.13), rng.uniform(0.6, 1.5)
+    facing = rng.random() < 0.7
+    parts = [ellipse_outline(x, 0.18, rng.uniform(0.16, 0.22), 0.24), ellipse_outline(x, y, 0.17, 0.145)]
     parts += [ellipse_outline(x + side * 0.13, 0.34, 0.09, 0.075) for side in (-1, 1)]
     ear = np.array([[0.15, -0.01], [0.14, -0.12 - ears], [0.03, -0.1]])
     parts += [ear * [side, 1] + [x, y] for side in (-1, 1)]
@@ -129,9 +122,9 @@ def fur(rng: np.random.Generator, view: View) -> np.ndarray:
     rim = np.argwhere((solid > 0.6) & (soft < 0.75))
     view = aim(rng, view, (rim[::5, ::-1] + 0.5) / unit - 0.5)
     thin = min(1.0, (450 / view.scale) ** 0.4)
-    count = int(1900 / thin)
-    # the rim is what the alpha is about: a third of the hairs grow there
-    picked = np.concatenate([rim[rng.integers(0, len(rim), count // 3)], spots[rng.integers(0, len(spots), count)]])
+    count = int(2800 / thin)
+    # the rim is what the alpha is about: a third of all hairs grow there
+    picked = np.concatenate([rim[rng.integers(0, len(rim), count // 2)], spots[rng.integers(0, len(spots), count)]])
     roots = (picked[:, ::-1] + rng.random((len(picked), 2), np.float32)) / unit - 0.5
     half = 0.65 * np.hypot(view.height, view.width) / view.scale + 0.1
     seen = np.abs(roots - [view.x, view.y]).max(1) < half
@@ -153,6 +146,13 @@ def fur(rng: np.random.Generator, view: View) -> np.ndarray:
     light = cv2.resize(1 - stripes, canvas.shape[1::-1], interpolation=cv2.INTER_LINEAR)
     canvas = cv2.multiply(canvas, cv2.merge([light] * 3 + [np.ones_like(light)]), dtype=cv2.CV_8U)
 
+    if facing:
+        _draw_face(rng, canvas, sheet, x, y, coat)
+    return to_layers(canvas, view)
+
+
+def _draw_face(rng: np.random.Generator, canvas: np.ndarray, sheet: View, x: float, y: float, coat: np.ndarray) -> None:
+    """The eyes, whiskers and nose of a cat whose head is at (x, y)."""
     iris = random_colour(rng, (0.1, 0.55), (0.5, 0.9), (0.5, 0.9))
     whiskers = []
     for side in (-1, 1):
@@ -171,7 +171,6 @@ def fur(rng: np.random.Generator, view: View) -> np.ndarray:
     draw_strands(canvas, sheet, np.concatenate(whiskers), 0.95 * WHITE[None], 0.0018)
     nose = np.array([[x - 0.022, y + 0.04], [x + 0.022, y + 0.04], [x, y + 0.065]])
     fill_shape(canvas, sheet, nose, make_paint(coat * 0.25))
-    return to_layers(canvas, view)
 
 
 def _feather(rng: np.random.Generator, colours: np.ndarray, base: np.ndarray, turn: float, length: float) -> tuple:

@@ -101,12 +101,7 @@ def _lace_tile(rng: np.random.Generator, side: int, thread: float) -> np.ndarray
     fill_convex(canvas, view, outlines, [make_paint(WHITE, rng.uniform(0.8, 1.0))] * count)
     draw_lines(canvas, view, outlines, make_paint(WHITE), thread * 1.6, closed=True)
     fill_convex(canvas, view, holes, [make_paint(WHITE, 0.25)] * count)
-    fill_convex(
-        canvas,
-        view,
-        centres + 0.3 * sizes[::petals, None, None].repeat(petals, 0) * round_,
-        [make_paint(WHITE)] * count,
-    )
+    fill_convex(canvas, view, centres + 0.3 * sizes[:, None, None] * round_, [make_paint(WHITE)] * count)
     return canvas[..., 3].astype(np.float32) / 255
 
 
@@ -130,9 +125,8 @@ def lace(rng: np.random.Generator, view: View) -> np.ndarray:
     # a repeat as large as it is seen: a larger one would flicker when shrunk
     side = int(np.clip(view.scale / repeats * 1.2, 24, 1500))
     tile = _lace_tile(rng, side, max(rng.uniform(0.012, 0.03), 1.0 / side))
-    across, down = (
-        (p - np.floor(p)) * side - np.float32(0.5) for p in (u * np.float32(repeats), v * np.float32(repeats))
-    )
+    tiled = (u * np.float32(repeats), v * np.float32(repeats))
+    across, down = ((p - np.floor(p)) * side - np.float32(0.5) for p in tiled)
     thick = cv2.remap(tile, across, down, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
     sheer = rng.uniform(0.0, 0.35)
     alpha = sheer + (1 - sheer) * thick
