@@ -6,7 +6,7 @@ import pytest
 
 from deepmat import imaging, synth
 from deepmat.errors import ConfigError, DataError
-from deepmat.synth.drawing import motion_blur, straighten
+from deepmat.synth.camera import motion_blur, straighten
 
 SMALL = {"train": 11, "test": 10, "backgrounds": 3, "size": 64, "seed": 5, "per_foreground": (4, 2)}
 OPAQUE = ("hair", "fur", "feathers", "leaves", "blob")

@@ -4,7 +4,8 @@ import cv2
 import numpy as np
 
 from deepmat.synth.backgrounds import background
-from deepmat.synth.drawing import check_sides, finish, gaussian_blur, whole
+from deepmat.synth.camera import finish, gaussian_blur
+from deepmat.synth.drawing import check_sides, whole
 from deepmat.synth.foregrounds import KINDS
 
 # Where malloc is glibc's, it gives large blocks back to the system at once until it has seen a still larger one freed;

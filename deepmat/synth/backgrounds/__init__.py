@@ -8,10 +8,10 @@ import numpy as np
 from deepmat.errors import lookup
 from deepmat.synth.backgrounds.places import city, land, lights, plants, room, water
 from deepmat.synth.backgrounds.surfaces import cloth, clutter, poster, stone, studio, wood
+from deepmat.synth.camera import add_grain
 from deepmat.synth.colours import Pick, any_colour, some_of
 from deepmat.synth.drawing import (
     SMALLEST,
-    add_grain,
     check_sides,
     coordinates,
     dye,

@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 
 from deepmat.synth.backgrounds.surfaces import clutter
+from deepmat.synth.camera import gaussian_blur
 from deepmat.synth.colours import Pick
 from deepmat.synth.drawing import (
     coordinates,
@@ -11,7 +12,6 @@ from deepmat.synth.drawing import (
     ellipse_outline,
     fill_convex,
     fractal_noise,
-    gaussian_blur,
     make_paints,
     mix,
     normal,

@@ -5,7 +5,8 @@ from collections.abc import Callable
 import numpy as np
 
 from deepmat.errors import lookup
-from deepmat.synth.drawing import View, check_sides, finish, whole
+from deepmat.synth.camera import finish
+from deepmat.synth.drawing import View, check_sides, whole
 from deepmat.synth.foregrounds.clear import glass, smoke
 from deepmat.synth.foregrounds.solids import blob, leaves
 from deepmat.synth.foregrounds.strands import dandelion, feathers, fur, hair

@@ -3,16 +3,15 @@
 import cv2
 import numpy as np
 
+from deepmat.synth.camera import defocus, gaussian_blur
 from deepmat.synth.drawing import (
     View,
     aim,
     bump,
     coordinates,
-    defocus,
     draw_lines,
     draw_strands,
     fill_shape,
-    gaussian_blur,
     grow_hairs,
     make_paint,
     mix,

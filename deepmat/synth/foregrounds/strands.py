@@ -25,6 +25,8 @@ from deepmat.synth.drawing import (
     uniform,
 )
 
+Feather = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+
 
 def _tones(rng: np.random.Generator, colour: np.ndarray, count: int, spread: float) -> np.ndarray:
     """Lighter and darker colours [count 3]."""
@@ -173,7 +175,7 @@ def _draw_face(rng: np.random.Generator, canvas: np.ndarray, sheet: View, x: flo
     fill_shape(canvas, sheet, nose, make_paint(coat * 0.25))
 
 
-def _feather(rng: np.random.Generator, colours: np.ndarray, base: np.ndarray, turn: float, length: float) -> tuple:
+def _feather(rng: np.random.Generator, colours: np.ndarray, base: np.ndarray, turn: float, length: float) -> Feather:
     """One feather: barbs as polygons [N 5 2] with their colours [N 3], down [M 9 2], shaft [1 33 2]."""
     shaft = grow_hairs(base[None], (turn + rng.normal(0, 0.35) * np.linspace(0, 1, 32))[None], np.array([length]))
     count, girth, tilt = 130, length * rng.uniform(0.1, 0.19), rng.uniform(0.5, 0.85)

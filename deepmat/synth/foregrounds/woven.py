@@ -3,12 +3,12 @@
 import cv2
 import numpy as np
 
+from deepmat.synth.camera import defocus
 from deepmat.synth.drawing import (
     WHITE,
     View,
     aim,
     coordinates,
-    defocus,
     draw_lines,
     dye,
     ellipse_outline,
