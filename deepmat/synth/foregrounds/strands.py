@@ -143,11 +143,11 @@ def fur(rng: np.random.Generator, view: View) -> np.ndarray:
     draw_strands(canvas, sheet, faint, tones[:12], 0.0022 * thin, (0.4, 1.0))
     fill_body(canvas, sheet, make_paint(coat * 0.8))  # after the faint hairs, which must not thin it
     draw_strands(canvas, sheet, dense, tones, 0.0033 * thin)
-    stripes = smooth_step(np.sin(rng.uniform(8, 40) * texture(rng, view, 2.0, 2, 16)), -0.4, 0.8)
-    stripes *= texture(rng, view, 1.5, 2, 32) * rng.uniform(0, 0.9)
-    light = cv2.resize(1 - stripes, canvas.shape[1::-1], interpolation=cv2.INTER_LINEAR)
-    canvas = cv2.multiply(canvas, cv2.merge([light] * 3 + [np.ones_like(light)]), dtype=cv2.CV_8U)
-
+    if rng.random() < 0.6:
+        stripes = smooth_step(np.sin(rng.uniform(8, 40) * texture(rng, view, 2.0, 2, 16)), -0.4, 0.8)
+        stripes *= texture(rng, view, 1.5, 2, 32) * rng.uniform(0.2, 0.9)
+        light = cv2.resize(1 - stripes, canvas.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+        canvas = cv2.multiply(canvas, cv2.merge([light] * 3 + [np.ones_like(light)]), dtype=cv2.CV_8U)
     if facing:
         _draw_face(rng, canvas, sheet, x, y, coat)
     return to_layers(canvas, view)
