@@ -101,8 +101,3 @@ def _save(path: Path, pixels: np.ndarray) -> Path:
 def count_files(train: int, test: int, backgrounds: int, per_foreground: tuple[int, int] = (100, 20)) -> int:
     """How many paths write_dataset yields for the same numbers."""
     return 2 * train + (2 + per_foreground[1]) * test + backgrounds + max(1, backgrounds // 2) + 4
-
-
-def scene(rng: np.random.Generator, height: int, width: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    colour, alpha = foreground(rng, height, width, list(KINDS)[rng.integers(len(KINDS))])
-    return colour, alpha, background(rng, height, width)
