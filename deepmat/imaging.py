@@ -3,14 +3,16 @@
 Nothing else in deepmat decodes a picture, knows of BGR, EXIF, palettes or 16 bits.
 """
 
+import io
 import struct
 import warnings
 import zlib
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
 from deepmat.errors import DataError
 from deepmat.files import write_bytes
@@ -21,6 +23,7 @@ except ImportError:  # no wheel for this machine: the same pixels, written four 
     isal_zlib = None  # type: ignore[assignment]
 
 ORIENTATION = 0x0112
+PNG_EXIF = (b"eXIf", b"Raw profile type exif", b"XML:com.adobe.xmp")
 PNG_UP = 2
 PNG_COLOURS = {1: 0, 3: 2, 4: 6}
 MAX_PIXELS = 500_000_000
@@ -55,9 +58,21 @@ def _decode(path: Path, least: tuple[int, int] | None = None) -> Image.Image:
         raise DataError(f"{path}: cannot be read ({error}); replace or remove it") from error
 
 
+def _orientation(picture: Image.Image) -> int:
+    """EXIF's (or XMP's) orientation, 1 to 8.
+
+    Pillow decodes a whole PNG for what may stand behind its pixels, so it is asked only where something does.
+    """
+    if picture.format == "PNG":
+        data = Path(picture.filename).read_bytes()  # type: ignore[attr-defined]
+        if not any(mark in data for mark in PNG_EXIF):
+            return 1
+    return picture.getexif().get(ORIENTATION, 1)
+
+
 def _lies(picture: Image.Image) -> bool:
-    """Whether EXIF turns the picture by a quarter."""
-    return picture.getexif().get(ORIENTATION, 1) >= 5
+    """Whether the picture is to be turned by a quarter."""
+    return _orientation(picture) >= 5
 
 
 def _deep_to_uint8(pixels: np.ndarray) -> np.ndarray:
@@ -100,6 +115,40 @@ def read_size(path: Path) -> tuple[int, int]:
             warnings.simplefilter("ignore")
             with Image.open(path) as picture:
                 return picture.size if _lies(picture) else picture.size[::-1]
+    except Exception as error:
+        raise DataError(f"{path}: not a picture that can be read; replace or remove it") from error
+
+
+def _profile_name(profile: bytes) -> str:
+    try:
+        return ImageCms.getProfileDescription(ImageCms.ImageCmsProfile(io.BytesIO(profile))).strip() or "without a name"
+    except (ImageCms.PyCMSError, ImportError, OSError):
+        return "broken"
+
+
+def describe(path: Path) -> dict[str, Any]:
+    """What the header of a picture says beyond its pixels, none of which is decoded. DataError if there is none.
+
+    format and mode: as Pillow names them ("PNG", "RGB"); size: (height, width), upright; deep: over 8 bits a channel;
+    frames: pictures in the file; orientation: EXIF's, 1 to 8; profile: the ICC profile's name; gamma: a PNG's gAMA;
+    chromaticity: a PNG's cHRM, white, red, green and blue as x, y. The last three are None where there is none.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(path) as picture:
+                profile = picture.info.get("icc_profile")
+                return {
+                    "format": picture.format,
+                    "mode": picture.mode,
+                    "size": picture.size if _lies(picture) else picture.size[::-1],
+                    "deep": picture.mode[0] in "IF" or ";16" in str(picture.tile),
+                    "frames": getattr(picture, "n_frames", 1),
+                    "orientation": _orientation(picture),
+                    "profile": _profile_name(profile) if profile else None,
+                    "gamma": picture.info.get("gamma"),
+                    "chromaticity": picture.info.get("chromaticity"),
+                }
     except Exception as error:
         raise DataError(f"{path}: not a picture that can be read; replace or remove it") from error
 
