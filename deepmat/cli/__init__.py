@@ -10,6 +10,7 @@ from deepmat import __version__
 from deepmat.cli.composite import composite
 from deepmat.cli.convert_vgg import convert_vgg
 from deepmat.cli.data import data
+from deepmat.cli.doctor import doctor
 from deepmat.cli.eval import evaluate
 from deepmat.cli.options import say, stderr
 from deepmat.cli.predict import predict
@@ -21,6 +22,7 @@ COMMANDS: dict[str, Callable[..., None] | typer.Typer] = {
     "synth": synth,
     "composite": composite,
     "data": data,
+    "doctor": doctor,
     "convert-vgg": convert_vgg,
     "train": train,
     "eval": evaluate,

@@ -1,0 +1,142 @@
+import json as to_json
+from collections import defaultdict
+from pathlib import Path
+from shlex import quote
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from deepmat.cli.options import Workers, progress_bar, say, stderr, stdout
+from deepmat.processes import cores
+
+if TYPE_CHECKING:
+    from deepmat.doctor import Finding
+
+EXAMPLES = 5
+COLOURS = {"error": "bold red", "warning": "bold yellow", "note": "bold"}
+
+
+def doctor(
+    data: Annotated[
+        Path, typer.Argument(help="Data folder: Adobe's layout, fg/ + alpha/ + bg/, RGBA pictures, or composites.")
+    ],
+    bg: Annotated[Path | None, typer.Option(help="Backgrounds, in place of DATA's own.")] = None,
+    alpha: Annotated[Path | None, typer.Option(help="Alphas, in place of DATA's own, paired by name.")] = None,
+    fix: Annotated[
+        Path | None, typer.Option(metavar="OUT", help="Write a mended copy to this new folder; DATA stays as it is.")
+    ] = None,
+    json: Annotated[
+        bool, typer.Option("--json", help="Every finding as a JSON object a line, then a summary.")
+    ] = False,
+    workers: Workers = None,
+) -> None:
+    """Check a data folder and say what to fix.
+
+    Reads every picture once. Errors make training or scores fail or come out wrong: the exit code is 1. Warnings are
+    worth a look.
+    """
+    from deepmat import doctor as checks
+
+    found = checks.survey(data, bg, alpha)
+    if fix:
+        checks.refuse_copy(found, fix)
+    findings = list(found.findings)
+    pixels = 0
+    with progress_bar(stderr()) as bar:
+        task = bar.add_task("examine", total=len(found.cases))
+        for record in checks.examine(found, workers or cores()):
+            findings += record["findings"]
+            pixels += record["pixels"]
+            bar.advance(task)
+    findings = checks.settle(found, findings)
+    counts = checks.count(found)
+    summary: dict[str, Any] = {"layout": found.layout, **counts, "megapixels": round(pixels / 1e6, 1)}
+    for severity in checks.SEVERITIES:
+        summary[f"{severity}s"] = sum(item["severity"] == severity for item in findings)
+    mends = [item for item in findings if item["fix"] and item["severity"] != "note"]
+    summary["mendable"] = len(mends)
+    if json:
+        for item in findings:
+            print(to_json.dumps(item))
+    else:
+        console = stdout()
+        numbers = ", ".join(f"{number} {what}" for what, number in counts.items()) or "no pictures"
+        print(_plain(f"{data}: {checks.LAYOUTS[found.layout]}; {numbers}; {pixels / 1e6:.1f} megapixels"))
+        for line in _lines(findings, data):
+            style = COLOURS.get(line.partition(":")[0])
+            console.print(_plain(line), style=style, highlight=False, markup=False, soft_wrap=True)
+    if fix:
+        summary["fix"] = _fix(fix, findings, found, workers or cores(), quiet=json)
+    if json:
+        print(to_json.dumps(summary))
+    else:
+        given = "".join(f" {flag} {quote(str(path))}" for flag, path in (("--bg", bg), ("--alpha", alpha)) if path)
+        print(_plain(_verdict(summary, f"deepmat doctor {quote(str(data))}{given}", fix)))
+    if any(item["severity"] == "error" and not (fix and item["fix"]) for item in findings):
+        raise typer.Exit(1)
+
+
+def _plain(text: str) -> str:
+    """Without line feeds and other control characters, which file names may have."""
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
+
+
+def _lines(findings: "list[Finding]", data: Path) -> list[str]:
+    """The findings by severity and check, a few examples of each."""
+    from deepmat.doctor import CHECKS
+
+    groups = defaultdict(list)
+    for item in findings:
+        groups[item["severity"], item["check"]].append(item)
+    lines = []
+    for (severity, check), group in groups.items():
+        mends = sum(bool(item["fix"]) for item in group)
+        more = f", --fix mends {'it' if mends == len(group) == 1 else 'all' if mends == len(group) else mends}"
+        lines += ["", f"{severity}: {CHECKS[check]} ({len(group)}{more if mends else ''})"]
+        for item in group[:EXAMPLES]:
+            path = Path(item["path"])
+            short = path.relative_to(data) if data in path.parents else path
+            lines.append(f"  {short}: {item['message']}")
+        if len(group) > EXAMPLES:
+            lines.append(f"  and {len(group) - EXAMPLES} more")
+    return [*lines, ""] if lines else lines
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
+def _verdict(summary: dict[str, Any], command: str, fix: Path | None) -> str:
+    if not summary["errors"] and not summary["warnings"]:
+        return "healthy" + (f", {_count(summary['notes'], 'note')}" if summary["notes"] else "")
+    verdict = f"{_count(summary['errors'], 'error')}, {_count(summary['warnings'], 'warning')}"
+    mends = summary["mendable"]
+    if fix and summary["fix"]:
+        return f"{verdict}; {mends} of them mended in {fix}"
+    if fix:
+        return f"{verdict}; nothing that --fix could mend, so there is no copy"
+    return f"{verdict}; {command} --fix OUT mends {mends} of them" if mends else verdict
+
+
+def _fix(out: Path, findings: "list[Finding]", found: Any, workers: int, quiet: bool) -> dict[str, int]:
+    from deepmat import doctor as checks
+
+    if not any(item["fix"] for item in findings):
+        return {}
+    gone = checks.left_out(found, findings)
+    total, written = checks.mend(found, findings, out, workers)
+    done = {"copied": 0, "re-encoded": 0, "left out": len(gone)}
+    try:
+        with progress_bar(stderr()) as bar:
+            task = bar.add_task("copy", total=total)
+            for what in written:
+                done[what] += 1
+                bar.advance(task)
+    except KeyboardInterrupt:
+        say(f"stopped: {out} is not whole; remove it")
+        raise typer.Exit(130) from None
+    if not quiet:
+        for path, why in sorted(gone.items()):
+            print(_plain(f"left out: {path}: {why}"))
+        print(_plain(f"{out}: {done['copied']} files copied, {done['re-encoded']} re-encoded, {len(gone)} left out"))
+    return done

@@ -1,0 +1,351 @@
+"""What is in the files of a data folder: each is read once, in many processes."""
+
+import hashlib
+import multiprocessing
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from deepmat import imaging, trimap
+from deepmat.compositing import MANIFEST, Entry
+from deepmat.compositing.manifest import checksum
+from deepmat.doctor.findings import Case, Finding, Survey, finding, told
+from deepmat.errors import DataError
+from deepmat.processes import deaf_children
+
+MIN_SIDE, SMALL_SIDE = 32, 320  # the least a network can take; what DIM trains on
+FEW_LEVELS = 16
+GREY_MODES = ("1", "L", "LA", "I", "F")
+SRGB_GAMMA = 1 / 2.2
+SRGB_CHROMATICITY = (0.3127, 0.329, 0.64, 0.33, 0.3, 0.6, 0.15, 0.06)
+CHUNK = 8
+ENOUGH_FRINGE = 200
+
+
+def _header(role: str, path: Path) -> Iterator[Finding]:
+    """What the header of a picture tells: colour profile, orientation, kind."""
+    about = imaging.describe(path)
+    colours = role in ("fg", "rgba", "bg", "image")
+    marks = []
+    if about["profile"] and "srgb" not in about["profile"].lower():
+        marks.append(f"ICC profile {about['profile']!r}")
+    elif not about["profile"]:
+        if about["gamma"] and abs(about["gamma"] - SRGB_GAMMA) > 0.01:
+            marks.append(f"gamma {about['gamma']:.2g}")
+        chromaticity = about["chromaticity"]
+        if chromaticity and not np.allclose(chromaticity, SRGB_CHROMATICITY, atol=0.005):
+            marks.append("primaries other than sRGB's (cHRM)")
+    if marks:
+        message = f"{' and '.join(marks)}, not applied here but by other programs; save it as sRGB without a profile"
+        yield finding("profile", path, message, severity="warning", fix="re-encoded")
+    if about["orientation"] != 1:
+        message = (
+            f"EXIF orientation {about['orientation']}: turned upright here, but not by all programs; save it upright"
+        )
+        yield finding("orientation", path, message, severity="warning", fix="re-encoded")
+    if about["frames"] > 1 and about["format"] != "MPO":
+        message = f"{about['frames']} frames or pages, of which the first is taken; save that one alone"
+        yield finding("mode", path, message, severity="warning")
+    if about["mode"] == "CMYK":
+        message = "CMYK, turned into RGB without its profile, so the colours are a little off; save it as RGB"
+        yield finding("mode", path, message, severity="warning")
+    if about["mode"] in ("P", "PA") and colours:
+        yield finding(
+            "mode", path, "256 colours at most (a palette); use the original if there is one", severity="note"
+        )
+    if role == "alpha" and about["deep"]:
+        yield finding("deep", path, "read as 8 bits, which is what mattes have", severity="note", fix="re-encoded")
+    if role == "alpha" and about["format"] in ("JPEG", "MPO"):
+        message = "JPEG makes its 0 and 255 uneven, which widens trimaps made from it; save it from the original as PNG"
+        yield finding("lossy", path, message, severity="note")
+    if role == "alpha" and about["mode"] not in GREY_MODES and not about["mode"].startswith("I;"):
+        yield from _colours(path)
+    if role != "trimap" and role != "alpha":
+        least = min(about["size"])
+        size = f"{about['size'][1]}x{about['size'][0]}"
+        if least < MIN_SIDE:
+            message = f"{size}: too small to learn from or to cover a foreground; use a larger one"
+            yield finding("small", path, message, severity="warning")
+        elif least < SMALL_SIDE:
+            message = f"{size}: enlarged in use, since a side is under {SMALL_SIDE}"
+            yield finding("small", path, message, severity="note")
+
+
+def _colours(path: Path) -> Iterator[Finding]:
+    """Whether an alpha kept in colours is grey."""
+    rgb, channel = imaging.read_rgba(path)
+    if channel is not None and channel.min() < 255:
+        return
+    apart = rgb.max(axis=2).astype(np.int16) - rgb.min(axis=2)
+    most, strong = int(apart.max()), float(np.mean(apart > 16))
+    if not most:
+        yield finding(
+            "channels", path, "grey kept as colours, three times as much to read", severity="note", fix="re-encoded"
+        )
+    elif strong > 0.01:
+        message = f"{_percent(strong)} of it is coloured: a photo rather than an alpha? put the alpha in its place"
+        yield finding("colours", path, message)
+    else:
+        message = f"its channels differ by up to {most} levels, of which the luminance is taken; save it as grey"
+        yield finding("colours", path, message, severity="warning")
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.2g} %" if share < 0.095 else f"{100 * share:.0f} %"
+
+
+def _histogram(grey: np.ndarray) -> np.ndarray:
+    """How many pixels of a uint8 [H, W] are of each of 256 levels."""
+    return cv2.calcHist([grey], [0], None, [256], [0, 256]).reshape(-1)
+
+
+def is_binary_scale(path: Path, alpha: np.ndarray) -> bool:
+    """Whether alpha is 0 and 1 for 0 and 255. Of more than 8 bits, 1 may be what was left of any small level."""
+    return int(alpha.max()) == 1 and not imaging.describe(path)["deep"]
+
+
+def _alpha(path: Path, alpha: np.ndarray) -> Iterator[Finding]:
+    """The levels of an alpha, uint8 [H, W], and where they lie."""
+    counts = _histogram(alpha)
+    levels = np.flatnonzero(counts)
+    top, bottom = int(levels[-1]), int(levels[0])
+    if top == bottom:
+        message = f"alpha is {top} everywhere, so there is no edge to learn from; remove the picture"
+        yield finding("edge", path, message, fix="left out")
+        return
+    if top <= 1:
+        fix = "re-encoded" if is_binary_scale(path, alpha) else None
+        yield finding("scale", path, "its levels are 0 and 1, nearly black; save 1 as 255", fix=fix)
+    elif top <= 100:
+        message = f"it goes up to {top} of 255 only" + (", as if in per cent" if top == 100 else "")
+        yield finding("scale", path, f"{message}; multiply it, unless all is this thin", severity="warning")
+    if len(levels) == 2:
+        message = f"only {bottom} and {top}: a mask; a matte has levels between them at hair and blur"
+        yield finding("mask", path, message, severity="warning")
+    elif len(levels) <= FEW_LEVELS:
+        message = f"only {len(levels)} levels, so soft edges have steps; use the original if there is one"
+        yield finding("levels", path, message, severity="warning")
+    height, width = alpha.shape
+    border = np.concatenate((alpha[0], alpha[-1], alpha[:, 0], alpha[:, -1]))
+    centre = alpha[height // 3 : -(-2 * height // 3), width // 3 : -(-2 * width // 3)]
+    if np.mean(border == 255) > 0.9 and np.mean(centre == 0) > 0.9:
+        message = "255 all around and 0 in the middle: inverted? 255 is foreground"
+        yield finding("inverted", path, message, severity="warning")
+
+
+def _fringe(path: Path, colour: np.ndarray, alpha: np.ndarray) -> Iterator[Finding]:
+    """Whether the colours, uint8 [H, W, 3], at the soft edge are the foreground's times alpha, over black or white.
+
+    If they are, no channel is farther from that black or white than alpha, and the distance grows with alpha. A dark
+    or bright foreground alone does the first, and not the second.
+    """
+    soft = np.flatnonzero((alpha > 0) & (alpha < 255))
+    if soft.size < ENOUGH_FRINGE:
+        return
+    soft = soft[:: -(-soft.size // 100_000)]
+    weight = alpha.reshape(-1)[soft].astype(np.int16)
+    pixels = colour.reshape(-1, 3)[soft].astype(np.int16)
+    for name, distance in (("black", pixels.max(axis=1)), ("white", 255 - pixels.min(axis=1))):
+        if np.mean(distance <= weight + 2) > 0.99 and weight.std() and distance.std():
+            if np.corrcoef(distance, weight)[0, 1] > 0.6:
+                how = " (premultiplied)" if name == "black" else ""
+                message = f"colours fade to {name} with alpha{how}, which leaves a halo; export straight alpha"
+                yield finding("fringe", path, message, severity="warning")
+
+
+def _trimap(path: Path, levels: np.ndarray, alpha: np.ndarray | None) -> Iterator[Finding]:
+    """The levels of a trimap, uint8 [H, W], and what they say against an alpha of the same size."""
+    try:
+        guide = trimap.quantise(levels)[0]
+    except DataError as error:
+        yield finding("labels", path, str(error))
+        return
+    counts = _histogram(levels)
+    counts[[trimap.BACKGROUND, trimap.UNKNOWN, trimap.FOREGROUND]] = 0
+    if counts.any():
+        taken = trimap.quantise(np.arange(256, dtype=np.uint8))[0]
+        often = [int(level) for level in np.argsort(-counts, kind="stable")[:3] if counts[level]]
+        examples = ", ".join(f"{level} as {taken[level]}" for level in often)
+        more = ", ..." if np.count_nonzero(counts) > len(often) else ""
+        share = _percent(float(counts.sum()) / levels.size)
+        message = (
+            f"{share} of it is taken as the nearest of 0, 128, 255 ({examples}{more}); save those alone, unsmoothed"
+        )
+        yield finding("greys", path, message, severity="warning", fix="re-encoded")
+    unknown = trimap.unknown_region(guide)
+    if not unknown.any():
+        yield finding("known", path, "nothing is unknown (128), so there is nothing to find out; mark the edge")
+    elif unknown.all():
+        yield finding("known", path, "all is unknown (128); mark what is surely 0 and 255", severity="warning")
+    if alpha is not None and alpha.shape == guide.shape:
+        wrong = (guide == trimap.FOREGROUND) & (alpha < 64) | (guide == trimap.BACKGROUND) & (alpha > 191)
+        opposite = int(np.count_nonzero(wrong)) / max(int(np.count_nonzero(~unknown)), 1)
+        if opposite > 1e-4:
+            message = (
+                f"{_percent(opposite)} of what it says is known is the opposite in the alpha; is it of this picture?"
+            )
+            yield finding("contradiction", path, message, severity="error" if opposite > 0.01 else "warning")
+
+
+def _digest(pixels: np.ndarray) -> bytes:
+    state = hashlib.blake2b(repr(pixels.shape).encode(), digest_size=16)
+    state.update(np.ascontiguousarray(pixels).data)
+    return state.digest()
+
+
+def _examine_file(role: str, path: Path, pixels: dict[str, tuple[Path, np.ndarray]]) -> Iterator[Finding]:
+    """Read one file of a case into `pixels`, by role, and tell what is wrong with it by itself or beside the alpha."""
+    if not path.is_file():
+        yield finding("unreadable", path, "no file, but a broken link or a device; remove it", fix="left out")
+        return
+    if not path.stat().st_size:
+        yield finding("unreadable", path, "empty (0 bytes); replace or remove it", fix="left out")
+        return
+    if role == "rgba":
+        colour, alpha = imaging.read_rgba(path)
+        pixels["fg"] = path, colour
+        if alpha is None:
+            message = "has no alpha channel; give the folder of its alphas with --alpha (of backgrounds: with --bg)"
+            yield finding("partner", path, message, fix="left out")
+        else:
+            pixels["alpha"] = path, alpha
+            yield from _alpha(path, alpha)
+    elif role == "alpha":
+        pixels["alpha"] = path, imaging.read_grey(path)
+        yield from _alpha(path, pixels["alpha"][1])
+    elif role == "trimap":
+        pixels["trimap"] = path, imaging.read_levels(path)
+        yield from _trimap(path, pixels["trimap"][1], pixels["alpha"][1] if "alpha" in pixels else None)
+    else:
+        pixels[role] = path, imaging.read_image(path)
+    yield from _header(role, path)
+
+
+def _examine_listed(path: Path, entry: Entry) -> Finding | None:
+    """Whether a composite is, byte by byte, what its manifest says; then its pixels need no look."""
+    if checksum(path.read_bytes()) == entry.get("crc32"):
+        return None
+    message = (
+        f"not the bytes that {MANIFEST} lists (crc32): damaged or edited; remove it and run deepmat composite again"
+    )
+    return finding("manifest", path, message)
+
+
+def _examine(case: Case) -> dict[str, Any]:
+    """The findings of one case; its pixels in all; and of what may be there twice, (split, path, whole, colours).
+
+    whole: a digest of colours and alpha together; colours: of them alone, or None where
+    they are all one, as of a drawn shape.
+    """
+    findings: list[Finding] = []
+    count = 0
+    pixels: dict[str, tuple[Path, np.ndarray]] = {}
+    # Trimaps are held against the alpha, so it comes first.
+    for role, path in sorted(case.files, key=lambda file: file[0] == "trimap"):
+        pixels.pop("trimap", None)
+        try:
+            if role == "image" and case.entry and "crc32" in case.entry:
+                damaged = _examine_listed(path, case.entry)
+                findings += [damaged] if damaged else []
+                height, width = imaging.read_size(path)
+                count += height * width
+                pixels["image"] = path, np.broadcast_to(np.uint8(0), (height, width))
+            else:
+                findings += _examine_file(role, path, pixels)
+                name = "fg" if role == "rgba" else role
+                count += pixels[name][1].shape[0] * pixels[name][1].shape[1] if name in pixels else 0
+        except DataError as error:
+            findings.append(finding("unreadable", path, told(error, path), fix="left out"))
+        except (OSError, MemoryError) as error:
+            reason = getattr(error, "strerror", None) or "too large for this memory"
+            findings.append(
+                finding("unreadable", path, f"cannot be read ({reason}); mend or remove it", fix="left out")
+            )
+        findings += _sizes(pixels, role)
+    result: dict[str, Any] = {"findings": findings, "pixels": count, "digests": []}
+    if case.kind != "background" and not case.entry:
+        base = "image" if case.kind == "composite" else "fg"
+        if base in pixels:
+            path, colour = pixels[base]
+            colours = _digest(colour)
+            whole = colours + (_digest(pixels["alpha"][1]) if "alpha" in pixels else b"")
+            varied = any((line != colour[0, 0]).any() for line in colour)
+            result["digests"].append((case.split, str(path), whole, colours if varied else None))
+        if "fg" in pixels and "alpha" in pixels:
+            findings += _fringe(pixels["fg"][0], pixels["fg"][1], pixels["alpha"][1]) if base == "fg" else []
+    return result
+
+
+def _sizes(pixels: dict[str, tuple[Path, np.ndarray]], role: str) -> Iterator[Finding]:
+    """Whether what was read last is of the size of what was read first."""
+    role = "fg" if role == "rgba" else role
+    if role not in pixels:
+        return
+    (first, one), (path, other) = next(iter(pixels.values())), pixels[role]
+    try:
+        imaging.check_same_size(path, other, first, one)
+    except DataError as error:
+        yield finding("size", path, told(error, path))
+
+
+def _examine_all(cases: Sequence[Case]) -> list[dict[str, Any]]:
+    return [_examine(case) for case in cases]
+
+
+def spread(work: Callable[..., Any], chunks: Sequence[Any], workers: int) -> Iterator[Any]:
+    """work(chunk) for every chunk, as it is done: here, or in a pool of processes."""
+    if workers == 1 or len(chunks) < 3:
+        yield from map(work, chunks)
+        return
+    # As in compositing.build: no locks inherited, and at most what Windows takes.
+    spawn = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(min(workers, len(chunks), 61), spawn, initializer=cv2.setNumThreads, initargs=(1,))
+    try:
+        with deaf_children():
+            tasks = [pool.submit(work, chunk) for chunk in chunks]
+        for task in as_completed(tasks):
+            yield task.result()
+    except BrokenProcessPool as error:
+        raise DataError(
+            "a worker process ended too early, of too little memory perhaps; use fewer --workers"
+        ) from error
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def chunked(items: Sequence[Any]) -> list[Sequence[Any]]:
+    return [items[start : start + CHUNK] for start in range(0, len(items), CHUNK)]
+
+
+def examine(found: Survey, workers: int = 1) -> Iterator[dict[str, Any]]:
+    """Read every file of a survey once: a record {"findings", "pixels"} per case, in no fixed order, and one at last.
+
+    The last one holds what only the whole folder shows: what is there twice. More than one worker needs a script that
+    can be imported (`if __name__ == "__main__":`).
+    """
+    digests: list[Any] = []
+    for results in spread(_examine_all, chunked(found.cases), workers):
+        for result in results:
+            digests += result["digests"]
+            yield {"findings": result["findings"], "pixels": result["pixels"]}
+    yield {"findings": list(_duplicates(digests)), "pixels": 0}
+
+
+def _duplicates(digests: list[tuple[str, str, bytes, bytes | None]]) -> Iterator[Finding]:
+    """Foregrounds or composites that are there twice. The test set keeps its own, for scores to compare with."""
+    seen: dict[bytes, tuple[str, str]] = {}
+    for split, path, whole, colours in sorted(digests, key=lambda item: item[:2]):
+        first = next((seen[digest] for digest in (whole, colours) if digest in seen), None)
+        if first and first[0] != split:
+            message = f"its colours are those of {first[1]}, so the test would be of what was learnt; remove it here"
+            yield finding("leak", path, message, fix="left out")
+        elif whole in seen:
+            message = f"the same pixels as {first[1] if first else ''}; remove one"
+            yield finding("duplicate", path, message, severity="warning", fix="left out")
+        for digest in filter(None, (whole, colours)):
+            seen.setdefault(digest, (split, path))
