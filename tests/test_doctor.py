@@ -348,6 +348,24 @@ def test_composites_that_no_longer_fit_their_manifest(deepmat, source, tmp_path)
     assert refused.exit_code == 1 and "run deepmat composite again" in refused.stderr
 
 
+def test_a_test_set_of_training_pictures(deepmat, tmp_path):
+    clean(tmp_path / "own")
+    command = ["composite", "own/fg", "--alpha", "own/alpha", "--bg", "own/bg", "-o", "data", "--per-foreground", 1]
+    for split in ("train", "test"):
+        assert deepmat(*command, "--workers", 1, "--split", split).exit_code == 0
+    # The same files in both, under the same name.
+    assert {(check, path) for _, check, path, _ in told(tmp_path / "data")} == {
+        ("leak", "../own/fg/good0.png"),
+        ("leak", "../own/fg/good1.png"),
+    }
+
+
+def test_sixteen_bits_hardly_used_are_not_mended(tmp_path):
+    clean(tmp_path)
+    save(tmp_path / "alpha" / "good0.png", soft().astype(np.uint16))
+    assert {item[1::2] for item in told(tmp_path) if item[2] == "alpha/good0.png"} == {("scale", None), ("mask", None)}
+
+
 def test_folders_of_composites_without_a_manifest(data, tmp_path):
     root = tmp_path / "data"
     shutil.copytree(data, root)

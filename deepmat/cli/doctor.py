@@ -44,10 +44,10 @@ def doctor(
     pixels = 0
     with progress_bar(stderr()) as bar:
         task = bar.add_task("examine", total=len(found.cases))
-        for record in checks.examine(found, workers or cores()):
+        for done, record in enumerate(checks.examine(found, workers or cores()), 1):
             findings += record["findings"]
             pixels += record["pixels"]
-            bar.advance(task)
+            bar.update(task, completed=min(done, len(found.cases)))
     findings = checks.settle(found, findings)
     counts = checks.count(found)
     summary: dict[str, Any] = {"layout": found.layout, **counts, "megapixels": round(pixels / 1e6, 1)}

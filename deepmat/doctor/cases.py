@@ -315,7 +315,7 @@ def survey(root: Path, backgrounds: Path | None = None, alphas: Path | None = No
             cases.append(item)
         else:
             findings.append(item)
-    if layout == "adobe" and any(item["path"].endswith("_names.txt") for item in findings):
+    if layout == "adobe" and any(item["check"] == "list" and item["path"].endswith("_names.txt") for item in findings):
         homes = "the names lists must be whole first"
     return Survey(root, layout, cases, findings, homes)
 

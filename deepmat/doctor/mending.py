@@ -26,8 +26,8 @@ def settle(found: Survey, findings: Iterable[Finding]) -> list[Finding]:
         path = Path(item["path"])
         if isinstance(found.homes, str) or not any(home in path.parents for home, _ in found.homes):
             return False
-        if item["fix"] == "re-encoded":  # as PNG: the place must be free
-            return names[path.with_suffix("")] == 1 or path.suffix.lower() == ".png"
+        if item["fix"] == "re-encoded":  # the place of the PNG must be free
+            return _as_png(path) == path or (names[path.with_suffix("")] == 1 and not _as_png(path).exists())
         return found.layout != "adobe" or roles.get(path) != "bg"  # a name less, and the list would go out of step
 
     settled = [item if not item["fix"] or safe(item) else {**item, "fix": None} for item in findings]
@@ -41,6 +41,10 @@ def settle(found: Survey, findings: Iterable[Finding]) -> list[Finding]:
     )
 
 
+def _as_png(path: Path) -> Path:
+    return path if path.suffix.lower() == ".png" else path.with_suffix(".png")
+
+
 def _touches(case: Case, gone: Container[Path]) -> bool:
     return any(path in gone for _, path in case.files)
 
@@ -51,11 +55,11 @@ def _mended(role: str, path: Path) -> np.ndarray:
         return trimap.quantise(imaging.read_levels(path))[0]
     if role == "alpha":
         grey = imaging.read_grey(path)
-        return grey * np.uint8(255) if is_binary_scale(path, grey) else grey
+        return grey * np.uint8(255) if is_binary_scale(grey, imaging.describe(path)["deep"]) else grey
     colour, alpha = imaging.read_rgba(path)
     if alpha is None:
         return colour
-    return np.dstack((colour, alpha * np.uint8(255) if role == "rgba" and is_binary_scale(path, alpha) else alpha))
+    return np.dstack((colour, alpha * np.uint8(255) if role == "rgba" and is_binary_scale(alpha, False) else alpha))
 
 
 def _write(jobs: Sequence[tuple[Path, Path, str | None]]) -> list[str]:
@@ -110,9 +114,9 @@ def mend(found: Survey, findings: Sequence[Finding], out: Path, workers: int = 1
     if found.layout == "adobe":
         for case in found.cases:  # an alpha is found by its foreground's name, or as PNG
             files = dict(case.files)
-            if files.get("fg") in anew and files["fg"].suffix != ".png":
+            if files.get("fg") in anew and "alpha" in files and _as_png(files["fg"]) != files["fg"]:
                 anew[files["alpha"]] = "alpha"
-    jobs = []
+    jobs: dict[Path, tuple[Path, Path, str | None]] = {}
     taken = {place for _, place in found.homes[1:]}
     lists = _names_lists(found, gone, anew) if found.layout == "adobe" else {}
     for home, place in found.homes:
@@ -120,12 +124,13 @@ def mend(found: Survey, findings: Sequence[Finding], out: Path, workers: int = 1
             inside = source.relative_to(home)
             if source in gone or source in lists or (place == "." and inside.parts[0] in taken):
                 continue
-            target = out / place / inside
             role = anew.get(source)
-            jobs.append((source, target.with_suffix(".png") if role and target.suffix != ".png" else target, role))
+            target = out / place / (_as_png(inside) if role else inside)
+            if role or target not in jobs:
+                jobs[target] = source, target, role
     for path, text in lists.items():
         write_text(out / path.relative_to(found.root), text)
-    return len(jobs), (done for chunk in spread(_write, chunked(jobs), workers) for done in chunk)
+    return len(jobs), (done for chunk in spread(_write, chunked(list(jobs.values())), workers) for done in chunk)
 
 
 def _files(folder: Path) -> Iterator[Path]:
@@ -152,9 +157,9 @@ def _names_lists(found: Survey, gone: dict[Path, str], anew: dict[Path, str]) ->
         for index, (name, fg) in enumerate(zip(names, adobe_foregrounds(found.root, split), strict=True)):
             if fg.fg in gone:
                 continue
-            kept.append(Path(name).with_suffix(".png").as_posix() if fg.fg in anew else name)
+            kept.append(_as_png(Path(name)).as_posix() if fg.fg in anew else name)
             for other in backgrounds[index * each : (index + 1) * each]:
                 renamed = next((match for match in coco_names(other) if match in scenes), None)
-                behind.append(Path(renamed).with_suffix(".png").name if renamed else other)
+                behind.append(_as_png(Path(renamed)).name if renamed else other)
         lists[fg_list], lists[bg_list] = ("".join(f"{line}\n" for line in lines) for lines in (kept, behind))
     return lists

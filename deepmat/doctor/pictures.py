@@ -27,9 +27,8 @@ CHUNK = 8
 ENOUGH_FRINGE = 200
 
 
-def _header(role: str, path: Path) -> Iterator[Finding]:
-    """What the header of a picture tells: colour profile, orientation, kind."""
-    about = imaging.describe(path)
+def _header(role: str, path: Path, about: dict[str, Any]) -> Iterator[Finding]:
+    """What the header of a picture, as imaging.describe gives it, tells: colour profile, orientation, kind."""
     colours = role in ("fg", "rgba", "bg", "image")
     marks = []
     if about["profile"] and "srgb" not in about["profile"].lower():
@@ -58,8 +57,6 @@ def _header(role: str, path: Path) -> Iterator[Finding]:
         yield finding(
             "mode", path, "256 colours at most (a palette); use the original if there is one", severity="note"
         )
-    if role == "alpha" and about["deep"]:
-        yield finding("deep", path, "read as 8 bits, which is what mattes have", severity="note", fix="re-encoded")
     if role == "alpha" and about["format"] in ("JPEG", "MPO"):
         message = "JPEG makes its 0 and 255 uneven, which widens trimaps made from it; save it from the original as PNG"
         yield finding("lossy", path, message, severity="note")
@@ -104,13 +101,13 @@ def _histogram(grey: np.ndarray) -> np.ndarray:
     return cv2.calcHist([grey], [0], None, [256], [0, 256]).reshape(-1)
 
 
-def is_binary_scale(path: Path, alpha: np.ndarray) -> bool:
+def is_binary_scale(alpha: np.ndarray, deep: bool) -> bool:
     """Whether alpha is 0 and 1 for 0 and 255. Of more than 8 bits, 1 may be what was left of any small level."""
-    return int(alpha.max()) == 1 and not imaging.describe(path)["deep"]
+    return int(alpha.max()) == 1 and not deep
 
 
-def _alpha(path: Path, alpha: np.ndarray) -> Iterator[Finding]:
-    """The levels of an alpha, uint8 [H, W], and where they lie."""
+def _alpha(path: Path, alpha: np.ndarray, deep: bool) -> Iterator[Finding]:
+    """The levels of an alpha, uint8 [H, W], read from more than 8 bits or not, and where they lie."""
     counts = _histogram(alpha)
     levels = np.flatnonzero(counts)
     top, bottom = int(levels[-1]), int(levels[0])
@@ -118,10 +115,16 @@ def _alpha(path: Path, alpha: np.ndarray) -> Iterator[Finding]:
         message = f"alpha is {top} everywhere, so there is no edge to learn from; remove the picture"
         yield finding("edge", path, message, fix="left out")
         return
-    if top <= 1:
-        fix = "re-encoded" if is_binary_scale(path, alpha) else None
-        yield finding("scale", path, "its levels are 0 and 1, nearly black; save 1 as 255", fix=fix)
-    elif top <= 100:
+    if deep and top <= 1:
+        message = (
+            "it goes up to 1 of 255 once read as 8 bits, so it was not saved over the range of its 16; multiply it"
+        )
+        yield finding("scale", path, message)
+    elif deep:
+        yield finding("deep", path, "read as 8 bits, which is what mattes have", severity="note", fix="re-encoded")
+    if is_binary_scale(alpha, deep):
+        yield finding("scale", path, "its levels are 0 and 1, nearly black; save 1 as 255", fix="re-encoded")
+    elif 1 < top <= 100:
         message = f"it goes up to {top} of 255 only" + (", as if in per cent" if top == 100 else "")
         yield finding("scale", path, f"{message}; multiply it, unless all is this thin", severity="warning")
     if len(levels) == 2:
@@ -206,6 +209,7 @@ def _examine_file(role: str, path: Path, pixels: dict[str, tuple[Path, np.ndarra
     if not path.stat().st_size:
         yield finding("unreadable", path, "empty (0 bytes); replace or remove it", fix="left out")
         return
+    about = imaging.describe(path)
     if role == "rgba":
         colour, alpha = imaging.read_rgba(path)
         pixels["fg"] = path, colour
@@ -214,16 +218,16 @@ def _examine_file(role: str, path: Path, pixels: dict[str, tuple[Path, np.ndarra
             yield finding("partner", path, message, fix="left out")
         else:
             pixels["alpha"] = path, alpha
-            yield from _alpha(path, alpha)
+            yield from _alpha(path, alpha, about["deep"])
     elif role == "alpha":
         pixels["alpha"] = path, imaging.read_grey(path)
-        yield from _alpha(path, pixels["alpha"][1])
+        yield from _alpha(path, pixels["alpha"][1], about["deep"])
     elif role == "trimap":
         pixels["trimap"] = path, imaging.read_levels(path)
         yield from _trimap(path, pixels["trimap"][1], pixels["alpha"][1] if "alpha" in pixels else None)
     else:
         pixels[role] = path, imaging.read_image(path)
-    yield from _header(role, path)
+    yield from _header(role, path, about)
 
 
 def _examine_listed(path: Path, entry: Entry) -> Finding | None:
@@ -239,15 +243,15 @@ def _examine_listed(path: Path, entry: Entry) -> Finding | None:
 def _examine(case: Case) -> dict[str, Any]:
     """The findings of one case; its pixels in all; and of what may be there twice, (split, path, whole, colours).
 
-    whole: a digest of colours and alpha together; colours: of them alone, or None where
-    they are all one, as of a drawn shape.
+    whole: a digest of colours and alpha together; colours: of them alone, or None where they are all one, as of a
+    drawn shape.
     """
     findings: list[Finding] = []
     count = 0
     pixels: dict[str, tuple[Path, np.ndarray]] = {}
     # Trimaps are held against the alpha, so it comes first.
     for role, path in sorted(case.files, key=lambda file: file[0] == "trimap"):
-        pixels.pop("trimap", None)
+        pixels.pop("trimap", None)  # the one before, of several
         try:
             if role == "image" and case.entry and "crc32" in case.entry:
                 damaged = _examine_listed(path, case.entry)
@@ -342,7 +346,8 @@ def _duplicates(digests: list[tuple[str, str, bytes, bytes | None]]) -> Iterator
     for split, path, whole, colours in sorted(digests, key=lambda item: item[:2]):
         first = next((seen[digest] for digest in (whole, colours) if digest in seen), None)
         if first and first[0] != split:
-            message = f"its colours are those of {first[1]}, so the test would be of what was learnt; remove it here"
+            same = "it is" if first[1] == path else f"its colours, those of {first[1]}, are"
+            message = f"{same} in the test set too, which would then test what was learnt; leave it out of one"
             yield finding("leak", path, message, fix="left out")
         elif whole in seen:
             message = f"the same pixels as {first[1] if first else ''}; remove one"
