@@ -148,7 +148,8 @@ class Procedural:
         return self.count
 
     def open(self, index: int, rng: np.random.Generator) -> tuple[str, Layers]:
-        fg, alpha, bg = synth.scene(rng, *self.size)
+        height, width = self.size
+        fg, alpha, bg = synth.scene(rng, height, width)
         return f"scene {index}", {"fg": fg, "alpha": alpha, "bg": bg}
 
 
