@@ -1,4 +1,5 @@
 import json
+import math
 import os
 import signal
 import subprocess
@@ -8,17 +9,28 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from deepmat import imaging
-from deepmat.compositing import COMPOSITORS, composite, plan_adobe, plan_folders, read_manifest
+from deepmat.compositing import COMPOSITORS, composite, pixels, plan_adobe, plan_folders, read_manifest
 from deepmat.errors import ConfigError, DataError
 from deepmat.sources import read_foreground
 
 
+@pytest.fixture(params=["compiled", "plain"])
+def kernels(request, monkeypatch):
+    """Both ways to the same pixels: with numba and without."""
+    if request.param == "plain":
+        monkeypatch.setattr(pixels, "_kernels", lambda: None)
+    else:
+        pytest.importorskip("numba")
+
+
 @pytest.mark.parametrize("background", ["larger", "smaller", "wide", "tall", "same"])
 @pytest.mark.parametrize(("name", "prefix"), [("cv2", ""), ("adobe", "adobe_")])
-def test_compositors_equal_the_reference(golden, name, prefix, background):
+def test_compositors_equal_the_reference(golden, name, prefix, background, kernels):
     arrays = golden("composite")
     fg, alpha, bg = (
         arrays["fg"][..., ::-1],
@@ -42,6 +54,20 @@ def test_contract_of_every_compositor(name):
         opaque, clear = np.full((31, 47), 255, np.uint8), np.zeros((31, 47), np.uint8)
         np.testing.assert_array_equal(COMPOSITORS[name].blend(fg, opaque, fitted), fg)
         np.testing.assert_array_equal(COMPOSITORS[name].blend(fg, clear, fitted), fitted)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.integers(1, 70), st.integers(1, 70), st.integers(1, 200), st.integers(1, 200), st.booleans())
+def test_enlarging_equals_pillow_for_every_size(h, w, height, width, compiled):
+    background = np.random.default_rng(h * 71 + w).integers(0, 256, (h, w, 3), dtype=np.uint8)
+    with pytest.MonkeyPatch.context() as patch:
+        if not compiled:
+            patch.setattr(pixels, "_kernels", lambda: None)
+        fitted = COMPOSITORS["adobe"].fit(background, height, width)
+    ratio = max(1, height / h, width / w)
+    size = (math.ceil(w * ratio), math.ceil(h * ratio)) if ratio > 1 else (w, h)
+    whole = np.asarray(Image.fromarray(background).resize(size, Image.Resampling.BICUBIC))
+    np.testing.assert_array_equal(fitted, whole[:height, :width])
 
 
 def write(path, shape=(40, 50, 3), seed=0):
@@ -127,7 +153,7 @@ def test_a_full_layout_fills_in_what_a_short_one_left_out(adobe, tmp_path):
     assert {record.get("skipped") for record in composite(plan, tmp_path / "out")} == {True}
 
 
-def test_integer_blending_equals_float64_for_every_triple():
+def test_blending_equals_float64_for_every_triple(kernels):
     """All 2^24 triples of alpha, foreground and background."""
     fg, bg = np.meshgrid(np.arange(256, dtype=np.uint8), np.arange(256, dtype=np.uint8))
     fg, bg = (np.dstack([level] * 3) for level in (fg, bg))

@@ -99,7 +99,7 @@ def _composite_group(entries: list[Entry], folder: Path, layout: str) -> list[tu
     return results
 
 
-def _groups(entries: Iterable[Entry], size: int = 10) -> Iterator[list[Entry]]:
+def _groups(entries: Iterable[Entry], size: int) -> Iterator[list[Entry]]:
     for _, group in groupby(entries, key=lambda entry: (entry["split"], entry["fg"])):
         members = list(group)
         yield from (members[start : start + size] for start in range(0, len(members), size))
@@ -189,7 +189,9 @@ def composite(
     for name in done:
         yield {"name": name, "skipped": True}
     todo = (entry for entry in plan if entry["name"] not in done)
-    for results in _results(_groups(todo), folder, layout, workers):
+    # Long groups read a foreground once; but every worker should have several to do.
+    size = max(10, min(100, (len(plan) - len(done)) // (8 * workers)))
+    for results in _results(_groups(todo, size), folder, layout, workers):
         for entry, error in results:
             if error is None:
                 done.add(entry["name"])
