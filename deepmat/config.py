@@ -80,7 +80,7 @@ class Affine(Section):
     scale: FloatRange = [0.8, 1.25]
     shear: NotNegative = 10
     """Degrees, either way."""
-    window: Annotated[int, Field(ge=32)] = 960
+    window: Annotated[int, Field(ge=32)] = 768
     """Side of the window in pixels, at least the largest crop; the crop is cut from it."""
 
 

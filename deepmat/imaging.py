@@ -7,6 +7,8 @@ import io
 import struct
 import warnings
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +24,10 @@ try:
 except ImportError:  # no wheel for this machine: the same pixels, written four times slower
     isal_zlib = None  # type: ignore[assignment]
 
-ORIENTATION = 0x0112
+ORIENTATION, LYING = 0x0112, 5
+"""EXIF's tag, and the first of its values that turn a picture by a quarter."""
+JPEG_END = b"\xff\xd9"
+REDUCED = {8: cv2.IMREAD_REDUCED_COLOR_8, 4: cv2.IMREAD_REDUCED_COLOR_4, 2: cv2.IMREAD_REDUCED_COLOR_2}
 PNG_EXIF = (b"eXIf", b"Raw profile type exif", b"XML:com.adobe.xmp")
 PNG_UP = 2
 PNG_COLOURS = {1: 0, 3: 2, 4: 6}
@@ -30,24 +35,13 @@ MAX_PIXELS = 500_000_000
 Image.MAX_IMAGE_PIXELS = None  # Pillow's own limit would refuse panoramas; ours is checked before anything is decoded
 
 
-def _decode(path: Path, least: tuple[int, int] | None = None) -> Image.Image:
-    """First frame of the file, upright, fully decoded; DataError if that cannot be had.
-
-    `least`: where the format can be decoded smaller for less work (JPEG), a height and width that are still enough.
-    """
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """Whatever goes wrong with a picture file, as a DataError that names it."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow's own size limit and its remarks on odd metadata
-            with Image.open(path) as picture:
-                if picture.width * picture.height > MAX_PIXELS:
-                    raise DataError(
-                        f"{path}: {picture.width}x{picture.height} is over {MAX_PIXELS // 10**6} megapixels; shrink it"
-                    )
-                if least:
-                    picture.draft(None, least if _lies(picture) else least[::-1])
-                picture.load()
-                ImageOps.exif_transpose(picture, in_place=True)
-                return picture
+            yield
     except FileNotFoundError as error:
         raise DataError(f"{path}: no such file; check the path") from error
     except UnidentifiedImageError as error:
@@ -58,21 +52,53 @@ def _decode(path: Path, least: tuple[int, int] | None = None) -> Image.Image:
         raise DataError(f"{path}: cannot be read ({error}); replace or remove it") from error
 
 
-def _orientation(picture: Image.Image) -> int:
-    """EXIF's (or XMP's) orientation, 1 to 8.
+class Unread:
+    """A picture file of which the header is read: its size is known, its pixels come when asked for.
+
+    size: (height, width), upright. DataError if it is no picture, or too large.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        with _explained(path):
+            self.data = Path(path).read_bytes()
+            self.picture = Image.open(io.BytesIO(self.data))
+            width, height = self.picture.size
+            if width * height > MAX_PIXELS:
+                raise DataError(f"{path}: {width}x{height} is over {MAX_PIXELS // 10**6} megapixels; shrink it")
+            self.orientation = _orientation(self.picture, self.data)
+        self.size = (width, height) if self.orientation >= LYING else (height, width)
+
+    def decode(self, least: tuple[int, int] | None = None) -> Image.Image:
+        """First frame, upright, decoded; smaller as in `read`. DataError if it is damaged."""
+        with _explained(self.path):
+            if least:
+                self.picture.draft(None, least if self.orientation >= LYING else least[::-1])
+            self.picture.load()
+            ImageOps.exif_transpose(self.picture, in_place=True)
+            return self.picture
+
+    def read(self, least: tuple[int, int] | None = None) -> np.ndarray:
+        """uint8 RGB [H, W, 3], as `read_image`."""
+        plain = self.picture.format == "JPEG" and self.picture.mode == "RGB" and self.orientation == 1
+        # OpenCV gives the same pixels in half of Pillow's time, but passes over it where a file ends too early.
+        if plain and JPEG_END in self.data[-64:]:
+            enough = min(self.size[0] / least[0], self.size[1] / least[1]) if least else 1
+            flag = next((flag for factor, flag in REDUCED.items() if enough >= factor), cv2.IMREAD_COLOR)
+            pixels = cv2.imdecode(np.frombuffer(self.data, np.uint8), flag)
+            if pixels is not None:
+                return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
+        return _as_rgb(_split(self.decode(least))[0])
+
+
+def _orientation(picture: Image.Image, data: bytes) -> int:
+    """EXIF's (or XMP's) orientation, 1 to 8, of a picture that was opened from `data`.
 
     Pillow decodes a whole PNG for what may stand behind its pixels, so it is asked only where something does.
     """
-    if picture.format == "PNG":
-        data = Path(picture.filename).read_bytes()  # type: ignore[attr-defined]
-        if not any(mark in data for mark in PNG_EXIF):
-            return 1
+    if picture.format == "PNG" and not any(mark in data for mark in PNG_EXIF):
+        return 1
     return picture.getexif().get(ORIENTATION, 1)
-
-
-def _lies(picture: Image.Image) -> bool:
-    """Whether the picture is to be turned by a quarter."""
-    return _orientation(picture) >= 5
 
 
 def _deep_to_uint8(pixels: np.ndarray) -> np.ndarray:
@@ -105,18 +131,12 @@ def read_image(path: Path, least: tuple[int, int] | None = None) -> np.ndarray:
 
     With `least`, a large JPEG may come at 1/2, 1/4 or 1/8 of its size, no smaller than that height and width.
     """
-    return _as_rgb(_split(_decode(path, least))[0])
+    return Unread(path).read(least)
 
 
 def read_size(path: Path) -> tuple[int, int]:
     """Height and width of a picture, upright, from its header alone. DataError if there is none."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            with Image.open(path) as picture:
-                return picture.size if _lies(picture) else picture.size[::-1]
-    except Exception as error:
-        raise DataError(f"{path}: not a picture that can be read; replace or remove it") from error
+    return Unread(path).size
 
 
 def _profile_name(profile: bytes) -> str:
@@ -133,29 +153,26 @@ def describe(path: Path) -> dict[str, Any]:
     frames: pictures in the file; orientation: EXIF's, 1 to 8; profile: the ICC profile's name; gamma: a PNG's gAMA;
     chromaticity: a PNG's cHRM, white, red, green and blue as x, y. The last three are None where there is none.
     """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            with Image.open(path) as picture:
-                profile = picture.info.get("icc_profile")
-                return {
-                    "format": picture.format,
-                    "mode": picture.mode,
-                    "size": picture.size if _lies(picture) else picture.size[::-1],
-                    "deep": picture.mode[0] in "IF" or ";16" in str(picture.tile),
-                    "frames": getattr(picture, "n_frames", 1),
-                    "orientation": _orientation(picture),
-                    "profile": _profile_name(profile) if profile else None,
-                    "gamma": picture.info.get("gamma"),
-                    "chromaticity": picture.info.get("chromaticity"),
-                }
-    except Exception as error:
-        raise DataError(f"{path}: not a picture that can be read; replace or remove it") from error
+    file = Unread(path)
+    with _explained(path):
+        picture = file.picture
+        profile = picture.info.get("icc_profile")
+        return {
+            "format": picture.format,
+            "mode": picture.mode,
+            "size": file.size,
+            "deep": picture.mode[0] in "IF" or ";16" in str(picture.tile),
+            "frames": getattr(picture, "n_frames", 1),
+            "orientation": file.orientation,
+            "profile": _profile_name(profile) if profile else None,
+            "gamma": picture.info.get("gamma"),
+            "chromaticity": picture.info.get("chromaticity"),
+        }
 
 
 def read_rgba(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
     """Any picture as uint8 RGB [H, W, 3] and its alpha channel, uint8 [H, W], or None. DataError if unreadable."""
-    colour, alpha = _split(_decode(path))
+    colour, alpha = _split(Unread(path).decode())
     return _as_rgb(colour), alpha
 
 
@@ -164,7 +181,7 @@ def read_grey(path: Path) -> np.ndarray:
 
     A picture with a used alpha channel stands for that channel; colours count as their luminance.
     """
-    colour, alpha = _split(_decode(path))
+    colour, alpha = _split(Unread(path).decode())
     if alpha is not None and alpha.min() < 255:
         return alpha
     return colour if colour.ndim == 2 else cv2.cvtColor(colour, cv2.COLOR_RGB2GRAY)
@@ -175,7 +192,7 @@ def read_levels(path: Path) -> np.ndarray:
 
     Its levels are its luminance, 0 where it is transparent; a picture of one colour stands for its alpha channel.
     """
-    colour, alpha = _split(_decode(path))
+    colour, alpha = _split(Unread(path).decode())
     grey = colour if colour.ndim == 2 else cv2.cvtColor(colour, cv2.COLOR_RGB2GRAY)
     if alpha is None:
         return grey

@@ -30,10 +30,12 @@ def from_alpha(
     size and iterations for the dilation.
     """
     kernel_out, iterations_out = outwards or (kernel_size, iterations)
-    trimap = np.full_like(alpha, UNKNOWN)
-    trimap[cv2.erode(alpha, _kernel(kernel_size), iterations=iterations) == 255] = FOREGROUND
-    trimap[cv2.dilate(alpha, _kernel(kernel_out), iterations=iterations_out) == 0] = BACKGROUND
-    return trimap
+    eroded = cv2.erode(alpha, _kernel(kernel_size), iterations=iterations)
+    dilated = cv2.dilate(alpha, _kernel(kernel_out), iterations=iterations_out)
+    # UNKNOWN where not known background, and as much again as FOREGROUND has more where known foreground.
+    _, not_background = cv2.threshold(dilated, 0, UNKNOWN, cv2.THRESH_BINARY)
+    _, foreground = cv2.threshold(eroded, 254, FOREGROUND - UNKNOWN, cv2.THRESH_BINARY)
+    return cv2.add(not_background, foreground)
 
 
 def by_distance(alpha: np.ndarray, inwards: float, outwards: float) -> np.ndarray:

@@ -171,5 +171,17 @@ def test_large_jpegs_can_be_read_smaller_but_never_under_what_is_asked(tmp_path)
     assert np.abs(whole.astype(int) - imaging.read_image(upright, least=(100, 150))).max() < 6
     imaging.write_image(tmp_path / "a.png", ramp)
     assert imaging.read_image(tmp_path / "a.png", least=(10, 10)).shape == (400, 640, 3)
-    with pytest.raises(DataError, match="not a picture"):
+    with pytest.raises(DataError, match="none.jpg: no such file"):
         imaging.read_size(tmp_path / "none.jpg")
+
+
+@pytest.mark.parametrize("subsampling", [0, 2])
+@pytest.mark.parametrize("side", [(64, 96), (61, 93)])
+def test_jpegs_are_the_same_from_either_decoder(tmp_path, side, subsampling):
+    noise = cv2.resize(np.random.default_rng(0).integers(0, 256, (12, 16, 3), dtype=np.uint8), side[::-1])
+    path = tmp_path / "a.jpg"
+    Image.fromarray(noise).save(path, quality=85, subsampling=subsampling)
+    np.testing.assert_array_equal(imaging.read_image(path), np.asarray(Image.open(path)))
+    path.write_bytes(path.read_bytes()[:-200])
+    with pytest.raises(DataError, match="a.jpg: cannot be read"):
+        imaging.read_image(path)

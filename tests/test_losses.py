@@ -19,7 +19,7 @@ def plane(pixels):
 def batch(golden):
     """The golden sample on the way that training takes: uint8, collated, moved."""
     arrays = golden("losses")
-    colours = {kind: arrays[f"{kind}_bgr"][..., ::-1] for kind in ("image", "fg", "bg")}
+    colours = {kind: arrays[f"{kind}_bgr"][..., ::-1].copy() for kind in ("image", "fg", "bg")}
     sample = {**colours, "composite": colours["image"], **{kind: arrays[kind] for kind in ("alpha", "trimap")}}
     return to_device(collate([{"name": "golden", **sample}]), torch.device("cpu"))
 

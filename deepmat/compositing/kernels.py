@@ -67,8 +67,8 @@ def enlarge_downwards(lines: np.ndarray, starts: np.ndarray, table: np.ndarray, 
 def enlarge(picture: np.ndarray, ratio: float, height: int, width: int) -> np.ndarray:
     """The top left of PIL's bicubic resize: uint8 [h, w, 3], enlarged by `ratio`, to uint8 [height, width, 3].
 
-    PIL enlarges sideways and then downwards, with 8 bits between. Both are done downwards here, where neighbours in memory
-    are treated alike, and no further than is wanted.
+    PIL enlarges sideways and then downwards, with 8 bits between. Both are done downwards here, where neighbours in
+    memory are treated alike, and no further than is wanted.
     """
     h, w = picture.shape[:2]
     turned, wide = cv2.transpose(picture), np.empty((width, h, 3), np.uint8)

@@ -7,8 +7,7 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
-from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, get_worker_info
 
 from deepmat.config import DataConfig
 from deepmat.dataset.augment import GEOMETRY, Layers, apply, make_sample
@@ -51,22 +50,49 @@ class TrainingSet(Dataset[Any]):
         return apply(GEOMETRY, layers, rng, self.options) if "rgba" in layers else layers
 
 
-def _stack(pictures: list[np.ndarray]) -> Tensor:
-    """uint8 [N, C, H, W] over memory in the order N, H, W, C (channels last), so that no pixel is moved."""
-    batch = torch.from_numpy(np.stack(pictures))
-    return batch[:, None] if batch.ndim == 3 else batch.permute(0, 3, 1, 2)
+CHANNELS = {"composite": 3, "fg": 3, "bg": 3, "alpha": 1, "trimap": 1, "image": 3}
+"""Planes of each kind, in the order in which a batch lies in memory; image last, since it may be left out."""
 
 
-def collate(samples: list[Any]) -> dict[str, Any] | DataError:
-    """A batch of samples, or the first error among them (an exception raised in a worker would lose its message)."""
+def _gather(samples: list[Any]) -> dict[str, Any] | DataError:
+    """Samples in one piece of memory: each piece that goes from process to process costs a conversation.
+
+    {"name": list of str, "pixels": uint8, all of one kind after the other, "size": (N, H, W)}, or the first error among
+    the samples (an exception raised in a worker would lose its message).
+    """
     failed = next((sample for sample in samples if isinstance(sample, DataError)), None)
     if failed:
         return failed
-    kinds = (key for key in samples[0] if key != "name")
-    return {
-        "name": [sample["name"] for sample in samples],
-        **{kind: _stack([sample[kind] for sample in samples]) for kind in kinds},
-    }
+    untouched = all(sample["image"] is sample["composite"] for sample in samples)
+    kinds = [kind for kind in CHANNELS if not (kind == "image" and untouched)]
+    rows = [torch.from_numpy(sample[kind].reshape(-1)) for kind in kinds for sample in samples]
+    pixels = torch.empty(0, dtype=torch.uint8)
+    if get_worker_info():  # at once where the main process can read it, as default_collate does
+        pixels.set_(torch.UntypedStorage._new_shared(sum(map(len, rows))))
+    torch.cat(rows, out=pixels)
+    return {"name": [sample["name"] for sample in samples], "pixels": pixels, "size": samples[0]["alpha"].shape}
+
+
+def _unpack(gathered: Any) -> Any:
+    """What `_gather` made, as a batch (see deepmat.dataset); an error as it is.
+
+    The pixels stay where they are: [N, C, H, W] over memory in the order N, H, W, C (channels last).
+    """
+    if isinstance(gathered, DataError):
+        return gathered
+    (height, width), count, start = gathered["size"], len(gathered["name"]), 0
+    batch = {"name": gathered["name"]}
+    for kind, channels in CHANNELS.items():
+        part = gathered["pixels"][start : start + count * height * width * channels]
+        start += len(part)
+        if len(part):
+            batch[kind] = part.view(count, height, width, channels).permute(0, 3, 1, 2)
+    return {"image": batch["composite"], **batch}
+
+
+def collate(samples: list[Any]) -> dict[str, Any] | DataError:
+    """A batch of samples, or the first error among them."""
+    return _unpack(_gather(samples))
 
 
 def batch_order(count: int, batch_size: int, seed: int, start: int, stop: int) -> Iterator[list[tuple[int, int]]]:
@@ -104,7 +130,7 @@ def training_batches(
     loader = DataLoader(
         samples,
         batch_sampler=batch_order(len(samples), batch_size, seed, start, stop),
-        collate_fn=collate,
+        collate_fn=_gather,
         num_workers=workers,
         # A forked child hangs in the locks of OpenCV's and torch's threads.
         multiprocessing_context="spawn" if workers else None,
@@ -113,4 +139,5 @@ def training_batches(
         worker_init_fn=_start_worker,
     )
     with deaf_children():
-        return iter(loader)
+        gathered = iter(loader)
+    return map(_unpack, gathered)

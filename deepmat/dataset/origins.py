@@ -36,21 +36,18 @@ class Origin(Protocol):
         ...
 
 
-class PictureScene(NamedTuple):
-    """A background file, from the cache or decoded no larger than needed."""
+class KeptScene(NamedTuple):
+    """A background in the cache."""
 
-    path: Path
-    cache: Path | None
+    pixels: np.ndarray
 
     @property
     def size(self) -> tuple[int, int]:
-        if self.cache:
-            height, width = open_picture(self.path, self.cache)[0].shape[:2]
-            return height, width
-        return imaging.read_size(self.path)
+        height, width = self.pixels.shape[:2]
+        return height, width
 
     def read(self, least: tuple[int, int]) -> np.ndarray:
-        return open_picture(self.path, self.cache)[0] if self.cache else imaging.read_image(self.path, least)
+        return self.pixels
 
 
 class Pairs:
@@ -80,7 +77,9 @@ class Pairs:
             layers["draw"] = lambda height, width: synth.background(np.random.default_rng(seed), height, width)
             return foreground.name, layers
         path = self.backgrounds[int(rng.integers(len(self.backgrounds)))]
-        return f"{foreground.name} over {path.stem}", {**layers, "scene": PictureScene(path, self.background_cache)}
+        kept = self.background_cache
+        layers["scene"] = KeptScene(open_picture(path, kept)[0]) if kept else imaging.Unread(path)
+        return f"{foreground.name} over {path.stem}", layers
 
 
 class Composites:
