@@ -67,10 +67,12 @@ def _deepmat(folder: Path, augment: str | None = None, workers: int = 0, **data:
     cv2.setNumThreads(1)
     batch = 10
     steps = COUNT // batch
+    # The workers are there, and what they read first is read.
+    before = 10 * max(workers, 1)
     batches = dataset.training_batches(
-        origins, config.data, batch_size=batch, seed=0, start=0, stop=steps + (workers or 1), workers=workers
+        origins, config.data, batch_size=batch, seed=0, start=0, stop=steps + before, workers=workers
     )
-    for _ in range(workers or 1):  # the workers are there
+    for _ in range(before):
         next(batches)
     begin = time.perf_counter()
     done = sum(len(each["name"]) for each in batches)

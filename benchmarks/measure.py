@@ -1,7 +1,9 @@
 """One side of a benchmark in a process of its own."""
 
+import multiprocessing
 import resource
 import sys
+import threading
 import time
 from importlib import import_module
 from pathlib import Path
@@ -10,21 +12,36 @@ KILO = 1024 if sys.platform != "darwin" else 1
 
 
 def run_side(module: str, side: str, folder: str) -> dict[str, float]:
-    """{"seconds" an item, "peak_mb" of this process and, where it has others, of the largest of those besides}."""
+    """{"seconds" an item, "peak_mb" of this process and its workers together}."""
     work = import_module(module).SIDES[side]
+    workers: dict[int, int] = {}
+    done = threading.Event()
+    watcher = threading.Thread(target=_watch, args=(workers, done))
+    watcher.start()
     begin = time.perf_counter()
-    done = work(Path(folder))
-    if isinstance(done, tuple):  # it kept the time itself, without what is done once
-        items, seconds = done
-    else:
-        items, seconds = done, time.perf_counter() - begin
-    children = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
-    return {"seconds": seconds / items, "peak_mb": (_peak() + children) * KILO / 1e6}
+    try:
+        result = work(Path(folder))
+        seconds = time.perf_counter() - begin
+    finally:
+        done.set()
+        watcher.join()
+    # A side that does something once before may keep the time itself.
+    items, seconds = result if isinstance(result, tuple) else (result, seconds)
+    return {"seconds": seconds / items, "peak_mb": (_peak("self") + sum(workers.values())) * KILO / 1e6}
 
 
-def _peak() -> int:
-    """This process's own peak; getrusage's counts what the parent held when it started this one."""
-    status = Path("/proc/self/status")
-    if status.is_file():
-        return next(int(line.split()[1]) for line in status.read_text().splitlines() if line.startswith("VmHWM"))
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+def _watch(workers: dict[int, int], done: threading.Event) -> None:
+    """Keep the peak of each worker process, while there are any."""
+    while not done.wait(0.1):
+        for process in multiprocessing.active_children():
+            if process.pid:
+                workers[process.pid] = max(workers.get(process.pid, 0), _peak(str(process.pid)))
+
+
+def _peak(process: str) -> int:
+    """Peak memory of a process in kilobytes; getrusage's own would count what the parent held at the start."""
+    try:
+        lines = Path(f"/proc/{process}/status").read_text().splitlines()
+        return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
+    except (OSError, StopIteration):  # no such process any more, or no such file on this system
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss if process == "self" else 0

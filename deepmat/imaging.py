@@ -84,10 +84,10 @@ class Unread:
         # OpenCV gives the same pixels in half of Pillow's time, but passes over it where a file ends too early.
         if plain and JPEG_END in self.data[-64:]:
             enough = min(self.size[0] / least[0], self.size[1] / least[1]) if least else 1
-            flag = next((flag for factor, flag in REDUCED.items() if enough >= factor), cv2.IMREAD_COLOR)
+            flag = next((flag for factor, flag in REDUCED.items() if enough >= factor), cv2.IMREAD_COLOR_RGB)
             pixels = cv2.imdecode(np.frombuffer(self.data, np.uint8), flag)
             if pixels is not None:
-                return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
+                return pixels if flag == cv2.IMREAD_COLOR_RGB else cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
         return _as_rgb(_split(self.decode(least))[0])
 
 
