@@ -279,7 +279,7 @@ def _tests(config: Config) -> tuple[list[tuple[str, Paths | DataError]], list[st
     """The test pictures of a run, or a notice that there are none to choose the best by."""
     given = [config.test.root, config.test.image, config.test.trimap, config.test.alpha]
     if not any(given) and not (config.data.root and (config.data.root / "test").is_dir()):
-        return [], ["no test pictures (DATA/test or test.image, test.trimap, test.alpha): best is the latest"]
+        return [], ["no test pictures (DATA/test, or --test DIR): best is the latest"]
     return pictures_to_score(config.test, config.data.root)
 
 
