@@ -40,6 +40,12 @@ def _ascending(ends: list[Any]) -> list[Any]:
     return ends
 
 
+def _percentages(ends: list[int]) -> list[int]:
+    if ends[1] > 100:
+        raise ValueError(f"goes up to 100, not {ends[1]}")
+    return ends
+
+
 Float = Annotated[float, BeforeValidator(_number), Field(allow_inf_nan=False)]
 PathIn = Annotated[Path, Strict(False)]
 Range = Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=2, max_length=2), AfterValidator(_ascending)]
@@ -148,7 +154,7 @@ class Jpeg(Section):
     """What the network sees went through a JPEG file."""
 
     probability: Share = 0.5
-    quality: Range = [40, 95]
+    quality: Annotated[Range, AfterValidator(_percentages)] = [40, 95]
 
 
 class Trimap(Section):
@@ -184,6 +190,12 @@ class AugmentConfig(Section):
     jpeg: Jpeg | None = None
     trimap: Trimap = Trimap()
     distance_trimap: DistanceTrimap | None = None
+
+    @model_validator(mode="after")
+    def _window_fits(self) -> "AugmentConfig":
+        if self.affine and self.affine.window < max(self.crop.sizes):
+            raise ValueError(f"affine.window {self.affine.window} is under crop.sizes {self.crop.sizes}; raise it")
+        return self
 
 
 class DataConfig(Section):

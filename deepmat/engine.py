@@ -201,7 +201,10 @@ def train(
     for batch in () if stopped else batches:
         if isinstance(batch, DataError):
             run.save_last()
-            raise DataError(f"{batch}. The run is saved up to step {run.step}; `--resume auto` goes on from there")
+            raise DataError(
+                f"{batch}. The run is saved up to step {run.step}; `--resume auto` goes on from there "
+                "(`deepmat doctor DATA` looks at every picture)"
+            )
         epoch = run.step // steps_per_epoch
         lr = settings.lr * settings.lr_gamma ** (epoch // settings.lr_step if settings.lr_step else 0)
         for group in run.optimizer.param_groups:

@@ -1,6 +1,7 @@
 """Files: written whole or not at all, found in folders, paired by name."""
 
 import os
+import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -60,9 +61,25 @@ def append_line(path: Path, line: str) -> None:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Delete what a killed process was in the middle of writing below `folder`."""
+    """Delete what a killed process was in the middle of writing below `folder`; not what another one is writing."""
     for part in folder.rglob(f".*{TEMPORARY}"):
-        part.unlink(missing_ok=True)
+        with suppress(OSError):
+            if not _being_written(part):
+                part.unlink(missing_ok=True)
+
+
+def _being_written(part: Path) -> bool:
+    """Whether the process that a temporary file names is there; where that cannot be asked, whether the file is new."""
+    process = part.name.removesuffix(TEMPORARY).rpartition(".")[2]
+    if os.name == "posix" and process.isdigit():
+        try:
+            os.kill(int(process), 0)
+        except ProcessLookupError:
+            return False
+        except (PermissionError, OverflowError):
+            return True
+        return True
+    return time.time() - part.stat().st_mtime < 3600
 
 
 def is_picture(path: Path) -> bool:
@@ -79,6 +96,8 @@ def find_pictures(folder: Path) -> tuple[list[Path], list[str]]:
     pictures, notices = [], []
     for parent, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
+        links = [Path(parent, name) for name in folders if Path(parent, name).is_symlink()]
+        notices += [f"{path}: skipped, a link to a folder; name that folder itself" for path in links]
         for path in (Path(parent, name) for name in names if not name.startswith(".")):
             if is_picture(path):
                 pictures.append(path)

@@ -237,9 +237,11 @@ def encode(pixels: np.ndarray, suffix: str) -> bytes:
     if pixels.ndim == 3:
         pixels = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR if pixels.shape[2] == 3 else cv2.COLOR_RGBA2BGRA)
     try:
-        _, data = cv2.imencode(suffix, pixels)
+        done, data = cv2.imencode(suffix, pixels)
     except cv2.error as error:
         raise DataError(f"{suffix or 'no extension'} is not a picture format; use .png or .jpg") from error
+    if not done:
+        raise DataError(f"{pixels.shape[1]}x{pixels.shape[0]} is too large for {suffix}; use .png")
     return data.tobytes()
 
 

@@ -86,15 +86,15 @@ def _label(text: str, height: int, width: int) -> np.ndarray:
 def sheet(
     rows: Sequence[tuple[str, Sequence[np.ndarray]]], titles: Sequence[str] = SCORED_TITLES, side: int = 320
 ) -> np.ndarray:
-    """One row of panels per (caption, pictures), under the titles.
+    """One row of panels per (caption, pictures), each under its caption, all under the titles.
 
     Pictures: uint8 RGB [H, W, 3] or grey [H, W] of any sizes. Returns uint8 RGB.
     """
     gap = 6
     lines = [[_label(title, 26, side) for title in titles]]
     for caption, pictures in rows:
-        lines.append([_panel(pixels, side, side) for pixels in pictures])
         lines.append([_label(caption if not column else "", 26, side) for column in range(len(pictures))])
+        lines.append([_panel(pixels, side, side) for pixels in pictures])
     spaced = [[np.pad(panel, ((0, 0), (0, gap), (0, 0)), constant_values=32) for panel in line] for line in lines]
     return np.vstack([np.hstack(line) for line in spaced])
 

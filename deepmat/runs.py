@@ -1,6 +1,7 @@
 """A training run: what it carries from step to step, and its folder on disk."""
 
 import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +15,21 @@ from deepmat.errors import CheckpointError, ConfigError, TrainingError
 from deepmat.files import write_text
 
 BEST, LAST = "best.safetensors", "last.pt"
+ORDER = {"batch_size": "batch size", "seed": "seed", "pictures": "samples an epoch:"}
+"""What the order of samples depends on, in words."""
 
 
 def _flat(config: Config) -> dict[str, Any]:
     """Dotted keys and values; a loss is one value."""
-    sections = {name: section for name, section in config.model_dump(mode="json").items() if name != "loss"}
-    return {
-        "loss": config.loss,
-        **{f"{name}.{key}": value for name, keys in sections.items() for key, value in keys.items()},
-    }
+
+    def leaves(prefix: str, value: Any) -> Iterator[tuple[str, Any]]:
+        if isinstance(value, dict) and prefix != "loss":
+            for key, below in value.items():
+                yield from leaves(f"{prefix}.{key}" if prefix else key, below)
+        else:
+            yield prefix, value
+
+    return dict(leaves("", config.model_dump(mode="json")))
 
 
 class Run:
@@ -95,8 +102,8 @@ class Run:
             for key, ours in self.order.items():
                 if state["order"][key] != ours:
                     raise ConfigError(
-                        f"{path}: its run had {key} {state['order'][key]}, this one has {ours}, so its steps would be "
-                        "others; --pretrain begins a new run from its weights"
+                        f"{path}: its run had {ORDER[key]} {state['order'][key]}, this one has {ours}, so its steps "
+                        "would be others; --pretrain begins a new run from its weights"
                     )
             self.model.load_state_dict(state["state_dict"])
             self.optimizer.load_state_dict(state["optimizer"])

@@ -52,7 +52,7 @@ def layout_of(root: Path) -> str:
 def read_names(path: Path) -> list[str]:
     """The lines of one of Adobe's names lists. DataError if it cannot be read."""
     try:
-        return [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+        return [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or error
         raise DataError(f"{path}: cannot be read ({reason}); Adobe's data set has it at this place") from error
@@ -61,13 +61,15 @@ def read_names(path: Path) -> list[str]:
 def adobe_foregrounds(root: Path, split: str) -> list[Foreground]:
     """The foregrounds of one split in the order of its names list; a missing file fails when it is read."""
     folder, parts, prefix = ADOBE_FOLDERS[split]
-    found = []
-    for name in read_names(root / folder / f"{prefix}_fg_names.txt"):
+    found, names = [], root / folder / f"{prefix}_fg_names.txt"
+    for name in read_names(names):
         homes = [root / folder / part for part in parts if (root / folder / part / "fg" / name).is_file()]
         home = homes[0] if homes else root / folder / parts[0]
         alpha = home / "alpha" / name
         png = alpha.with_suffix(".png")
         found.append(Foreground(Path(name).stem, home / "fg" / name, alpha if alpha.is_file() else png))
+    if not found:
+        raise DataError(f"{names}: is empty; it lists the foregrounds, a name a line")
     return found
 
 
@@ -81,11 +83,16 @@ def find_foregrounds(
     """
     layout = layout_of(root)
     if layout == "adobe":
+        if alphas:
+            raise DataError(f"{root}: Adobe's layout has its own alphas; leave {alphas} out")
         return list(adobe_foregrounds(root, split)), []
     folder = root / "fg" if layout == "folders" else root
     if layout == "folders" and not alphas and (root / "alpha").is_dir():
         alphas = root / "alpha"
     pictures, notices = list_pictures(folder)
+    if layout == "pictures":  # what lies among them for another use
+        others = [root / name for name in ("bg", "bg_train", "bg_test")] + ([alphas] if alphas else [])
+        pictures = {name: path for name, path in pictures.items() if not any(map(path.is_relative_to, others))}
     if not alphas:
         return [Foreground(name, path, None) for name, path in pictures.items()], notices
     partners, more = pair(list(pictures), alphas, "alpha")
@@ -113,7 +120,8 @@ def read_foreground(fg: Path, alpha: Path | None) -> tuple[np.ndarray, np.ndarra
     if alpha is None:
         colour, matte = imaging.read_rgba(fg)
         if matte is None:
-            raise DataError(f"{fg}: has no alpha channel; give the folder of its alphas with --alpha")
+            how = "put its alphas into alpha/ beside fg/ (composite: or --alpha DIR)"
+            raise DataError(f"{fg}: has no alpha channel; {how}")
     else:
         colour, matte = imaging.read_image(fg), imaging.read_grey(alpha)
         imaging.check_same_size(alpha, matte, fg, colour)

@@ -317,6 +317,9 @@ def test_sheets_show_what_can_be_shown_and_name_the_rest(deepmat, source):
         shown = deepmat(*command)
         assert shown.exit_code == 1 and f"{bad}: not a picture" in shown.stderr.replace(f"{Path.cwd()}/", "")
         assert imaging.read_image("bad.png").shape[0] > 256
+    for command in (["data", "show", "mine", "-o"], ["composite", "mine", "--preview"]):
+        refused = deepmat(*command, Path("mine/bg/new.png"))
+        assert refused.exit_code == 1 and "lies in mine, which is read; choose a place beside it" in refused.stderr
     nothing = deepmat("composite", "mine")
     assert nothing.exit_code == 1 and "--out DIR: where the data set goes" in nothing.stderr
 
@@ -372,7 +375,7 @@ def test_every_flag_of_composite_arrives(deepmat, source):
     assert again.exit_code == 1 and "e: holds composites already" in again.stderr
     assert "leave it out" in deepmat("composite", source, "-o", "e", "--seed", 3).stderr
     inside = deepmat(*command, "-o", folder / "fg" / "out")
-    assert inside.exit_code == 1 and "which is read; choose a folder beside it" in inside.stderr
+    assert inside.exit_code == 1 and "which is read; choose a place beside it" in inside.stderr
 
 
 def test_pretrain_and_resume_with_several_stages(deepmat, monkeypatch, data):

@@ -1,6 +1,7 @@
 import json
 import math
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -141,6 +142,58 @@ def test_a_changed_source_is_composited_again_and_formats_are_not_mixed(adobe, t
         run(plan, tmp_path / "out", image_format="gif")
 
 
+def test_a_copy_is_as_good_as_the_data_set(adobe, tmp_path):
+    """Other times of change, other places, the same content: nothing is made again. Damage and changes are."""
+    run(plan_adobe(adobe, "train", tmp_path / "coco", 2), tmp_path / "out")
+    for name in ("adobe", "coco", "out"):
+        shutil.copytree(tmp_path / name, tmp_path / "copy" / name, copy_function=shutil.copyfile)
+    plan = plan_adobe(tmp_path / "copy" / "adobe", "train", tmp_path / "copy" / "coco", 2)
+    out = tmp_path / "copy" / "out"
+    assert all("skipped" in record for record in composite(plan, out))
+    damaged = out / "train" / "image" / "a_1.png"
+    damaged.write_bytes(damaged.read_bytes()[:200])
+    same_size = Path(plan[2]["alpha"])
+    data = bytearray(same_size.read_bytes())
+    data[-5] ^= 1  # of the checksum of PNG's last part, which no decoder asks for
+    same_size.write_bytes(data)
+    made = {record["name"] for record in composite(plan, out) if "skipped" not in record}
+    assert made == {"a_1", "b_0", "b_1"} and imaging.read_image(damaged).shape == (40, 50, 3)
+
+
+@pytest.mark.parametrize("line", ['{"name": "x"}', "5", "garbage", '{"name": 3}'])
+def test_a_manifest_that_was_edited_is_told_by_line(adobe, tmp_path, line):
+    plan = plan_adobe(adobe, "train", tmp_path / "coco", 2)
+    run(plan, tmp_path / "out")
+    manifest = tmp_path / "out" / "train" / "manifest.jsonl"
+    first, *rest = manifest.read_text().splitlines()
+    manifest.write_text("\n".join([first, line, *rest]) + "\n")
+    for read in (lambda: run(plan, tmp_path / "out"), lambda: read_manifest(manifest)):
+        with pytest.raises(DataError, match="manifest.jsonl, line 2: no .* that fits"):
+            read()
+
+
+def test_backgrounds_and_formats_at_their_limits_fail_alone(tmp_path):
+    write(tmp_path / "alpha" / "a.png", (200, 300))
+    write(tmp_path / "fg" / "a.png", (200, 300, 3))
+    imaging.write_image(tmp_path / "bg" / "thin.png", np.zeros((1, 30000, 3), np.uint8))
+    write(tmp_path / "bg" / "good.png")
+    for compositor in COMPOSITORS:
+        plan, _ = plan_folders(tmp_path / "fg", tmp_path / "alpha", tmp_path / "bg", "train", 2, compositor=compositor)
+        messages = [message for message in run(plan, tmp_path / compositor).values() if message]
+        assert len(messages) == 1 and "thin.png: a background of 30000x1 is too thin to cover 300x200" in messages[0]
+    with pytest.raises(DataError, match="20000x1 is too large for .webp; use .png"):
+        imaging.encode(np.zeros((1, 20000, 3), np.uint8), ".webp")
+
+
+def test_a_composite_keeps_its_background_when_fewer_are_asked_for(adobe, tmp_path):
+    """The third composite of a foreground is the same in Adobe's hundred as in any three of it."""
+    wide = {entry["name"]: entry["bg"] for entry in plan_adobe(adobe, "train", tmp_path / "coco", 2)}
+    assert {e["name"]: e["bg"] for e in plan_adobe(adobe, "train", tmp_path / "coco", 1)}.items() <= wide.items()
+    (adobe / "Training_set" / "training_fg_names.txt").write_text("\n")
+    with pytest.raises(DataError, match="training_fg_names.txt: is empty"):
+        plan_adobe(adobe, "train", tmp_path / "coco", 1)
+
+
 def test_a_full_layout_fills_in_what_a_short_one_left_out(adobe, tmp_path):
     plan = plan_adobe(adobe, "train", tmp_path / "coco", 2)
     run(plan, tmp_path / "out")
@@ -214,7 +267,7 @@ def test_plain_folders_of_any_format(tmp_path):
     assert {name for name, error in results.items() if not error} == {
         f"{key}_{k}" for key in ("one", "sub/two") for k in range(4)
     }
-    assert "has no alpha channel; give the folder of its alphas with --alpha" in results["opaque_0"]
+    assert "has no alpha channel; put its alphas into alpha/ beside fg/" in results["opaque_0"]
     backgrounds = [entry["bg"] for entry in plan if entry["name"].startswith("one")]
     assert len(set(backgrounds[:3])) == 3  # none twice before all were used
     again, _ = plan_folders(tmp_path / "fg", None, tmp_path / "bg", "test", 4, seed=7)
@@ -299,7 +352,7 @@ def test_killed_at_any_moment_and_started_again(source, tmp_path):
                 imaging.read_image(path)
     with open(manifest, "a") as lines:
         lines.write('{"name": "hair_00')  # a line that a kill cut short
-    (out / "train" / "image" / ".x.png.1.deepmat-part").write_bytes(b"half")
+    (out / "train" / "image" / ".x.png.4194399.deepmat-part").write_bytes(b"half")
     finished = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
     assert "True" in finished.stdout and "False" in finished.stdout
     run(plan_adobe(source, "train", source / "bg_train", 3), clean)

@@ -28,6 +28,13 @@ def test_every_recipe_loads_builds_and_opens_with_its_command(path):
         find_origins(resolved.data)
 
 
+@pytest.mark.parametrize("name", ["reference", "mmagic", "modern"])
+def test_a_recipe_of_augmentations_names_every_step(name):
+    """So that it undoes what another file put in."""
+    steps = yaml.safe_load(config.recipe(f"augment/{name}").read_text())["data"]["augment"]
+    assert list(steps) == list(config.AugmentConfig.model_fields)
+
+
 def test_the_reference_recipe_says_the_defaults():
     assert config.load(config.recipe("augment/reference")) == config.Config()
 
@@ -62,6 +69,8 @@ def test_all_mistakes_are_reported_at_once_with_the_nearest_key(tmp_path):
         (["train.lr=.inf"], "train.lr: Input should be a finite number"),
         (["train.seed=-1"], "train.seed"),
         (["train.name="], "train.name"),
+        (["data.augment.affine.window=100"], "affine.window 100 is under crop.sizes"),
+        (["data.augment.jpeg.quality=[40, 900]"], "goes up to 100, not 900"),
         (["data.augment.trimap.kernel=[4, 2]"], r"data.augment.trimap.kernel: the lower end comes first: \[2, 4\]"),
         (["loss={refined: 1}"], "loss.refined: there is no refined alpha without model.refine=true"),
     ],

@@ -9,7 +9,7 @@ from deepmat import compositing, dataset, imaging
 from deepmat.config import DataConfig
 from deepmat.dataset import cache as caches
 from deepmat.errors import DataError
-from deepmat.sources import Foreground
+from deepmat.sources import Foreground, find_foregrounds
 
 AUGMENT = {"crop": {"sizes": [64, 96, 160]}, "resize": {"size": [64, 96]}}
 MODERN = {
@@ -103,7 +103,6 @@ def test_an_epoch_has_every_sample_once_and_the_next_another_order(origin):
 def test_samples_are_the_same_with_any_cache_and_without(origin, augment):
     plain = batches(origin("pairs", augment=augment, cache=None))
     assert all(map(same, plain, batches(origin("pairs", augment=augment))))
-    caches._mapped.cache_clear()
     # Backgrounds come from PNGs, which have no smaller decoding, so that even these agree.
     assert all(map(same, plain, batches(origin("pairs", augment=augment, cache_backgrounds=True))))
 
@@ -147,12 +146,23 @@ def test_a_changed_source_gets_a_new_cache_file_and_the_old_one_goes(source, tmp
     assert len(again.jobs) == 1
     list(dataset.build_cache(again, cache, 1))
     assert len(list(cache.iterdir())) == 2 and not set(files) & set(cache.iterdir())
-    caches._mapped.cache_clear()
     np.testing.assert_array_equal(caches.open_picture(picture, cache)[0][..., :3], 255 - fg)
-    for path in cache.iterdir():
-        path.write_bytes(path.read_bytes()[:100])  # damaged: as if it were not there
-    caches._mapped.cache_clear()
-    np.testing.assert_array_equal(caches.open_picture(picture, cache)[0][..., :3], 255 - fg)
+    assert not dataset.plan_cache([picture], cache).jobs
+    for damaged in sorted(cache.iterdir()):
+        whole = damaged.read_bytes()
+        damaged.write_bytes(whole[:100])  # as if it were not there
+        caches._mapped.cache_clear()
+        np.testing.assert_array_equal(caches.open_picture(picture, cache)[0][..., :3], 255 - fg)
+        assert len(dataset.plan_cache([picture], cache).jobs) == 1
+        damaged.write_bytes(whole)
+
+
+def test_a_source_of_the_same_size_written_later_is_another(source, tmp_path):
+    shutil.copytree(source / "Training_set" / "Other", tmp_path / "own")
+    picture = find_foregrounds(tmp_path / "own")[0][0]
+    before = caches._place(caches.job_of(picture), tmp_path)
+    os.utime(picture.alpha, ns=(0, 10**9))
+    assert caches._place(caches.job_of(picture), tmp_path) != before
 
 
 def test_a_cache_that_does_not_fit_is_refused_before_it_is_begun(source, tmp_path, monkeypatch):
@@ -185,10 +195,10 @@ def test_a_composite_whose_source_changed_is_refused(origin):
     config = origin("composites", cache=None)
     origins, _ = dataset.find_origins(config)
     entry = dict(origins[0].entries[0])
-    entry["sources"] = {**entry["sources"], "bg": [1, 2]}
+    entry["sources"] = {**entry["sources"], "bg": [1, 2, "0"]}
     origins[0].entries[0] = entry
     failed = dataset.TrainingSet(origins, config, 0)[0, 0]
-    assert f"{entry['bg']} has changed since; run the same `deepmat composite` again" in str(failed)
+    assert f"{entry['bg']} is gone or has changed since; run the same `deepmat composite` again" in str(failed)
     (config.root / "train" / entry["image"]).unlink()
     with pytest.raises(DataError, match="no such file; run the same `deepmat composite` again"):
         dataset.find_origins(config)

@@ -172,7 +172,7 @@ def test_resuming_tells_what_changed_and_refuses_other_samples(tiny):
     assert f"goes on from step 2 of {last}" in start["notices"]
     assert "changed since: train.lr 0.01 -> 0.5" in start["notices"]
     assert "nothing to do: 2 of 2 steps are done" in next(engine.train(config, resume=last))["notices"]
-    with pytest.raises(ConfigError, match="its run had batch_size 1, this one has 2"):
+    with pytest.raises(ConfigError, match="its run had batch size 1, this one has 2"):
         next(engine.train(tiny("train.batch_size=2"), resume=last))
     with pytest.raises(ConfigError, match="its run had seed 0, this one has 9"):
         next(engine.train(tiny("train.seed=9"), resume=last))

@@ -55,7 +55,7 @@ def test_alphas_are_paired_or_named_where_they_should_be(tmp_path):
         read_foreground(found[1].fg, found[1].alpha)
     bare, _ = find_foregrounds(tmp_path / "fg")
     assert {each.alpha for each in bare} == {None}
-    with pytest.raises(DataError, match="cat.jpg: has no alpha channel; give the folder of its alphas with --alpha"):
+    with pytest.raises(DataError, match="cat.jpg: has no alpha channel; put its alphas into alpha/ beside fg/"):
         read_foreground(bare[0].fg, None)
 
 

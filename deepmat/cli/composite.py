@@ -3,7 +3,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from deepmat.cli.options import Workers, finish, notify, progress_bar, say, stderr
+from deepmat.cli.options import Workers, finish, notify, progress_bar, refuse_inside, say, stderr
 from deepmat.errors import ConfigError, DataError
 from deepmat.processes import cores
 
@@ -70,7 +70,10 @@ def composite(
 
     if out is None and preview is None:
         raise ConfigError("--out DIR: where the data set goes (or --preview FILE.png to look first)")
-    plans = _plans(source, out, bg, test_bg, alpha, split, per_foreground, compositor, seed)
+    for option, place in (("--out", out), ("--preview", preview)):
+        if place:
+            refuse_inside(option, place, (source, alpha, bg, test_bg))
+    plans = _plans(source, bg, test_bg, alpha, split, per_foreground, compositor, seed)
     if preview:
         _write_preview(preview, [entry for _, plan in plans for entry in plan])
         return
@@ -84,7 +87,7 @@ def composite(
                 for record in run(plan, out, workers or cores(), layout=layout, image_format=format_):
                     bar.advance(task)
                     if "error" in record:
-                        failures[record["name"]] = record["error"]
+                        failures[f"{name}/{record['name']}"] = record["error"]
                     else:
                         done += 1
                         skipped += record.get("skipped", False)
@@ -96,7 +99,6 @@ def composite(
 
 def _plans(
     source: Path,
-    out: Path | None,
     bg: Path | None,
     test_bg: Path | None,
     alpha: Path | None,
@@ -107,7 +109,7 @@ def _plans(
 ) -> "list[tuple[str, list[Entry]]]":
     """The splits to make and the plan of each, from what was asked for."""
     from deepmat.compositing import BACKGROUNDS_PER_FOREGROUND, plan_adobe, plan_folders
-    from deepmat.sources import background_folder, layout_of
+    from deepmat.sources import background_folder, find_foregrounds, layout_of
 
     kind = layout_of(source)
     adobe = kind == "adobe"
@@ -119,10 +121,10 @@ def _plans(
         raise ConfigError(f"--split {split}: unknown; known: {', '.join(splits)}")
     if not adobe and split == "both":
         raise ConfigError("--split both: plain folders make one split; run once for train and once for test")
-    if not adobe and out:
-        for folder in filter(None, (source, alpha, bg, test_bg)):
-            if folder.resolve() in (out.resolve(), *out.resolve().parents):
-                raise ConfigError(f"--out {out}: lies in {folder}, which is read; choose a folder beside it")
+    if not adobe:
+        find_foregrounds(source, alpha)  # so that an empty source is told before a missing background
+        if test_bg and split == "train":
+            raise ConfigError("--test-bg: plain folders take --bg for either split; leave it out")
     if adobe and seed is not None:
         raise ConfigError("--seed: Adobe's lists say which background goes where; leave it out")
     if adobe and alpha:
@@ -131,10 +133,11 @@ def _plans(
     plans = []
     for name in splits[split]:
         count = per_foreground or BACKGROUNDS_PER_FOREGROUND[name]
-        folder = given[name] or background_folder(source, name) or source / f"bg_{name}"
+        folder = given[name] or background_folder(source, name) or source / "bg"
         if not folder.is_dir():
-            option = "--test-bg" if name == "test" else "--bg"
-            raise DataError(f"{folder}: no such folder; give one of {name} backgrounds with {option} DIR")
+            option = "--test-bg" if adobe and name == "test" else "--bg"
+            wrong = "is not a folder" if folder.exists() else "no such folder"
+            raise DataError(f"{folder}: {wrong}; give one of {name} backgrounds with {option} DIR")
         if adobe:
             plans.append((name, plan_adobe(source, name, folder, count, compositor)))
         else:
@@ -157,4 +160,4 @@ def _write_preview(path: Path, plan: "list[Entry]") -> None:
             rows.append((record["name"], [record[kind] for kind in ("image", "trimap", "alpha")]))
     if rows:
         write_image(path, sheet(rows, ("composite", "trimap", "alpha")))
-    finish(failures, f"{len(rows)} of {len(plan)} composites in {path}")
+    finish(failures, f"{len(rows)} of {len(plan)} composites" + (f" in {path}" if rows else ", so there is no picture"))

@@ -4,7 +4,7 @@ from typing import Annotated
 import typer
 
 from deepmat import config as configs
-from deepmat.cli.options import Augment, Backgrounds, Set, augmentation, finish, flags, notify
+from deepmat.cli.options import Augment, Backgrounds, Set, augmentation, finish, flags, notify, refuse_inside
 
 data = typer.Typer(help="Look at training data.", no_args_is_help=True, rich_markup_mode=None)
 KINDS = {"image": "input", "trimap": "trimap", "alpha": "alpha", "fg": "foreground", "bg": "background"}
@@ -27,9 +27,10 @@ def show(
     seed: Annotated[int, typer.Option(help="Other samples.", min=0)] = 0,
     set_: Set = None,
 ) -> None:
-    """Write a sheet of training samples: what the network will see, trimap, alpha, foreground, background.
+    """Write a sheet of training samples, to look at.
 
-    Looks at pictures as `deepmat train` with the same options would, to catch mistakes by eye.
+    What the network will see, trimap, alpha, foreground, background, as `deepmat train` with the same options would
+    make them: to catch mistakes by eye.
     """
     import numpy as np
 
@@ -37,6 +38,7 @@ def show(
     from deepmat.imaging import write_image
     from deepmat.report import sheet
 
+    refuse_inside("--out", out, (root, bg))
     given = flags({"data.root": str(root) if root else None, "data.bg": str(bg) if bg else None})
     given = configs.merge(given, {"data": {"cache": None}})  # a look needs none
     config = configs.load(augmentation(augment), flags=given, overrides=set_ or [])
@@ -52,4 +54,4 @@ def show(
             failures[str(index)] = str(sample)
     if rows:
         write_image(out, sheet(rows, tuple(KINDS.values()), side=256))
-    finish(failures, f"{len(rows)} samples of {len(samples)} an epoch in {out}")
+    finish(failures, f"{len(rows)} samples of {len(samples)} an epoch" + (f" in {out}" if rows else ": no picture"))

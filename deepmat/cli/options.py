@@ -102,6 +102,13 @@ def flags(values: Mapping[str, Any]) -> dict[str, Any]:
     return nested
 
 
+def refuse_inside(option: str, path: Path, folders: Iterable[Path | None]) -> None:
+    """ConfigError if what is to be written lies in a folder that is read."""
+    for folder in filter(None, folders):
+        if folder.resolve() in (path.resolve(), *path.resolve().parents):
+            raise ConfigError(f"{option} {path}: lies in {folder}, which is read; choose a place beside it")
+
+
 def augmentation(name: str | None) -> list[Path]:
     """The recipe of --augment, one of deepmat's own or a YAML file, as a config layer; none without a name."""
     if name is None:

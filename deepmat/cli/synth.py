@@ -28,7 +28,7 @@ def synth(
         typer.Option("--sheet", help="PNG to write: every kind of picture, and scenes as training sees them."),
     ] = None,
 ) -> None:
-    """Make a licence-free data set by program, or a sheet to look at.
+    """Make a licence-free data set by program.
 
     Hair, fur, feathers, dandelions, nets, lace, glass, smoke, leaves and soft blobs with exact alphas, some of them in
     motion; photo-like backgrounds, half of them in a foreground's colours; test trimaps. With --sheet alone, only the

@@ -1,10 +1,10 @@
 """A planned data set on disk: many processes, stopped and continued at will, nothing half-written."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import suppress
-from itertools import groupby
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, as_completed, wait
+from functools import lru_cache
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import cv2
@@ -14,11 +14,13 @@ from deepmat import imaging, trimap
 from deepmat.compositing.manifest import (
     MANIFEST,
     Entry,
+    Stamp,
     add_to_manifest,
+    changed_source,
     checksum,
     read_manifest,
     sort_manifest,
-    stamps,
+    stamp,
     write_manifest,
 )
 from deepmat.compositing.pixels import COMPOSITORS
@@ -49,10 +51,19 @@ def _test_trimap(entry: Entry, alpha: np.ndarray) -> np.ndarray:
     return levels
 
 
+def fitted(entry: Entry, height: int, width: int) -> np.ndarray:
+    """A composite's background, uint8 [height, width, 3], as its compositor fits it. DataError if it cannot."""
+    background = imaging.read_image(Path(entry["bg"]))
+    try:
+        return lookup(COMPOSITORS, entry["compositor"], "compositor").fit(background, height, width)
+    except DataError as error:
+        raise DataError(f"{entry['bg']}: {error}") from error
+
+
 def _pictures(entry: Entry, foreground: np.ndarray, alpha: np.ndarray, kinds: Iterable[str]) -> dict[str, np.ndarray]:
     """The composite and what belongs to it: uint8 image, fg, bg [H, W, 3], alpha and, where wanted, trimap [H, W]."""
     compositor = COMPOSITORS[entry["compositor"]]
-    background = compositor.fit(imaging.read_image(Path(entry["bg"])), *alpha.shape)
+    background = fitted(entry, *alpha.shape)
     image = compositor.blend(foreground, alpha, background)
     pictures = {"image": image, "alpha": alpha, "fg": foreground, "bg": background}
     return {**pictures, "trimap": _test_trimap(entry, alpha)} if "trimap" in kinds else pictures
@@ -69,40 +80,28 @@ def preview(plan: Sequence[Entry], count: int) -> Iterator[dict[str, Any]]:
             yield {"name": entry["name"], "error": str(error)}
 
 
-def _write_composite(entry: Entry, folder: Path, layout: str, foreground: np.ndarray, alpha: np.ndarray) -> Entry:
+Foreground = tuple[dict[str, Stamp], np.ndarray, np.ndarray]
+
+
+def _open_foreground(fg: str, alpha: str | None) -> Foreground:
+    """Stamps of the files, taken before they are read; colours; alpha."""
+    before = {kind: stamp(path) for kind, path in (("fg", fg), ("alpha", alpha)) if path}
+    return before, *read_foreground(Path(fg), Path(alpha) if alpha else None)
+
+
+def _write_composite(entry: Entry, folder: Path, layout: str, foreground: Foreground) -> Entry:
     """Write the files of one composite; its entry with what only now is known."""
-    sources = stamps(entry)
+    before, colours, alpha = foreground
+    sources = {**before, **{kind: stamp(entry[kind]) for kind in ("bg", "trimap") if entry[kind]}}
     places = _places(entry, layout)
-    pictures = _pictures(entry, foreground, alpha, places)
-    crc32 = ""
+    pictures = _pictures(entry, colours, alpha, places)
+    about: Entry = {}
     for kind, place in places.items():
         data = imaging.encode(pictures[kind], Path(place).suffix)
         write_bytes(folder / place, data)
         if kind == "image":
-            crc32 = checksum(data)
-    return {**entry, "size": list(alpha.shape), "crc32": crc32, "sources": sources}
-
-
-def _composite_group(entries: list[Entry], folder: Path, layout: str) -> list[tuple[Entry, str | None]]:
-    """Write composites that share a foreground; each with its error message or None."""
-    first = entries[0]
-    try:
-        foreground, alpha = read_foreground(Path(first["fg"]), Path(first["alpha"]) if first["alpha"] else None)
-    except DataError as error:
-        return [(entry, str(error)) for entry in entries]
-    results: list[tuple[Entry, str | None]] = []
-    for entry in entries:
-        try:
-            results.append((_write_composite(entry, folder, layout, foreground, alpha), None))
-        except DataError as error:
-            results.append((entry, str(error)))
-    return results
-
-
-def _groups(entries: Iterable[Entry], size: int) -> Iterator[list[Entry]]:
-    for _, group in groupby(entries, key=lambda entry: (entry["split"], entry["fg"])):
-        members = list(group)
-        yield from (members[start : start + size] for start in range(0, len(members), size))
+            about = {"bytes": len(data), "crc32": checksum(data)}
+    return {**entry, "size": list(alpha.shape), **about, "sources": sources}
 
 
 def _unchanged(entry: Entry, before: Entry, manifest: Path, layout: str) -> bool:
@@ -116,10 +115,10 @@ def _unchanged(entry: Entry, before: Entry, manifest: Path, layout: str) -> bool
         raise ConfigError(
             f"{manifest}: {entry['name']} was made with another {what}; choose another output folder or remove this one"
         )
-    with suppress(DataError):
-        if stamps(entry) == before.get("sources"):
-            return all((manifest.parent / place).is_file() for place in _places(entry, layout).values())
-    return False
+    places = {kind: manifest.parent / place for kind, place in _places(entry, layout).items()}
+    if not all(map(Path.is_file, places.values())) or places["image"].stat().st_size != before["bytes"]:
+        return False
+    return changed_source(before) is None
 
 
 def _finished(plan: list[Entry], manifest: Path, layout: str) -> dict[str, Entry]:
@@ -138,20 +137,37 @@ def _finished(plan: list[Entry], manifest: Path, layout: str) -> dict[str, Entry
     return done
 
 
-def _results(
-    groups: Iterable[list[Entry]], folder: Path, layout: str, workers: int
-) -> Iterator[list[tuple[Entry, str | None]]]:
-    """What became of each group, as it is done, by so many threads.
+def _results(entries: Iterable[Entry], manifest: Path, layout: str, workers: int) -> Iterator[tuple[Entry, str | None]]:
+    """Write composites and their lines, by so many threads; each entry with its error message or None, as it is done.
 
-    Threads do: nine tenths of the time goes to decoding, resizing, blending and packing, which leave the interpreter
+    Threads do: nine tenths of the time goes to decoding, enlarging, blending and packing, which leave the interpreter
     free, and there is nothing to start.
     """
+    open_foreground = lru_cache(maxsize=workers + 1)(_open_foreground)  # neighbours in a plan share theirs
+    one_at_a_time = Lock()
+
+    def write(entry: Entry) -> tuple[Entry, str | None]:
+        try:
+            written = _write_composite(entry, manifest.parent, layout, open_foreground(entry["fg"], entry["alpha"]))
+        except DataError as error:
+            return entry, str(error)
+        except (MemoryError, cv2.error) as error:
+            return entry, f"{entry['name']}: cannot be composited ({error})"
+        with one_at_a_time:
+            add_to_manifest(manifest, written)
+        return entry, None
+
     threads = cv2.getNumThreads()
     cv2.setNumThreads(1)  # pictures are made in parallel already
     pool = ThreadPoolExecutor(workers)
+    waiting: set[Future[tuple[Entry, str | None]]] = set()
     try:
-        for task in as_completed([pool.submit(_composite_group, group, folder, layout) for group in groups]):
-            yield task.result()
+        for entry in entries:
+            waiting.add(pool.submit(write, entry))
+            if len(waiting) >= 4 * workers:
+                done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+                yield from (task.result() for task in done)
+        yield from (task.result() for task in as_completed(waiting))
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
         cv2.setNumThreads(threads)
@@ -189,15 +205,9 @@ def composite(
     for name in done:
         yield {"name": name, "skipped": True}
     todo = (entry for entry in plan if entry["name"] not in done)
-    # Long groups read a foreground once; but every worker should have several to do.
-    size = max(10, min(100, (len(plan) - len(done)) // (8 * workers)))
-    for results in _results(_groups(todo, size), folder, layout, workers):
-        for entry, error in results:
-            if error is None:
-                done.add(entry["name"])
-                add_to_manifest(manifest, entry)
-            yield {"name": entry["name"], **({"error": error} if error else {})}
-    if done:
+    for entry, error in _results(todo, manifest, layout, workers):
+        yield {"name": entry["name"], **({"error": error} if error else {})}
+    if read_manifest(manifest):
         sort_manifest(manifest, (entry["name"] for entry in plan))
     else:
         manifest.unlink()

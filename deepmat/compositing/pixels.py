@@ -8,7 +8,6 @@ import math
 from collections.abc import Callable, Iterator
 from functools import cache
 from importlib import import_module
-from importlib.util import find_spec
 from types import ModuleType
 from typing import NamedTuple
 
@@ -16,17 +15,28 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from deepmat.errors import DataError
+from deepmat.imaging import MAX_PIXELS
+
 BLOCK = 1 << 17
 
 
 @cache
 def _kernels() -> ModuleType | None:
     """The compiled inner loops, or None without numba: the same pixels then, in twice the time."""
-    return import_module("deepmat.compositing.kernels") if find_spec("numba") else None
+    try:
+        return import_module("deepmat.compositing.kernels")
+    except ImportError:  # numba is not there, or does not go with the numpy that is
+        return None
 
 
 def _enlargement(background: np.ndarray, height: int, width: int) -> float:
-    return max(height / background.shape[0], width / background.shape[1])
+    """How much the background must grow to cover height x width. DataError if it is too thin for that."""
+    ratio = max(height / background.shape[0], width / background.shape[1])
+    if ratio > 1 and ratio**2 * background.size / 3 > MAX_PIXELS:
+        size = f"{background.shape[1]}x{background.shape[0]}"
+        raise DataError(f"a background of {size} is too thin to cover {width}x{height}; remove it")
+    return ratio
 
 
 def fit_adobe(background: np.ndarray, height: int, width: int) -> np.ndarray:

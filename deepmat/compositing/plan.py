@@ -40,10 +40,11 @@ def plan_adobe(
     foregrounds = adobe_foregrounds(root, split)
     bg_list = root / folder / f"{prefix}_bg_names.txt"
     bg_names = read_names(bg_list)
-    if len(bg_names) < len(foregrounds) * per_foreground:
+    listed = len(bg_names) // len(foregrounds)
+    if listed < per_foreground:
+        how = f"lower --per-foreground to {listed}" if listed else "it needs one for each at least"
         raise DataError(
-            f"{bg_list}: {len(bg_names)} names are too few for {len(foregrounds)} foregrounds x {per_foreground}; "
-            f"lower --per-foreground to {len(bg_names) // max(len(foregrounds), 1)}"
+            f"{bg_list}: {len(bg_names)} names are too few for {len(foregrounds)} foregrounds x {per_foreground}; {how}"
         )
     by_name = {path.name: path for path in find_pictures(backgrounds)[0]}
     entries: list[Entry] = []
@@ -56,7 +57,7 @@ def plan_adobe(
                     "name": f"{name}_{k}",
                     "split": split,
                     **sources,
-                    "bg": _find(bg_names[index * per_foreground + k], by_name, backgrounds),
+                    "bg": _find(bg_names[index * listed + k], by_name, backgrounds),
                     "trimap": str(next(filter(Path.is_file, trimaps), trimaps[0])) if split == "test" else None,
                     "compositor": compositor,
                 }
@@ -90,7 +91,7 @@ def plan_folders(
         notices.append(f"{backgrounds}: {len(bgs)} pictures for {per_foreground} a foreground, so some come again")
     entries = []
     for name, fg, alpha in foregrounds:
-        rng = np.random.default_rng([seed, zlib.crc32(name.encode())])
+        rng = np.random.default_rng([seed, zlib.crc32(os.fsencode(name))])
         rounds = math.ceil(per_foreground / len(bgs))
         sources = {"fg": str(fg), "alpha": str(alpha) if alpha else None}
         order = np.concatenate([rng.permutation(len(bgs)) for _ in range(rounds)])[:per_foreground]

@@ -94,14 +94,16 @@ def affine(
     factor = rng.uniform(*scale)
     rotation = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
     backward = np.linalg.inv(factor * rotation @ np.array([[1, slant], [0, 1]]))
-    # As far from the edge as before, so that a picture smaller than the window keeps its place in it.
     out_h, out_w = min(window, height), min(window, width)
-    middle = np.array([np.clip(column, out_w / 2, width - out_w / 2), np.clip(row, out_h / 2, height - out_h / 2)])
+    point, half = np.array([column, row], float), np.array([out_w, out_h]) / 2
+    # Inside the picture where it can be, but never so far from the point that a turn would lose it.
+    inside = np.clip(point, half, np.array([width, height]) - half)
+    middle = point + np.clip(inside - point, -half / 2, half / 2)
     # Only the pixels that the window can show are read.
-    reach = np.abs(backward) @ np.array([out_w / 2, out_h / 2]) + 2
+    reach = np.abs(backward) @ half + 2
     left, top = np.maximum(np.floor(middle - reach), 0).astype(int)
     right, bottom = np.minimum(np.ceil(middle + reach), [width, height]).astype(int)
-    shift = middle - [left, top] - backward @ np.array([out_w / 2, out_h / 2])
+    shift = middle - [left, top] - backward @ half
     matrix, flags = np.hstack([backward, shift[:, None]]), cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
 
     def warp(pixels: np.ndarray) -> np.ndarray:
@@ -110,7 +112,7 @@ def affine(
 
     warped = _each(layers, warp)
     points = edge_points(warped["rgba"][..., 3])
-    return {**warped, "points": points} if points.size else layers
+    return {**warped, "points": points, "whole": (height, width, factor)} if points.size else layers
 
 
 def crop(layers: Layers, rng: np.random.Generator, *, sizes: list[int]) -> Layers:
@@ -123,10 +125,9 @@ def crop(layers: Layers, rng: np.random.Generator, *, sizes: list[int]) -> Layer
     row, column = _centre(layers, rng)
     top = min(max(row - side // 2, 0), height - side)
     left = min(max(column - side // 2, 0), width - side)
-    return {
-        **_each(layers, lambda pixels: pixels[top : top + side, left : left + side]),
-        "window": (side, height, width),
-    }
+    cut = _each(layers, lambda pixels: pixels[top : top + side, left : left + side])
+    whole_height, whole_width, factor = layers.get("whole", (height, width, 1))
+    return {**cut, "window": (side / factor, whole_height, whole_width)}
 
 
 def resize(layers: Layers, rng: np.random.Generator, *, size: list[int], interpolation: list[str]) -> Layers:

@@ -24,6 +24,8 @@ from deepmat.files import remove_leftovers, whole_file
 from deepmat.sources import Foreground, read_foreground
 
 HASH = 16
+VERSION = 1
+"""To be raised when what is kept changes: older files are then passed over."""
 HEADER = 128
 """Bytes before the pixels in a .npy file of version 1."""
 
@@ -43,12 +45,12 @@ def job_of(picture: Foreground | Path) -> Job:
 def _place(job: Job, folder: Path) -> Path:
     """The picture's file in the cache. DataError if a source is missing."""
     paths = [path for path in (job.colours, job.alpha) if path]
-    where = f"{job.is_foreground}" + "".join(f"\n{os.path.abspath(path)}" for path in paths)
+    where = f"{VERSION} {job.is_foreground}" + "".join(f"\n{os.path.abspath(path)}" for path in paths)
     try:
         stamps = "".join(f"{about.st_size} {about.st_mtime_ns}\n" for about in map(os.stat, paths))
     except OSError as error:
         raise DataError(f"{error.filename}: no such file; check the path") from error
-    name, state = (hashlib.sha256(text.encode()).hexdigest()[:HASH] for text in (where, stamps))
+    name, state = (hashlib.sha256(os.fsencode(text)).hexdigest()[:HASH] for text in (where, stamps))
     return folder / f"{name}-{state}.npy"
 
 
@@ -94,7 +96,7 @@ def plan_cache(pictures: Sequence[Foreground | Path], folder: Path) -> CachePlan
     jobs, size, failed = [], 0, []
     for job in map(job_of, pictures):
         try:
-            if not _place(job, folder).is_file():
+            if not _kept(job, folder):
                 height, width = imaging.read_size(job.colours)
                 size += HEADER + height * width * (4 if job.is_foreground else 3)
                 jobs.append(job)
@@ -132,15 +134,17 @@ def build_cache(plan: CachePlan, folder: Path, workers: int) -> Iterator[dict[st
 
 
 @lru_cache(maxsize=1024)
-def _mapped(job: Job, folder: Path) -> tuple[np.ndarray, np.ndarray | None] | None:
-    path = _place(job, folder)
-    if not path.is_file():
-        return None
+def _mapped(path: Path, is_foreground: bool) -> tuple[np.ndarray, np.ndarray | None]:
+    # A plain array over the mapping: numpy's memmap class makes each slice dear.
+    pixels = np.load(path, mmap_mode="r").view(np.ndarray)
+    return pixels, np.load(_points_of(path)) if is_foreground else None
+
+
+def _kept(job: Job, folder: Path) -> tuple[np.ndarray, np.ndarray | None] | None:
+    """What the cache has of the picture as it is now; None if it has nothing, or a damaged file."""
     try:
-        # A plain array over the mapping: numpy's memmap class makes each slice dear.
-        pixels = np.load(path, mmap_mode="r").view(np.ndarray)
-        return pixels, np.load(_points_of(path)) if job.is_foreground else None
-    except (OSError, ValueError, EOFError):  # damaged: as if it were not there
+        return _mapped(_place(job, folder), job.is_foreground)
+    except (OSError, ValueError, EOFError):
         return None
 
 
@@ -150,4 +154,4 @@ def open_picture(picture: Foreground | Path, folder: Path | None) -> tuple[np.nd
     DataError if the picture cannot be used.
     """
     job = job_of(picture)
-    return (_mapped(job, folder) if folder else None) or _decode(job)
+    return (_kept(job, folder) if folder else None) or _decode(job)

@@ -32,7 +32,7 @@ class TrainingSet(Dataset[Any]):
 
     def __getitem__(self, at: tuple[int, int]) -> dict[str, Any] | DataError:
         epoch, index = at
-        rng = np.random.default_rng([self.seed, epoch, index])
+        rng = np.random.default_rng([self.seed, epoch, index, 1])  # [seed, epoch] alone is that of the order
         for origin in self.origins:
             if index < len(origin):
                 break

@@ -8,7 +8,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from deepmat import imaging, synth
-from deepmat.compositing import COMPOSITORS, MANIFEST, Entry, read_manifest, stamps
+from deepmat.compositing import MANIFEST, Entry, changed_source, fitted, read_manifest
 from deepmat.config import DataConfig
 from deepmat.dataset.augment import Layers, edge_points
 from deepmat.dataset.cache import open_picture
@@ -37,7 +37,7 @@ class Origin(Protocol):
 
 
 class KeptScene(NamedTuple):
-    """A background in the cache."""
+    """A background in the cache, at full size: of a large JPEG, a few levels off what decoding it smaller gives."""
 
     pixels: np.ndarray
 
@@ -99,12 +99,12 @@ class Composites:
 
     def open(self, index: int, rng: np.random.Generator) -> tuple[str, Layers]:
         entry, path = self.entries[index], self.folder / self.entries[index]["image"]
-        for kind, stamp in stamps(entry).items():
-            if stamp != entry["sources"][kind]:
-                raise DataError(f"{path}: {entry[kind]} has changed since; run the same `deepmat composite` again")
+        changed = changed_source(entry)
+        if changed:
+            raise DataError(f"{path}: {changed} is gone or has changed since; run the same `deepmat composite` again")
         image = imaging.read_image(path)
         rgba, points = open_picture(_foreground_of(entry), self.cache)
-        bg = COMPOSITORS[entry["compositor"]].fit(imaging.read_image(Path(entry["bg"])), *entry["size"])
+        bg = fitted(entry, *rgba.shape[:2])
         imaging.check_same_size(path, image, Path(entry["fg"]), rgba)
         return entry["name"], {"rgba": rgba, "points": points, "image": image, "bg": bg}
 

@@ -5,7 +5,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
-from deepmat.compositing import MANIFEST, Entry, read_manifest
+from deepmat.compositing import MANIFEST, Entry, is_unchanged, read_manifest
 from deepmat.compositing.manifest import SOURCES
 from deepmat.compositing.plan import BACKGROUNDS_PER_FOREGROUND, COCO_2014_PREFIX
 from deepmat.doctor.findings import LAYOUTS, Case, Finding, Survey, finding, told
@@ -198,20 +198,18 @@ def _manifest(folder: Path) -> Iterator[Case | Finding]:
     path = folder / MANIFEST
     try:
         entries = read_manifest(path)
-        lines = sum(1 for line in path.read_text(encoding="utf-8").splitlines() if line.strip())
-    except (OSError, UnicodeDecodeError) as error:
-        yield finding("manifest", path, f"cannot be read ({error}); run deepmat composite again")
+    except DataError as error:
+        yield finding("manifest", path, str(error).removeprefix(str(path)).lstrip(",: "))
         return
-    whole = [entry for entry in entries if _is_whole(entry)]
-    if len(whole) < lines:
-        yield finding(
-            "manifest", path, f"{lines - len(whole)} lines cannot be read; the deepmat composite that made it goes on"
-        )
+    lines = sum(1 for line in path.read_text(encoding="utf-8").splitlines() if line.strip())
+    if len(entries) < lines:
+        message = f"{lines - len(entries)} lines cut short or there twice; the deepmat composite that made it goes on"
+        yield finding("manifest", path, message)
     full = (folder / "fg").is_dir()
     changed: dict[Path, Finding | None] = {}
     sources: dict[tuple[tuple[str, Path], ...], Case] = {}
     images = set()
-    for entry in whole:
+    for entry in entries:
         split, name = entry["split"], entry["name"]
         files = [("image", folder / entry["image"])]
         images.add(files[0][1])
@@ -241,29 +239,15 @@ def _manifest(folder: Path) -> Iterator[Case | Finding]:
             yield finding("manifest", image, message, severity="warning")
 
 
-def _is_whole(entry: Entry) -> bool:
-    """Whether a line of a manifest has what is needed here."""
-    texts = [entry.get(key) for key in ("name", "split", "image", "fg", "bg")]
-    texts += [entry[key] for key in ("alpha", "trimap") if entry.get(key) is not None]
-    kinds = isinstance(entry.get("sources", {}), dict) and set(SOURCES) <= entry.keys()
-    return kinds and all(isinstance(text, str) for text in texts)
-
-
 def _source(path: Path, entry: Entry, role: str, needed: bool) -> Finding | None:
     """What became of a source since a composite was made from it. Only a training set needs it again."""
     severity = "error" if needed else "note"
     what = f"a {role} of {entry['name']}"
-    try:
-        about = path.stat()
-    except (OSError, ValueError):
+    if not path.is_file():
         advice = "training needs it: put it back" if needed else "fine, as long as nothing is composited again"
         return finding("source", path, f"{what}, but not there; {advice}", severity=severity)
-    size, time = entry.get("sources", {}).get(role, (None, None))
-    if size is not None and size != about.st_size:
+    if role in entry["sources"] and not is_unchanged(str(path), entry["sources"][role]):
         return finding("source", path, f"{what}, changed since; run deepmat composite again", severity=severity)
-    if time is not None and time != about.st_mtime_ns:
-        message = f"{what}, written again since, in the same size: a copy, or changed? deepmat composite would tell"
-        return finding("source", path, message, severity="note")
     return None
 
 
