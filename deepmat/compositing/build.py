@@ -143,17 +143,19 @@ def _results(entries: Iterable[Entry], manifest: Path, layout: str, workers: int
     Threads do: nine tenths of the time goes to decoding, enlarging, blending and packing, which leave the interpreter
     free, and there is nothing to start.
     """
-    open_foreground = lru_cache(maxsize=workers + 1)(_open_foreground)  # neighbours in a plan share theirs
-    one_at_a_time = Lock()
+    opened = lru_cache(maxsize=2)(_open_foreground)  # neighbours in a plan share theirs
+    opening, adding = Lock(), Lock()
 
     def write(entry: Entry) -> tuple[Entry, str | None]:
         try:
-            written = _write_composite(entry, manifest.parent, layout, open_foreground(entry["fg"], entry["alpha"]))
+            with opening:  # so that it is read once
+                foreground = opened(entry["fg"], entry["alpha"])
+            written = _write_composite(entry, manifest.parent, layout, foreground)
         except DataError as error:
             return entry, str(error)
         except (MemoryError, cv2.error) as error:
             return entry, f"{entry['name']}: cannot be composited ({error})"
-        with one_at_a_time:
+        with adding:
             add_to_manifest(manifest, written)
         return entry, None
 
