@@ -68,7 +68,7 @@ def _deepmat(folder: Path, augment: str | None = None, workers: int = 0, **data:
     batch = 10
     steps = COUNT // batch
     # The workers are there, and what they read first is read.
-    before = 10 * max(workers, 1)
+    before = 40 * max(workers, 1)
     batches = dataset.training_batches(
         origins, config.data, batch_size=batch, seed=0, start=0, stop=steps + before, workers=workers
     )

@@ -11,7 +11,7 @@ import shutil
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -42,16 +42,21 @@ def job_of(picture: Foreground | Path) -> Job:
     return Job(picture, None, False) if isinstance(picture, Path) else Job(picture.fg, picture.alpha, True)
 
 
+@cache
+def _home(job: Job) -> str:
+    """The part of a file's name that says where the sources lie."""
+    places = "".join(f"\n{os.path.abspath(path)}" for path in (job.colours, job.alpha) if path)
+    return hashlib.sha256(os.fsencode(f"{VERSION} {job.is_foreground}{places}")).hexdigest()[:HASH]
+
+
 def _place(job: Job, folder: Path) -> Path:
-    """The picture's file in the cache. DataError if a source is missing."""
-    paths = [path for path in (job.colours, job.alpha) if path]
-    where = f"{VERSION} {job.is_foreground}" + "".join(f"\n{os.path.abspath(path)}" for path in paths)
+    """The picture's file in the cache, as its sources are now. DataError if one is missing."""
     try:
-        stamps = "".join(f"{about.st_size} {about.st_mtime_ns}\n" for about in map(os.stat, paths))
+        stamps = [(about.st_size, about.st_mtime_ns) for about in map(os.stat, filter(None, job[:2]))]
     except OSError as error:
         raise DataError(f"{error.filename}: no such file; check the path") from error
-    name, state = (hashlib.sha256(os.fsencode(text)).hexdigest()[:HASH] for text in (where, stamps))
-    return folder / f"{name}-{state}.npy"
+    state = hashlib.sha256(repr(stamps).encode()).hexdigest()[:HASH]
+    return folder / f"{_home(job)}-{state}.npy"
 
 
 def _points_of(path: Path) -> Path:
