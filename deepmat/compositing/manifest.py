@@ -16,13 +16,13 @@ crc32 is in hexadecimal.
 
 import json
 import os
-import zlib
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 from deepmat.errors import DataError
 from deepmat.files import append_line, write_text
+from deepmat.imaging import crc32
 
 MANIFEST = "manifest.jsonl"
 SOURCES = ("fg", "alpha", "bg", "trimap")
@@ -33,7 +33,7 @@ Stamp = list[Any]
 
 
 def checksum(data: bytes) -> str:
-    return f"{zlib.crc32(data):08x}"
+    return f"{crc32(data):08x}"
 
 
 def stamp(path: str) -> Stamp:
