@@ -137,7 +137,7 @@ def read_image(path: Path, least: tuple[int, int] | None = None) -> np.ndarray:
 
 
 def read_size(path: Path) -> tuple[int, int]:
-    """Height and width of a picture, upright, from its header alone. DataError if there is none."""
+    """Height and width of a picture, upright; nothing is decoded. DataError if it is no picture."""
     return Unread(path).size
 
 

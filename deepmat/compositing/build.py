@@ -1,4 +1,4 @@
-"""A planned data set on disk: many processes, stopped and continued at will, nothing half-written."""
+"""A planned data set on disk: many threads, stopped and continued at will, nothing half-written."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, as_completed, wait
@@ -80,16 +80,16 @@ def preview(plan: Sequence[Entry], count: int) -> Iterator[dict[str, Any]]:
             yield {"name": entry["name"], "error": str(error)}
 
 
-Foreground = tuple[dict[str, Stamp], np.ndarray, np.ndarray]
+Opened = tuple[dict[str, Stamp], np.ndarray, np.ndarray]
 
 
-def _open_foreground(fg: str, alpha: str | None) -> Foreground:
+def _open_foreground(fg: str, alpha: str | None) -> Opened:
     """Stamps of the files, taken before they are read; colours; alpha."""
     before = {kind: stamp(path) for kind, path in (("fg", fg), ("alpha", alpha)) if path}
     return before, *read_foreground(Path(fg), Path(alpha) if alpha else None)
 
 
-def _write_composite(entry: Entry, folder: Path, layout: str, foreground: Foreground) -> Entry:
+def _write_composite(entry: Entry, folder: Path, layout: str, foreground: Opened) -> Entry:
     """Write the files of one composite; its entry with what only now is known."""
     before, colours, alpha = foreground
     sources = {**before, **{kind: stamp(entry[kind]) for kind in ("bg", "trimap") if entry[kind]}}

@@ -1,6 +1,6 @@
 """From a picture's layers to a training sample, step by step: named functions over a whole sample.
 
-A source (deepmat.dataset.sources) opens layers, a dict:
+An origin (deepmat.dataset.origins) opens layers, a dict:
 
 | key        | value                                                                                             |
 |------------|---------------------------------------------------------------------------------------------------|
@@ -9,7 +9,7 @@ A source (deepmat.dataset.sources) opens layers, a dict:
 | scene      | a background to cut from, or                                                                       |
 | draw       | a function of height and width that draws one, uint8 [height, width, 3], or                        |
 | image, bg  | of a ready composite: uint8 [H, W, 3]                                                              |
-| second     | a function that opens another foreground, as far as `resize`; where there is another              |
+| second     | a function that opens another foreground of the origin, as far as `resize`                         |
 
 `resize` leaves fg, alpha (and image, bg) of the sample's size; then come the steps on colours, the composite, what the
 network sees of it, the trimap.

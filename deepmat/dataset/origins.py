@@ -20,8 +20,8 @@ from deepmat.sources import Foreground, background_folder, find_foregrounds, lay
 
 class Origin(Protocol):
     @property
-    def foregrounds(self) -> Sequence[Foreground | Path]:
-        """The pictures that are worth a place in the cache."""
+    def foregrounds(self) -> Sequence[Foreground]:
+        """Those that are worth a place in the cache."""
         ...
 
     @property
@@ -116,7 +116,7 @@ def _foreground_of(entry: Entry) -> Foreground:
 class Folders:
     """Composites with their alpha, foreground and background as files of one size."""
 
-    foregrounds: Sequence[Foreground | Path] = ()
+    foregrounds: Sequence[Foreground] = ()
     backgrounds: Sequence[Path] = ()
 
     def __init__(self, pictures: Sequence[tuple[str, Paths]]) -> None:
@@ -137,7 +137,7 @@ class Folders:
 class Procedural:
     """Scenes by program, drawn at the sample's size: a new one for every sample of every epoch."""
 
-    foregrounds: Sequence[Foreground | Path] = ()
+    foregrounds: Sequence[Foreground] = ()
     backgrounds: Sequence[Path] = ()
 
     def __init__(self, count: int, size: Sequence[int]) -> None:
