@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from deepmat import imaging
-from deepmat.compositing import COMPOSITORS, composite, pixels, plan_adobe, plan_folders, read_manifest
+from deepmat.compositing import COMPOSITORS, build, composite, pixels, plan_adobe, plan_folders, read_manifest
 from deepmat.errors import ConfigError, DataError
 from deepmat.sources import read_foreground
 
@@ -361,3 +361,28 @@ def test_killed_at_any_moment_and_started_again(source, tmp_path):
 
 def contents(folder):
     return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_source_is_stamped_before_it_is_read(adobe, tmp_path, monkeypatch):
+    """One that changes in between must not pass for what was composited."""
+    plan = plan_adobe(adobe, "train", tmp_path / "coco", 1)[:1]
+    path, read = Path(plan[0]["fg"]), build.read_foreground
+
+    def read_and_change(fg, alpha):
+        layers = read(fg, alpha)
+        write(path, seed=99)
+        return layers
+
+    monkeypatch.setattr(build, "read_foreground", read_and_change)
+    run(plan, tmp_path / "out")
+    monkeypatch.undo()
+    assert [record for record in composite(plan, tmp_path / "out") if "skipped" in record] == []
+
+
+def test_what_is_done_is_listed_at_once(source, tmp_path):
+    """However a run ends, no finished composite is lost to the next."""
+    records = composite(plan_adobe(source, "train", source / "bg_train", 3), tmp_path, workers=2)
+    next(records)
+    records.close()
+    listed = {entry["image"] for entry in read_manifest(tmp_path / "train" / "manifest.jsonl")}
+    assert listed and listed == {f"image/{path.name}" for path in (tmp_path / "train" / "image").iterdir()}

@@ -71,3 +71,11 @@ def test_nothing_that_is_read_is_overwritten(tmp_path):
         files.refuse_overwriting([tmp_path / "sub" / ".." / "a.png"], inputs)
     with pytest.raises(ConfigError, match="would overwrite another output"):
         files.refuse_overwriting([tmp_path / "b.png", tmp_path / "b.png"], inputs)
+
+
+def test_leftovers_of_the_dead_go_and_those_of_the_living_stay(tmp_path):
+    dead, living = (tmp_path / f".a.png.{process}{files.TEMPORARY}" for process in (4194399, os.getpid()))
+    for part in (dead, living):
+        part.write_bytes(b"half")
+    files.remove_leftovers(tmp_path)
+    assert list(tmp_path.iterdir()) == [living]

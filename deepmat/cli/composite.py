@@ -42,7 +42,7 @@ def composite(
     layout: Annotated[
         str,
         typer.Option(
-            metavar="composites|full", help="full: also fg, bg and alpha of each, for other tools; 4 times the space."
+            metavar="composites|full", help="full: also fg, bg and alpha of each, for other tools; 3 times the space."
         ),
     ] = "composites",
     format_: Annotated[
@@ -50,7 +50,7 @@ def composite(
         typer.Option(
             "--format",
             metavar="png|jpg|webp",
-            help="Of training composites; jpg loses a little for a sixth of the size.",
+            help="Of training composites; jpg loses a little for a fifth of the size.",
         ),
     ] = "png",
     seed: Annotated[

@@ -57,10 +57,10 @@ def _paired(folders: dict[str, Path]) -> tuple[list[tuple[str, Paths | DataError
 
 
 def refuse_failed(messages: Sequence[str]) -> None:
-    """DataError that lists the first of the messages, if there are any."""
+    """DataError that lists the first of the messages, if there are any, and says what finds all that is wrong."""
     if messages:
         more = [f"and {len(messages) - 5} more"] if len(messages) > 5 else []
-        raise DataError("\n  ".join([*messages[:5], *more]))
+        raise DataError("\n  ".join([*messages[:5], *more, "`deepmat doctor DATA` looks at every picture"]))
 
 
 def training_folders(data: DataConfig) -> tuple[list[tuple[str, Paths]], list[str]]:
