@@ -43,9 +43,9 @@ def job_of(picture: Foreground | Path) -> Job:
 
 
 @cache
-def _home(job: Job) -> str:
-    """The part of a file's name that says where the sources lie."""
-    places = "".join(f"\n{os.path.abspath(path)}" for path in (job.colours, job.alpha) if path)
+def _home(job: Job, here: str) -> str:
+    """The part of a file's name that says where the sources lie; `here` is what their paths are relative to."""
+    places = "".join(f"\n{os.path.normpath(os.path.join(here, path))}" for path in (job.colours, job.alpha) if path)
     return hashlib.sha256(os.fsencode(f"{VERSION} {job.is_foreground}{places}")).hexdigest()[:HASH]
 
 
@@ -56,7 +56,7 @@ def _place(job: Job, folder: Path) -> Path:
     except OSError as error:
         raise DataError(f"{error.filename}: no such file; check the path") from error
     state = hashlib.sha256(repr(stamps).encode()).hexdigest()[:HASH]
-    return folder / f"{_home(job)}-{state}.npy"
+    return folder / f"{_home(job, os.getcwd())}-{state}.npy"
 
 
 def _points_of(path: Path) -> Path:
