@@ -1,4 +1,4 @@
-"""Worker processes: how many, and how they are kept out of what Ctrl-C means to the main one."""
+"""Worker processes: how many, how they are kept out of what Ctrl-C means to the main one, how they keep memory."""
 
 import os
 import signal
@@ -10,6 +10,16 @@ from contextlib import contextmanager
 def cores() -> int:
     """Processors that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def keep_memory() -> None:
+    """Have large blocks of memory used again in place of given back.
+
+    Where malloc is glibc's, it gives large blocks back to the system at once until it has seen a still larger one
+    freed; to fetch them again, page by page, takes a fifth of the time of a procedural scene, a sixteenth of that of a
+    composite. This block is never touched.
+    """
+    bytearray(30 << 20)
 
 
 GROUP_SIGNALS = (signal.SIGINT, signal.SIGTERM)

@@ -26,6 +26,7 @@ from deepmat.compositing.manifest import (
 from deepmat.compositing.pixels import COMPOSITORS
 from deepmat.errors import ConfigError, DataError, lookup
 from deepmat.files import remove_leftovers, write_bytes
+from deepmat.processes import keep_memory
 from deepmat.sources import read_foreground
 
 KINDS = {"train": ("image",), "test": ("image", "alpha", "trimap")}
@@ -159,6 +160,7 @@ def _results(entries: Iterable[Entry], manifest: Path, layout: str, workers: int
             add_to_manifest(manifest, written)
         return entry, None
 
+    keep_memory()
     threads = cv2.getNumThreads()
     cv2.setNumThreads(1)  # pictures are made in parallel already
     pool = ThreadPoolExecutor(workers)

@@ -3,14 +3,13 @@
 import cv2
 import numpy as np
 
+from deepmat.processes import keep_memory
 from deepmat.synth.backgrounds import background
 from deepmat.synth.camera import finish, gaussian_blur
 from deepmat.synth.drawing import check_sides, whole
 from deepmat.synth.foregrounds import KINDS
 
-# Where malloc is glibc's, it gives large blocks back to the system at once until it has seen a still larger one freed;
-# to fetch them again, page by page, would take a fifth of the time that a scene takes. This block is never touched.
-np.empty(30 << 20, np.uint8)
+keep_memory()
 
 # hair and fur are what most photographs to be cut out show
 DRAWN = (*KINDS, "hair", "fur")
