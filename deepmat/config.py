@@ -237,8 +237,10 @@ class TestConfig(Section):
     size: Annotated[list[Multiple32], Field(min_length=2, max_length=2)] = [320, 320]
     """Modes crop and resize: height and width of what the network sees."""
     tile: Multiple32 = 1024
-    overlap: Annotated[int, Field(ge=0)] = 256
-    """Mode tile: side of a tile and the band that it shares with its neighbour."""
+    overlap: Annotated[int, Field(ge=0, multiple_of=32)] = 256
+    """Mode tile: side of a tile and the band that it shares with its neighbour. Mode auto takes the overlap too."""
+    memory: Annotated[Float, Field(gt=0)] | None = None
+    """Mode auto: GB that the process may take in all; None is half of what is free."""
 
     @model_validator(mode="after")
     def _overlap_fits(self) -> "TestConfig":

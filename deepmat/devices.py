@@ -1,8 +1,15 @@
-"""Which device the network runs on: asked for by name, never changed silently."""
+"""Which device the network runs on, in which precision, with how much memory: never changed silently."""
 
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
 import torch
 
-from deepmat.errors import DeviceError
+from deepmat.errors import DeviceError, lookup
+
+PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16}
+CGROUP = Path("/sys/fs/cgroup")
 
 
 def pick_device(name: str = "auto") -> torch.device:
@@ -26,3 +33,33 @@ def describe_device(device: torch.device) -> str:
     if device.type == "cuda":
         return f"{device} ({torch.cuda.get_device_name(device)})"
     return f"cpu ({torch.get_num_threads()} threads)" if device.type == "cpu" else str(device)
+
+
+def _computes_in_bf16(device: torch.device) -> bool:
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= (8, 0)
+    if device.type != "cpu":
+        return False
+    if hasattr(torch.cpu, "get_capabilities"):
+        return any(there for name, there in torch.cpu.get_capabilities().items() if "bf16" in name)
+    return bool(torch.cpu._is_avx512_bf16_supported())
+
+
+def pick_precision(name: str, device: torch.device) -> str:
+    """ "fp32" or "bf16"; auto is bf16 where the device computes with it faster. ConfigError for another name."""
+    if name == "auto":
+        return "bf16" if _computes_in_bf16(device) else "fp32"
+    lookup({"auto": None, **PRECISIONS}, name, "precision")
+    return name
+
+
+def free_memory(device: torch.device) -> int:
+    """Bytes that can still be taken on the device; on a CPU, within the limit of a container too."""
+    if device.type == "cuda":
+        free, _ = torch.cuda.mem_get_info(device)
+        return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    free = psutil.virtual_memory().available
+    with suppress(OSError, ValueError):  # no container, or no limit ("max")
+        limit, used = (int((CGROUP / f"memory.{name}").read_text()) for name in ("max", "current"))
+        free = min(free, max(0, limit - used))
+    return free

@@ -5,6 +5,7 @@ A mode decides what the network gets to see of a picture. It is plain numpy arou
 """
 
 import inspect
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -15,10 +16,19 @@ from torch import nn
 
 from deepmat import trimap as trimaps
 from deepmat.config import TestConfig
+from deepmat.devices import free_memory
 from deepmat.errors import CheckpointError, DataError, lookup
 
 Forward = Callable[[np.ndarray, np.ndarray], np.ndarray]
 STRIDE = 32
+MARGIN = 224
+"""Pixels, at least DIM's receptive radius (217), a multiple of 32."""
+TILES = (0, 2048, 1024, 512)
+"""Sides that mode auto chooses from; 0 is the whole picture."""
+BYTES_A_PIXEL = 2000
+"""Of a network that does not say how much memory it takes."""
+PROCESS_BYTES, PICTURE_BYTES = 900_000_000, 20
+"""What the process takes, and each pixel of a picture beside the network: image, trimap, alpha, outputs."""
 
 
 def _resize(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
@@ -58,21 +68,20 @@ def whole(
     return _resize(_padded(small, _shrink_trimap(trimap, h, w), forward), height, width)
 
 
-def _starts(side: int, tile: int, overlap: int) -> list[int]:
-    """Where tiles begin along one side: the last one ends with the picture."""
-    if side <= tile:
-        return [0]
-    return [*range(0, side - tile, tile - overlap), side - tile]
+def _spans(side: int, tile: int, overlap: int) -> list[tuple[int, int]]:
+    """Begin and end of the tiles along one side. They begin at multiples of 32, as the whole picture's pooling does."""
+    starts = range(0, max(side - overlap, 1), tile - overlap)
+    return [(start, min(start + tile, side)) for start in starts]
 
 
-def _ramp(start: int, length: int, side: int, overlap: int) -> np.ndarray:
-    """Weights of a tile along one side: 1, falling to almost 0 over the overlap unless the picture ends there."""
-    weights = np.ones(length, np.float32)
-    rise = (np.arange(overlap, dtype=np.float32) + 1) / (overlap + 1)
-    if start > 0:
-        weights[:overlap] = rise
-    if start + length < side:
-        weights[length - overlap :] = rise[::-1]
+def _weights(spans: list[tuple[int, int]]) -> list[np.ndarray]:
+    """Of each tile along one side, float32: 1, falling to almost 0 where it overlaps another; their sum is 1."""
+    weights = [np.ones(end - begin, np.float32) for begin, end in spans]
+    for (_, end), (begin, _), before, after in zip(spans, spans[1:], weights, weights[1:], strict=False):
+        shared = end - begin
+        rise = (np.arange(shared, dtype=np.float32) + 1) / (shared + 1)
+        after[:shared] *= rise
+        before[len(before) - shared :] *= 1 - rise
     return weights
 
 
@@ -81,22 +90,17 @@ def tile(
 ) -> np.ndarray:
     """Full resolution in squares of side `tile` that share a band `overlap` wide, blended linearly across it.
 
-    Tiles with nothing unknown are left out.
+    Both are multiples of 32, overlap at most half of tile. Tiles with nothing unknown are left out: alpha is 0 there.
     """
     height, width = trimap.shape
-    total = np.zeros((height, width), np.float32)
-    weight = np.zeros((height, width), np.float32)
-    for top in _starts(height, tile, overlap):
-        for left in _starts(width, tile, overlap):
-            window = np.s_[top : top + tile, left : left + tile]
-            if not trimaps.unknown_region(trimap[window]).any():
-                continue
-            alpha = _padded(image[window], trimap[window], forward)
-            h, w = alpha.shape
-            ramp = np.outer(_ramp(top, h, height, overlap), _ramp(left, w, width, overlap))
-            total[window] += ramp * alpha
-            weight[window] += ramp
-    return total / np.maximum(weight, np.finfo(np.float32).tiny)
+    alpha = np.zeros((height, width), np.float32)
+    rows, columns = _spans(height, tile, overlap), _spans(width, tile, overlap)
+    for (top, bottom), down in zip(rows, _weights(rows), strict=True):
+        for (left, right), across in zip(columns, _weights(columns), strict=True):
+            window = np.s_[top:bottom, left:right]
+            if trimaps.unknown_region(trimap[window]).any():
+                alpha[window] += _padded(image[window], trimap[window], forward) * down[:, None] * across
+    return alpha
 
 
 def crop(image: np.ndarray, trimap: np.ndarray, forward: Forward, *, size: tuple[int, int] = (320, 320)) -> np.ndarray:
@@ -123,7 +127,53 @@ def resize(
     return _resize(forward(_resize(image, *size), _resize(trimap, *size)), *trimap.shape)
 
 
-MODES: dict[str, Callable[..., np.ndarray]] = {"whole": whole, "tile": tile, "crop": crop, "resize": resize}
+def auto(
+    image: np.ndarray, trimap: np.ndarray, network: "Network", *, overlap: int = 256, memory: float | None = None
+) -> np.ndarray:
+    """Full resolution, all at once where the memory allows it, else in the largest tiles that it allows.
+
+    Only the rectangle around the unknown region is looked at, with as much around it as can matter. memory: GB that
+    the process may take in all; None is half of what is free. Where the estimate was wrong and the memory runs out,
+    it goes on with smaller tiles, and says so. TooLarge if even the smallest are too much.
+    """
+    window = _around_unknown(trimap)
+    image_inside, trimap_inside = image[window], trimap[window]
+    alpha = np.zeros(trimap.shape, np.float32)
+    pixels = network.fits(memory, trimap.size)
+    sides = [TILES[0]] if math.prod(side + -side % STRIDE for side in trimap_inside.shape) <= pixels else []
+    sides += [side for side in TILES[1:] if side**2 <= pixels] or [TILES[-1]]
+    for side in sides:
+        network.about["mode"] = f"tile {side}" if side else "whole"
+        try:
+            if side:
+                alpha[window] = tile(image_inside, trimap_inside, network, tile=side, overlap=min(overlap, side // 2))
+            else:
+                alpha[window] = _padded(image_inside, trimap_inside, network)
+            return alpha
+        except TooLarge:
+            if side == sides[-1]:
+                raise
+            network.about["notices"].append(f"the memory ran out ({network.about['mode']}); goes on in smaller tiles")
+    raise AssertionError("the smallest tile either fits or raises")
+
+
+def _around_unknown(trimap: np.ndarray) -> tuple[slice, slice]:
+    """The rectangle around the unknown region and MARGIN more, begun at multiples of 32."""
+    unknown = trimaps.unknown_region(trimap)
+    sides = []
+    for axis in (1, 0):
+        where = np.flatnonzero(unknown.any(axis=axis))
+        sides.append(slice(max(0, int(where[0]) // STRIDE * STRIDE - MARGIN), int(where[-1]) + 1 + MARGIN))
+    return sides[0], sides[1]
+
+
+MODES: dict[str, Callable[..., np.ndarray]] = {
+    "auto": auto,
+    "whole": whole,
+    "tile": tile,
+    "crop": crop,
+    "resize": resize,
+}
 
 
 def mode_options(settings: TestConfig) -> dict[str, Any]:
@@ -133,35 +183,62 @@ def mode_options(settings: TestConfig) -> dict[str, Any]:
     return {"mode": settings.mode, **{name: getattr(settings, name) for name in names}}
 
 
-def forward_of(model: nn.Module) -> Forward:
-    """`forward` for the modes: one picture through the network, on the device that it is on."""
-    device = next(model.parameters()).device
+class TooLarge(DataError):
+    """More pixels at once than there is memory for."""
+
+
+class Network:
+    """A model as the modes call it: one picture through it, on the device that it is on.
+
+    about: "mode", how the picture was seen, and "notices", what went otherwise than planned.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        self.model = model
+        self.about: dict[str, Any] = {"notices": []}
 
     @torch.inference_mode()
-    def forward(image: np.ndarray, trimap: np.ndarray) -> np.ndarray:
-        pixels = torch.from_numpy(np.ascontiguousarray(image)).to(device).permute(2, 0, 1)[None]
-        levels = torch.from_numpy(np.ascontiguousarray(trimap)).to(device)[None, None]
+    def __call__(self, image: np.ndarray, trimap: np.ndarray) -> np.ndarray:
+        device = next(self.model.parameters()).device
         try:
-            return np.asarray(model(pixels, levels)["alpha"][0, 0].float().cpu())
-        except RuntimeError as error:
-            if "memory" not in str(error):
+            pixels = torch.from_numpy(np.ascontiguousarray(image)).to(device).permute(2, 0, 1)[None]
+            levels = torch.from_numpy(np.ascontiguousarray(trimap)).to(device)[None, None]
+            return np.asarray(self.model(pixels, levels)["alpha"][0, 0].float().cpu())
+        except (RuntimeError, MemoryError) as error:
+            if "memory" not in str(error) and not isinstance(error, MemoryError):
                 raise
             height, width = trimap.shape
-            raise DataError(
+            raise TooLarge(
                 f"{width}x{height} pixels at once are too many for the memory; use --mode tile or a lower --max-size"
             ) from error
 
-    return forward
+    def fits(self, memory: float | None, picture: int) -> int:
+        """Pixels that fit at once beside a picture of so many; memory as for `auto`."""
+        device = next(self.model.parameters()).device
+        if device.type == "cuda" or memory is None:
+            left = free_memory(device) / 2
+        else:
+            left = memory * 1e9 - PROCESS_BYTES
+        if device.type == "cpu":
+            left -= PICTURE_BYTES * picture
+        return max(0, int(left / getattr(self.model, "bytes_a_pixel", BYTES_A_PIXEL)))
 
 
 def predict(
-    model: nn.Module, image: np.ndarray, trimap: np.ndarray, *, mode: str = "whole", **options: Any
+    model: nn.Module,
+    image: np.ndarray,
+    trimap: np.ndarray,
+    *,
+    mode: str = "auto",
+    about: dict[str, Any] | None = None,
+    **options: Any,
 ) -> np.ndarray:
     """The alpha of a picture, float32 [H, W] in [0, 1]; exactly 0 and 1 where the trimap knows.
 
     image: uint8 RGB [H, W, 3]; trimap: uint8 [H, W], any levels, taken as the nearest of 0, 128, 255. A trimap with
-    nothing unknown is the answer itself. mode: one of MODES; options: its keyword arguments. DataError if the shapes
-    do not fit, ConfigError for an unknown mode, CheckpointError for broken weights.
+    nothing unknown is the answer itself. mode: one of MODES; options: its keyword arguments. about: a dict to be told
+    "mode", how the picture was seen, and "notices". DataError if the shapes do not fit, TooLarge if the memory does not
+    suffice, ConfigError for an unknown mode, CheckpointError for broken weights.
     """
     run = lookup(MODES, mode, "mode")
     shapes_fit = image.ndim == 3 and image.shape[2] == 3 and image.shape[:2] == trimap.shape
@@ -171,10 +248,18 @@ def predict(
             "expected uint8 [H, W, 3] and uint8 [H, W] of one size"
         )
     levels, _ = trimaps.quantise(trimap)
-    unknown = trimaps.unknown_region(levels)
-    if not unknown.any():
-        return (levels / np.float32(255)).astype(np.float32)
-    alpha = run(image, levels, forward_of(model), **options)
-    if not np.isfinite(alpha).all():
-        raise CheckpointError("the network's alpha is not a finite number; its weights are broken")
-    return np.where(unknown, np.clip(alpha, 0, 1), levels / np.float32(255)).astype(np.float32)
+    network = Network(model)
+    network.about["mode"] = mode
+    if trimaps.unknown_region(levels).any():
+        alpha = run(image, levels, network, **options)
+        if not np.isfinite(alpha[trimaps.unknown_region(levels)]).all():
+            raise CheckpointError("the network's alpha is not a finite number; its weights are broken")
+        np.clip(alpha, 0, 1, out=alpha)
+    else:
+        alpha = np.zeros(levels.shape, np.float32)
+        network.about["mode"] = "none"
+    alpha[levels == trimaps.BACKGROUND] = 0
+    alpha[levels == trimaps.FOREGROUND] = 1
+    if about is not None:
+        about.update(network.about)
+    return alpha

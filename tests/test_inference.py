@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from deepmat import inference
 from deepmat.config import ModelConfig, TestConfig
 from deepmat.errors import CheckpointError, ConfigError, DataError
-from deepmat.models import build_model
+from deepmat.models import build_model, for_prediction
+from deepmat.models.fast import FastDIM
 
 LEGACY = {
     "whole_max1600": {"mode": "whole", "max_size": 1600, "fit": "stretch"},
@@ -48,11 +49,11 @@ def first_channel(image, trimap):
 @given(
     height=st.integers(1, 150),
     width=st.integers(1, 150),
-    tile=st.sampled_from([32, 64, 96]),
-    overlap=st.integers(0, 16),
+    sides=st.sampled_from([(32, 0), (64, 0), (64, 32), (96, 32)]),
     seed=st.integers(0, 9),
 )
-def test_whole_and_tile_put_every_pixel_back(height, width, tile, overlap, seed):
+def test_whole_and_tile_put_every_pixel_back(height, width, sides, seed):
+    tile, overlap = sides
     image = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
     trimap = np.full((height, width), 128, np.uint8)
     expected = image[..., 0].astype(np.float32) / 255
@@ -63,10 +64,10 @@ def test_whole_and_tile_put_every_pixel_back(height, width, tile, overlap, seed)
 
 def test_tiles_blend_without_a_seam():
     answers = iter([0.0, 1.0])
-    image, trimap = np.zeros((32, 112, 3), np.uint8), np.full((32, 112), 128, np.uint8)
-    alpha = inference.tile(image, trimap, lambda i, t: np.full(t.shape, next(answers), np.float32), tile=64, overlap=16)
-    assert alpha[0, 47] == 0 and alpha[0, 64] == 1
-    assert np.abs(np.diff(alpha[0])).max() < 1.01 / 17
+    image, trimap = np.zeros((32, 96, 3), np.uint8), np.full((32, 96), 128, np.uint8)
+    alpha = inference.tile(image, trimap, lambda i, t: np.full(t.shape, next(answers), np.float32), tile=64, overlap=32)
+    assert alpha[0, 31] == 0 and alpha[0, 64] == 1
+    assert np.abs(np.diff(alpha[0])).max() < 1.01 / 33
 
 
 @pytest.mark.parametrize("mode", ["tile", "crop"])
@@ -102,7 +103,7 @@ def test_every_mode_answers_at_the_size_of_the_picture_and_keeps_what_is_known(m
     rng = np.random.default_rng(0)
     image = rng.integers(0, 256, (*shape, 3), dtype=np.uint8)
     trimap = rng.choice(np.array([0, 128, 255], np.uint8), shape)
-    options = inference.mode_options(TestConfig(mode=mode, tile=32, overlap=8, size=[32, 32], max_size=32))
+    options = inference.mode_options(TestConfig(mode=mode, tile=64, overlap=32, size=[32, 32], max_size=32))
     alpha = inference.predict(TinyModel(), image, trimap, **options)
     assert alpha.shape == shape and alpha.dtype == np.float32
     assert (alpha[trimap == 0] == 0).all() and (alpha[trimap == 255] == 1).all()
@@ -156,3 +157,116 @@ def test_wrong_calls_are_explained():
     trimap = trimap[:, :4]
     with pytest.raises(ConfigError, match="did you mean whole"):
         inference.predict(None, image, trimap, mode="hole")
+
+
+VARIANTS = [{"refine": True}, {"skip": False}, {"conv6": 1, "skip": False, "refine": True}]
+
+
+def scene(height, width):
+    """Noise, in which pooling has no ties, and a trimap with unknown pixels in the middle, at a border, in a corner."""
+    generator = torch.Generator().manual_seed(0)
+    image = torch.randint(0, 256, (1, 3, height, width), dtype=torch.uint8, generator=generator)
+    trimap = torch.full((1, 1, height, width), 255, dtype=torch.uint8)
+    trimap[..., 100:200, 60:160] = 0
+    trimap[..., 70:130, 40:70] = 128
+    trimap[..., 280:, 150:] = 128
+    trimap[..., 0, 0] = 128
+    return image, trimap
+
+
+@pytest.mark.parametrize("options", VARIANTS, ids=str)
+def test_the_fast_network_answers_as_the_plain_one(options):
+    model = build_model(ModelConfig(**options)).eval()
+    model.load_state_dict(rule_state(model, skip=options.get("skip", True)))
+    image, trimap = scene(320, 192)
+    fast = for_prediction(model)
+    assert isinstance(fast, FastDIM)
+    with torch.inference_mode():
+        expected, found = model(image, trimap)["alpha"], fast(image, trimap)["alpha"]
+    unknown = trimap == 128
+    torch.testing.assert_close(found[unknown], expected[unknown], rtol=0, atol=1e-5)
+    assert expected[unknown].std() > 0.05  # something to get wrong
+    assert (found[..., 220:240, 170:] == 1).all()  # far from anything unknown, nothing was computed
+
+
+def test_bf16_is_near(models):
+    image, trimap = scene(320, 192)
+    with torch.inference_mode():
+        expected = models[1](image, trimap)["alpha"]
+        found = for_prediction(models[1], "bf16")(image, trimap)["alpha"]
+    difference = (found - expected)[trimap == 128].abs()
+    assert found.dtype == torch.float32 and difference.mean() < 0.03
+
+
+class Fake(inference.Network):
+    """first_channel() as a network for which the memory suffices for so many pixels."""
+
+    def __init__(self, promised, true=None):
+        self.promised, self.true, self.about, self.seen = promised, true or promised, {"notices": []}, []
+
+    def __call__(self, image, trimap):
+        if trimap.size > self.true:
+            raise inference.TooLarge("no memory")
+        self.seen.append(trimap.shape)
+        return first_channel(image, trimap)
+
+    def fits(self, memory, picture):
+        return self.promised
+
+
+@pytest.mark.parametrize(
+    ("promised", "true", "mode", "notices"),
+    [
+        (10**7, 10**7, "whole", 0),
+        (1100**2, 1100**2, "tile 1024", 0),
+        (0, 512**2, "tile 512", 0),  # it tries at least
+        (10**7, 600**2, "tile 512", 3),
+    ],
+)
+def test_auto_takes_what_the_memory_allows(promised, true, mode, notices):
+    image = np.random.default_rng(0).integers(0, 256, (1300, 1700, 3), dtype=np.uint8)
+    trimap = np.full((1300, 1700), 128, np.uint8)
+    network = Fake(promised, true)
+    alpha = inference.auto(image, trimap, network)
+    np.testing.assert_allclose(alpha, image[..., 0] / np.float32(255), atol=1e-6)
+    assert network.about["mode"] == mode and len(network.about["notices"]) == notices
+    assert all("memory ran out" in notice for notice in network.about["notices"])
+
+
+def test_auto_says_when_nothing_fits():
+    image, trimap = np.zeros((600, 600, 3), np.uint8), np.full((600, 600), 128, np.uint8)
+    with pytest.raises(DataError, match="no memory"):
+        inference.auto(image, trimap, Fake(10**7, 100))
+
+
+def test_auto_looks_only_around_the_unknown_region():
+    image = np.random.default_rng(0).integers(0, 256, (1000, 900, 3), dtype=np.uint8)
+    trimap = np.zeros((1000, 900), np.uint8)
+    trimap[500:510, 300:320] = 128
+    network = Fake(10**7)
+    alpha = inference.auto(image, trimap, network)
+    np.testing.assert_array_equal(alpha[500:510, 300:320], image[500:510, 300:320, 0] / np.float32(255))
+    assert network.seen == [(480, 480)]  # rows 256 to 733, columns 64 to 543
+
+
+def test_what_auto_leaves_out_has_no_influence(models):
+    """The margin is the receptive radius, and windows begin where the whole picture's pooling does."""
+    model = for_prediction(models[3])
+    rng = np.random.default_rng(0)
+    image = rng.integers(0, 256, (640, 96, 3), dtype=np.uint8)
+    trimap = np.zeros((640, 96), np.uint8)
+    trimap[10:20, 40:60] = 128
+    alphas = [inference.predict(model, image, trimap, mode=mode) for mode in ("auto", "whole")]
+    np.testing.assert_allclose(alphas[0], alphas[1], atol=1e-5)
+    image[10 + 200 :] = 0
+    near = inference.predict(model, image, trimap)
+    assert np.abs(near - alphas[0]).max() > 1e-5
+
+
+def test_memory_given_or_free_decides_how_much_fits(models, monkeypatch):
+    network = inference.Network(for_prediction(models[1], "bf16"))
+    assert network.fits(4, 100_000_000) * 460 == pytest.approx(4e9 - 0.9e9 - 2e9, rel=1e-6)
+    assert network.fits(0.5, 10**6) == 0
+    monkeypatch.setattr(inference, "free_memory", lambda device: 4_600_000_000)
+    assert network.fits(None, 0) == 5_000_000
+    assert inference.Network(models[1]).fits(None, 0) == 1_150_000

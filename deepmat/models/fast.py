@@ -1,0 +1,120 @@
+"""DIM for prediction alone: DIM.forward's alpha in a fraction of its time and memory.
+
+- bfloat16 where the processor computes with it, channels last, ReLU fused into the convolution, large memory pages.
+- Pooling indices, eight bytes for each value, are not kept: they are found again from the features where needed.
+- The last two levels of the decoder and the refinement, half of all arithmetic, run only near unknown pixels, in
+  strips that stay in the processor's cache. What is left out has no influence on any unknown pixel.
+"""
+
+import copy
+from collections.abc import Iterator, Sequence
+from typing import cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from deepmat.models.dim import DIM, ENCODER
+
+LAST = torch.channels_last
+HALO = 12
+"""How far, in pixels, the zeros around a window reach into it: 2 + 2 + 2 x 2 of the 5x5 convolutions of deconv1,
+deconv1_1 and (at half size) deconv2_1, 4 of the refinement's 3x3. It is a multiple of 4, as level 3's scale asks."""
+CELL = 32
+
+
+def _convolve(layer: nn.Conv2d, x: Tensor, relu: bool = True) -> Tensor:
+    if x.device.type == "cpu" and hasattr(torch.ops.mkldnn, "_convolution_pointwise"):
+        geometry = [*cast(tuple[int, int], layer.padding)], [*layer.stride], [*layer.dilation], layer.groups
+        after = "relu" if relu else "none"
+        return torch.ops.mkldnn._convolution_pointwise(x, layer.weight, layer.bias, *geometry, after, [], "")
+    x = layer(x)
+    return x.relu_() if relu else x
+
+
+def _runs(flags: Sequence[bool]) -> Iterator[tuple[int, int]]:
+    """Begin and end of each run of True."""
+    begin = None
+    for index, flag in enumerate((*flags, False)):
+        if flag and begin is None:
+            begin = index
+        elif not flag and begin is not None:
+            yield begin, index
+            begin = None
+
+
+class FastDIM(nn.Module):
+    """Called as DIM is, one picture at a time; where a whole neighbourhood is known, alpha is the trimap's."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, model: DIM, dtype: torch.dtype = torch.float32) -> None:
+        super().__init__()
+        self.net = copy.deepcopy(model).to(dtype).to(memory_format=LAST).eval().requires_grad_(False)
+        self.config, self.dtype = model.config, dtype
+        self.bytes_a_pixel = 230 * dtype.itemsize
+        self.register_buffer("mean", model.mean, persistent=False)
+        self.register_buffer("std", model.std, persistent=False)
+
+    def forward(self, image: Tensor, trimap: Tensor) -> dict[str, Tensor]:
+        """image: RGB [1, 3, H, W]; trimap: [1, 1, H, W] of 0, 128, 255; both 0 ... 255, H and W multiples of 32.
+
+        Returns {"alpha": float32 [1, 1, H, W] in [0, 1]}.
+        """
+        height, width = trimap.shape[2:]
+        rgb = (image / 255 - self.mean) / self.std
+        seen = torch.cat((rgb, trimap / 255), dim=1).to(self.dtype, memory_format=LAST)
+        x, features = self._down(seen)
+        alpha = (trimap / 255).float()
+        unknown = ((trimap > 0) & (trimap < 255))[0, 0]
+        strip = 256 if x.device.type == "cpu" else 1024
+        for top in range(0, height, strip):
+            bottom = min(top + strip, height)
+            columns = unknown[top:bottom].any(dim=0).view(-1, CELL).any(dim=1).tolist()
+            for begin, end in _runs(columns):
+                left, right = begin * CELL, end * CELL
+                t, b = max(top - HALO, 0), min(bottom + HALO, height)
+                l, r = max(left - HALO, 0), min(right + HALO, width)  # noqa: E741
+                windows = [
+                    part[..., t // scale : b // scale, l // scale : r // scale].contiguous(memory_format=LAST)
+                    for part, scale in ((x, 4), (features[1], 2), (features[0], 1), (seen[:, :3], 1))
+                ]
+                found = self._finish(*windows)
+                alpha[..., top:bottom, left:right] = found[..., top - t : bottom - t, left - l : right - l]
+        return {"alpha": alpha}
+
+    def _layer(self, name: str) -> nn.Conv2d:
+        return cast(nn.Conv2d, self.net.get_submodule(name))
+
+    def _down(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """The encoder and the decoder to level 3: its output, at a quarter of the size, and features of levels 1, 2."""
+        features = []
+        for level, block in enumerate(ENCODER, start=1):
+            for index in range(1, len(block) + 1):
+                x = _convolve(self._layer(f"conv{level}_{index}"), x)
+            features.append(x)
+            x = F.max_pool2d(x, 2)
+        x = _convolve(self._layer("deconv6_1"), _convolve(self._layer("conv6_1"), x))
+        for level in (5, 4, 3):
+            x = self._up(level, x, features.pop())
+        return x, features
+
+    def _up(self, level: int, x: Tensor, features: Tensor) -> Tensor:
+        _, indices = F.max_pool2d(features, 2, return_indices=True)
+        x = F.max_unpool2d(x, indices, [2, 2])
+        if self.net.skip:
+            x += features
+        return _convolve(self._layer(f"deconv{level}_1"), x)
+
+    def _finish(self, x: Tensor, features2: Tensor, features1: Tensor, rgb: Tensor) -> Tensor:
+        """Alpha of a window from level 3's output in it."""
+        x = self._up(1, self._up(2, x, features2), features1)
+        logit = _convolve(self.net.deconv1, x, relu=False).float()
+        alpha = torch.sigmoid(logit)
+        if not self.net.refine:
+            return alpha
+        x = torch.cat((rgb, alpha.to(self.dtype)), dim=1).contiguous(memory_format=LAST)
+        for layer in (self.net.refine_conv1, self.net.refine_conv2, self.net.refine_conv3):
+            x = _convolve(layer, x)
+        return torch.sigmoid(logit + _convolve(self.net.refine_pred, x, relu=False).float())
