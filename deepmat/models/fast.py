@@ -23,13 +23,25 @@ deconv1_1 and (at half size) deconv2_1, 4 of the refinement's 3x3. It is a multi
 CELL = 32
 
 
-def _convolve(layer: nn.Conv2d, x: Tensor, relu: bool = True) -> Tensor:
+def _convolve(layer: nn.Conv2d, x: Tensor) -> Tensor:
+    """ReLU of the convolution."""
     if x.device.type == "cpu" and hasattr(torch.ops.mkldnn, "_convolution_pointwise"):
         geometry = [*cast(tuple[int, int], layer.padding)], [*layer.stride], [*layer.dilation], layer.groups
-        after = "relu" if relu else "none"
-        return torch.ops.mkldnn._convolution_pointwise(x, layer.weight, layer.bias, *geometry, after, [], "")
-    x = layer(x)
-    return x.relu_() if relu else x
+        return torch.ops.mkldnn._convolution_pointwise(x, layer.weight, layer.bias, *geometry, "relu", [], "")
+    return layer(x).relu_()
+
+
+def _convolve_to_one(layer: nn.Conv2d, x: Tensor) -> Tensor:
+    """The convolution to one channel, float32, in a third of the time that convolution kernels for many take.
+
+    Each tap is a matrix product of its own, and their maps are summed up, shifted.
+    """
+    _, channels, height, width = x.shape
+    taps = layer.weight[0].flatten(1).flip(1).t()
+    maps = taps @ x.permute(0, 2, 3, 1).reshape(-1, channels).t()
+    size, padding = cast(tuple[int, int], layer.kernel_size), cast(tuple[int, int], layer.padding)
+    total = F.fold(maps.float()[None], (height, width), size, padding=padding)
+    return total if layer.bias is None else total + layer.bias.float()
 
 
 def _runs(flags: Sequence[bool]) -> Iterator[tuple[int, int]]:
@@ -110,11 +122,11 @@ class FastDIM(nn.Module):
     def _finish(self, x: Tensor, features2: Tensor, features1: Tensor, rgb: Tensor) -> Tensor:
         """Alpha of a window from level 3's output in it."""
         x = self._up(1, self._up(2, x, features2), features1)
-        logit = _convolve(self.net.deconv1, x, relu=False).float()
+        logit = _convolve_to_one(self.net.deconv1, x)
         alpha = torch.sigmoid(logit)
         if not self.net.refine:
             return alpha
         x = torch.cat((rgb, alpha.to(self.dtype)), dim=1).contiguous(memory_format=LAST)
         for layer in (self.net.refine_conv1, self.net.refine_conv2, self.net.refine_conv3):
             x = _convolve(layer, x)
-        return torch.sigmoid(logit + _convolve(self.net.refine_pred, x, relu=False).float())
+        return torch.sigmoid(logit + _convolve_to_one(self.net.refine_pred, x))

@@ -1,0 +1,195 @@
+"""Pictures in, cut-outs out: whole folders, in which files are decoded and written while the network works."""
+
+import fnmatch
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from torch import nn
+
+from deepmat import inference
+from deepmat.config import TestConfig
+from deepmat.errors import DataError
+from deepmat.files import find_pictures, key_of, pair
+from deepmat.processes import cores, keep_memory
+
+Record = dict[str, Any]
+AHEAD = 2
+"""Pictures that are decoded while the network works."""
+IN_MEMORY = 48_000_000
+"""Pixels of pictures that wait to be written; pictures of half that and more are not decoded ahead."""
+
+
+class Job(NamedTuple):
+    """One picture: its name (path in the input folder, no extension) and the trimap or mask that goes with it.
+
+    partner None: the picture's own alpha channel. A problem is why there is nothing to be done.
+    """
+
+    name: str
+    image: Path
+    partner: Path | None = None
+    problem: str | None = None
+
+
+class Read(NamedTuple):
+    image: np.ndarray
+    """uint8 RGB [H, W, 3]"""
+    trimap: np.ndarray
+    """uint8 [H, W] of 0, 128, 255"""
+    about: Any
+    """What a copy of the picture should carry too: imaging.About."""
+    notices: list[str]
+
+
+def find_jobs(
+    inputs: Sequence[Path],
+    partners: Path | None,
+    what: str,
+    outputs: Sequence[Path] = (),
+    include: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+) -> tuple[list[Job], list[str]]:
+    """The pictures of files and folders, each with the trimap or mask (`what`) of its name; and notices.
+
+    partners: a folder, one file for one picture, or None for the alpha channels of the pictures themselves. Pictures
+    in the folders of partners and outputs below an input folder are no inputs. include, exclude: patterns as a shell
+    has them ("*.jpg", "shoes/*"), for the path in the input folder or the bare name. DataError for no pictures.
+    """
+    pictures: list[tuple[str, Path]] = []
+    notices: list[str] = []
+    for given in inputs:
+        if given.is_dir():
+            found, ignored = find_pictures(given)
+            notices += ignored
+            apart = [
+                folder.resolve()
+                for folder in (partners, *outputs)
+                if folder and given.resolve() in folder.resolve().parents
+            ]
+            inside = [path for path in found if not any(folder in path.resolve().parents for folder in apart)]
+            pictures += [(key_of(path, given), path) for path in inside if _wanted(path, given, include, exclude)]
+        elif _wanted(given, given.parent, include, exclude):
+            pictures.append((given.stem, given))
+    if not pictures:
+        patterns = " that the patterns let through" if include or exclude else ""
+        places = ", ".join(map(str, inputs))
+        raise DataError(f"no pictures in {places} outside the {what} and output folders{patterns}")
+    found_partners = _partners([name for name, _ in pictures], partners, what)
+    jobs: list[Job] = []
+    first: dict[str, Path] = {}
+    for name, path in pictures:
+        partner = found_partners[name]
+        if name in first:
+            problem = f"{path}: its alpha would overwrite that of {first[name]}; predict them apart"
+            jobs.append(Job(str(path), path, None, problem))
+        elif not path.is_file():
+            jobs.append(Job(name, path, None, f"{path}: no such file; check the path"))
+        elif isinstance(partner, DataError):
+            jobs.append(Job(name, path, None, str(partner)))
+        else:
+            jobs.append(Job(name, path, partner))
+        first.setdefault(name, path)
+    return jobs, notices
+
+
+def _wanted(path: Path, folder: Path, include: Sequence[str], exclude: Sequence[str]) -> bool:
+    names = (path.relative_to(folder).as_posix(), path.name)
+
+    def match(patterns: Sequence[str]) -> bool:
+        return any(fnmatch.fnmatch(name, pattern) for name in names for pattern in patterns)
+
+    return (not include or match(include)) and not match(exclude)
+
+
+def _partners(names: Sequence[str], partners: Path | None, what: str) -> dict[str, Path | DataError | None]:
+    if partners is None:
+        return dict.fromkeys(names)
+    if partners.is_dir():
+        return {**pair(list(dict.fromkeys(names)), partners, what)[0]}
+    if len(names) > 1:
+        raise DataError(f"{partners}: {len(names)} pictures need a folder of {what}s")
+    return {names[0]: partners}
+
+
+def cut_out(
+    model: nn.Module,
+    jobs: Sequence[Job],
+    read: Callable[[Job], Read],
+    write: Callable[[Job, Read, np.ndarray], dict[str, str]],
+    settings: TestConfig | None = None,
+) -> Iterator[Record]:
+    """Predict pictures one by one, in the order of the jobs; at the same time read the next and write the last ones.
+
+    read: job -> Read; write: job, what was read, alpha (float32 [H, W]) -> kind and path of each file written. Both run
+    in threads; what they raise as DataError fails that picture alone. Yields {"name", "width", "height", "mode",
+    "seconds" (of the network), "read_seconds", "write_seconds", "notices", "paths"}, or {"name", "error"}.
+    """
+    keep_memory()
+    options = inference.mode_options(settings or TestConfig(mode="auto"))
+    todo, reading = deque(jobs), deque[tuple[Job, Future[tuple[Any, float]]]]()
+    writing: deque[tuple[Record, int, Future[tuple[Any, float]]]] = deque()
+    ahead = AHEAD
+    with ThreadPoolExecutor(AHEAD) as readers, ThreadPoolExecutor(max(2, cores())) as writers:
+        try:
+            while todo or reading or writing:
+                while todo and len(reading) <= ahead:
+                    job = todo.popleft()
+                    reading.append((job, readers.submit(_timed, _read, read, job)))
+                if reading:
+                    job, future = reading.popleft()
+                    record: Record = {"name": job.name}
+                    try:
+                        pixels, record["read_seconds"] = future.result()
+                        ahead = AHEAD if pixels.trimap.size < IN_MEMORY // 2 else 0
+                        alpha = _predict(model, pixels, options, record)
+                        done = writers.submit(_timed, write, job, pixels, alpha)
+                        writing.append((record, alpha.size, done))
+                    except DataError as error:
+                        failed: Future[tuple[Any, float]] = Future()
+                        failed.set_exception(error)
+                        writing.append((record, 0, failed))
+                while writing and _must_wait(writing, bool(todo or reading)):
+                    yield _finished(*writing.popleft())
+        finally:
+            readers.shutdown(wait=False, cancel_futures=True)
+            writers.shutdown(wait=False, cancel_futures=True)
+
+
+def _read(read: Callable[[Job], Read], job: Job) -> Read:
+    if job.problem:
+        raise DataError(job.problem)
+    return read(job)
+
+
+def _timed(work: Callable[..., Any], *arguments: Any) -> tuple[Any, float]:
+    begin = time.perf_counter()
+    return work(*arguments), time.perf_counter() - begin
+
+
+def _predict(model: nn.Module, pixels: Read, options: Record, record: Record) -> np.ndarray:
+    begin = time.perf_counter()
+    about: Record = {}
+    alpha = inference.predict(model, pixels.image, pixels.trimap, about=about, **options)
+    record["height"], record["width"] = alpha.shape
+    record["mode"], record["seconds"] = about["mode"], time.perf_counter() - begin
+    record["notices"] = [*pixels.notices, *about["notices"]]
+    return alpha
+
+
+def _must_wait(writing: deque[tuple[Record, int, Future[tuple[Any, float]]]], more: bool) -> bool:
+    """Whether the oldest picture is to be handed out now: it is done, or too many wait, or nothing else is to do."""
+    _, _, oldest = writing[0]
+    return oldest.done() or not more or sum(size for _, size, _ in writing) > IN_MEMORY or len(writing) > 2 * cores()
+
+
+def _finished(record: Record, _: int, done: Future[tuple[Any, float]]) -> Record:
+    try:
+        record["paths"], record["write_seconds"] = done.result()
+    except DataError as error:
+        return {"name": record["name"], "error": str(error)}
+    return record
