@@ -5,7 +5,7 @@ import sys
 import tempfile
 from importlib import import_module
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -13,60 +13,75 @@ from rich.table import Table
 
 from benchmarks.measure import run_side
 
-BENCHMARKS = {"composite": "benchmarks.composite", "loader": "benchmarks.loader"}
+BENCHMARKS = {name: f"benchmarks.{name}" for name in ("composite", "loader", "predict")}
 
 
 def main(
     name: Annotated[str, typer.Argument(metavar="|".join([*BENCHMARKS, "all"]), help="Which benchmark.")],
     rounds: Annotated[int, typer.Option(help="Times that each side runs; the fastest counts.", min=1)] = 3,
+    only: Annotated[str, typer.Option(help="Groups of sides whose name holds this, say '2 MP'.")] = "",
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
 ) -> None:
     """Time deepmat against a plain reference in turn, and print seconds an item, their ratio and peak memory."""
     names = list(BENCHMARKS) if name == "all" else [name]
     if not set(names) <= set(BENCHMARKS):
         raise typer.BadParameter(f"{name}: unknown; known: {', '.join([*BENCHMARKS, 'all'])}")
-    records = [record for each in names for record in _measure(each, rounds)]
+    records = [record for each in names for record in _measure(each, rounds, only)]
     if as_json:
         for record in records:
             print(json.dumps(record))
         return
-    table = Table("benchmark", "deepmat", "reference", "ratio", "peak MB", "peak MB, reference")
+    table = Table("benchmark", "deepmat", "reference", "ratio", "peak MB", "peak MB, reference", "")
     for record in records:
-        sides = [f"{1 / record[key]:,.1f} {record['unit']}/s" for key in ("ours_s", "reference_s")]
+        sides = [_speed(record[key], record["unit"]) for key in ("ours_s", "reference_s")]
         peaks = [f"{record[key]:,.0f}" for key in ("peak_mb", "reference_peak_mb")]
-        table.add_row(record["name"], *sides, f"{record['ratio']:.1f}x", *peaks)
+        more = ", ".join(f"{key} {value:.4g}" for key, value in record["figures"].items())
+        table.add_row(record["name"], *sides, f"{record['ratio']:.1f}x", *peaks, more)
     Console().print(table)
 
 
-def _measure(name: str, rounds: int) -> list[dict[str, object]]:
+def _speed(seconds: float, unit: str) -> str:
+    return f"{1 / seconds:,.1f} {unit}/s" if seconds < 1 else f"{seconds:,.2f} s a {unit.removesuffix('s')}"
+
+
+def _group(side: str) -> str:
+    return side.rpartition(": ")[0]
+
+
+def _measure(name: str, rounds: int, only: str) -> list[dict[str, Any]]:
     module = import_module(BENCHMARKS[name])
-    best: dict[str, dict[str, float]] = {}
+    sides = [side for side in module.SIDES if only in _group(side)]
+    # What is timed is one core a process, unless more of them is the point.
+    environment = {**os.environ, "OMP_NUM_THREADS": str(getattr(module, "THREADS", 1))}
+    best: dict[str, dict[str, Any]] = {}
     with tempfile.TemporaryDirectory() as folder:
         module.prepare(Path(folder))
         for _ in range(rounds):
-            for side in module.SIDES:
+            for side in sides:
                 command = [sys.executable, "-m", "benchmarks", "--side", BENCHMARKS[name], side, folder]
-                # What is timed is one core a process.
-                environment = {**os.environ, "OMP_NUM_THREADS": "1"}
                 done = subprocess.run(command, capture_output=True, text=True, env=environment)
                 if done.returncode:
                     raise SystemExit(f"{name}, {side}: failed\n{done.stderr}")
                 result = json.loads(done.stdout.splitlines()[-1])
                 if side not in best or result["seconds"] < best[side]["seconds"]:
                     best[side] = result
-    reference = best.pop("reference")
+    references = {_group(side): best.pop(side) for side in sides if side.endswith("reference")}
     return [
-        {
-            "name": f"{name}: {side}",
-            "ours_s": result["seconds"],
-            "reference_s": reference["seconds"],
-            "ratio": reference["seconds"] / result["seconds"],
-            "peak_mb": result["peak_mb"],
-            "reference_peak_mb": reference["peak_mb"],
-            "unit": module.UNIT,
-        }
-        for side, result in best.items()
+        _compared(f"{name}: {side}", result, references[_group(side)], module.UNIT) for side, result in best.items()
     ]
+
+
+def _compared(name: str, ours: dict[str, Any], reference: dict[str, Any], unit: str) -> dict[str, Any]:
+    return {
+        "name": name,
+        "ours_s": ours["seconds"],
+        "reference_s": reference["seconds"],
+        "ratio": reference["seconds"] / ours["seconds"],
+        "peak_mb": ours["peak_mb"],
+        "reference_peak_mb": reference["peak_mb"],
+        "unit": unit,
+        "figures": ours["figures"],
+    }
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ PUBLIC = {
     "build_model": "deepmat.models",
     "composite": "deepmat.compositing",
     "convert_vgg": "deepmat.models.vgg",
-    "cut_out": "deepmat.engine",
+    "cut_out": "deepmat.cutouts",
     "evaluate": "deepmat.engine",
     "load_config": "deepmat.config:load",
     "load_model": "deepmat.models",

@@ -11,11 +11,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from torch import nn
 
-from deepmat import inference
+from deepmat import imaging, inference, masks, trimap
 from deepmat.config import TestConfig
 from deepmat.errors import DataError
-from deepmat.files import find_pictures, key_of, pair
+from deepmat.files import list_inputs, pair
 from deepmat.processes import cores, keep_memory
+from deepmat.trimap import Width
 
 Record = dict[str, Any]
 AHEAD = 2
@@ -41,8 +42,8 @@ class Read(NamedTuple):
     """uint8 RGB [H, W, 3]"""
     trimap: np.ndarray
     """uint8 [H, W] of 0, 128, 255"""
-    about: Any
-    """What a copy of the picture should carry too: imaging.About."""
+    about: imaging.About | None
+    """What a copy of the picture should say too."""
     notices: list[str]
 
 
@@ -58,32 +59,17 @@ def find_jobs(
 
     partners: a folder, one file for one picture, or None for the alpha channels of the pictures themselves. Pictures
     in the folders of partners and outputs below an input folder are no inputs. include, exclude: patterns as a shell
-    has them ("*.jpg", "shoes/*"), for the path in the input folder or the bare name. DataError for no pictures.
+    has them ("*.jpg", "shoes/*"), for the name that a picture goes by or its file's name. DataError for no pictures.
     """
-    pictures: list[tuple[str, Path]] = []
-    notices: list[str] = []
-    for given in inputs:
-        if given.is_dir():
-            found, ignored = find_pictures(given)
-            notices += ignored
-            apart = [
-                folder.resolve()
-                for folder in (partners, *outputs)
-                if folder and given.resolve() in folder.resolve().parents
-            ]
-            inside = [path for path in found if not any(folder in path.resolve().parents for folder in apart)]
-            pictures += [(key_of(path, given), path) for path in inside if _wanted(path, given, include, exclude)]
-        elif _wanted(given, given.parent, include, exclude):
-            pictures.append((given.stem, given))
+    pictures, notices = list_inputs(inputs, [folder for folder in (partners, *outputs) if folder])
+    pictures = [(name, path) for name, path in pictures if _wanted(name, path, include, exclude)]
     if not pictures:
-        patterns = " that the patterns let through" if include or exclude else ""
-        places = ", ".join(map(str, inputs))
-        raise DataError(f"no pictures in {places} outside the {what} and output folders{patterns}")
-    found_partners = _partners([name for name, _ in pictures], partners, what)
+        raise DataError(f"none of the pictures in {', '.join(map(str, inputs))} fits the patterns")
+    found = _partners([name for name, _ in pictures], partners, what)
     jobs: list[Job] = []
     first: dict[str, Path] = {}
     for name, path in pictures:
-        partner = found_partners[name]
+        partner = found[name]
         if name in first:
             problem = f"{path}: its alpha would overwrite that of {first[name]}; predict them apart"
             jobs.append(Job(str(path), path, None, problem))
@@ -97,11 +83,11 @@ def find_jobs(
     return jobs, notices
 
 
-def _wanted(path: Path, folder: Path, include: Sequence[str], exclude: Sequence[str]) -> bool:
-    names = (path.relative_to(folder).as_posix(), path.name)
+def _wanted(name: str, path: Path, include: Sequence[str], exclude: Sequence[str]) -> bool:
+    names = (name + path.suffix, path.name)
 
     def match(patterns: Sequence[str]) -> bool:
-        return any(fnmatch.fnmatch(name, pattern) for name in names for pattern in patterns)
+        return any(fnmatch.fnmatch(each, pattern) for each in names for pattern in patterns)
 
     return (not include or match(include)) and not match(exclude)
 
@@ -114,6 +100,29 @@ def _partners(names: Sequence[str], partners: Path | None, what: str) -> dict[st
     if len(names) > 1:
         raise DataError(f"{partners}: {len(names)} pictures need a folder of {what}s")
     return {names[0]: partners}
+
+
+def read_job(job: Job, width: Width | None = None, max_pixels: int = imaging.MAX_PIXELS) -> Read:
+    """The picture of a job and its trimap, which is the partner, or with `width` made of it or of the picture's alpha.
+
+    width: of the unknown band around the edge of a mask. DataError if something cannot be read or does not fit.
+    """
+    image, own, about, notices = imaging.read_picture(job.image, max_pixels)
+    size = (image.shape[0], image.shape[1])
+    if width is None:
+        assert job.partner
+        levels, told = trimap.read_trimap(job.partner, size)
+        return Read(image, levels, about, notices + told)
+    if job.partner:
+        mask, told = masks.read_mask(job.partner, size=size)
+        source = job.partner
+    elif own is None or own.min() == 255:
+        hidden = "no alpha channel" if own is None else "an alpha channel that is 255 everywhere"
+        raise DataError(f"{job.image}: has {hidden}; give --trimaps or --masks, a folder or a file")
+    else:
+        mask, told, source = own, [], job.image
+    levels, odd = trimap.from_mask(mask, width.pixels(size), width.pixels(size))
+    return Read(image, levels, about, [*notices, *told, *(f"{source}: {notice}" for notice in odd)])
 
 
 def cut_out(

@@ -6,7 +6,6 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -34,26 +33,6 @@ from deepmat.runs import Run
 Record = dict[str, Any]
 
 
-def _predict_files(model: nn.Module, image_path: Path, trimap_path: Path, options: Record) -> Record:
-    """Read, predict, time: {"image", "trimap", "prediction" (uint8), "height", "width", "seconds", "notices"}."""
-    image = imaging.read_image(image_path)
-    levels, notices = trimap.read_trimap(trimap_path)
-    imaging.check_same_size(trimap_path, levels, image_path, image)
-    if not trimap.unknown_region(levels).any():
-        notices = [*notices, f"{trimap_path}: nothing is unknown, so the trimap itself is the alpha"]
-    begin = time.perf_counter()
-    prediction = imaging.to_uint8(inference.predict(model, image, levels, **options))
-    return {
-        "height": levels.shape[0],
-        "width": levels.shape[1],
-        "seconds": time.perf_counter() - begin,
-        "notices": notices,
-        "image": image,
-        "trimap": levels,
-        "prediction": prediction,
-    }
-
-
 def evaluate(
     model: nn.Module,
     pictures: Sequence[tuple[str, Paths | DataError]],
@@ -71,45 +50,20 @@ def evaluate(
         try:
             if isinstance(paths, DataError):
                 raise paths
-            alpha = imaging.read_grey(paths["alpha"])
-            record = _predict_files(model, paths["image"], paths["trimap"], options)
-            imaging.check_same_size(paths["alpha"], alpha, paths["image"], record["image"])
+            image, alpha = imaging.read_image(paths["image"]), imaging.read_grey(paths["alpha"])
+            levels, notices = trimap.read_trimap(paths["trimap"])
+            imaging.check_same_size(paths["trimap"], levels, paths["image"], image)
+            imaging.check_same_size(paths["alpha"], alpha, paths["image"], image)
+            begin = time.perf_counter()
+            prediction = imaging.to_uint8(inference.predict(model, image, levels, **options))
         except DataError as error:
             yield {"name": name, "error": str(error)}
             continue
-        unknown = trimap.unknown_region(record["trimap"])
-        scores = {key: lookup(METRICS, key, "metric")(record["prediction"], alpha, unknown) for key in metrics}
-        yield {"name": name, **record, **scores, "alpha": alpha}
-
-
-def cut_out(
-    model: nn.Module,
-    jobs: Sequence[tuple[str, Path, Path | DataError]],
-    out: Path,
-    settings: TestConfig | None = None,
-    cutouts: Path | None = None,
-) -> Iterator[Record]:
-    """Predict pictures one by one and write out/NAME.png, the alpha, of exactly the picture's size.
-
-    jobs: name, picture and its trimap each. cutouts: a folder for the pictures themselves as RGBA PNGs, besides.
-    Yields {"name", "height", "width", "seconds", "notices", "path"}, or {"name", "error"} for one that failed.
-    """
-    out = Path(out)
-    options = inference.mode_options(settings or TestConfig())
-    for name, image_path, trimap_path in jobs:
-        path = out / f"{name}.png"
-        try:
-            if isinstance(trimap_path, DataError):
-                raise trimap_path
-            record = _predict_files(model, image_path, trimap_path, options)
-            image, alpha, _ = (record.pop(kind) for kind in ("image", "prediction", "trimap"))
-            imaging.write_image(path, alpha)
-            if cutouts:
-                imaging.write_image(cutouts / f"{name}.png", np.dstack((image, alpha)))
-        except DataError as error:
-            yield {"name": name, "error": str(error)}
-            continue
-        yield {"name": name, **record, "path": str(path)}
+        record = {"height": levels.shape[0], "width": levels.shape[1], "seconds": time.perf_counter() - begin}
+        arrays = {"image": image, "trimap": levels, "alpha": alpha, "prediction": prediction}
+        unknown = trimap.unknown_region(levels)
+        scores = {key: lookup(METRICS, key, "metric")(prediction, alpha, unknown) for key in metrics}
+        yield {"name": name, **record, **scores, "notices": notices, **arrays}
 
 
 def to_device(batch: Record, device: torch.device) -> dict[str, Tensor]:

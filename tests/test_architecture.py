@@ -19,7 +19,7 @@ PACKAGE = ROOT / "deepmat"
 DIRECTION = [
     ["errors", "processes", "files", "config", "imaging", "trimap", "sources"],
     ["compositing", "synth", "metrics", "report", "doctor"],
-    ["devices", "checkpoint", "models", "losses", "dataset", "inference"],
+    ["devices", "checkpoint", "models", "losses", "dataset", "inference", "cutouts", "ranks"],
     ["runs", "engine"],
     ["cli"],
 ]

@@ -9,6 +9,7 @@ from deepmat.cli.options import (
     Fit,
     MaxSize,
     Mode,
+    Precision,
     Set,
     Skip,
     Weights,
@@ -47,6 +48,7 @@ def evaluate(
     mode: Mode = None,
     max_size: MaxSize = None,
     fit: Fit = None,
+    precision: Precision = "fp32",
     device: Device = "auto",
     skip: Skip = None,
     set_: Set = None,
@@ -84,7 +86,8 @@ def evaluate(
         raise ConfigError(f"--sheet {picture}: not the name of a picture; write {picture}.png")
     read = [path for _, paths in pictures if isinstance(paths, dict) for path in paths.values()]
     refuse_overwriting([*predictions.values(), *([picture] if picture else [])], read)
-    model = open_model(weights, device, skip, ", ".join(f"{key} {value}" for key, value in options.items()))
+    told = ", ".join(f"{key} {value}" for key, value in options.items())
+    model, precision = open_model(weights, device, precision, skip, told)
     records: list[dict[str, Any]] = []
     rows: list[tuple[str, list[Any]]] = []
     # Spread over the whole set: neighbours are often the same foreground.
@@ -103,7 +106,7 @@ def evaluate(
             if picture and record["name"] in shown:
                 rows.append((f"{record['name']}   SAD {record['sad']:.2f}  MSE {record['mse']:.4f}", arrays))
     means = mean(records, METRICS)
-    summary = {"weights": str(weights), **options, "mean": means, "pictures": records}
+    summary = {"weights": str(weights), "precision": precision, **options, "mean": means, "pictures": records}
     # The screen first: what was computed is not lost with a full disk.
     if json:
         print(to_json(summary))

@@ -20,9 +20,16 @@ Weights = Annotated[
     typer.Option("--weights", "-w", help="Weights (required): best.safetensors of a run, or a published DIM file."),
 ]
 Device = Annotated[str, typer.Option(help="auto (the first of cuda, mps, cpu), cuda, cuda:1, mps or cpu.")]
+Precision = Annotated[
+    str,
+    typer.Option(metavar="auto|fp32|bf16", help="Of the network's arithmetic; auto is bf16 where it is faster."),
+]
 Workers = Annotated[int | None, typer.Option(help="Pictures at a time; one per core by default.", min=1)]
 Mode = Annotated[
-    str | None, typer.Option(metavar="whole|tile|crop|resize", help="What the network sees of a picture [whole].")
+    str | None,
+    typer.Option(
+        metavar="auto|whole|tile|crop|resize", help="What the network sees of a picture [whole; predict: auto]."
+    ),
 ]
 MaxSize = Annotated[
     int | None, typer.Option(help="Mode whole: shrink the longer side to this, a multiple of 32 [1600].")
@@ -77,18 +84,24 @@ def progress_bar(console: Console) -> Progress:
     )
 
 
-def open_model(weights: Path | None, device: str, skip: bool | None, settings: str) -> "nn.Module":
-    """The network in a weights file on its device, told on stderr. CheckpointError also if none was given."""
+def open_model(
+    weights: Path | None, device: str, precision: str, skip: bool | None, settings: str
+) -> tuple["nn.Module", str]:
+    """The network in a weights file, ready to predict on its device, and its precision; both told on stderr.
+
+    CheckpointError also if no file was given.
+    """
     if weights is None:
         raise CheckpointError("no weights: give --weights FILE; `deepmat train` makes runs/NAME/best.safetensors")
 
-    from deepmat.devices import describe_device, pick_device
-    from deepmat.models import describe_model, load_model
+    from deepmat.devices import describe_device, pick_device, pick_precision
+    from deepmat.models import describe_model, for_prediction, load_model
 
     chosen = pick_device(device)
+    precision = pick_precision(precision, chosen)
     model = load_model(weights, device=chosen, skip=skip)
-    say(f"{weights}: {describe_model(model)} on {describe_device(chosen)}, {settings}")
-    return model
+    say(f"{weights}: {describe_model(model)} on {describe_device(chosen)}, {precision}, {settings}")
+    return for_prediction(model, precision), precision
 
 
 def flags(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -146,13 +159,18 @@ def refuse_keys(overrides: Iterable[str], sections: tuple[str, ...]) -> None:
             )
 
 
-def finish(failures: Mapping[str, str], done: str) -> None:
-    """The last lines of a batch: what was done and what failed; exit code 1 if anything did."""
-    say(done)
-    if failures:
+def finish(failures: Mapping[str, str], done: str, tell: bool = True) -> None:
+    """The last lines of a batch, if it is for this process to tell: what was done and what failed.
+
+    Exit code 1 if anything did.
+    """
+    if tell:
+        say(done)
+    if failures and tell:
         console = stderr()
         console.print(f"{len(failures)} failed:", style="red", highlight=False)
         for message, count in sorted(Counter(failures.values()).items()):
             times = f" ({count} times)" if count > 1 else ""
             console.print(f"  {message}{times}", style="red", highlight=False, markup=False, soft_wrap=True)
+    if failures:
         raise typer.Exit(1)

@@ -1,6 +1,5 @@
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -10,6 +9,7 @@ from deepmat.cli.options import (
     Fit,
     MaxSize,
     Mode,
+    Precision,
     Set,
     Skip,
     Weights,
@@ -22,93 +22,131 @@ from deepmat.cli.options import (
     refuse_unused,
     stderr,
 )
-from deepmat.errors import DataError
-from deepmat.files import find_pictures, key_of, pair, refuse_overwriting
+from deepmat.errors import ConfigError
+
+LOG = "log.jsonl"
 
 
 def predict(
     inputs: Annotated[list[Path], typer.Argument(help="Pictures, or folders of them with all their subfolders.")],
-    trimaps: Annotated[
-        Path, typer.Option("--trimaps", "--trimap", "-t", help="Folder of trimaps, paired by name; or one trimap file.")
-    ],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the alphas, 8-bit PNG of the input's size.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for what is made: OUT/alpha/NAME.png and so on.")],
     weights: Weights = None,
-    cutout: Annotated[
-        Path | None, typer.Option(help="Folder for the pictures as RGBA PNG, the alpha as fourth channel.")
+    trimaps: Annotated[
+        Path | None,
+        typer.Option("--trimaps", "--trimap", "-t", help="Folder of trimaps, paired by name; or one trimap file."),
     ] = None,
+    masks: Annotated[
+        Path | None, typer.Option("--masks", "--mask", help="In place of trimaps: masks or rough alphas, likewise.")
+    ] = None,
+    width: Annotated[
+        str | None,
+        typer.Option(help="Unknown on each side of a mask's edge: pixels (20) or part of the longer side (2%) [2%]."),
+    ] = None,
+    save: Annotated[
+        str,
+        typer.Option(
+            metavar="KIND[.EXT],...",
+            help="alpha, alpha16, alpha32, cutout, foreground, composite, preview, sheet, uncertainty.",
+        ),
+    ] = "alpha,cutout",
+    background: Annotated[
+        str | None, typer.Option(help="For composite: a colour (white, #1188ff), a picture or a folder of pictures.")
+    ] = None,
+    colours: Annotated[
+        str, typer.Option(metavar="estimated|own", help="The foreground's without the background's share, or as is.")
+    ] = "estimated",
+    skip_existing: Annotated[
+        bool, typer.Option("--skip-existing", help="Leave pictures of which every file is there.")
+    ] = False,
+    include: Annotated[
+        list[str] | None, typer.Option(metavar="PATTERN", help="Only such pictures, say '*.jpg' or 'shoes/*'.")
+    ] = None,
+    exclude: Annotated[list[str] | None, typer.Option(metavar="PATTERN", help="No such pictures.")] = None,
     mode: Mode = None,
     max_size: MaxSize = None,
     fit: Fit = None,
+    precision: Precision = "auto",
+    memory: Annotated[
+        float | None, typer.Option(help="Mode auto: GB that the process may take in all [half of what is free].")
+    ] = None,
+    max_megapixels: Annotated[
+        int, typer.Option(help="Larger pictures are refused: a small file can hold a huge one.", min=1)
+    ] = 500,
+    json: Annotated[bool, typer.Option("--json", help="A JSON object a picture on stdout.")] = False,
     device: Device = "auto",
     skip: Skip = None,
     set_: Set = None,
 ) -> None:
     """Cut pictures out: image + trimap -> alpha.
 
-    A picture that fails is named at the end; the rest is done.
+    Trimaps or masks are paired by name; without either, the pictures' own alpha channels are the masks. A picture that
+    fails is named at the end; the rest is done, and told in OUT/log.jsonl. The same command with --skip-existing goes
+    on after a stop. Under torchrun or accelerate launch the processes share the pictures.
     """
-    given = flags({"test.mode": mode, "test.max_size": max_size, "test.fit": fit})
+    how = mode or ("whole" if max_size or fit else "auto")
+    given = flags({"test.mode": how, "test.max_size": max_size, "test.fit": fit, "test.memory": memory})
     refuse_keys(set_ or [], ("test",))
     settings = configs.load(flags=given, overrides=set_ or []).test
-    jobs, notices = _jobs(inputs, trimaps, [folder for folder in (out, cutout) if folder])
-    notify(notices)
+    if trimaps and masks:
+        raise ConfigError("--trimaps and --masks: give one of them")
+    if trimaps and width:
+        raise ConfigError("--width: is for masks; trimaps say themselves what is unknown")
+    if colours not in ("estimated", "own"):
+        raise ConfigError(f"--colours {colours}: unknown; known: estimated, own")
 
-    from deepmat.engine import cut_out
+    from deepmat import cutouts, outputs, ranks
+    from deepmat.files import append_line, refuse_overwriting, remove_leftovers
+    from deepmat.foreground import estimate_foreground
     from deepmat.inference import mode_options
+    from deepmat.report import to_json
+    from deepmat.trimap import WIDTH, parse_width
 
     options = mode_options(settings)
-    refuse_unused({"--max-size": max_size, "--fit": fit}, options)
-    model = open_model(weights, device, skip, f"mode {settings.mode}")
-    failures = {}
-    with progress_bar(stderr()) as bar:
-        task = bar.add_task("predict", total=len(jobs))
-        for record in cut_out(model, jobs, out, settings, cutout):
-            bar.advance(task)
-            notify(record.get("notices", []))
-            if "error" in record:
-                failures[record["name"]] = record["error"]
-    finish(failures, f"{len(jobs) - len(failures)} of {len(jobs)} alphas in {out}")
+    refuse_unused({"--max-size": max_size, "--fit": fit, "--memory": memory}, options)
+    choices = outputs.parse_outputs(save)
+    if background and "composite" not in {choice.kind for choice in choices}:
+        raise ConfigError("--background: is for composite; add that to --save")
+    max_pixels = max_megapixels * 10**6
+    behind = outputs.open_background(background or "white", max_pixels)
+    band = None if trimaps else parse_width(width or WIDTH, "--width")
+    what = "trimap" if trimaps else "mask"
+    folders = [out / choice.kind for choice in choices]
+    jobs, notices = cutouts.find_jobs(inputs, trimaps or masks, what, folders, include or (), exclude or ())
+    places = {job: [out / choice.place(job.name) for choice in choices] for job in jobs if not job.problem}
+    read = [path for job in jobs for path in (job.image, job.partner) if path]
+    refuse_overwriting((path for paths in places.values() for path in paths), read)
+    there = {job for job, paths in places.items() if skip_existing and all(path.is_file() for path in paths)}
+    todo = ranks.share([job for job in jobs if job not in there])
+    log = out / (f"log-{ranks.rank()}.jsonl" if ranks.world() > 1 else LOG)
+    if ranks.rank() == 0:
+        notify(notices)
+    if ranks.world() == 1 and out.is_dir():
+        remove_leftovers(out)
+    model, precision = open_model(weights, ranks.device_name(device), precision, skip, f"mode {settings.mode}")
 
+    def load(job: cutouts.Job) -> cutouts.Read:
+        return cutouts.read_job(job, band, max_pixels)
 
-def _jobs(
-    inputs: Sequence[Path], trimaps: Path, outputs: Sequence[Path]
-) -> tuple[list[tuple[str, Path, Path | DataError]], list[str]]:
-    """Name, picture and trimap (or why there is none) of each input, and notices.
+    def store(job: cutouts.Job, seen: cutouts.Read, alpha: Any) -> dict[str, str]:
+        estimate = estimate_foreground if colours == "estimated" else None
+        cut = outputs.CutOut(job.name, seen.image, alpha, seen.trimap, seen.about, estimate, behind)
+        return outputs.write_outputs(cut, choices, out)
 
-    Pictures in the trimap and output folders below an input folder are no inputs. DataError for no pictures,
-    ConfigError if an output would take the place of a file that is read.
-    """
-    pictures: list[tuple[str, Path]] = []
-    notices: list[str] = []
-    for given in inputs:
-        if given.is_dir():
-            found, ignored = find_pictures(given)
-            notices += ignored
-            apart = [folder.resolve() for folder in (trimaps, *outputs) if given.resolve() in folder.resolve().parents]
-            inside = [path for path in found if not any(folder in path.resolve().parents for folder in apart)]
-            pictures += [(key_of(path, given), path) for path in inside]
-        else:
-            pictures.append((given.stem, given))
-    if not pictures:
-        raise DataError(f"no pictures in {', '.join(map(str, inputs))} outside the trimap and output folders")
-    keys = [key for key, _ in pictures]
-    partners: dict[str, Path | DataError]
-    if trimaps.is_dir():
-        partners, _ = pair(list(dict.fromkeys(keys)), trimaps, "trimap")
-    elif len(pictures) == 1:
-        partners = {keys[0]: trimaps}
-    else:
-        raise DataError(f"{trimaps}: {len(pictures)} pictures need a folder of trimaps")
-    read = [path for _, path in pictures] + [path for path in partners.values() if isinstance(path, Path)]
-    refuse_overwriting((folder / f"{key}.png" for key in dict.fromkeys(keys) for folder in outputs), read)
-    jobs: list[tuple[str, Path, Path | DataError]] = []
-    first: dict[str, Path] = {}
-    for key, path in pictures:
-        if key in first:
-            clash = DataError(f"{path}: its alpha would overwrite that of {first[key]}; predict them apart")
-            jobs.append((str(path), path, clash))
-        else:
-            missing = None if path.is_file() else DataError(f"{path}: no such file; check the path")
-            jobs.append((key, path, missing or partners[key]))
-            first[key] = path
-    return jobs, notices
+    failures: dict[str, str] = {}
+    with ranks.together():
+        with progress_bar(stderr()) as bar:
+            task = bar.add_task("predict", total=len(todo))
+            for record in cutouts.cut_out(model, todo, load, store, settings):
+                bar.advance(task)
+                notify(record.get("notices", []))
+                line = to_json({**record, "precision": precision})
+                append_line(log, line)
+                if json:
+                    print(line, flush=True)
+                if "error" in record:
+                    failures[record["name"]] = record["error"]
+        done = ranks.gather((len(todo), failures))
+    everywhere = {name: message for _, failed in done for name, message in failed.items()}
+    count = sum(number for number, _ in done)
+    before = f" ({len(there)} more were there)" if there else ""
+    finish(everywhere, f"{count - len(everywhere)} of {count} pictures cut out in {out}{before}", ranks.rank() == 0)

@@ -79,7 +79,9 @@ class FastDIM(nn.Module):
         seen = torch.cat((rgb, trimap / 255), dim=1).to(self.dtype, memory_format=LAST)
         x, features = self._down(seen)
         alpha = (trimap / 255).float()
-        unknown = ((trimap > 0) & (trimap < 255))[0, 0]
+        unknown = ((trimap > 0) & (trimap < 255)).to(self.dtype)
+        # Two pixels more, since an alpha that is resized later is interpolated.
+        unknown = F.max_pool2d(unknown, 5, stride=1, padding=2)[0, 0] > 0
         strip = 256 if x.device.type == "cpu" else 1024
         for top in range(0, height, strip):
             bottom = min(top + strip, height)

@@ -1,0 +1,3 @@
+from deepmat.cli import main
+
+main()

@@ -1,0 +1,111 @@
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import TinyModel
+
+from deepmat import cutouts
+from deepmat.config import TestConfig
+from deepmat.cutouts import Job, Read, cut_out, find_jobs
+from deepmat.errors import DataError
+
+SETTINGS = TestConfig(mode="whole")
+
+
+def touch(*paths):
+    for path in paths:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        Path(path).touch()
+
+
+def unknown(size=8):
+    return Read(np.zeros((size, size, 3), np.uint8), np.full((size, size), 128, np.uint8), None, [])
+
+
+def test_jobs_keep_their_order_and_failures_fail_alone():
+    """Whatever thread is done first, records come in the order of the jobs."""
+
+    def read(job):
+        time.sleep(0.03 if job.name == "1" else 0)
+        if job.name == "3":
+            raise DataError("3: broken")
+        return unknown()
+
+    def write(job, pixels, alpha):
+        time.sleep(0.03 if job.name == "2" else 0)
+        if job.name == "4":
+            raise DataError("4: disk full")
+        return {"alpha": job.name}
+
+    jobs = [Job(str(index), Path(str(index))) for index in range(7)] + [Job("lost", Path("lost"), None, "no trimap")]
+    records = list(cut_out(TinyModel(), jobs, read, write, SETTINGS))
+    assert [record["name"] for record in records] == [job.name for job in jobs]
+    errors = {record["name"]: record["error"] for record in records if "error" in record}
+    assert errors == {"3": "3: broken", "4": "4: disk full", "lost": "no trimap"}
+    assert all(record["paths"] == {"alpha": record["name"]} for record in records if "error" not in record)
+
+
+def test_what_waits_is_bounded(monkeypatch):
+    """However slow the writing, and however large the pictures, few are in memory at once."""
+    monkeypatch.setattr(cutouts, "IN_MEMORY", 100)
+    alive, most, lock = 0, 0, threading.Lock()
+
+    def read(job):
+        nonlocal alive, most
+        with lock:
+            alive += 1
+            most = max(most, alive)
+        return unknown()  # 64 pixels: two are more than the limit
+
+    def write(job, pixels, alpha):
+        nonlocal alive
+        time.sleep(0.005)
+        with lock:
+            alive -= 1
+        return {}
+
+    jobs = [Job(str(index), Path(str(index))) for index in range(20)]
+    assert len(list(cut_out(TinyModel(), jobs, read, write, SETTINGS))) == 20
+    assert most <= cutouts.AHEAD + 3
+
+
+def test_a_stop_leaves_no_thread_behind():
+    jobs = [Job(str(index), Path(str(index))) for index in range(50)]
+    written = []
+    stream = cut_out(TinyModel(), jobs, lambda job: unknown(), lambda job, *_: written.append(job.name) or {}, SETTINGS)
+    next(stream)
+    stream.close()
+    count = len(written)
+    assert count < 40 and threading.active_count() < 10
+    time.sleep(0.05)
+    assert len(written) == count
+
+
+def test_patterns_choose_pictures(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    touch("in/a.jpg", "in/b.png", "in/shoes/a.jpg", "in/shoes/old/c.jpg", "in/masks/a.png", "single.jpg")
+
+    def names(**options):
+        jobs, _ = find_jobs([Path("in"), Path("single.jpg")], None, "mask", [Path("in/masks")], **options)
+        return [job.name for job in jobs]
+
+    assert names() == ["a", "b", "shoes/a", "shoes/old/c", "single"]
+    assert names(include=["*.jpg"]) == ["a", "shoes/a", "shoes/old/c", "single"]
+    assert names(include=["shoes/*"], exclude=["*/old/*"]) == ["shoes/a"]
+    with pytest.raises(DataError, match="fits the patterns"):
+        names(include=["*.tif"])
+
+
+def test_partners_by_name_and_their_absence(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    touch("in/a.jpg", "in/b.jpg", "other/a.jpg", "t/a.png")
+    jobs, _ = find_jobs([Path("in"), Path("other"), Path("none.jpg")], Path("t"), "trimap")
+    assert jobs[0] == Job("a", Path("in/a.jpg"), Path("t/a.png"))
+    problems = {job.name: job.problem for job in jobs if job.problem}
+    assert "no trimap of that name in t; add t/b.png" in problems["b"]
+    assert "would overwrite that of in/a.jpg" in problems["other/a.jpg"]
+    assert "none.jpg: no such file" in problems["none"]
+    with pytest.raises(DataError, match="4 pictures need a folder of masks"):
+        find_jobs([Path("in"), Path("other"), Path("none.jpg")], Path("t/a.png"), "mask")
