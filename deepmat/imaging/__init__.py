@@ -1,0 +1,42 @@
+"""The only door for pixels: whatever the file, RGB or grey uint8 comes in; whole files go out.
+
+Nothing else in deepmat decodes a picture, knows of BGR, EXIF, palettes or colour profiles.
+"""
+
+from deepmat.imaging.colour import About, as_in, parse_colour
+from deepmat.imaging.reading import (
+    MAX_PIXELS,
+    Unread,
+    check_same_size,
+    describe,
+    read_grey,
+    read_image,
+    read_levels,
+    read_picture,
+    read_rgba,
+    read_size,
+)
+from deepmat.imaging.writing import crc32, encode, encode_png, through_jpeg, to_uint8, to_uint16, write_image
+
+__all__ = [
+    "MAX_PIXELS",
+    "About",
+    "Unread",
+    "as_in",
+    "check_same_size",
+    "crc32",
+    "describe",
+    "encode",
+    "encode_png",
+    "parse_colour",
+    "read_grey",
+    "read_image",
+    "read_levels",
+    "read_picture",
+    "read_rgba",
+    "read_size",
+    "through_jpeg",
+    "to_uint16",
+    "to_uint8",
+    "write_image",
+]
