@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "deepmat"
 # A module imports from rows above its own, and from its own row to the left.
 DIRECTION = [
-    ["errors", "processes", "files", "config", "imaging", "trimap", "sources"],
+    ["errors", "processes", "files", "config", "imaging", "masks", "trimap", "sources"],
     ["compositing", "synth", "metrics", "report", "doctor"],
     ["devices", "checkpoint", "models", "losses", "dataset", "inference"],
     ["runs", "engine"],
