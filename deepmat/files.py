@@ -113,6 +113,29 @@ def key_of(path: Path, folder: Path) -> str:
     return path.relative_to(folder).with_suffix("").as_posix()
 
 
+def list_inputs(inputs: Iterable[Path], apart: Iterable[Path]) -> tuple[list[tuple[str, Path]], list[str]]:
+    """Name and path of each picture given, by itself or in a folder (`key_of`), and notices of what is passed over.
+
+    apart: folders to leave out where they lie below one that was given. DataError if a folder is missing or empty, or
+    if there is no picture at all.
+    """
+    pictures: list[tuple[str, Path]] = []
+    notices: list[str] = []
+    inputs, apart = list(inputs), [folder.resolve() for folder in apart]
+    for given in inputs:
+        if not given.is_dir():
+            pictures.append((given.stem, given))
+            continue
+        found, ignored = find_pictures(given)
+        notices += ignored
+        below = [folder for folder in apart if given.resolve() in folder.parents]
+        inside = [path for path in found if not any(folder in path.resolve().parents for folder in below)]
+        pictures += [(key_of(path, given), path) for path in inside]
+    if not pictures:
+        raise DataError(f"no pictures in {', '.join(map(str, inputs))} outside {', '.join(map(str, apart))}")
+    return pictures, notices
+
+
 def list_pictures(folder: Path) -> tuple[dict[str, Path], list[str]]:
     """`find_pictures` by `key_of`.
 

@@ -42,12 +42,6 @@ def _padded(image: np.ndarray, trimap: np.ndarray, forward: Forward) -> np.ndarr
     return forward(cv2.copyMakeBorder(image, *border), cv2.copyMakeBorder(trimap, *border))[:height, :width]
 
 
-def _shrink_trimap(trimap: np.ndarray, height: int, width: int) -> np.ndarray:
-    """A pixel stays known only if all that it covers is known, and the same."""
-    mean = cv2.resize(trimap, (width, height), interpolation=cv2.INTER_AREA)
-    return np.where((mean == trimaps.FOREGROUND) | (mean == trimaps.BACKGROUND), mean, np.uint8(trimaps.UNKNOWN))
-
-
 def whole(
     image: np.ndarray, trimap: np.ndarray, forward: Forward, *, max_size: int = 1600, fit: str = "keep"
 ) -> np.ndarray:
@@ -65,7 +59,7 @@ def whole(
         return _padded(image, trimap, forward)
     h, w = (max(1, round(side * scale)) for side in (height, width))
     small = cv2.resize(image, (w, h), interpolation=cv2.INTER_AREA)
-    return _resize(_padded(small, _shrink_trimap(trimap, h, w), forward), height, width)
+    return _resize(_padded(small, trimaps.resize(trimap, (h, w)), forward), height, width)
 
 
 def _spans(side: int, tile: int, overlap: int) -> list[tuple[int, int]]:

@@ -17,8 +17,8 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "deepmat"
 # A module imports from rows above its own, and from its own row to the left.
 DIRECTION = [
-    ["errors", "processes", "files", "config", "imaging", "trimap", "sources"],
-    ["compositing", "synth", "metrics", "report", "doctor"],
+    ["errors", "processes", "files", "config", "imaging", "masks", "trimap", "sources"],
+    ["compositing", "foreground", "outputs", "synth", "metrics", "report", "doctor"],
     ["devices", "checkpoint", "models", "losses", "dataset", "inference", "cutouts", "ranks"],
     ["runs", "engine"],
     ["cli"],

@@ -16,6 +16,7 @@ from deepmat.cli.options import say, stderr
 from deepmat.cli.predict import predict
 from deepmat.cli.synth import synth
 from deepmat.cli.train import train
+from deepmat.cli.trimap import trimap
 from deepmat.errors import DeepmatError
 
 COMMANDS: dict[str, Callable[..., None] | typer.Typer] = {
@@ -24,6 +25,7 @@ COMMANDS: dict[str, Callable[..., None] | typer.Typer] = {
     "data": data,
     "doctor": doctor,
     "convert-vgg": convert_vgg,
+    "trimap": trimap,
     "train": train,
     "eval": evaluate,
     "predict": predict,

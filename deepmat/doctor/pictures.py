@@ -11,7 +11,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from deepmat import imaging, trimap
+from deepmat import imaging, masks, trimap
 from deepmat.compositing import MANIFEST, Entry
 from deepmat.compositing.manifest import checksum
 from deepmat.doctor.findings import Case, Finding, Survey, finding, told
@@ -96,11 +96,6 @@ def _percent(share: float) -> str:
     return f"{100 * share:.2g} %" if share < 0.095 else f"{100 * share:.0f} %"
 
 
-def _histogram(grey: np.ndarray) -> np.ndarray:
-    """How many pixels of a uint8 [H, W] are of each of 256 levels."""
-    return cv2.calcHist([grey], [0], None, [256], [0, 256]).reshape(-1)
-
-
 def is_binary_scale(alpha: np.ndarray, deep: bool) -> bool:
     """Whether alpha is 0 and 1 for 0 and 255. Of more than 8 bits, 1 may be what was left of any small level."""
     return int(alpha.max()) == 1 and not deep
@@ -108,8 +103,7 @@ def is_binary_scale(alpha: np.ndarray, deep: bool) -> bool:
 
 def _alpha(path: Path, alpha: np.ndarray, deep: bool) -> Iterator[Finding]:
     """The levels of an alpha, uint8 [H, W], read from more than 8 bits or not, and where they lie."""
-    counts = _histogram(alpha)
-    levels = np.flatnonzero(counts)
+    levels = np.flatnonzero(masks.histogram(alpha))
     top, bottom = int(levels[-1]), int(levels[0])
     if top == bottom:
         message = f"alpha is {top} everywhere, so there is no edge to learn from; remove the picture"
@@ -133,12 +127,8 @@ def _alpha(path: Path, alpha: np.ndarray, deep: bool) -> Iterator[Finding]:
     elif len(levels) <= FEW_LEVELS:
         message = f"only {len(levels)} levels, so soft edges have steps; use the original if there is one"
         yield finding("levels", path, message, severity="warning")
-    height, width = alpha.shape
-    border = np.concatenate((alpha[0], alpha[-1], alpha[:, 0], alpha[:, -1]))
-    centre = alpha[height // 3 : -(-2 * height // 3), width // 3 : -(-2 * width // 3)]
-    if np.mean(border == 255) > 0.9 and np.mean(centre == 0) > 0.9:
-        message = "255 all around and 0 in the middle: inverted? 255 is foreground"
-        yield finding("inverted", path, message, severity="warning")
+    if masks.looks_inverted(alpha):
+        yield finding("inverted", path, masks.INVERTED, severity="warning")
 
 
 def _fringe(path: Path, colour: np.ndarray, alpha: np.ndarray) -> Iterator[Finding]:
@@ -164,21 +154,12 @@ def _fringe(path: Path, colour: np.ndarray, alpha: np.ndarray) -> Iterator[Findi
 def _trimap(path: Path, levels: np.ndarray, alpha: np.ndarray | None) -> Iterator[Finding]:
     """The levels of a trimap, uint8 [H, W], and what they say against an alpha of the same size."""
     try:
-        guide = trimap.quantise(levels)[0]
+        guide, notices = trimap.quantise(levels)
     except DataError as error:
         yield finding("labels", path, str(error))
         return
-    counts = _histogram(levels)
-    counts[[trimap.BACKGROUND, trimap.UNKNOWN, trimap.FOREGROUND]] = 0
-    if counts.any():
-        taken = trimap.quantise(np.arange(256, dtype=np.uint8))[0]
-        often = [int(level) for level in np.argsort(-counts, kind="stable")[:3] if counts[level]]
-        examples = ", ".join(f"{level} as {taken[level]}" for level in often)
-        more = ", ..." if np.count_nonzero(counts) > len(often) else ""
-        share = _percent(float(counts.sum()) / levels.size)
-        message = (
-            f"{share} of it is taken as the nearest of 0, 128, 255 ({examples}{more}); save those alone, unsmoothed"
-        )
+    for notice in notices:
+        message = f"{notice}; save those alone, unsmoothed"
         yield finding("greys", path, message, severity="warning", fix="re-encoded")
     unknown = trimap.unknown_region(guide)
     if not unknown.any():

@@ -19,6 +19,7 @@ ORIENTATION, LYING = 0x0112, 5
 """EXIF's tag, and the first of its values that turn a picture by a quarter."""
 REDUCED = {8: cv2.IMREAD_REDUCED_COLOR_8, 4: cv2.IMREAD_REDUCED_COLOR_4, 2: cv2.IMREAD_REDUCED_COLOR_2}
 PNG_EXIF = (b"eXIf", b"Raw profile type exif", b"XML:com.adobe.xmp")
+COLOURED = 64
 MAX_PIXELS = 500_000_000
 HIGHEST_DPI = 1e6
 Image.MAX_IMAGE_PIXELS = None  # Pillow's own limit would refuse panoramas; ours is checked before anything is decoded
@@ -202,10 +203,17 @@ def read_grey(path: Path, max_pixels: int = MAX_PIXELS) -> np.ndarray:
 def read_levels(path: Path, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     """A trimap file as uint8 [H, W], of any levels. DataError if it cannot be read.
 
-    Its levels are its luminance, 0 where it is transparent; a picture of one colour stands for its alpha channel.
+    Its levels are its luminance, 128 where it is coloured (which is neither black nor white), 0 where it is
+    transparent; a picture of one colour stands for its alpha channel.
     """
     colour, alpha = _split(Unread(path, max_pixels).decode())
-    grey = colour if colour.ndim == 2 else cv2.cvtColor(colour, cv2.COLOR_RGB2GRAY)
+    if colour.ndim == 2:
+        grey = colour
+    else:
+        grey = cv2.cvtColor(colour, cv2.COLOR_RGB2GRAY)
+        red, green, blue = cv2.split(colour)
+        apart = cv2.subtract(cv2.max(cv2.max(red, green), blue), cv2.min(cv2.min(red, green), blue))
+        grey[apart > COLOURED] = 128
     if alpha is None:
         return grey
     return alpha if grey.min() == grey.max() else np.where(alpha < 128, np.uint8(0), grey)
