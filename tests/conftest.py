@@ -8,8 +8,12 @@ import torch
 from typer.testing import CliRunner
 
 from deepmat import synth
+from deepmat.checkpoint import save_weights
 from deepmat.cli import app
 from deepmat.compositing import composite, plan_adobe
+from deepmat.config import ModelConfig
+from deepmat.errors import DeepmatError
+from deepmat.models import build_model
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -81,6 +85,31 @@ def deepmat(tmp_path, monkeypatch):
         return result
 
     return run
+
+
+@pytest.fixture(scope="session")
+def weights(tmp_path_factory):
+    path = tmp_path_factory.mktemp("weights") / "w.safetensors"
+    torch.manual_seed(0)
+    save_weights(path, build_model(ModelConfig()).state_dict(), ModelConfig().model_dump())
+    return path
+
+
+@pytest.fixture
+def catch(monkeypatch):
+    """catch("engine", "evaluate"): that function keeps its arguments in the dict returned, and ends the command."""
+
+    def replace(module, name):
+        kept = {}
+
+        def caught(*arguments, **named):
+            kept.update(named, arguments=arguments)
+            raise DeepmatError("caught")
+
+        monkeypatch.setattr(f"deepmat.{module}.{name}", caught)
+        return kept
+
+    return replace
 
 
 @pytest.fixture

@@ -193,9 +193,9 @@ def test_the_seed_fixes_weights_and_samples(tiny):
 
 def test_tests_run_in_evaluation_mode_and_training_goes_on_in_its_own(tiny, monkeypatch):
     modes = []
-    predict_files, optimise = engine._predict_files, engine.optimise
+    predict, optimise = engine.inference.predict, engine.optimise
     monkeypatch.setattr(
-        engine, "_predict_files", lambda m, *a: modes.append(("test", m.training)) or predict_files(m, *a)
+        engine.inference, "predict", lambda m, *a, **o: modes.append(("test", m.training)) or predict(m, *a, **o)
     )
     monkeypatch.setattr(engine, "optimise", lambda m, *a: modes.append(("step", m.training)) or optimise(m, *a))
     list(engine.train(tiny("train.iterations=2", "train.test_every=1")))

@@ -110,7 +110,7 @@ def predict(
     behind = outputs.open_background(background or "white", max_pixels)
     band = None if trimaps else parse_width(width or WIDTH, "--width")
     what = "trimap" if trimaps else "mask"
-    folders = [out / choice.kind for choice in choices]
+    folders = [out, *(out / choice.kind for choice in choices)]
     jobs, notices = cutouts.find_jobs(inputs, trimaps or masks, what, folders, include or (), exclude or ())
     places = {job: [out / choice.place(job.name) for choice in choices] for job in jobs if not job.problem}
     read = [path for job in jobs for path in (job.image, job.partner) if path]
