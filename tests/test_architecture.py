@@ -18,7 +18,7 @@ PACKAGE = ROOT / "deepmat"
 # A module imports from rows above its own, and from its own row to the left.
 DIRECTION = [
     ["errors", "processes", "files", "config", "imaging", "trimap", "sources"],
-    ["compositing", "synth", "metrics", "report", "doctor"],
+    ["compositing", "synth", "metrics", "report", "doctor", "outputs"],
     ["devices", "checkpoint", "models", "losses", "dataset", "inference"],
     ["runs", "engine"],
     ["cli"],
