@@ -20,8 +20,9 @@ ORIENTATION, LYING = 0x0112, 5
 REDUCED = {8: cv2.IMREAD_REDUCED_COLOR_8, 4: cv2.IMREAD_REDUCED_COLOR_4, 2: cv2.IMREAD_REDUCED_COLOR_2}
 PNG_EXIF = (b"eXIf", b"Raw profile type exif", b"XML:com.adobe.xmp")
 COLOURED = 64
+DPI = (1, 1e6)
+"""What is believed, bounds excluded; 1 is what Pillow makes of a TIFF without."""
 MAX_PIXELS = 500_000_000
-HIGHEST_DPI = 1e6
 Image.MAX_IMAGE_PIXELS = None  # Pillow's own limit would refuse panoramas; ours is checked before anything is decoded
 
 
@@ -97,7 +98,7 @@ class Unread:
             if self.picture.mode == "CMYK":
                 notices.append(f"{self.path}: CMYK, turned into RGB without its profile; the colours are a little off")
             dpi = tuple(float(each) for each in info.get("dpi") or ())
-        if len(dpi) != 2 or not all(0 < each < HIGHEST_DPI for each in dpi):
+        if len(dpi) != 2 or not all(DPI[0] < each < DPI[1] for each in dpi):
             return {"profile": info.get("icc_profile"), "dpi": None}, notices
         across, down = dpi[::-1] if self.orientation >= LYING else dpi
         return {"profile": info.get("icc_profile"), "dpi": (across, down)}, notices
