@@ -8,9 +8,10 @@ import numpy as np
 from deepmat import imaging
 from deepmat.errors import DataError
 
-BLOCK = 8
+BLOCK, ENOUGH = 8, 8
+"""A JPEG's blocks in pixels; so many with an edge tell."""
 RIM, RINGING = 3, 16
-"""Pixels beside an edge that may be antialiased; levels that ringing spreads to the next block."""
+"""Pixels beside an edge that may be antialiased; the most that is left of an edge in the next block, in levels."""
 JPEG_NEAR = 8
 LABELS = 32
 """No mask is as dark as that, but class numbers are."""
@@ -55,21 +56,21 @@ def is_hard_jpeg(mask: np.ndarray) -> bool:
     reaches into other blocks; an antialiased one has nothing beside it.
     """
     fractional = cv2.inRange(mask, 1, 254)
-    count = cv2.countNonZero(fractional)
-    if not count:
+    if not fractional.any():
         return False
     hard = cv2.inRange(mask, 128, 255)
     around = np.ones((2 * RIM + 1, 2 * RIM + 1), np.uint8)
     rim = cv2.compare(cv2.erode(hard, around), cv2.dilate(hard, around), cv2.CMP_NE)
-    ringing = count - cv2.countNonZero(cv2.bitwise_and(fractional, rim))
     rest = mask.copy()
     cv2.copyTo(hard, rim, rest)
     low, high = _blocks(rest, np.minimum), _blocks(rest, np.maximum)
     dark, bright = high < 128, low >= 128
-    edges = int(np.count_nonzero(~dark & ~bright))
-    uneven = int(np.count_nonzero((dark | bright) & (high - low > 2)))
-    soft = int(np.count_nonzero(dark & (high > RINGING) | bright & (low < 255 - RINGING)))
-    return 2 * edges <= low.size and 10 * uneven <= edges and 30 * soft <= edges and 10 * ringing >= count
+    edge = ~(dark | bright)
+    ringing = edge & (_blocks(cv2.subtract(fractional, rim), np.maximum) > 0)
+    uneven = ~edge & (high - low > 2)
+    soft = dark & (high > RINGING) | bright & (low < 255 - RINGING)
+    edges, rung, bent, left = (int(np.count_nonzero(blocks)) for blocks in (edge, ringing, uneven, soft))
+    return ENOUGH <= edges <= edge.size / 2 and 3 * rung >= edges and 10 * bent <= edges and 30 * left <= edges
 
 
 def clean_mask(mask: np.ndarray, threshold: int | None = None, near: int = 0) -> tuple[np.ndarray, list[str]]:
@@ -107,11 +108,9 @@ def read_mask(
     aspect ratio.
     """
     grey = imaging.read_grey(path)
-    about = imaging.describe(path)
+    near = JPEG_NEAR if imaging.describe(path)["format"] in ("JPEG", "MPO") else 0
     try:
-        if about["deep"] and grey.max() == 1:
-            raise DataError("it has 16 bits, but small levels only, as of labels; save it as 8 bits, 255 on 0")
-        mask, notices = clean_mask(grey, threshold, JPEG_NEAR if about["format"] in ("JPEG", "MPO") else 0)
+        mask, notices = clean_mask(grey, threshold, near)
         if size and mask.shape != tuple(size):
             notices = [*notices, check_aspect(mask.shape, size)]
             mask = cv2.resize(mask, size[::-1], interpolation=cv2.INTER_AREA)

@@ -85,7 +85,7 @@ def trimap(
             if json:
                 print(to_json(record))
     if preview and made:
-        _preview(preview, [job for job in jobs if job[0] in made], out, images)
+        _preview(preview, [job for job in jobs if job[0] in made], out, threshold, images)
     before = f" ({len(there)} from before)" if there else ""
     seen = f"; see {preview}" if preview and made else ""
     finish(failures, f"{len(made)} of {len(jobs)} trimaps in {out}{before}{seen}")
@@ -108,20 +108,22 @@ def _jobs(
     return list(jobs.items()), notices
 
 
-def _preview(path: Path, jobs: Sequence[tuple[str, Any]], out: Path, images: Path | None) -> None:
+def _preview(
+    path: Path, jobs: Sequence[tuple[str, Any]], out: Path, threshold: int | None, images: Path | None
+) -> None:
     """A sheet of some of the masks, spread over all, beside their trimaps as written."""
     from deepmat import imaging
+    from deepmat.masks import read_mask
     from deepmat.report import sheet
 
     shown = jobs[:: -(-len(jobs) // SHEET_ROWS)]
-    partners = pair([name for name, _ in shown], images, "picture")[0] if images else {}
+    partners = pair([name for name, _ in jobs], images, "picture")[0] if images else {}
     rows = []
     for name, mask in shown:
         guide = imaging.read_grey(out / f"{name}.png")
-        panels = [imaging.read_grey(mask), guide]
-        partner = partners.get(name)
+        panels = [read_mask(mask, threshold)[0], guide]
         try:
-            if isinstance(partner, DataError):
+            if isinstance(partner := partners.get(name), DataError):
                 raise partner
             if partner:
                 image = imaging.read_image(partner)
@@ -129,6 +131,7 @@ def _preview(path: Path, jobs: Sequence[tuple[str, Any]], out: Path, images: Pat
                 panels.append(_over(image, guide))
         except DataError as error:
             notify([str(error)])
+            panels.append(guide // 4)
         rows.append((f"{name}   unknown {100 * (guide == 128).mean():.1f} %", panels))
     imaging.write_image(path, sheet(rows, SHEET_TITLES[: 3 if images else 2], side=SHEET_SIDE))
 

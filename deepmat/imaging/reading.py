@@ -120,7 +120,7 @@ def _deep_to_uint8(pixels: np.ndarray) -> np.ndarray:
     if pixels.dtype.kind == "f":
         scale = 255.0 if top <= 2 else 1.0
     else:
-        scale = 255 / 65535 if pixels.dtype == np.uint16 or top > 255 else 1.0
+        scale = 255 / 65535 if top > 255 else 1.0
     return np.clip(np.rint(np.nan_to_num(pixels.astype(np.float64)) * scale), 0, 255).astype(np.uint8)
 
 
