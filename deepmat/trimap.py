@@ -220,8 +220,9 @@ def read_trimap(path: Path, size: tuple[int, int] | None = None) -> tuple[np.nda
     except DataError as error:
         raise DataError(f"{path}: {error}") from error
     present = np.flatnonzero(histogram(trimap)).tolist()
-    if present == [BACKGROUND, FOREGROUND]:
-        notices.append("nothing is unknown, so it is a mask: `deepmat trimap` makes a trimap of it")
+    if UNKNOWN not in present:
+        hint = "; if it is a mask, give it as --masks (predict) or to `deepmat trimap`" if len(present) > 1 else ""
+        notices.append(f"nothing is unknown, so the trimap itself is the alpha{hint}")
     elif present == [UNKNOWN]:
         notices.append("all is unknown; mark what is surely 0 and 255")
     if looks_inverted(trimap):

@@ -133,7 +133,12 @@ def test_an_output_that_cannot_be_written_is_explained(deepmat, weights):
     Image.fromarray(np.full((8, 9), 128, np.uint8)).save("a.png")
     Path("out").write_text("a file where a folder should be")
     result = deepmat("predict", "a.png", "-t", "a.png", "-o", "out", "-w", weights)
-    assert result.exit_code == 1 and "out/alpha/a.png: cannot be written" in result.stderr
+    assert result.exit_code == 1 and "--out out: is a file; name a folder" in result.stderr
+    Path("here").mkdir()
+    Path("here/alpha").write_text("a file where a folder should be")
+    result = deepmat("predict", "a.png", "-t", "a.png", "-o", "here", "-w", weights)
+    assert result.exit_code == 1 and "here/alpha/a.png: cannot be written" in result.stderr
+    assert Path("here/cutout/a.png").is_file() and "0 of 1 pictures" in result.stderr
 
 
 @pytest.fixture
@@ -278,7 +283,8 @@ def test_several_processes_share_the_pictures(photos, tmp_path, monkeypatch):
     assert result.returncode == 1 and "4 of 5 pictures cut out in out" in result.stderr
     assert result.stderr.count("photos/3.jpg: not a picture") == 1
     assert sorted(path.stem for path in Path("out/alpha").iterdir()) == ["0", "1", "2", "4"]
-    names = [[json.loads(line)["name"] for line in Path(f"out/log-{rank}.jsonl").open()] for rank in (0, 1)]
+    logs = [Path(f"out/log-{rank}.jsonl").read_text().splitlines() for rank in (0, 1)]
+    names = [[json.loads(line)["name"] for line in log] for log in logs]
     assert names == [["0", "2", "4"], ["1", "3"]]
 
 

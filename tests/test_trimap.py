@@ -172,7 +172,7 @@ def test_trimaps_in_any_kind_of_file(tmp_path):
 @pytest.mark.parametrize(
     ("levels", "notice"),
     [
-        (disc(), "nothing is unknown, so it is a mask: `deepmat trimap` makes a trimap of it"),
+        (disc(), "nothing is unknown, so the trimap itself is the alpha; if it is a mask, give it as --masks"),
         (np.full((9, 9), 128), "all is unknown; mark what is surely 0 and 255"),
         (255 - trimap.by_distance(disc(), 3, 3), "255 all around and 0 in the middle: inverted?"),
     ],

@@ -91,6 +91,8 @@ def predict(
         raise ConfigError("--trimaps and --masks: give one of them")
     if trimaps and width:
         raise ConfigError("--width: is for masks; trimaps say themselves what is unknown")
+    if out.exists() and not out.is_dir():
+        raise ConfigError(f"--out {out}: is a file; name a folder")
     if colours not in ("estimated", "own"):
         raise ConfigError(f"--colours {colours}: unknown; known: estimated, own")
 
