@@ -39,7 +39,7 @@ demo: install
 	$(TRAIN) --stage 2 --iterations 40
 	$(TRAIN) --stage 3 --iterations 40
 	@echo; echo '== Cut-outs and scores'
-	$(DEEPMAT) predict demo/data/test/image -t demo/data/test/trimap -o demo/alpha --cutout demo/cutout \
+	$(DEEPMAT) predict demo/data/test/image -t demo/data/test/trimap -o demo/out \
 		-w demo/runs/stage3/best.safetensors
 	$(DEEPMAT) eval -w demo/runs/stage3/best.safetensors --data demo/data --sheet demo/sheet.png
 	@echo; echo 'Look at demo/sheet.png: image | trimap | ground truth | prediction. Minutes of training from random weights'

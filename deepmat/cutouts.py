@@ -8,6 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import cv2
 import numpy as np
 from torch import nn
 
@@ -23,6 +24,8 @@ AHEAD = 2
 """Pictures that are decoded while the network works."""
 IN_MEMORY = 48_000_000
 """Pixels of pictures that wait to be written; pictures of half that and more are not decoded ahead."""
+FAILURES = (DataError, MemoryError, cv2.error)
+"""What fails one picture alone; OpenCV has errors of its own for a lack of memory."""
 
 
 class Job(NamedTuple):
@@ -74,7 +77,8 @@ def find_jobs(
             problem = f"{path}: its alpha would overwrite that of {first[name]}; predict them apart"
             jobs.append(Job(str(path), path, None, problem))
         elif not path.is_file():
-            jobs.append(Job(name, path, None, f"{path}: no such file; check the path"))
+            lost = "a link that leads nowhere; mend or remove it" if path.is_symlink() else "no such file; check it"
+            jobs.append(Job(name, path, None, f"{path}: {lost}"))
         elif isinstance(partner, DataError):
             jobs.append(Job(name, path, None, str(partner)))
         else:
@@ -135,7 +139,7 @@ def cut_out(
     """Predict pictures one by one, in the order of the jobs; at the same time read the next and write the last ones.
 
     read: job -> Read; write: job, what was read, alpha (float32 [H, W]) -> kind and path of each file written. Both run
-    in threads; what they raise as DataError fails that picture alone. Yields {"name", "width", "height", "mode",
+    in threads; what they raise as one of FAILURES fails that picture alone. Yields {"name", "width", "height", "mode",
     "seconds" (of the network), "read_seconds", "write_seconds", "notices", "paths"}, or {"name", "error"}.
     """
     keep_memory()
@@ -158,7 +162,7 @@ def cut_out(
                         alpha = _predict(model, pixels, options, record)
                         done = writers.submit(_timed, write, job, pixels, alpha)
                         writing.append((record, alpha.size, done))
-                    except DataError as error:
+                    except FAILURES as error:
                         failed: Future[tuple[Any, float]] = Future()
                         failed.set_exception(error)
                         writing.append((record, 0, failed))
@@ -201,4 +205,6 @@ def _finished(record: Record, _: int, done: Future[tuple[Any, float]]) -> Record
         record["paths"], record["write_seconds"] = done.result()
     except DataError as error:
         return {"name": record["name"], "error": str(error)}
+    except FAILURES as error:
+        return {"name": record["name"], "error": f"{record['name']}: too large for the memory ({error})"}
     return record

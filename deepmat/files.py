@@ -99,13 +99,18 @@ def find_pictures(folder: Path) -> tuple[list[Path], list[str]]:
         links = [Path(parent, name) for name in folders if Path(parent, name).is_symlink()]
         notices += [f"{path}: skipped, a link to a folder; name that folder itself" for path in links]
         for path in (Path(parent, name) for name in names if not name.startswith(".")):
-            if is_picture(path):
+            if is_picture(path) and (path.is_file() or not path.exists()):  # no pipe, which would never end
                 pictures.append(path)
             else:
                 notices.append(f"{path}: skipped, not a picture")
     if not pictures:
         raise DataError(f"{folder}: holds no pictures; expected files such as .png or .jpg")
     return sorted(pictures), sorted(notices)
+
+
+def real(path: Path) -> Path:
+    """The path without links, absolute; one that goes in a loop ends where the loop begins."""
+    return Path(os.path.realpath(path))
 
 
 def key_of(path: Path, folder: Path) -> str:
@@ -121,15 +126,15 @@ def list_inputs(inputs: Iterable[Path], apart: Iterable[Path]) -> tuple[list[tup
     """
     pictures: list[tuple[str, Path]] = []
     notices: list[str] = []
-    inputs, apart = list(inputs), [folder.resolve() for folder in apart]
+    inputs, apart = list(inputs), [real(folder) for folder in apart]
     for given in inputs:
         if not given.is_dir():
             pictures.append((given.stem, given))
             continue
         found, ignored = find_pictures(given)
         notices += ignored
-        below = [folder for folder in apart if given.resolve() in folder.parents]
-        inside = [path for path in found if not any(folder in path.resolve().parents for folder in below)]
+        below = [folder for folder in apart if real(given) in folder.parents]
+        inside = [path for path in found if not any(folder in real(path).parents for folder in below)]
         pictures += [(key_of(path, given), path) for path in inside]
     if not pictures:
         raise DataError(f"no pictures in {', '.join(map(str, inputs))} outside {', '.join(map(str, apart))}")
@@ -180,9 +185,9 @@ def pair(keys: Sequence[str], folder: Path, what: str) -> tuple[dict[str, Path |
 
 def refuse_overwriting(outputs: Iterable[Path], inputs: Iterable[Path]) -> None:
     """ConfigError if an output would take the place of an input or of another output."""
-    taken = {path.resolve(): f"the input {path}" for path in inputs}
+    taken = {real(path): f"the input {path}" for path in inputs}
     for path in outputs:
-        place = path.resolve()
+        place = real(path)
         if place in taken:
             raise ConfigError(f"{path}: would overwrite {taken[place]}; choose another output folder")
         taken[place] = "another output"

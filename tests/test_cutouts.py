@@ -37,13 +37,20 @@ def test_jobs_keep_their_order_and_failures_fail_alone():
         time.sleep(0.03 if job.name == "2" else 0)
         if job.name == "4":
             raise DataError("4: disk full")
+        if job.name == "5":
+            raise MemoryError("no 9 GB")
         return {"alpha": job.name}
 
     jobs = [Job(str(index), Path(str(index))) for index in range(7)] + [Job("lost", Path("lost"), None, "no trimap")]
     records = list(cut_out(TinyModel(), jobs, read, write, SETTINGS))
     assert [record["name"] for record in records] == [job.name for job in jobs]
     errors = {record["name"]: record["error"] for record in records if "error" in record}
-    assert errors == {"3": "3: broken", "4": "4: disk full", "lost": "no trimap"}
+    assert errors == {
+        "3": "3: broken",
+        "4": "4: disk full",
+        "5": "5: too large for the memory (no 9 GB)",
+        "lost": "no trimap",
+    }
     assert all(record["paths"] == {"alpha": record["name"]} for record in records if "error" not in record)
 
 

@@ -47,6 +47,19 @@ def test_pictures_are_keyed_by_path_without_extension(tmp_path):
         files.list_pictures(tmp_path)
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes in this system's folders")
+def test_links_to_themselves_and_pipes_hold_nothing_up(tmp_path):
+    os.symlink("loop.jpg", tmp_path / "loop.jpg")
+    os.mkfifo(tmp_path / "pipe.jpg")
+    (tmp_path / "a.jpg").touch()
+    found, notices = files.find_pictures(tmp_path)
+    assert [path.name for path in found] == ["a.jpg", "loop.jpg"]
+    assert notices == [f"{tmp_path / 'pipe.jpg'}: skipped, not a picture"]
+    files.refuse_overwriting([tmp_path / "b.jpg"], found)
+    with pytest.raises(ConfigError, match="would overwrite the input"):
+        files.refuse_overwriting([tmp_path / "loop.jpg"], found)
+
+
 def test_links_in_a_loop_end(tmp_path):
     (tmp_path / "a.png").touch()
     (tmp_path / "loop").symlink_to(tmp_path)

@@ -10,7 +10,7 @@ from deepmat.compositing.manifest import SOURCES
 from deepmat.compositing.plan import BACKGROUNDS_PER_FOREGROUND, COCO_2014_PREFIX
 from deepmat.doctor.findings import LAYOUTS, Case, Finding, Survey, finding, told
 from deepmat.errors import ConfigError, DataError
-from deepmat.files import find_pictures, is_picture, key_of, pair
+from deepmat.files import find_pictures, is_picture, key_of, pair, real
 from deepmat.sources import ADOBE_FOLDERS, adobe_foregrounds, background_folder, layout_of, read_names
 
 TRAINING, TESTING = ("image", "alpha", "fg", "bg"), ("image", "alpha", "trimap")
@@ -18,7 +18,7 @@ TRAINING, TESTING = ("image", "alpha", "fg", "bg"), ("image", "alpha", "trimap")
 
 def within(path: Path, folder: Path) -> bool:
     """Whether a path is a folder or lies in it."""
-    path, folder = path.resolve(), folder.resolve()
+    path, folder = real(path), real(folder)
     return path == folder or folder in path.parents
 
 
