@@ -182,6 +182,13 @@ def test_profiles_go_with_colours_and_resolution_with_all():
             np.testing.assert_allclose([float(each) for each in picture.info["dpi"]], (300, 150), atol=0.1)
 
 
+def test_an_alpha_is_no_grey_that_a_profile_could_change():
+    data = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    cut = cut_of(about={"profile": data[:16] + b"GRAY" + data[20:], "dpi": None})
+    with Image.open(io.BytesIO(encode_output(cut, parse_outputs("alpha")[0]))) as picture:
+        assert "icc_profile" not in picture.info
+
+
 def test_uncertainty_shows_where_the_unknown_region_is_too_narrow():
     height, width = 200, 300
     cut = cut_of(height, width)
