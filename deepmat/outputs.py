@@ -6,7 +6,7 @@ OUT/KIND/NAME.ext: `alpha,cutout.webp` gives OUT/alpha/cat.png and OUT/cutout/ca
 import zlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -51,12 +51,14 @@ def _plain(colour: tuple[int, int, int]) -> Background:
 
 
 def _drawn(pictures: Sequence[tuple[str, Path]], max_pixels: int) -> Background:
+    read = lru_cache(1)(imaging.read_picture)  # one picture behind all is decoded once
+
     def draw(name: str, height: int, width: int, about: About | None) -> np.ndarray:
         same = [path for key, path in pictures if key == name] or [
             path for key, path in pictures if Path(key).name == Path(name).name
         ]
         path = same[0] if same else pictures[zlib.crc32(name.encode()) % len(pictures)][1]
-        pixels, _, its_own, _ = imaging.read_picture(path, max_pixels)
+        pixels, _, its_own, _ = read(path, max_pixels)
         return imaging.as_in(_cover(pixels, height, width), its_own, about)
 
     return draw
@@ -66,7 +68,8 @@ def open_background(text: str, max_pixels: int = imaging.MAX_PIXELS) -> Backgrou
     """What `text` names: a colour ("white", "#00ff00"), a picture file, or a folder of pictures.
 
     A picture is scaled to cover and cut around its middle. Of a folder, a picture gets the one of its own name, else
-    one that depends on its name alone. ConfigError if it is nothing of the kind, DataError for an empty folder.
+    one that depends on its name alone. ConfigError if it is nothing of the kind, DataError for an empty folder
+    or a broken picture.
     """
     try:
         return _plain(imaging.parse_colour(text))
@@ -78,7 +81,9 @@ def open_background(text: str, max_pixels: int = imaging.MAX_PIXELS) -> Backgrou
             raise ConfigError(
                 f'background {text}: no colour, picture or folder; say "white", "#rrggbb" or check the path'
             ) from error
-        return _drawn([("", path)], max_pixels)
+        background = _drawn([("", path)], max_pixels)
+        background("", 1, 1, None)  # a broken one is told before any work
+        return background
 
 
 @dataclass
@@ -146,27 +151,29 @@ def make_uncertainty(cut: CutOut) -> np.ndarray:
     in, or something translucent. Magenta: alpha differs by more than 0.25 from the known value right beside it: what
     is soft goes on there, and the unknown region should too.
     """
-    height, width = cut.levels.shape
-    unknown = unknown_region(cut.trimap).view(np.uint8)
-    grey = cv2.cvtColor(cv2.cvtColor(cut.image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
-    shown = np.where((cut.trimap == FOREGROUND)[..., None], grey // 2 + 112, grey // 3)
-    shown[unknown > 0] = cut.image[unknown > 0]
-    wide, line = max(5, max(height, width) // 60), max(1, max(height, width) // 600)
+    longest = max(cut.levels.shape)
+    line, wide = max(1, longest // 600), max(2, longest // 120)
+    unknown = unknown_region(cut.trimap)
     low, high = UNDECIDED
-    undecided = unknown & ((cut.alpha > low) & (cut.alpha < high)).view(np.uint8)
-    doubt = cv2.morphologyEx(undecided, cv2.MORPH_OPEN, _disc(wide)) > 0
-    shown[doubt] = shown[doubt] // 2 + np.array(DOUBT, np.uint8) // 2
-    shown[cv2.morphologyEx(unknown, cv2.MORPH_GRADIENT, _disc(line + 1)) > 0] = LINE
-    broken = np.zeros((height, width), np.uint8)
+    undecided = unknown & (cut.alpha > low) & (cut.alpha < high)
+    doubt = _within(~_within(~undecided, wide), wide)  # what a disc of that radius fits into
+    broken = np.zeros_like(unknown)
     for known, value in ((FOREGROUND, 1), (BACKGROUND, 0)):
-        beside = cv2.dilate((cut.trimap == known).view(np.uint8), _disc(3)) > 0
-        broken |= unknown & beside & (np.abs(cut.alpha - value) > DISAGREEING)
-    shown[cv2.dilate(broken, _disc(4 * line + 1)) > 0] = WARNING
+        broken |= unknown & _within(cut.trimap == known, 1.5) & (np.abs(cut.alpha - value) > DISAGREEING)
+    grey = cv2.cvtColor(cut.image, cv2.COLOR_RGB2GRAY)
+    shown = cv2.cvtColor(np.where(cut.trimap == FOREGROUND, grey // 2 + 112, grey // 3), cv2.COLOR_GRAY2RGB)
+    cv2.copyTo(cut.image, unknown.view(np.uint8), shown)
+    shown[doubt] = shown[doubt] // 2 + np.array(DOUBT, np.uint8) // 2
+    shown[unknown & _within(~unknown, line)] = LINE
+    shown[_within(broken, 2 * line)] = WARNING
     return shown
 
 
-def _disc(size: int) -> np.ndarray:
-    return cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
+def _within(mask: np.ndarray, radius: float) -> np.ndarray:
+    """bool [H, W]: where a pixel of the mask, bool [H, W], is no further than `radius`."""
+    if not mask.any():
+        return mask
+    return cv2.distanceTransform((~mask).view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5) <= radius
 
 
 def _panel(title: str, pixels: np.ndarray, height: int, width: int) -> np.ndarray:

@@ -114,6 +114,8 @@ def test_colours_of_one_profile_as_those_of_another(rgb):
         assert np.abs(imaging.as_in(rgb, about, target).astype(int) - rgb[..., [1, 0, 2]]).max() <= 2
     for about, target in ((srgb, None), (swapped, swapped), (None, None), ({"profile": profile_of(b"CMYK")}, None)):
         np.testing.assert_array_equal(imaging.as_in(rgb, about, target), rgb)
+    named = profile_of(swapped=True).replace("swap".encode("utf-16be"), "sRGB".encode("utf-16be"))
+    np.testing.assert_array_equal(imaging.as_in(rgb, {"profile": named, "dpi": None}, None), rgb)  # rounding spared
     broken = {"profile": profile_of()[:140], "dpi": None}
     np.testing.assert_array_equal(imaging.as_in(rgb, broken, None), rgb)
 
@@ -140,6 +142,8 @@ def test_own_alphas_and_what_is_left_out(tmp_path, rgb):
         assert alpha is None
         if suffix != "gif":
             np.testing.assert_array_equal(pixels, rgb)
+    picture.save(tmp_path / "a.mpo", save_all=True, append_images=[picture])  # a photo and its depth, as of phones
+    assert not imaging.read_picture(tmp_path / "a.mpo")[3]
     picture.convert("CMYK").save(tmp_path / "a.jpg")
     assert "CMYK" in imaging.read_picture(tmp_path / "a.jpg")[3][0]
     grey.save(tmp_path / "grey.png")
@@ -240,7 +244,7 @@ def test_broken_files_are_named(tmp_path, rgb, suffix):
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp", ".tif", ".gif", ".bmp", ".avif"])
 def test_a_file_damaged_anywhere_never_escapes(tmp_path, rgb, suffix):
     path = tmp_path / f"a{suffix}"
-    Image.fromarray(rgb).save(path)
+    Image.fromarray(rgb).save(path, dpi=(72, 72), icc_profile=profile_of()[:200])
     whole, generator = path.read_bytes(), np.random.default_rng(0)
     for _ in range(60):
         damaged = bytearray(whole)
@@ -248,7 +252,9 @@ def test_a_file_damaged_anywhere_never_escapes(tmp_path, rgb, suffix):
             damaged[place] = generator.integers(256)
         path.write_bytes(damaged)
         try:
-            assert imaging.read_image(path).shape[2] == 3
+            pixels, _, about, _ = imaging.read_picture(path)
+            assert pixels.shape[2] == 3
+            imaging.encode(pixels, ".png", about)
         except DataError as error:
             assert path.name in str(error)
 

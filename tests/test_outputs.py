@@ -109,6 +109,18 @@ def test_of_a_folder_a_picture_gets_its_own_background_or_one_by_its_name(tmp_pa
     assert all(again(name, 3, 3, None)[0, 0, 0] == value for name, value in level.items())
 
 
+def test_a_background_comes_in_the_colours_of_the_picture_before_it(tmp_path):
+    srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    other = srgb.replace(b"rXYZ", b"wait").replace(b"gXYZ", b"rXYZ").replace(b"wait", b"gXYZ")
+    other = other.replace("sRGB".encode("utf-16be"), "else".encode("utf-16be"))  # red and green have changed places
+    about = {"profile": other, "dpi": None}
+    imaging.write_image(tmp_path / "a.png", np.full((2, 2, 3), (200, 100, 0), np.uint8), about)
+    for text, inside, outside in (("#c86400", None, about), (str(tmp_path / "a.png"), about, None)):
+        background = open_background(text)
+        np.testing.assert_array_equal(background("x", 1, 1, inside)[0, 0], (200, 100, 0))
+        np.testing.assert_allclose(background("x", 1, 1, outside)[0, 0].astype(int), (100, 200, 0), atol=2)
+
+
 def test_backgrounds_that_are_none_are_explained(tmp_path):
     for text in ("withe", "#12", "#11223344", str(tmp_path / "none.png")):
         with pytest.raises(ConfigError, match=f"background {text}: no colour, picture or folder"):
@@ -117,7 +129,10 @@ def test_backgrounds_that_are_none_are_explained(tmp_path):
         open_background(str(tmp_path))
     (tmp_path / "a.png").write_text("nothing")
     with pytest.raises(DataError, match=r"a\.png: not a picture"):
-        open_background(str(tmp_path / "a.png"))("x", 2, 2, None)
+        open_background(str(tmp_path / "a.png"))
+    with pytest.raises(DataError, match="a.png: 3x2 is over"):
+        imaging.write_image(tmp_path / "a.png", np.zeros((2, 3), np.uint8))
+        open_background(str(tmp_path / "a.png"), max_pixels=5)
 
 
 def test_choices():
@@ -165,6 +180,13 @@ def test_profiles_go_with_colours_and_resolution_with_all():
             carried = picture.info.get("icc_profile")
             assert carried == (None if output.make(cut).ndim == 2 else srgb), kind
             np.testing.assert_allclose([float(each) for each in picture.info["dpi"]], (300, 150), atol=0.1)
+
+
+def test_an_alpha_is_no_grey_that_a_profile_could_change():
+    data = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    cut = cut_of(about={"profile": data[:16] + b"GRAY" + data[20:], "dpi": None})
+    with Image.open(io.BytesIO(encode_output(cut, parse_outputs("alpha")[0]))) as picture:
+        assert "icc_profile" not in picture.info
 
 
 def test_uncertainty_shows_where_the_unknown_region_is_too_narrow():
