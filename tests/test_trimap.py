@@ -21,10 +21,13 @@ def disc(height=60, width=80, radius=20):
 
 
 def blobs(seed, height=203, width=190):
-    """A trimap of smooth shapes, all three levels, with bands of 4 pixels or more."""
+    """A trimap of shapes 9 pixels across or more, all three levels, with bands of 4 pixels or more."""
     field = cv2.GaussianBlur(np.random.default_rng(seed).standard_normal((height, width)), (0, 0), 15)
-    alpha = np.where(field > 0, 255, 0).astype(np.uint8)
-    return trimap.by_distance(alpha, 4 + seed % 9, 4)
+    round_ = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (9, 9))
+    foreground = cv2.morphologyEx((field > 0).astype(np.uint8), cv2.MORPH_OPEN, round_)
+    beyond = 1 - cv2.dilate(foreground, round_, iterations=1 + seed % 3)
+    background = cv2.morphologyEx(beyond, cv2.MORPH_OPEN, round_)
+    return np.where(foreground > 0, 255, np.where(background > 0, 0, 128)).astype(np.uint8)
 
 
 def beside_a_border(levels, pixels):
