@@ -263,7 +263,17 @@ def test_a_huge_picture_is_refused_before_it_is_decoded(tmp_path, rgb):
     imaging.write_image(tmp_path / "a.png", rgb)
     assert Image.MAX_IMAGE_PIXELS is None  # else Pillow refuses 200 megapixels with a riddle
     assert imaging.read_image(tmp_path / "a.png", max_pixels=54).shape == rgb.shape
-    for read in (imaging.read_image, imaging.read_picture, imaging.read_grey, imaging.read_levels):
+    reads = (
+        imaging.read_image,
+        imaging.read_picture,
+        imaging.read_rgba,
+        imaging.read_grey,
+        imaging.read_levels,
+        imaging.read_size,
+        imaging.describe,
+    )
+    for read in reads:
+        assert read(tmp_path / "a.png", max_pixels=54) is not None
         with pytest.raises(DataError, match="a.png: 9x6 is over 5.3e-05 megapixels; .*--max-megapixels 1"):
             read(tmp_path / "a.png", max_pixels=53)
 

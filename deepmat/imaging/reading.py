@@ -156,19 +156,19 @@ def read_picture(path: Path, max_pixels: int = MAX_PIXELS) -> tuple[np.ndarray, 
     return *file.layers(), about, notices
 
 
-def read_size(path: Path) -> tuple[int, int]:
+def read_size(path: Path, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
     """Height and width of a picture, upright; nothing is decoded. DataError if it is no picture."""
-    return Unread(path).size
+    return Unread(path, max_pixels).size
 
 
-def describe(path: Path) -> dict[str, Any]:
+def describe(path: Path, max_pixels: int = MAX_PIXELS) -> dict[str, Any]:
     """What the header of a picture says beyond its pixels, none of which is decoded. DataError if there is none.
 
     format and mode: as Pillow names them ("PNG", "RGB"); size: (height, width), upright; deep: over 8 bits a channel;
     frames: pictures in the file; orientation: EXIF's, 1 to 8; profile: the ICC profile's name; gamma: a PNG's gAMA;
     chromaticity: a PNG's cHRM, white, red, green and blue as x, y. The last three are None where there is none.
     """
-    file = Unread(path)
+    file = Unread(path, max_pixels)
     with _explained(path):
         picture = file.picture
         profile = picture.info.get("icc_profile")
@@ -185,9 +185,9 @@ def describe(path: Path) -> dict[str, Any]:
         }
 
 
-def read_rgba(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
+def read_rgba(path: Path, max_pixels: int = MAX_PIXELS) -> tuple[np.ndarray, np.ndarray | None]:
     """Any picture as uint8 RGB [H, W, 3] and its alpha channel, uint8 [H, W], or None. DataError if unreadable."""
-    return Unread(path).layers()
+    return Unread(path, max_pixels).layers()
 
 
 def read_grey(path: Path, max_pixels: int = MAX_PIXELS) -> np.ndarray:
