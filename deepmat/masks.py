@@ -52,8 +52,8 @@ def _blocks(grey: np.ndarray, extreme: np.ufunc) -> np.ndarray:
 def is_hard_jpeg(mask: np.ndarray) -> bool:
     """Whether a mask, uint8 [H, W], is of 0 and 255 that JPEG made uneven, whatever it was saved as since.
 
-    JPEG's ringing stays in the blocks of 8 pixels that an edge runs through and leaves the others flat. A soft edge
-    reaches into other blocks; an antialiased one has nothing beside it.
+    JPEG's ringing fills the blocks of 8 pixels that an edge runs through and leaves the others flat. A soft edge
+    reaches into other blocks; an antialiased one has nothing beside it; other levels make other flat blocks.
     """
     fractional = cv2.inRange(mask, 1, 254)
     if not fractional.any():
@@ -68,9 +68,9 @@ def is_hard_jpeg(mask: np.ndarray) -> bool:
     edge = ~(dark | bright)
     ringing = edge & (_blocks(cv2.subtract(fractional, rim), np.maximum) > 0)
     uneven = ~edge & (high - low > 2)
-    soft = dark & (high > RINGING) | bright & (low < 255 - RINGING)
-    edges, rung, bent, left = (int(np.count_nonzero(blocks)) for blocks in (edge, ringing, uneven, soft))
-    return ENOUGH <= edges <= edge.size / 2 and 3 * rung >= edges and 10 * bent <= edges and 30 * left <= edges
+    other = dark & (high > RINGING) | bright & (low < 255 - RINGING)
+    edges, rung, bent, grey = (int(np.count_nonzero(blocks)) for blocks in (edge, ringing, uneven, other))
+    return ENOUGH <= edges <= edge.size / 2 and 3 * rung >= edges and 10 * bent <= edges and 30 * grey <= edges
 
 
 def clean_mask(mask: np.ndarray, threshold: int | None = None, near: int = 0) -> tuple[np.ndarray, list[str]]:

@@ -359,10 +359,14 @@ def test_a_test_set_of_training_pictures(deepmat, tmp_path):
     }
 
 
-def test_sixteen_bits_hardly_used_are_not_mended(tmp_path):
+def test_sixteen_bits_hardly_used(tmp_path):
     clean(tmp_path)
-    save(tmp_path / "alpha" / "good0.png", soft().astype(np.uint16))
-    assert {item[1::2] for item in told(tmp_path) if item[2] == "alpha/good0.png"} == {("scale", None), ("mask", None)}
+    for levels, said in (
+        (soft().astype(np.uint16), {("deep", "re-encoded")}),
+        ((soft() > 128).astype(np.uint16), {("scale", None), ("mask", None)}),
+    ):
+        save(tmp_path / "alpha" / "good0.png", levels)
+        assert {item[1::2] for item in told(tmp_path) if item[2] == "alpha/good0.png"} == said
 
 
 def test_folders_of_composites_without_a_manifest(data, tmp_path):

@@ -73,7 +73,7 @@ def test_a_hard_mask_that_was_a_jpeg_is_hard_again(tmp_path_factory, seed, quali
 def test_soft_alphas_stay_as_they_are(kind):
     alpha = soft(kind)
     assert masks.clean_mask(alpha)[0] is alpha
-    for sigma in (0.5, 1, 3):
+    for sigma in (0.5, 1, 2, 3):
         smooth = cv2.GaussianBlur(np.where(alpha > 127, 255, 0).astype(np.uint8), (0, 0), sigma)
         assert masks.clean_mask(smooth)[0] is smooth
         smooth[:40] = alpha[:40]
@@ -95,6 +95,15 @@ def test_a_soft_alpha_in_a_jpeg_has_its_ends_again(tmp_path):
     assert np.abs(mask.astype(int) - alpha).max() < 40
     raw = masks.read_mask(save(tmp_path / "a.png", np.asarray(Image.open(tmp_path / "a.jpg"))))[0]
     assert ((raw == 0) | (raw == 255)).mean() < ends.mean() - 0.01
+
+
+def test_a_jpeg_with_a_patch_of_another_level_is_no_hard_mask(tmp_path):
+    levels = hard()
+    levels[:48, :48] = 0
+    levels[8:40, 8:40] = 100
+    mask, notices = masks.read_mask(save(tmp_path / "m.jpg", levels, quality=80))
+    assert np.median(mask[8:40, 8:40]) == 100
+    assert "levels up to 8 from them" in notices[0]
 
 
 def test_masks_in_any_kind_of_file(tmp_path):

@@ -115,7 +115,7 @@ def _orientation(picture: Image.Image, data: bytes) -> int:
 
 
 def _deep_to_uint8(pixels: np.ndarray) -> np.ndarray:
-    """16-bit, 32-bit, float greys to uint8: floats are fractions, unless far over 1; integers over 255 are 16-bit."""
+    """16-bit, 32-bit, float greys to uint8: floats are fractions, unless far over 1; integers, of 8 bits up to 255."""
     top = float(np.nanmax(pixels, initial=0))
     if pixels.dtype.kind == "f":
         scale = 255.0 if top <= 2 else 1.0
