@@ -115,10 +115,10 @@ def read_job(job: Job, width: Width | None = None, max_pixels: int = imaging.MAX
     size = (image.shape[0], image.shape[1])
     if width is None:
         assert job.partner
-        levels, told = trimap.read_trimap(job.partner, size)
+        levels, told = trimap.read_trimap(job.partner, size, max_pixels)
         return Read(image, levels, about, notices + told)
     if job.partner:
-        mask, told = masks.read_mask(job.partner, size=size)
+        mask, told = masks.read_mask(job.partner, None, size, max_pixels)
         source = job.partner
     elif own is None or own.min() == 255:
         hidden = "no alpha channel" if own is None else "an alpha channel that is 255 everywhere"

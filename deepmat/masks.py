@@ -99,7 +99,10 @@ def clean_mask(mask: np.ndarray, threshold: int | None = None, near: int = 0) ->
 
 
 def read_mask(
-    path: Path, threshold: int | None = None, size: tuple[int, int] | None = None
+    path: Path,
+    threshold: int | None = None,
+    size: tuple[int, int] | None = None,
+    max_pixels: int = imaging.MAX_PIXELS,
 ) -> tuple[np.ndarray, list[str]]:
     """A mask or alpha file as an alpha, uint8 [H, W], and notices of what was changed (`clean_mask`).
 
@@ -107,8 +110,8 @@ def read_mask(
     a mask of the same aspect ratio is resized. DataError if it cannot be read, looks like labels, or is of another
     aspect ratio.
     """
-    grey = imaging.read_grey(path)
-    near = JPEG_NEAR if imaging.describe(path)["format"] in ("JPEG", "MPO") else 0
+    grey = imaging.read_grey(path, max_pixels)
+    near = JPEG_NEAR if imaging.describe(path, max_pixels)["format"] in ("JPEG", "MPO") else 0
     try:
         mask, notices = clean_mask(grey, threshold, near)
         if size and mask.shape != tuple(size):

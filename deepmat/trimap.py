@@ -205,13 +205,15 @@ def quantise(grey: np.ndarray) -> tuple[np.ndarray, list[str]]:
     return cv2.LUT(grey, table), [f"{share}; taken as the nearest ({examples}{more}){doubt}"]
 
 
-def read_trimap(path: Path, size: tuple[int, int] | None = None) -> tuple[np.ndarray, list[str]]:
+def read_trimap(
+    path: Path, size: tuple[int, int] | None = None, max_pixels: int = imaging.MAX_PIXELS
+) -> tuple[np.ndarray, list[str]]:
     """A trimap file as uint8 [H, W] in {0, 128, 255}, and notices of what was changed or is odd.
 
     size: the picture's height and width, to which a trimap of the same aspect ratio is resized. DataError if it
     cannot be read, its levels look like labels, or it is of another aspect ratio.
     """
-    levels = imaging.read_levels(path)
+    levels = imaging.read_levels(path, max_pixels)
     try:
         trimap, notices = quantise(levels)
         if size and trimap.shape != tuple(size):
