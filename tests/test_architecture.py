@@ -21,7 +21,7 @@ DIRECTION = [
     ["compositing", "foreground", "outputs", "synth", "metrics", "report", "doctor"],
     ["devices", "checkpoint", "models", "losses", "dataset", "inference", "cutouts", "ranks"],
     ["runs", "engine"],
-    ["cli"],
+    ["cli", "__main__"],
 ]
 RANK = {name: rank for rank, name in enumerate(name for row in DIRECTION for name in row)}
 
