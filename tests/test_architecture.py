@@ -18,7 +18,7 @@ PACKAGE = ROOT / "deepmat"
 # A module imports from rows above its own, and from its own row to the left.
 DIRECTION = [
     ["errors", "processes", "files", "config", "imaging", "trimap", "sources"],
-    ["compositing", "synth", "metrics", "report", "doctor"],
+    ["compositing", "foreground", "synth", "metrics", "report", "doctor"],
     ["devices", "checkpoint", "models", "losses", "dataset", "inference"],
     ["runs", "engine"],
     ["cli"],
@@ -65,7 +65,7 @@ def test_help_is_light():
     script = "import sys, deepmat.cli; print([m for m in ('torch', 'cv2', 'numpy', 'PIL') if m in sys.modules])"
     result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
     assert result.stdout.strip() == "[]"
-    names = ("synth", "compositing", "metrics", "report", "doctor")
+    names = ("synth", "compositing", "foreground", "metrics", "report", "doctor")
     light = f"import sys, {', '.join(f'deepmat.{name}' for name in names)}; print('torch' in sys.modules)"
     result = subprocess.run([sys.executable, "-c", light], capture_output=True, text=True, check=True, timeout=60)
     assert result.stdout.strip() == "False"
