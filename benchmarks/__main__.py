@@ -5,7 +5,7 @@ import sys
 import tempfile
 from importlib import import_module
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -13,7 +13,7 @@ from rich.table import Table
 
 from benchmarks.measure import run_side
 
-BENCHMARKS = {"composite": "benchmarks.composite", "loader": "benchmarks.loader"}
+BENCHMARKS = {"composite": "benchmarks.composite", "loader": "benchmarks.loader", "foreground": "benchmarks.foreground"}
 
 
 def main(
@@ -30,17 +30,19 @@ def main(
         for record in records:
             print(json.dumps(record))
         return
-    table = Table("benchmark", "deepmat", "reference", "ratio", "peak MB", "peak MB, reference")
+    table = Table("benchmark", "deepmat", "reference", "ratio", "peak MB", "peak MB, reference", "figures (reference)")
     for record in records:
         sides = [f"{1 / record[key]:,.1f} {record['unit']}/s" for key in ("ours_s", "reference_s")]
         peaks = [f"{record[key]:,.0f}" for key in ("peak_mb", "reference_peak_mb")]
-        table.add_row(record["name"], *sides, f"{record['ratio']:.1f}x", *peaks)
+        theirs = record["reference_figures"]
+        figures = [f"{name} {value:.3g} ({theirs[name]:.3g})" for name, value in record["figures"].items()]
+        table.add_row(record["name"], *sides, f"{record['ratio']:.1f}x", *peaks, ", ".join(figures))
     Console().print(table)
 
 
-def _measure(name: str, rounds: int) -> list[dict[str, object]]:
+def _measure(name: str, rounds: int) -> list[dict[str, Any]]:
     module = import_module(BENCHMARKS[name])
-    best: dict[str, dict[str, float]] = {}
+    best: dict[str, dict[str, Any]] = {}
     with tempfile.TemporaryDirectory() as folder:
         module.prepare(Path(folder))
         for _ in range(rounds):
@@ -54,19 +56,25 @@ def _measure(name: str, rounds: int) -> list[dict[str, object]]:
                 result = json.loads(done.stdout.splitlines()[-1])
                 if side not in best or result["seconds"] < best[side]["seconds"]:
                     best[side] = result
-    reference = best.pop("reference")
     return [
-        {
-            "name": f"{name}: {side}",
-            "ours_s": result["seconds"],
-            "reference_s": reference["seconds"],
-            "ratio": reference["seconds"] / result["seconds"],
-            "peak_mb": result["peak_mb"],
-            "reference_peak_mb": reference["peak_mb"],
-            "unit": module.UNIT,
-        }
+        _compare(f"{name}: {side}", result, best.get(f"reference, {side}") or best["reference"], module.UNIT)
         for side, result in best.items()
+        if not side.startswith("reference")
     ]
+
+
+def _compare(name: str, ours: dict[str, Any], reference: dict[str, Any], unit: str) -> dict[str, Any]:
+    return {
+        "name": name,
+        "ours_s": ours["seconds"],
+        "reference_s": reference["seconds"],
+        "ratio": reference["seconds"] / ours["seconds"],
+        "peak_mb": ours["peak_mb"],
+        "reference_peak_mb": reference["peak_mb"],
+        "figures": ours["figures"],
+        "reference_figures": reference["figures"],
+        "unit": unit,
+    }
 
 
 if __name__ == "__main__":

@@ -7,12 +7,13 @@ import threading
 import time
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 KILO = 1024 if sys.platform != "darwin" else 1
 
 
-def run_side(module: str, side: str, folder: str) -> dict[str, float]:
-    """{"seconds" an item, "peak_mb" of this process and its workers together}."""
+def run_side(module: str, side: str, folder: str) -> dict[str, Any]:
+    """{"seconds" an item, "peak_mb" of this process and its workers together, "figures" that it found itself}."""
     work = import_module(module).SIDES[side]
     workers: dict[int, int] = {}
     done = threading.Event()
@@ -26,8 +27,9 @@ def run_side(module: str, side: str, folder: str) -> dict[str, float]:
         done.set()
         watcher.join()
     # A side that does something once before may keep the time itself.
-    items, seconds = result if isinstance(result, tuple) else (result, seconds)
-    return {"seconds": seconds / items, "peak_mb": (_peak("self") + sum(workers.values())) * KILO / 1e6}
+    items, seconds, *figures = result if isinstance(result, tuple) else (result, seconds)
+    peak = (_peak("self") + sum(workers.values())) * KILO / 1e6
+    return {"seconds": seconds / items, "peak_mb": peak, "figures": figures[0] if figures else {}}
 
 
 def _watch(workers: dict[int, int], done: threading.Event) -> None:

@@ -126,8 +126,8 @@ def _sums(backend: Backend, planes: Any) -> Any:
 def _improve(backend: Backend, sums: Any, layers: Any) -> Any:
     """Layers that make up the picture better, while each pixel is more like those around it.
 
-    sums: [8, H, W], or [4, H, W] at full size, where the rest follows and a round less will do; layers: [2, 3, H, W], F and B, or [1, 3, H, W], F
-    where alpha is 0 everywhere.
+    sums: [8, H, W], or the first four at full size, where the others follow and a round less will do; layers:
+    [2, 3, H, W], F and B, or [1, 3, H, W], F where alpha is 0 everywhere.
     """
     picture, alpha, whole = sums[:3], sums[3:4], len(sums) == 4
     beta, ff = 1 - alpha, alpha * alpha

