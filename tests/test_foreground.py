@@ -60,11 +60,14 @@ def test_any_picture_in_any_tiles_on_any_backend(picture, side):
 
 
 def test_a_picture_of_many_tiles_is_the_same_in_one():
-    _, alpha, image = composite("hair", size=300)
-    alpha[:, 200:] = 0
+    rng = np.random.default_rng(0)
+    image, alpha = rng.integers(0, 256, (200, 230, 3), np.uint8), rng.random((200, 230), np.float32)
+    alpha[:, 120:] = 0
     whole = estimate_with(CPU._replace(side=1024), image, alpha)
-    for side in (64, 104, 256):
-        np.testing.assert_allclose(estimate_with(CPU._replace(side=side), image, alpha).astype(int), whole, atol=1)
+    for side in (64, 104, 128):
+        made = estimate_with(CPU._replace(side=side), image, alpha)
+        np.testing.assert_allclose(made.astype(int), whole, atol=1)
+        assert (made != whole).mean() < 1e-4  # sums rounded in another order
 
 
 @settings(deadline=None, max_examples=20)
@@ -101,8 +104,8 @@ def test_errors_are_no_larger_than_pymattings():
         theirs = estimate_foreground_ml(image / 255.0, alpha.astype(np.float64)) * 255
         ours = estimate_foreground(image, alpha)
         ratios.append(np.divide(errors(ours, colours, alpha), errors(theirs, colours, alpha)))
-    assert np.max(ratios) < 1.5, dict(zip(synth.KINDS, ratios, strict=True))
-    assert np.all(np.exp(np.log(ratios).mean(0)) < (0.75, 0.65))
+    assert np.max(ratios) < 1.2, dict(zip(synth.KINDS, ratios, strict=True))
+    assert np.all(np.exp(np.log(ratios).mean(0)) < (0.7, 0.55))
 
 
 def test_sizes_must_fit():
