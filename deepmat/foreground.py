@@ -258,7 +258,7 @@ def estimate_foreground(image: np.ndarray, alpha: np.ndarray, device: Any = "cpu
 
     image: uint8 RGB [H, W, 3]; alpha: float [H, W] in [0, 1], or uint8 [H, W]; returns uint8 RGB [H, W, 3]. Where
     alpha is 1 that is the image; where alpha is 0 the colours nearby go on, so that a cut-out can be blurred, shrunk or
-    turned without a rim. Of any size: 100 megapixels need 0.2 GB beyond image and result. On a device other than "cpu",
+    turned without a rim. Of any size: 100 megapixels need 0.3 GB beyond image and result. On a device other than "cpu",
     by torch's name for it, the result is the same to within a level. DataError if the sizes differ.
     """
     return estimate_with(CPU if str(device) == "cpu" else torch_backend(device), image, alpha)
