@@ -13,7 +13,7 @@ from rich.table import Table
 
 from benchmarks.measure import run_side
 
-BENCHMARKS = {name: f"benchmarks.{name}" for name in ("composite", "loader", "predict")}
+BENCHMARKS = {name: f"benchmarks.{name}" for name in ("composite", "loader", "predict", "foreground")}
 
 
 def main(
@@ -31,12 +31,16 @@ def main(
         for record in records:
             print(json.dumps(record))
         return
-    table = Table("benchmark", "deepmat", "reference", "ratio", "peak MB", "peak MB, reference", "")
+    table = Table("benchmark", "deepmat", "reference", "ratio", "peak MB", "peak MB, reference", "figures (reference)")
     for record in records:
         sides = [_speed(record[key], record["unit"]) for key in ("ours_s", "reference_s")]
         peaks = [f"{record[key]:,.0f}" for key in ("peak_mb", "reference_peak_mb")]
-        more = ", ".join(f"{key} {value:.4g}" for key, value in record["figures"].items())
-        table.add_row(record["name"], *sides, f"{record['ratio']:.1f}x", *peaks, more)
+        theirs = record["reference_figures"]
+        figures = [
+            f"{key} {value:.3g}" + (f" ({theirs[key]:.3g})" if key in theirs else "")
+            for key, value in record["figures"].items()
+        ]
+        table.add_row(record["name"], *sides, f"{record['ratio']:.1f}x", *peaks, ", ".join(figures))
     Console().print(table)
 
 
@@ -81,6 +85,7 @@ def _compared(name: str, ours: dict[str, Any], reference: dict[str, Any], unit: 
         "reference_peak_mb": reference["peak_mb"],
         "unit": unit,
         "figures": ours["figures"],
+        "reference_figures": reference["figures"],
     }
 
 

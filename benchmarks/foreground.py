@@ -1,0 +1,78 @@
+"""Foreground colours of one picture: deepmat's `estimate_foreground`, against PyMatting's `estimate_foreground_ml`.
+
+Pictures of 0.5, 2 and 8 megapixels are a procedural one, side by side with itself; errors are means over pictures
+of every kind of foreground, in grey levels, where alpha is fractional and weighted by it.
+"""
+
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from deepmat import imaging, synth
+from deepmat.compositing import COMPOSITORS
+from deepmat.foreground import estimate_foreground
+
+UNIT = "pictures"
+SIZES = {"0.5 MP": (600, 850), "2 MP": (1200, 1700), "8 MP": (2400, 3400)}
+TIMES = 3
+Method = Callable[[np.ndarray, np.ndarray], np.ndarray]
+
+
+def prepare(folder: Path) -> None:
+    for number, kind in enumerate([*synth.KINDS] * 2):
+        rng = np.random.default_rng([1, number])
+        colours, alpha = synth.foreground(rng, 300, 340, kind)
+        image = COMPOSITORS["cv2"].blend(colours, alpha, synth.background(rng, *alpha.shape))
+        for name, pixels in (("fg", colours), ("alpha", alpha), ("image", image)):
+            imaging.write_image(folder / name / f"{number}.png", pixels)
+
+
+def _read(folder: Path, number: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    image, colours = (imaging.read_image(folder / name / f"{number}.png") for name in ("image", "fg"))
+    return image, imaging.read_grey(folder / "alpha" / f"{number}.png") / np.float32(255), colours
+
+
+def _errors(folder: Path, method: Method) -> dict[str, float]:
+    """Means over the pictures; the second one is a mean of squares."""
+    errors = []
+    for number in range(2 * len(synth.KINDS)):
+        image, alpha, colours = _read(folder, number)
+        edge = (alpha > 0) & (alpha < 1)
+        off = np.abs(method(image, alpha)[edge] - colours[edge].astype(np.float64))
+        errors.append([np.average(each.mean(-1), weights=alpha[edge]) for each in (off, off**2)])
+    absolute, squared = np.mean(errors, 0)
+    return {"error": absolute, "squared_error": squared}
+
+
+def _measure(folder: Path, method: Method, size: str) -> tuple[int, float, dict[str, float]]:
+    """The fastest of a few; what is compiled has been by then."""
+    cv2.setNumThreads(1)
+    extra = _errors(folder, method)
+    height, width = SIZES[size]
+    image, alpha, _ = _read(folder, 0)
+    across = -(-height // alpha.shape[0]), -(-width // alpha.shape[1])
+    image = np.ascontiguousarray(np.tile(image, (*across, 1))[:height, :width])
+    alpha = np.ascontiguousarray(np.tile(alpha, across)[:height, :width])
+    seconds = []
+    for _ in range(TIMES):
+        begin = time.perf_counter()
+        method(image, alpha)
+        seconds.append(time.perf_counter() - begin)
+    return 1, min(seconds), extra
+
+
+def _pymatting() -> Method:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import pymatting
+    return lambda image, alpha: pymatting.estimate_foreground_ml(image / 255.0, alpha.astype(np.float64)) * 255
+
+
+SIDES = {
+    **{f"{size}: reference": lambda folder, size=size: _measure(folder, _pymatting(), size) for size in SIZES},
+    **{f"{size}: deepmat": lambda folder, size=size: _measure(folder, estimate_foreground, size) for size in SIZES},
+}
