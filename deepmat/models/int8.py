@@ -8,7 +8,7 @@ is too large still saturates.
 
 from collections.abc import Iterator
 from functools import partial
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import Any, cast
 
 import numpy as np
@@ -30,9 +30,7 @@ LEAST_GAIN = 0.05
 _ENCODER = [f"conv{level}_{index}" for level, block in enumerate(ENCODER, 1) for index in range(1, len(block) + 1)]
 _DECODER = ["conv6_1", "deconv6_1", *(f"deconv{level}_1" for level in range(5, 0, -1)), "deconv1"]
 _REFINEMENT = ["refine_conv1", "refine_conv2", "refine_conv3", "refine_pred"]
-READER = {
-    name: reader for part in (_ENCODER + _DECODER, _REFINEMENT) for name, reader in zip(part, part[1:], strict=False)
-}
+READER = dict(chain.from_iterable(map(pairwise, (_ENCODER + _DECODER, _REFINEMENT))))
 """Which convolution reads, perhaps pooled or unpooled, what another one writes."""
 FIRST = ("conv1_1", "refine_conv1")
 """They read the picture as it is: its normalisation is in their weights."""
@@ -74,7 +72,7 @@ class Int8DIM(FastDIM):
 
     def __init__(self, model: DIM) -> None:
         super().__init__(model)
-        self.bytes_a_pixel = 300
+        self.bytes_a_pixel = 230
         peaks = _peaks(self.net)
         if not all(peak.isfinite().all() for peak in peaks.values()):
             raise CheckpointError("the network's numbers are not finite; its weights are broken")
