@@ -96,6 +96,16 @@ def test_unpooling_takes_the_first_of_the_largest_and_saturates(pair, seed, top)
 
 
 @needs_int8
+def test_a_sum_has_room_for_its_features_and_alpha_is_seen_in_full(pair, monkeypatch):
+    fast = pair[1]
+    monkeypatch.setattr(fast, "gains", {"deconv2_1": 0.5, "conv2_1": 3.0})
+    fast._convolve("deconv2_1", torch.zeros(1, 128, 4, 4, dtype=torch.uint8))
+    assert fast.gains["deconv1_1"] == 3.0
+    seen = fast._see_again(torch.zeros(1, 3, 2, 2, dtype=torch.uint8), torch.full((1, 1, 2, 2), 0.999))
+    assert seen.dtype == torch.uint8 and (seen[:, 3] == 255).all()
+
+
+@needs_int8
 def test_a_picture_does_not_change_the_next(pair):
     _, fast = pair
     image, trimap = scene(320, 192)
