@@ -8,7 +8,7 @@ import torch
 
 from deepmat.errors import DeviceError, lookup
 
-PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16}
+PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "int8": torch.int8}
 CGROUP = Path("/sys/fs/cgroup")
 
 
@@ -45,11 +45,30 @@ def _computes_in_bf16(device: torch.device) -> bool:
     return bool(torch.cpu._is_avx512_bf16_supported())
 
 
+def _lacking_for_int8(device: torch.device) -> str:
+    if device.type != "cpu":
+        return "it is for CPUs"
+    if not all(hasattr(torch.ops.onednn, operator) for operator in ("qconv_pointwise", "qconv_prepack")):
+        return f"torch {torch.__version__} has no oneDNN convolution of that kind (qconv_pointwise)"
+    if hasattr(torch.cpu, "get_capabilities"):
+        there = any(has for name, has in torch.cpu.get_capabilities().items() if "vnni" in name)
+    else:
+        there = torch.cpu._is_vnni_supported()
+    return "" if there else "this processor has no instructions for it (VNNI)"
+
+
 def pick_precision(name: str, device: torch.device) -> str:
-    """ "fp32" or "bf16"; auto is bf16 where the device computes with it faster. ConfigError for another name."""
+    """ "fp32", "bf16" or "int8"; auto is bf16 where the device computes with it faster, else fp32.
+
+    ConfigError for another name, DeviceError for int8 where the device or torch does not do it.
+    """
     if name == "auto":
         return "bf16" if _computes_in_bf16(device) else "fp32"
     lookup({"auto": None, **PRECISIONS}, name, "precision")
+    if name == "int8":
+        lacking = _lacking_for_int8(device)
+        if lacking:
+            raise DeviceError(f"precision int8 on {device}: {lacking}; use auto, bf16 or fp32")
     return name
 
 

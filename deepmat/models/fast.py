@@ -75,8 +75,7 @@ class FastDIM(nn.Module):
         Returns {"alpha": float32 [1, 1, H, W] in [0, 1]}.
         """
         height, width = trimap.shape[2:]
-        rgb = (image / 255 - self.mean) / self.std
-        seen = torch.cat((rgb, trimap / 255), dim=1).to(self.dtype, memory_format=LAST)
+        seen = self._see(image, trimap)
         x, features = self._down(seen)
         alpha = (trimap / 255).float()
         unknown = ((trimap > 0) & (trimap < 255)).to(self.dtype)
@@ -98,37 +97,55 @@ class FastDIM(nn.Module):
                 alpha[..., top:bottom, left:right] = found[..., top - t : bottom - t, left - l : right - l]
         return {"alpha": alpha}
 
+    def _see(self, image: Tensor, trimap: Tensor) -> Tensor:
+        rgb = (image / 255 - self.mean) / self.std
+        return torch.cat((rgb, trimap / 255), dim=1).to(self.dtype, memory_format=LAST)
+
     def _layer(self, name: str) -> nn.Conv2d:
         return cast(nn.Conv2d, self.net.get_submodule(name))
+
+    def _convolve(self, name: str, x: Tensor) -> Tensor:
+        return _convolve(self._layer(name), x)
+
+    def _logit(self, name: str, x: Tensor) -> Tensor:
+        return _convolve_to_one(self._layer(name), x)
+
+    def _pool(self, x: Tensor) -> Tensor:
+        return F.max_pool2d(x, 2)
+
+    def _unpool(self, level: int, x: Tensor, features: Tensor) -> Tensor:
+        """x where the largest of each four features is; with skip connections, added to the features."""
+        _, indices = F.max_pool2d(features, 2, return_indices=True)
+        x = F.max_unpool2d(x, indices, [2, 2])
+        return x.add_(features) if self.net.skip else x
 
     def _down(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
         """The encoder and the decoder to level 3: its output, at a quarter of the size, and features of levels 1, 2."""
         features = []
         for level, block in enumerate(ENCODER, start=1):
             for index in range(1, len(block) + 1):
-                x = _convolve(self._layer(f"conv{level}_{index}"), x)
+                x = self._convolve(f"conv{level}_{index}", x)
             features.append(x)
-            x = F.max_pool2d(x, 2)
-        x = _convolve(self._layer("deconv6_1"), _convolve(self._layer("conv6_1"), x))
+            x = self._pool(x)
+        x = self._convolve("deconv6_1", self._convolve("conv6_1", x))
         for level in (5, 4, 3):
             x = self._up(level, x, features.pop())
         return x, features
 
     def _up(self, level: int, x: Tensor, features: Tensor) -> Tensor:
-        _, indices = F.max_pool2d(features, 2, return_indices=True)
-        x = F.max_unpool2d(x, indices, [2, 2])
-        if self.net.skip:
-            x += features
-        return _convolve(self._layer(f"deconv{level}_1"), x)
+        return self._convolve(f"deconv{level}_1", self._unpool(level, x, features))
 
     def _finish(self, x: Tensor, features2: Tensor, features1: Tensor, rgb: Tensor) -> Tensor:
         """Alpha of a window from level 3's output in it."""
         x = self._up(1, self._up(2, x, features2), features1)
-        logit = _convolve_to_one(self.net.deconv1, x)
+        logit = self._logit("deconv1", x)
         alpha = torch.sigmoid(logit)
         if not self.net.refine:
             return alpha
-        x = torch.cat((rgb, alpha.to(self.dtype)), dim=1).contiguous(memory_format=LAST)
-        for layer in (self.net.refine_conv1, self.net.refine_conv2, self.net.refine_conv3):
-            x = _convolve(layer, x)
-        return torch.sigmoid(logit + _convolve_to_one(self.net.refine_pred, x))
+        x = self._see_again(rgb, alpha)
+        for name in ("refine_conv1", "refine_conv2", "refine_conv3"):
+            x = self._convolve(name, x)
+        return torch.sigmoid(logit + self._logit("refine_pred", x))
+
+    def _see_again(self, rgb: Tensor, alpha: Tensor) -> Tensor:
+        return torch.cat((rgb, alpha.to(rgb.dtype)), dim=1).contiguous(memory_format=LAST)
