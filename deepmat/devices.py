@@ -8,7 +8,7 @@ import torch
 
 from deepmat.errors import DeviceError, lookup
 
-PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "int8": torch.int8}
+PRECISIONS = ("fp32", "bf16", "int8")
 CGROUP = Path("/sys/fs/cgroup")
 
 
@@ -45,7 +45,8 @@ def _computes_in_bf16(device: torch.device) -> bool:
     return bool(torch.cpu._is_avx512_bf16_supported())
 
 
-def _lacking_for_int8(device: torch.device) -> str:
+def lacking_for_int8(device: torch.device) -> str:
+    """Why int8 cannot be had on the device; "" if it can."""
     if device.type != "cpu":
         return "it is for CPUs"
     if not all(hasattr(torch.ops.onednn, operator) for operator in ("qconv_pointwise", "qconv_prepack")):
@@ -64,9 +65,9 @@ def pick_precision(name: str, device: torch.device) -> str:
     """
     if name == "auto":
         return "bf16" if _computes_in_bf16(device) else "fp32"
-    lookup({"auto": None, **PRECISIONS}, name, "precision")
+    lookup(dict.fromkeys(("auto", *PRECISIONS)), name, "precision")
     if name == "int8":
-        lacking = _lacking_for_int8(device)
+        lacking = lacking_for_int8(device)
         if lacking:
             raise DeviceError(f"precision int8 on {device}: {lacking}; use auto, bf16 or fp32")
     return name

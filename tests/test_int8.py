@@ -15,7 +15,7 @@ from deepmat.errors import CheckpointError, DeviceError
 from deepmat.models import build_model, for_prediction, int8
 
 CPU = torch.device("cpu")
-lacking = devices._lacking_for_int8(CPU)
+lacking = devices.lacking_for_int8(CPU)
 needs_int8 = pytest.mark.skipif(bool(lacking), reason=f"int8: {lacking}")
 
 

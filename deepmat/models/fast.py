@@ -81,7 +81,7 @@ class FastDIM(nn.Module):
         unknown = ((trimap > 0) & (trimap < 255)).to(self.dtype)
         # Two pixels more, since an alpha that is resized later is interpolated.
         unknown = F.max_pool2d(unknown, 5, stride=1, padding=2)[0, 0] > 0
-        strip = 256 if x.device.type == "cpu" else 1024
+        strip = 128 if x.device.type == "cpu" else 1024
         for top in range(0, height, strip):
             bottom = min(top + strip, height)
             columns = unknown[top:bottom].any(dim=0).view(-1, CELL).any(dim=1).tolist()
