@@ -12,13 +12,14 @@ is half there everywhere). So what is shrunk is not the picture but the sums of 
 """
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
 
 from deepmat.errors import DataError
-from deepmat.processes import keep_memory
+from deepmat.processes import cores, keep_memory
 
 keep_memory()
 
@@ -241,7 +242,8 @@ def estimate_with(backend: Backend, image: np.ndarray, alpha: np.ndarray) -> np.
         raise DataError(f"an image of {image.shape} and an alpha of {alpha.shape} do not fit; make them the same size")
     coarse = _coarse(backend, image, alpha)
     foreground = np.empty_like(image)
-    for tile in _tiles(alpha.shape[0], alpha.shape[1], backend.side):
+
+    def fill(tile: tuple[slice, slice]) -> None:
         made = image[tile]
         opaque = (alpha[tile] == (255 if alpha.dtype == np.uint8 else 1)).astype(np.uint8)
         if not opaque.all():
@@ -250,6 +252,9 @@ def estimate_with(backend: Backend, image: np.ndarray, alpha: np.ndarray) -> np.
             guess = backend.store(_refine(backend, sums, coarse[..., rows, columns]))
             made = cv2.copyTo(made, opaque, guess[: opaque.shape[0], : opaque.shape[1]])
         foreground[tile] = made
+
+    with ThreadPoolExecutor(min(4, cores()) if backend is CPU else 1) as pool:
+        list(pool.map(fill, _tiles(alpha.shape[0], alpha.shape[1], backend.side)))
     return foreground
 
 
