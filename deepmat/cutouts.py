@@ -3,18 +3,17 @@
 import fnmatch
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import cv2
 import numpy as np
 from torch import nn
 
 from deepmat import imaging, inference, masks, trimap
 from deepmat.config import TestConfig
-from deepmat.errors import DataError
+from deepmat.errors import CheckpointError, DataError, DeepmatError
 from deepmat.files import list_inputs, pair
 from deepmat.processes import cores, keep_memory
 from deepmat.trimap import Width
@@ -23,9 +22,7 @@ Record = dict[str, Any]
 AHEAD = 2
 """Pictures that are decoded while the network works."""
 IN_MEMORY = 48_000_000
-"""Pixels of pictures that wait to be written; pictures of half that and more are not decoded ahead."""
-FAILURES = (DataError, MemoryError, cv2.error)
-"""What fails one picture alone; OpenCV has errors of its own for a lack of memory."""
+"""Pixels of the pictures that are read, predicted and written at a time, unless one alone has more."""
 
 
 class Job(NamedTuple):
@@ -65,10 +62,11 @@ def find_jobs(
     has them ("*.jpg", "shoes/*"), for the name that a picture goes by or its file's name. DataError for no pictures.
     """
     pictures, notices = list_inputs(inputs, [folder for folder in (partners, *outputs) if folder])
+    # Paired before some are left out: what goes together does not depend on the patterns.
+    found = _partners([name for name, _ in pictures], partners, what)
     pictures = [(name, path) for name, path in pictures if _wanted(name, path, include, exclude)]
     if not pictures:
         raise DataError(f"none of the pictures in {', '.join(map(str, inputs))} fits the patterns")
-    found = _partners([name for name, _ in pictures], partners, what)
     jobs: list[Job] = []
     first: dict[str, Path] = {}
     for name, path in pictures:
@@ -125,7 +123,10 @@ def read_job(job: Job, width: Width | None = None, max_pixels: int = imaging.MAX
         raise DataError(f"{job.image}: has {hidden}; give --trimaps or --masks, a folder or a file")
     else:
         mask, told, source = own, [], job.image
-    levels, odd = trimap.from_mask(mask, width.pixels(size), width.pixels(size))
+    try:
+        levels, odd = trimap.from_mask(mask, width.pixels(size), width.pixels(size))
+    except DataError as error:
+        raise DataError(f"{source}: {error}") from error
     return Read(image, levels, about, [*notices, *told, *(f"{source}: {notice}" for notice in odd)])
 
 
@@ -139,38 +140,86 @@ def cut_out(
     """Predict pictures one by one, in the order of the jobs; at the same time read the next and write the last ones.
 
     read: job -> Read; write: job, what was read, alpha (float32 [H, W]) -> kind and path of each file written. Both run
-    in threads; what they raise as one of FAILURES fails that picture alone. Yields {"name", "width", "height", "mode",
-    "seconds" (of the network), "read_seconds", "write_seconds", "notices", "paths"}, or {"name", "error"}.
+    in threads, as far ahead and behind as memory allows (IN_MEMORY). Whatever goes wrong fails that picture alone.
+    Yields {"name", "width", "height", "mode", "seconds" (of the network), "read_seconds", "write_seconds", "notices",
+    "paths"}, or {"name", "error"}.
     """
     keep_memory()
     options = inference.mode_options(settings or TestConfig(mode="auto"))
-    todo, reading = deque(jobs), deque[tuple[Job, Future[tuple[Any, float]]]]()
-    writing: deque[tuple[Record, int, Future[tuple[Any, float]]]] = deque()
-    ahead = AHEAD
+    todo = deque(jobs)
+    reading, writing = deque[_Task](), deque[_Task]()
     with ThreadPoolExecutor(AHEAD) as readers, ThreadPoolExecutor(max(2, cores())) as writers:
         try:
             while todo or reading or writing:
-                while todo and len(reading) <= ahead:
+                while todo and len(reading) <= AHEAD:
+                    pixels = imaging.count_pixels(todo[0].image)
+                    if (reading or writing) and pixels + _pixels(reading) + _pixels(writing) > IN_MEMORY:
+                        break
                     job = todo.popleft()
-                    reading.append((job, readers.submit(_timed, _read, read, job)))
+                    record = {"name": job.name}
+                    reading.append(_Task(job, record, pixels, readers.submit(_timed, _read, read, job)))
                 if reading:
-                    job, future = reading.popleft()
-                    record: Record = {"name": job.name}
-                    try:
-                        pixels, record["read_seconds"] = future.result()
-                        ahead = AHEAD if pixels.trimap.size < IN_MEMORY // 2 else 0
-                        alpha = _predict(model, pixels, options, record)
-                        done = writers.submit(_timed, write, job, pixels, alpha)
-                        writing.append((record, alpha.size, done))
-                    except FAILURES as error:
-                        failed: Future[tuple[Any, float]] = Future()
-                        failed.set_exception(error)
-                        writing.append((record, 0, failed))
-                while writing and _must_wait(writing, bool(todo or reading)):
-                    yield _finished(*writing.popleft())
+                    task = reading.popleft()
+                    writing.append(_through(model, task, options, lambda *seen: writers.submit(_timed, write, *seen)))
+                    del task
+                while writing and (not reading or writing[0].done() or len(writing) > 2 * cores()):
+                    yield writing.popleft().finished()
         finally:
             readers.shutdown(wait=False, cancel_futures=True)
             writers.shutdown(wait=False, cancel_futures=True)
+
+
+class _Task(NamedTuple):
+    """A picture on its way, read or written by a thread; without one, its record is complete."""
+
+    job: Job
+    record: Record
+    pixels: int
+    future: "Future[tuple[Any, float]] | None" = None
+
+    def done(self) -> bool:
+        return self.future is None or self.future.done()
+
+    def finished(self) -> Record:
+        if self.future is None:
+            return self.record
+        error = self.future.exception()
+        if error:
+            return _failed(self.record, error)
+        self.record["paths"], self.record["write_seconds"] = self.future.result()
+        return self.record
+
+
+def _pixels(tasks: Iterable[_Task]) -> int:
+    return sum(task.pixels for task in tasks)
+
+
+def _failed(record: Record, error: BaseException) -> Record:
+    """What is told of an error; the error itself would keep all that was in memory."""
+    if not isinstance(error, Exception):
+        raise error
+    message = str(error)
+    if isinstance(error, MemoryError):
+        message = f"too large for the memory ({message})"
+    elif not isinstance(error, DeepmatError):
+        message = f"{type(error).__name__}: {message}"
+    return {"name": record["name"], "error": message if record["name"] in message else f"{record['name']}: {message}"}
+
+
+def _through(model: nn.Module, task: _Task, options: Record, write: Callable[..., Any]) -> _Task:
+    """What was read goes through the network and on to be written."""
+    assert task.future
+    error: BaseException | None = task.future.exception()
+    if error:
+        return _Task(task.job, _failed(task.record, error), 0)
+    try:
+        pixels, task.record["read_seconds"] = task.future.result()
+        alpha = _predict(model, pixels, options, task.record)
+        return task._replace(future=write(task.job, pixels, alpha))
+    except CheckpointError:
+        raise  # as it would be for all of them
+    except Exception as problem:
+        return _Task(task.job, _failed(task.record, problem), 0)
 
 
 def _read(read: Callable[[Job], Read], job: Job) -> Read:
@@ -192,19 +241,3 @@ def _predict(model: nn.Module, pixels: Read, options: Record, record: Record) ->
     record["mode"], record["seconds"] = about["mode"], time.perf_counter() - begin
     record["notices"] = [*pixels.notices, *about["notices"]]
     return alpha
-
-
-def _must_wait(writing: deque[tuple[Record, int, Future[tuple[Any, float]]]], more: bool) -> bool:
-    """Whether the oldest picture is to be handed out now: it is done, or too many wait, or nothing else is to do."""
-    _, _, oldest = writing[0]
-    return oldest.done() or not more or sum(size for _, size, _ in writing) > IN_MEMORY or len(writing) > 2 * cores()
-
-
-def _finished(record: Record, _: int, done: Future[tuple[Any, float]]) -> Record:
-    try:
-        record["paths"], record["write_seconds"] = done.result()
-    except DataError as error:
-        return {"name": record["name"], "error": str(error)}
-    except FAILURES as error:
-        return {"name": record["name"], "error": f"{record['name']}: too large for the memory ({error})"}
-    return record

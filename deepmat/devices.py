@@ -66,6 +66,8 @@ def pick_precision(name: str, device: torch.device) -> str:
     if name == "auto":
         return "bf16" if _computes_in_bf16(device) else "fp32"
     lookup(dict.fromkeys(("auto", *PRECISIONS)), name, "precision")
+    if name == "fp32":
+        torch.backends.cudnn.allow_tf32 = False  # which torch takes for float32 on GPUs, at 10 bits
     if name == "int8":
         lacking = lacking_for_int8(device)
         if lacking:
@@ -79,7 +81,8 @@ def free_memory(device: torch.device) -> int:
         free, _ = torch.cuda.mem_get_info(device)
         return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
     free = psutil.virtual_memory().available
-    with suppress(OSError, ValueError):  # no container, or no limit ("max")
+    with suppress(OSError, ValueError, KeyError):  # no container, or no limit ("max")
         limit, used = (int((CGROUP / f"memory.{name}").read_text()) for name in ("max", "current"))
-        free = min(free, max(0, limit - used))
+        kinds = dict(line.split() for line in (CGROUP / "memory.stat").read_text().splitlines())
+        free = min(free, max(0, limit - used + int(kinds["inactive_file"])))  # the cache of files makes room
     return free

@@ -1,7 +1,9 @@
 """Files: written whole or not at all, found in folders, paired by name."""
 
 import os
+import platform
 import time
+import zlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -13,6 +15,7 @@ PICTURE_SUFFIXES = frozenset(
     ".png .jpg .jpeg .jpe .jfif .bmp .tif .tiff .webp .gif .ppm .pgm .pbm .pnm .jp2 .tga .avif".split()
 )
 TEMPORARY = ".deepmat-part"
+HOST = f"{zlib.crc32(platform.node().encode()):08x}"
 
 
 @contextmanager
@@ -21,10 +24,10 @@ def whole_file(path: Path) -> Iterator[Path]:
 
     Makes missing parent folders. DataError if the place cannot be written (no permission, disk full).
     """
-    if path.exists() and not path.is_file():
-        raise DataError(f"{path}: is {'a folder' if path.is_dir() else 'no regular file'}; choose another name")
-    part = path.with_name(f".{path.name}.{os.getpid()}{TEMPORARY}")
+    part = path.with_name(f".{path.name}.{HOST}-{os.getpid()}{TEMPORARY}")
     try:
+        if path.exists() and not path.is_file():
+            raise DataError(f"{path}: is {'a folder' if path.is_dir() else 'no regular file'}; choose another name")
         path.parent.mkdir(parents=True, exist_ok=True)
         yield part
         with open(part, "r+b") as written:
@@ -51,11 +54,15 @@ def write_text(path: Path, text: str) -> None:
 
 
 def append_line(path: Path, line: str) -> None:
-    """Add a line to a log; DataError if that fails. A kill can leave the last line cut short."""
+    """Add a line to a log; DataError if that fails. A kill can cut the last line short; the next begins on its own."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with open(path, "a", encoding="utf-8") as lines:
-            lines.write(line + "\n")
+        with open(path, "ab+") as lines:
+            if lines.tell():
+                lines.seek(-1, os.SEEK_END)
+                cut = lines.read(1) != b"\n"
+                line = "\n" * cut + line
+            lines.write(f"{line}\n".encode())
     except OSError as error:
         raise DataError(f"{path}: cannot be written ({error.strerror or error}); free space, then go on") from error
 
@@ -70,8 +77,8 @@ def remove_leftovers(folder: Path) -> None:
 
 def _being_written(part: Path) -> bool:
     """Whether the process that a temporary file names is there; where that cannot be asked, whether the file is new."""
-    process = part.name.removesuffix(TEMPORARY).rpartition(".")[2]
-    if os.name == "posix" and process.isdigit():
+    host, _, process = part.name.removesuffix(TEMPORARY).rpartition(".")[2].rpartition("-")
+    if os.name == "posix" and process.isdigit() and host in ("", HOST):
         try:
             os.kill(int(process), 0)
         except ProcessLookupError:
@@ -159,8 +166,8 @@ def list_pictures(folder: Path) -> tuple[dict[str, Path], list[str]]:
 def pair(keys: Sequence[str], folder: Path, what: str) -> tuple[dict[str, Path | DataError], list[str]]:
     """For each key, the picture of `folder` that goes with it, or why there is none; and the folder's notices.
 
-    By its path, or else by its bare name where neither another key nor another picture has that name (pictures in
-    subfolders with partners in one folder, or the reverse). DataError if the folder itself is missing or empty.
+    By its path, or else by its bare name where neither another key nor another picture has that name, and one of the
+    two lies in no subfolder (shoes/1 does not go with hats/1). DataError if the folder itself is missing or empty.
     """
     found, notices = find_pictures(folder)
     by_path, by_name = defaultdict(list), defaultdict(list)
@@ -171,7 +178,8 @@ def pair(keys: Sequence[str], folder: Path, what: str) -> tuple[dict[str, Path |
     partners: dict[str, Path | DataError] = {}
     for key in keys:
         name = Path(key).name
-        candidates = by_path[key] or (by_name[name] if bare[name] == 1 else [])
+        alike = by_name[name] if bare[name] == 1 else []
+        candidates = by_path[key] or [path for path in alike if key == name or path.parent == folder]
         if len(candidates) == 1:
             partners[key] = candidates[0]
         elif candidates:

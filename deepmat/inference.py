@@ -18,6 +18,7 @@ from deepmat import trimap as trimaps
 from deepmat.config import TestConfig
 from deepmat.devices import free_memory
 from deepmat.errors import CheckpointError, DataError, lookup
+from deepmat.models.fast import FastDIM
 
 Forward = Callable[[np.ndarray, np.ndarray], np.ndarray]
 STRIDE = 32
@@ -25,6 +26,8 @@ MARGIN = 224
 """Pixels, at least DIM's receptive radius (217), a multiple of 32."""
 TILES = (0, 2048, 1024, 512)
 """Sides that mode auto chooses from; 0 is the whole picture."""
+NO_MEMORY = ("memory", "ALLOC_FAILED", "could not create a primitive")
+"""What torch and its libraries say then."""
 BYTES_A_PIXEL = 2000
 """Of a network that does not say how much memory it takes."""
 PROCESS_BYTES, PICTURE_BYTES = 900_000_000, 20
@@ -187,8 +190,10 @@ class Network:
     about: "mode", how the picture was seen, and "notices", what went otherwise than planned.
     """
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: nn.Module, everywhere: bool = False) -> None:
         self.model = model
+        # A trimap shrunk as the old tool does it can lose what is unknown, where alpha is the network's all the same.
+        self.options = {"everywhere": True} if everywhere and isinstance(model, FastDIM) else {}
         self.about: dict[str, Any] = {"notices": []}
 
     @torch.inference_mode()
@@ -197,9 +202,9 @@ class Network:
         try:
             pixels = torch.from_numpy(np.ascontiguousarray(image)).to(device).permute(2, 0, 1)[None]
             levels = torch.from_numpy(np.ascontiguousarray(trimap)).to(device)[None, None]
-            return np.asarray(self.model(pixels, levels)["alpha"][0, 0].float().cpu())
+            return np.asarray(self.model(pixels, levels, **self.options)["alpha"][0, 0].float().cpu())
         except (RuntimeError, MemoryError) as error:
-            if "memory" not in str(error) and not isinstance(error, MemoryError):
+            if not isinstance(error, MemoryError) and not any(sign in str(error) for sign in NO_MEMORY):
                 raise
             height, width = trimap.shape
             raise TooLarge(
@@ -209,7 +214,9 @@ class Network:
     def fits(self, memory: float | None, picture: int) -> int:
         """Pixels that fit at once beside a picture of so many; memory as for `auto`."""
         device = next(self.model.parameters()).device
-        if device.type == "cuda" or memory is None:
+        if device.type == "cuda":
+            left = min(free_memory(device) / 2, (memory or math.inf) * 1e9)
+        elif memory is None:
             left = free_memory(device) / 2
         else:
             left = memory * 1e9 - PROCESS_BYTES
@@ -242,7 +249,7 @@ def predict(
             "expected uint8 [H, W, 3] and uint8 [H, W] of one size"
         )
     levels, _ = trimaps.quantise(trimap)
-    network = Network(model)
+    network = Network(model, everywhere=mode in ("crop", "resize") or options.get("fit") == "stretch")
     network.about["mode"] = mode
     if trimaps.unknown_region(levels).any():
         alpha = run(image, levels, network, **options)

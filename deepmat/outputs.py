@@ -3,6 +3,7 @@
 OUT/KIND/NAME.ext: `alpha,cutout.webp` gives OUT/alpha/cat.png and OUT/cutout/cat.webp.
 """
 
+import os
 import zlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -52,12 +53,11 @@ def _plain(colour: tuple[int, int, int]) -> Background:
 
 def _drawn(pictures: Sequence[tuple[str, Path]], max_pixels: int) -> Background:
     read = lru_cache(1)(imaging.read_picture)  # one picture behind all is decoded once
+    by_key, by_name = dict(pictures), {Path(key).name: path for key, path in reversed(pictures)}
 
     def draw(name: str, height: int, width: int, about: About | None) -> np.ndarray:
-        same = [path for key, path in pictures if key == name] or [
-            path for key, path in pictures if Path(key).name == Path(name).name
-        ]
-        path = same[0] if same else pictures[zlib.crc32(name.encode()) % len(pictures)][1]
+        by_chance = pictures[zlib.crc32(os.fsencode(name)) % len(pictures)][1]
+        path = by_key.get(name) or by_name.get(Path(name).name, by_chance)
         pixels, _, its_own, _ = read(path, max_pixels)
         return imaging.as_in(_cover(pixels, height, width), its_own, about)
 

@@ -9,7 +9,10 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any, TypeVar
 
+from deepmat.errors import ConfigError
+
 T = TypeVar("T")
+_group: Any = None
 
 
 def rank() -> int:
@@ -43,7 +46,15 @@ def together() -> Iterator[None]:
         return
     import torch.distributed as dist
 
-    dist.init_process_group("gloo", timeout=timedelta(days=30))  # one waits as long as another still works
+    global _group
+    try:
+        dist.init_process_group("gloo", timeout=timedelta(minutes=10))
+        _group = dist.new_group(timeout=timedelta(days=30))  # one waits as long as another still works
+    except (ValueError, RuntimeError) as error:
+        raise ConfigError(
+            f"WORLD_SIZE is {world()}, but the processes do not find each other ({error}); start them with torchrun or "
+            "accelerate launch, or unset it"
+        ) from error
     try:
         yield
     finally:
@@ -57,5 +68,5 @@ def gather(value: Any) -> list[Any]:
     import torch.distributed as dist
 
     values: list[Any] = [None] * world()
-    dist.all_gather_object(values, value)
+    dist.all_gather_object(values, value, group=_group)
     return values

@@ -155,6 +155,8 @@ def write_trimaps(
             imaging.write_image(path, trimap)
         except DataError as error:
             return {"name": name, "error": str(error)}
+        except (MemoryError, cv2.error) as error:
+            return {"name": name, "error": f"{source}: too large for the memory ({error})"}
         height, width = trimap.shape
         shares = {"unknown": UNKNOWN, "foreground": FOREGROUND}
         counts = histogram(trimap)

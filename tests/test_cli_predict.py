@@ -303,3 +303,31 @@ def test_a_kill_leaves_whole_files_only(photos, tmp_path, monkeypatch):
     assert 3 <= len(written) < 180
     for path in written:
         Image.open(path).load()
+
+
+def test_a_background_that_is_read_is_not_overwritten(deepmat, photos):
+    command = [*photos(1), "--save", "composite", "--background"]
+    imaging.write_image(Path("out/composite/0.png"), np.zeros((9, 9, 3), np.uint8))
+    folder = deepmat(*command, "out/composite")
+    assert folder.exit_code == 1 and "--out out/composite: lies in out/composite, which is read" in folder.stderr
+    file = deepmat(*command, "out/composite/0.png")
+    assert file.exit_code == 1 and "would overwrite the input out/composite/0.png" in file.stderr
+    assert imaging.read_image("out/composite/0.png").shape == (9, 9, 3)
+
+
+def test_odd_metadata_and_names_fail_nothing(deepmat, photos):
+    command = photos(1)
+    # Orientation as text, where a number belongs.
+    exif = b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x02\0\x02\0\0\x006\0\0\0\0\0\0\0"
+    picture = Image.open("photos/0.jpg")
+    picture.save("photos/text.jpg", exif=exif)
+    long = "n" * 250
+    names = ["text", os.fsdecode(b"caf\xe9"), long]
+    for name in names:
+        shutil.copy("trimaps/0.png", f"trimaps/{name}.png")
+        if name != "text":
+            picture.save(f"photos/{name}.jpg")
+    imaging.write_image(Path("bg/a.png"), np.zeros((9, 9, 3), np.uint8))
+    result = deepmat(*command, "--save", "alpha,composite", "--background", "bg")
+    assert "3 of 4 pictures cut out" in result.stderr and "File name too long" in result.stderr
+    assert (Path("out/composite") / f"{names[1]}.png").is_file()

@@ -29,14 +29,18 @@ def models():
 
 @pytest.mark.parametrize("stage", [1, 3])
 @pytest.mark.parametrize("name", LEGACY)
-def test_legacy_geometry_equals_the_reference(golden, models, stage, name):
+@pytest.mark.parametrize("fast", [False, True])
+def test_legacy_geometry_equals_the_reference(golden, models, stage, name, fast):
     arrays = golden("inference")
     image, trimap = arrays["image_bgr"][..., ::-1], arrays["trimap"]
-    alpha = inference.predict(models[stage], image, trimap, **LEGACY[name])
-    np.testing.assert_allclose(alpha, arrays[f"stage{stage}/{name}"], rtol=0, atol=1e-4)
+    model = for_prediction(models[stage]) if fast else models[stage]
+    alpha = inference.predict(model, image, trimap, **LEGACY[name])
+    # Other kernels round otherwise, and where two values nearly tie, pooling may choose the other.
+    np.testing.assert_allclose(alpha, arrays[f"stage{stage}/{name}"], rtol=0, atol=1e-3 if fast else 1e-4)
+    assert np.abs(alpha - arrays[f"stage{stage}/{name}"]).mean() < 1e-6
     error = (alpha - arrays["alpha"] / 255)[trimap == 128]
     scores = [np.mean(error**2), np.abs(error).sum()]
-    np.testing.assert_allclose(scores, arrays[f"stage{stage}/{name}/mse_sad"], rtol=1e-6)
+    np.testing.assert_allclose(scores, arrays[f"stage{stage}/{name}/mse_sad"], rtol=1e-5 if fast else 1e-6)
 
 
 def first_channel(image, trimap):
@@ -187,6 +191,19 @@ def test_the_fast_network_answers_as_the_plain_one(options):
     torch.testing.assert_close(found[unknown], expected[unknown], rtol=0, atol=1e-5)
     assert expected[unknown].std() > 0.05  # something to get wrong
     assert (found[..., 220:240, 170:] == 1).all()  # far from anything unknown, nothing was computed
+
+
+@pytest.mark.parametrize("options", [{"mode": "resize", "size": (64, 64)}, {"max_size": 64, "fit": "stretch"}], ids=str)
+def test_what_an_old_mode_loses_of_the_trimap_is_computed_all_the_same(models, options):
+    image = np.random.default_rng(0).integers(0, 256, (640, 640, 3), dtype=np.uint8)
+    trimap = np.zeros((640, 640), np.uint8)
+    trimap[:, 23:25] = 128  # between the samples of the shrunk trimap
+    alphas = [
+        inference.predict(model, image, trimap, **{"mode": "whole", **options})
+        for model in (models[1], for_prediction(models[1]))
+    ]
+    np.testing.assert_allclose(alphas[1], alphas[0], atol=1e-4)
+    assert alphas[0].max() > 0.05
 
 
 def test_bf16_is_near(models):

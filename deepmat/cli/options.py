@@ -163,18 +163,19 @@ def refuse_keys(overrides: Iterable[str], sections: tuple[str, ...]) -> None:
             )
 
 
-def finish(failures: Mapping[str, str], done: str, tell: bool = True) -> None:
-    """The last lines of a batch, if it is for this process to tell: what was done and what failed.
-
-    Exit code 1 if anything did.
-    """
-    if tell:
-        say(done)
-    if failures and tell:
+def tell(failures: Mapping[str, str], done: str) -> None:
+    """The last lines of a batch: what was done and what failed."""
+    say(done)
+    if failures:
         console = stderr()
         console.print(f"{len(failures)} failed:", style="red", highlight=False)
         for message, count in sorted(Counter(failures.values()).items()):
             times = f" ({count} times)" if count > 1 else ""
             console.print(f"  {message}{times}", style="red", highlight=False, markup=False, soft_wrap=True)
+
+
+def finish(failures: Mapping[str, str], done: str) -> None:
+    """`tell`, and exit code 1 if anything failed."""
+    tell(failures, done)
     if failures:
         raise typer.Exit(1)

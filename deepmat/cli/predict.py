@@ -13,14 +13,15 @@ from deepmat.cli.options import (
     Set,
     Skip,
     Weights,
-    finish,
     flags,
     notify,
     open_model,
     progress_bar,
+    refuse_inside,
     refuse_keys,
     refuse_unused,
     stderr,
+    tell,
 )
 from deepmat.errors import ConfigError
 
@@ -112,10 +113,14 @@ def predict(
     behind = outputs.open_background(background or "white", max_pixels)
     band = None if trimaps else parse_width(width or WIDTH, "--width")
     what = "trimap" if trimaps else "mask"
-    folders = [out, *(out / choice.kind for choice in choices)]
+    folders = [out, *(out / kind for kind in outputs.OUTPUTS)]
     jobs, notices = cutouts.find_jobs(inputs, trimaps or masks, what, folders, include or (), exclude or ())
     places = {job: [out / choice.place(job.name) for choice in choices] for job in jobs if not job.problem}
     read = [path for job in jobs for path in (job.image, job.partner) if path]
+    if background and Path(background).is_dir():
+        refuse_inside("--out", out / "composite", [Path(background)])
+    elif background:
+        read.append(Path(background))
     refuse_overwriting((path for paths in places.values() for path in paths), read)
     there = {job for job, paths in places.items() if skip_existing and all(path.is_file() for path in paths)}
     todo = ranks.share([job for job in jobs if job not in there])
@@ -148,7 +153,11 @@ def predict(
                 if "error" in record:
                     failures[record["name"]] = record["error"]
         done = ranks.gather((len(todo), failures))
-    everywhere = {name: message for _, failed in done for name, message in failed.items()}
-    count = sum(number for number, _ in done)
-    before = f" ({len(there)} more were there)" if there else ""
-    finish(everywhere, f"{count - len(everywhere)} of {count} pictures cut out in {out}{before}", ranks.rank() == 0)
+        failures = {name: message for _, failed in done for name, message in failed.items()}
+        count = sum(number for number, _ in done)
+        if ranks.rank() == 0:
+            before = f" ({len(there)} more were there)" if there else ""
+            tell(failures, f"{count - len(failures)} of {count} pictures cut out in {out}{before}")
+        ranks.gather(None)  # a launcher ends all of them with the first that fails
+    if failures:
+        raise typer.Exit(1)

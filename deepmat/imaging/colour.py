@@ -26,7 +26,7 @@ class About(TypedDict):
 def fitting_profile(about: About | None, dimensions: int) -> bytes | None:
     """The profile, if it is one of grey (2 dimensions, [H, W]) or RGB (3, [H, W, C]) pixels as these are."""
     profile = about["profile"] if about else None
-    fits = profile and profile[SPACE] == SPACES[dimensions] and profile[SIGNATURE] == b"acsp"
+    fits = isinstance(profile, bytes) and profile[SPACE] == SPACES[dimensions] and profile[SIGNATURE] == b"acsp"
     return profile if fits else None
 
 
@@ -52,7 +52,7 @@ def as_in(pixels: np.ndarray, about: About | None, target: About | None) -> np.n
     """
     try:
         source, wanted = _opened(about), _opened(target)
-        if source is None and wanted is None or about == target:
+        if source is None and wanted is None or about and target and about["profile"] == target["profile"]:
             return pixels
         srgb = ImageCms.createProfile("sRGB")
         made = ImageCms.profileToProfile(Image.fromarray(pixels), source or srgb, wanted or srgb)

@@ -98,10 +98,12 @@ class Unread:
             if self.picture.mode == "CMYK":
                 notices.append(f"{self.path}: CMYK, turned into RGB without its profile; the colours are a little off")
             dpi = tuple(float(each) for each in info.get("dpi") or ())
+            profile = info.get("icc_profile")
+        profile = profile if isinstance(profile, bytes) else None
         if len(dpi) != 2 or not all(DPI[0] < each < DPI[1] for each in dpi):
-            return {"profile": info.get("icc_profile"), "dpi": None}, notices
+            return {"profile": profile, "dpi": None}, notices
         across, down = dpi[::-1] if self.orientation >= LYING else dpi
-        return {"profile": info.get("icc_profile"), "dpi": (across, down)}, notices
+        return {"profile": profile, "dpi": (across, down)}, notices
 
 
 def _orientation(picture: Image.Image, data: bytes) -> int:
@@ -111,7 +113,8 @@ def _orientation(picture: Image.Image, data: bytes) -> int:
     """
     if picture.format == "PNG" and not any(mark in data for mark in PNG_EXIF):
         return 1
-    return picture.getexif().get(ORIENTATION, 1)
+    value = picture.getexif().get(ORIENTATION, 1)
+    return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
 
 def _deep_to_uint8(pixels: np.ndarray) -> np.ndarray:
@@ -154,6 +157,15 @@ def read_picture(path: Path, max_pixels: int = MAX_PIXELS) -> tuple[np.ndarray, 
     file = Unread(path, max_pixels)
     about, notices = file.about()
     return *file.layers(), about, notices
+
+
+def count_pixels(path: Path) -> int:
+    """Of a picture, by its header alone; 0 for a file that is none."""
+    try:
+        with _explained(path), Image.open(path) as picture:
+            return picture.width * picture.height
+    except DataError:
+        return 0
 
 
 def read_size(path: Path, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:

@@ -82,8 +82,13 @@ def load_model(path: Path | str, *, device: str | torch.device = "cpu", skip: bo
 
 
 def for_prediction(model: nn.Module, precision: str = "fp32") -> nn.Module:
-    """The network made fast for `predict`, in one of devices.PRECISIONS; itself if there is no such form of it."""
+    """The network made fast for `predict`, in one of devices.PRECISIONS; itself in fp32 if there is no such form of it.
+
+    ConfigError for another precision of such a network.
+    """
     fast = FAST.get((type(model), precision))
+    if not fast and precision != "fp32":
+        raise ConfigError(f"precision {precision}: this network has no such form; use fp32")
     return fast(model) if fast else model
 
 

@@ -69,16 +69,16 @@ class FastDIM(nn.Module):
         self.register_buffer("mean", model.mean, persistent=False)
         self.register_buffer("std", model.std, persistent=False)
 
-    def forward(self, image: Tensor, trimap: Tensor) -> dict[str, Tensor]:
+    def forward(self, image: Tensor, trimap: Tensor, everywhere: bool = False) -> dict[str, Tensor]:
         """image: RGB [1, 3, H, W]; trimap: [1, 1, H, W] of 0, 128, 255; both 0 ... 255, H and W multiples of 32.
 
-        Returns {"alpha": float32 [1, 1, H, W] in [0, 1]}.
+        everywhere: also where a whole neighbourhood is known. Returns {"alpha": float32 [1, 1, H, W] in [0, 1]}.
         """
         height, width = trimap.shape[2:]
         seen = self._see(image, trimap)
         x, features = self._down(seen)
         alpha = (trimap / 255).float()
-        unknown = ((trimap > 0) & (trimap < 255)).to(self.dtype)
+        unknown = (everywhere | (trimap > 0) & (trimap < 255)).to(self.dtype)
         # Two pixels more, since an alpha that is resized later is interpolated.
         unknown = F.max_pool2d(unknown, 5, stride=1, padding=2)[0, 0] > 0
         strip = 128 if x.device.type == "cpu" else 1024
