@@ -197,7 +197,7 @@ def test_the_fast_network_answers_as_the_plain_one(options):
 def test_what_an_old_mode_loses_of_the_trimap_is_computed_all_the_same(models, options):
     image = np.random.default_rng(0).integers(0, 256, (640, 640, 3), dtype=np.uint8)
     trimap = np.zeros((640, 640), np.uint8)
-    trimap[:, 23:25] = 128  # between the samples of the shrunk trimap
+    trimap[:, 26:28] = 128  # between the samples of the shrunk trimap
     alphas = [
         inference.predict(model, image, trimap, **{"mode": "whole", **options})
         for model in (models[1], for_prediction(models[1]))
