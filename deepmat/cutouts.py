@@ -99,6 +99,8 @@ def _partners(names: Sequence[str], partners: Path | None, what: str) -> dict[st
         return dict.fromkeys(names)
     if partners.is_dir():
         return {**pair(list(dict.fromkeys(names)), partners, what)[0]}
+    if not partners.exists():
+        raise DataError(f"{partners}: no such folder or file of {what}s; check the path")
     if len(names) > 1:
         raise DataError(f"{partners}: {len(names)} pictures need a folder of {what}s")
     return {names[0]: partners}

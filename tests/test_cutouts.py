@@ -199,5 +199,7 @@ def test_partners_by_name_and_their_absence(tmp_path, monkeypatch):
     assert "no trimap of that name in t; add t/b.png" in problems["b"]
     assert "would overwrite that of in/a.jpg" in problems["other/a.jpg"]
     assert "none.jpg: no such file" in problems["none"]
+    with pytest.raises(DataError, match="tt: no such folder or file of trimaps"):
+        find_jobs([Path("in")], Path("tt"), "trimap")
     with pytest.raises(DataError, match="4 pictures need a folder of masks"):
         find_jobs([Path("in"), Path("other"), Path("none.jpg")], Path("t/a.png"), "mask")
