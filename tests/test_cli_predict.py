@@ -220,6 +220,17 @@ def test_a_stopped_folder_goes_on(deepmat, photos):
     assert not list(Path("out").rglob("*.deepmat-part"))
 
 
+def test_ctrl_c_says_how_to_go_on(deepmat, photos, monkeypatch):
+    def interrupted(*arguments):
+        yield {"name": "0", "paths": {}}
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("deepmat.cutouts.cut_out", interrupted)
+    result = deepmat(*photos(2))
+    assert result.exit_code == 130 and "out keeps what is done; the same command with --skip-existing" in result.stderr
+    assert len(Path("out/log.jsonl").read_text().splitlines()) == 1
+
+
 def test_patterns_and_limits(deepmat, photos):
     command = photos(4)
     assert "2 of 2 pictures" in deepmat(*command, "--include", "[01].*").stderr

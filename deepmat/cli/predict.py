@@ -20,6 +20,7 @@ from deepmat.cli.options import (
     refuse_inside,
     refuse_keys,
     refuse_unused,
+    say,
     stderr,
     tell,
 )
@@ -143,15 +144,19 @@ def predict(
     with ranks.together():
         with progress_bar(stderr()) as bar:
             task = bar.add_task("predict", total=len(todo))
-            for record in cutouts.cut_out(model, todo, load, store, settings):
-                bar.advance(task)
-                notify(record.get("notices", []))
-                line = to_json({**record, "precision": precision})
-                append_line(log, line)
-                if json:
-                    print(line, flush=True)
-                if "error" in record:
-                    failures[record["name"]] = record["error"]
+            try:
+                for record in cutouts.cut_out(model, todo, load, store, settings):
+                    bar.advance(task)
+                    notify(record.get("notices", []))
+                    line = to_json({**record, "precision": precision})
+                    append_line(log, line)
+                    if json:
+                        print(line, flush=True)
+                    if "error" in record:
+                        failures[record["name"]] = record["error"]
+            except KeyboardInterrupt:
+                say(f"{out} keeps what is done; the same command with --skip-existing goes on")
+                raise
         done = ranks.gather((len(todo), failures))
         failures = {name: message for _, failed in done for name, message in failed.items()}
         count = sum(number for number, _ in done)
