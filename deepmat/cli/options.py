@@ -87,6 +87,13 @@ def progress_bar(console: Console) -> Progress:
     )
 
 
+def require_weights(weights: Path | None) -> Path:
+    """CheckpointError if no weights were given."""
+    if weights is None:
+        raise CheckpointError("no weights: give --weights FILE; `deepmat train` makes runs/NAME/best.safetensors")
+    return weights
+
+
 def open_model(
     weights: Path | None, device: str, precision: str, skip: bool | None, settings: str
 ) -> tuple["nn.Module", str]:
@@ -94,8 +101,7 @@ def open_model(
 
     CheckpointError also if no file was given.
     """
-    if weights is None:
-        raise CheckpointError("no weights: give --weights FILE; `deepmat train` makes runs/NAME/best.safetensors")
+    weights = require_weights(weights)
 
     from deepmat.devices import describe_device, lacking_for_int8, pick_device, pick_precision
     from deepmat.models import describe_model, for_prediction, load_model

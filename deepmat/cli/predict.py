@@ -20,6 +20,7 @@ from deepmat.cli.options import (
     refuse_inside,
     refuse_keys,
     refuse_unused,
+    require_weights,
     say,
     stderr,
     tell,
@@ -89,6 +90,7 @@ def predict(
     given = flags({"test.mode": how, "test.max_size": max_size, "test.fit": fit, "test.memory": memory})
     refuse_keys(set_ or [], ("test",))
     settings = configs.load(flags=given, overrides=set_ or []).test
+    require_weights(weights)
     if trimaps and masks:
         raise ConfigError("--trimaps and --masks: give one of them")
     if trimaps and width:
