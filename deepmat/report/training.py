@@ -1,102 +1,18 @@
-"""Records -> what people look at: tables, CSV, sheets of pictures, the display of a training run."""
+"""What a training run shows: a live display in a terminal, plain lines in a pipe, a log."""
 
-import csv
-import io
-import json
-import math
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-import cv2
-import numpy as np
 from rich.console import Console, Group
 from rich.live import Live
 from rich.progress import Progress
 from rich.table import Table
 
-from deepmat.files import append_line, write_text
-
-TITLES = {"sad": "SAD", "mse": "MSE", "grad": "Grad", "conn": "Conn"}
-SCORED_TITLES = ("image", "trimap", "ground truth", "prediction")
-
-
-def format_score(name: str, value: float) -> str:
-    return f"{value:.5f}" if name == "mse" else f"{value:.3f}"
-
-
-def scores_table(records: Sequence[Mapping[str, Any]], means: Mapping[str, float]) -> Table:
-    """One row per picture and the means below them; failed pictures are left out."""
-    table = Table("picture", "size", *(TITLES.get(name, name) for name in means), "seconds", show_footer=True)
-    scored = [record for record in records if "error" not in record]
-    for record in scored:
-        scores = (format_score(name, record[name]) for name in means)
-        size = f"{record['width']}x{record['height']}"
-        table.add_row(record["name"], size, *scores, f"{record['seconds']:.2f}")
-    footers = [f"mean of {len(scored)}", "", *(format_score(name, value) for name, value in means.items()), ""]
-    for column, footer in zip(table.columns, footers, strict=True):
-        column.footer = footer
-        column.justify = "left" if column is table.columns[0] else "right"
-    return table
-
-
-def write_csv(path: Path, records: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> None:
-    """The named columns of each record as CSV; what a record lacks stays empty."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, columns, extrasaction="ignore", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(records)
-    write_text(path, text.getvalue())
-
-
-def to_json(value: Any) -> str:
-    """Strict JSON: numbers that are not finite become null."""
-
-    def finite(item: Any) -> Any:
-        if isinstance(item, Mapping):
-            return {key: finite(inner) for key, inner in item.items()}
-        if isinstance(item, (list, tuple)):
-            return [finite(inner) for inner in item]
-        return None if isinstance(item, float) and not math.isfinite(item) else item
-
-    return json.dumps(finite(value), indent=None)
-
-
-def _panel(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
-    """The picture as RGB, shrunk or enlarged to fit, on a grey ground of height x width."""
-    if pixels.ndim == 2:
-        pixels = cv2.cvtColor(pixels, cv2.COLOR_GRAY2RGB)
-    scale = min(height / pixels.shape[0], width / pixels.shape[1])
-    size = (max(1, round(pixels.shape[1] * scale)), max(1, round(pixels.shape[0] * scale)))
-    small = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_NEAREST)
-    panel = np.full((height, width, 3), 90, np.uint8)
-    top, left = (height - small.shape[0]) // 2, (width - small.shape[1]) // 2
-    panel[top : top + small.shape[0], left : left + small.shape[1]] = small
-    return panel
-
-
-def _label(text: str, height: int, width: int) -> np.ndarray:
-    strip = np.full((height, width, 3), 32, np.uint8)
-    cv2.putText(strip, text, (6, height - 8), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (235, 235, 235), 1, cv2.LINE_AA)
-    return strip
-
-
-def sheet(
-    rows: Sequence[tuple[str, Sequence[np.ndarray]]], titles: Sequence[str] = SCORED_TITLES, side: int = 320
-) -> np.ndarray:
-    """One row of panels per (caption, pictures), each under its caption, all under the titles.
-
-    Pictures: uint8 RGB [H, W, 3] or grey [H, W] of any sizes. Returns uint8 RGB.
-    """
-    gap = 6
-    lines = [[_label(title, 26, side) for title in titles]]
-    for caption, pictures in rows:
-        lines.append([_label(caption if not column else "", 26, side) for column in range(len(pictures))])
-        lines.append([_panel(pixels, side, side) for pixels in pictures])
-    spaced = [[np.pad(panel, ((0, 0), (0, gap), (0, 0)), constant_values=32) for panel in line] for line in lines]
-    return np.vstack([np.hstack(line) for line in spaced])
+from deepmat.files import append_line
+from deepmat.report.tables import to_json
 
 
 class TrainingDisplay:
