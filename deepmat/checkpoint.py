@@ -7,6 +7,7 @@ deepmat's weights are safetensors files that say in their metadata which model t
 import io
 import json
 import warnings
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,6 +27,29 @@ class Weights(NamedTuple):
     about: dict[str, Any] | None
     """What deepmat wrote beside the weights: "model", the config as a dict (None for an encoder alone), and more.
     None for a file by another tool."""
+    beside: dict[str, Any] = {}
+    """What else the file says: the plain values next to the weights, such as "epoch", "best_sad", "meta"."""
+
+
+class _Inert:
+    """In place of an object of a training tool that stands beside the weights: takes anything, does nothing."""
+
+    def __new__(cls, *arguments: Any) -> "_Inert":
+        return super().__new__(cls)
+
+    def __setstate__(self, state: Any) -> None:
+        pass
+
+
+# The history of losses in MMEngine's checkpoints names these.
+INERT = (
+    "mmengine.logging.history_buffer.HistoryBuffer",
+    "numpy.core.multiarray._reconstruct",
+    "numpy._core.multiarray._reconstruct",
+    "numpy.ndarray",
+    "builtins.getattr",
+    "__builtin__.getattr",
+)
 
 
 def save_weights(path: Path, state: Mapping[str, Tensor], model: Mapping[str, Any] | None, **about: Any) -> None:
@@ -52,18 +76,33 @@ def _numpy_scalars() -> list[Any]:
 def load_state(path: Path) -> dict[str, Any]:
     """Tensors and plain values of a torch file; CheckpointError if missing, broken or holding anything else."""
     _check_there(path)
+    known = [*_numpy_scalars(), *((_Inert, name) for name in INERT)]
     try:
-        with torch.serialization.safe_globals(_numpy_scalars()), warnings.catch_warnings():
+        _check_not_inflated(path)
+        with torch.serialization.safe_globals(known), warnings.catch_warnings():
             # latin1 reads the byte strings of Python 2; torch warns of the argument, and heeds it.
             warnings.simplefilter("ignore")
             loaded = torch.load(path, map_location="cpu", weights_only=True, encoding="latin1")
     except Exception as error:  # a damaged pickle fails in any way
         if "GLOBAL" in str(error):
-            raise CheckpointError(f"{path}: holds objects besides weights, which could run code; not read") from error
+            raise CheckpointError(
+                f"{path}: holds objects besides weights, which could run code; not read. Whoever made it can save the "
+                "weights alone: torch.save({'state_dict': model.state_dict()}, FILE)"
+            ) from error
         raise CheckpointError(f"{path}: truncated or not a torch file; fetch or make it again") from error
     if not isinstance(loaded, dict):
         raise CheckpointError(f"{path}: holds a {type(loaded).__name__} instead of named weights")
     return loaded
+
+
+def _check_not_inflated(path: Path) -> None:
+    """ValueError for a zip file that unpacks to more than its own size, which torch never writes."""
+    with open(path, "rb") as file:
+        if file.read(4) != b"PK\3\4":
+            return
+    with zipfile.ZipFile(path) as archive:
+        if sum(member.file_size for member in archive.infolist()) > path.stat().st_size:
+            raise ValueError("a compressed file")
 
 
 def _check_there(path: Path) -> None:
@@ -79,17 +118,46 @@ def load_weights(path: Path) -> Weights:
     if path.suffix == ".safetensors":
         return _load_safetensors(path)
     loaded = load_state(path)
-    state = loaded.get("state_dict", loaded)
-    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+    state = _state_in(loaded)
+    if state is None:
         raise CheckpointError(f"{path}: holds no state_dict of named weights")
-    about = {"model": loaded["model"]} if isinstance(loaded.get("model"), dict) else None
-    return Weights({str(key).removeprefix("module."): value for key, value in state.items()}, about)
+    rest = {} if state is loaded else {key: value for key, value in loaded.items() if value is not state}
+    model = rest.pop("model", None)
+    about = {"model": model} if isinstance(model, dict) else None
+    return Weights({str(key).removeprefix("module."): value for key, value in state.items()}, about, _plain(rest))
+
+
+def _state_in(loaded: Mapping[str, Any]) -> dict[Any, Tensor] | None:
+    """The named weights of a torch file: its "state_dict", else itself or the first of its dicts that holds such."""
+    candidates = [loaded["state_dict"]] if "state_dict" in loaded else [loaded, *loaded.values()]
+    for state in candidates:
+        if isinstance(state, dict) and state and all(isinstance(value, Tensor) for value in state.values()):
+            return state
+    return None
+
+
+def _plain(values: Mapping[Any, Any], depth: int = 1) -> dict[str, Any]:
+    """The texts and numbers in a dict and, so deep, in dicts within it, which may hold themselves."""
+    plain: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, np.generic) or (isinstance(value, Tensor) and value.numel() == 1 and not value.is_meta):
+            value = value.item()
+        if isinstance(value, (str, int, float)):
+            plain[str(key)] = value
+        elif isinstance(value, dict) and depth and (within := _plain(value, depth - 1)):
+            plain[str(key)] = within
+    return plain
 
 
 def _load_safetensors(path: Path) -> Weights:
     try:
         with safe_open(path, framework="pt") as file:
-            about = json.loads((file.metadata() or {}).get("deepmat", "null"))
-            return Weights({key: file.get_tensor(key) for key in file.keys()}, about)
+            beside = file.metadata() or {}
+            about = json.loads(beside.pop("deepmat", "null"))
+            if about is not None and not isinstance(about, dict):
+                raise ValueError("deepmat's metadata is no object")
+            return Weights({key: file.get_tensor(key) for key in file.keys()}, about, beside)
     except Exception as error:  # a damaged header fails in any way
-        raise CheckpointError(f"{path}: truncated or not a safetensors file; make it again") from error
+        raise CheckpointError(
+            f"{path}: truncated or not a safetensors file ({error}); fetch or make it again"
+        ) from error

@@ -19,7 +19,7 @@ PACKAGE = ROOT / "deepmat"
 DIRECTION = [
     ["errors", "processes", "files", "config", "imaging", "masks", "trimap", "sources"],
     ["compositing", "foreground", "outputs", "synth", "metrics", "report", "doctor"],
-    ["devices", "checkpoint", "models", "losses", "dataset", "inference", "cutouts", "ranks"],
+    ["devices", "checkpoint", "models", "weights", "losses", "dataset", "inference", "cutouts", "ranks"],
     ["runs", "engine"],
     ["cli", "__main__"],
 ]

@@ -12,6 +12,8 @@ from deepmat.cli.convert_vgg import convert_vgg
 from deepmat.cli.data import data
 from deepmat.cli.doctor import doctor
 from deepmat.cli.eval import evaluate
+from deepmat.cli.import_ import import_weights
+from deepmat.cli.info import info
 from deepmat.cli.options import say, stderr
 from deepmat.cli.predict import predict
 from deepmat.cli.synth import synth
@@ -25,6 +27,8 @@ COMMANDS: dict[str, Callable[..., None] | typer.Typer] = {
     "data": data,
     "doctor": doctor,
     "convert-vgg": convert_vgg,
+    "import": import_weights,
+    "info": info,
     "trimap": trimap,
     "train": train,
     "eval": evaluate,

@@ -139,6 +139,11 @@ def augmentation(name: str | None) -> list[Path]:
     return [Path(name) if Path(name).suffix in (".yaml", ".yml") else recipe(f"augment/{name}")]
 
 
+def plain(text: str) -> str:
+    """Without line feeds and other control characters, which names and texts in files may have."""
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
+
+
 def say(message: str) -> None:
     """One plain line on stderr."""
     stderr().print(message, highlight=False, markup=False, soft_wrap=True)

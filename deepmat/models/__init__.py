@@ -6,10 +6,10 @@ LASTING  options that weights were trained with and that a later run must keep
 recognise(state)  the config of published weights without one, or None
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import cast
+from typing import NamedTuple, cast
 
 import torch
 from pydantic import ValidationError
@@ -20,6 +20,7 @@ from deepmat.config import ModelConfig
 from deepmat.errors import CheckpointError, ConfigError, lookup
 from deepmat.models.dim import DIM
 from deepmat.models.fast import FastDIM
+from deepmat.models.foreign import LAYOUTS, named, translate
 from deepmat.models.int8 import Int8DIM
 
 MODELS: dict[str, type[DIM]] = {"dim": DIM}
@@ -29,6 +30,7 @@ FAST: dict[tuple[type[nn.Module], str], Callable[..., nn.Module]] = {
     (DIM, "int8"): Int8DIM,
 }
 """By network and precision: rewritten for prediction alone, the same answer in less time and memory."""
+FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
 def build_model(config: ModelConfig) -> nn.Module:
@@ -41,44 +43,93 @@ def build_model(config: ModelConfig) -> nn.Module:
 
 def describe_model(model: nn.Module) -> str:
     """Architecture and options in a line: "dim (conv6 3, skip True, refine False)"."""
-    options = cast(ModelConfig, model.config).model_dump()
+    return describe_config(cast(ModelConfig, model.config))
+
+
+def describe_config(config: ModelConfig) -> str:
+    """`describe_model` of a model that is not built."""
+    options = config.model_dump()
     return f"{options.pop('arch')} ({', '.join(f'{key} {value}' for key, value in options.items())})"
 
 
-def _config_of(weights: Weights, path: Path) -> ModelConfig | None:
-    """Which model weights belong to; None for an encoder alone. CheckpointError if deepmat has no such model."""
+class Known(NamedTuple):
+    """Weights whose model is known."""
+
+    format: str
+    """"deepmat", or of another tool: "pytorch-deep-image-matting, conv6 3x3", "MMagic DIM stage 2"."""
+    config: ModelConfig | None
+    """None for an encoder alone."""
+    state: dict[str, Tensor]
+    """Under the model's own names."""
+    layers: Mapping[str, str]
+    """Own name of a layer -> the file's, where they differ."""
+
+
+def identify(weights: Weights, path: Path) -> Known:
+    """Which model weights belong to. CheckpointError if deepmat has no such model."""
     if weights.about is None:
-        recognised = filter(None, (model.recognise(weights.state) for model in MODELS.values()))
-        config = next(recognised, None)
-        if config is None:
-            first = next(iter(weights.state), "")
-            raise CheckpointError(f"{path}: not a model that deepmat knows (its first key: {first})")
-        return config
+        return _recognise(weights, path)
     try:
-        return ModelConfig.model_validate(weights.about["model"]) if weights.about["model"] else None
+        config = ModelConfig.model_validate(weights.about["model"]) if weights.about["model"] else None
     except (ValidationError, KeyError, TypeError) as error:
         raise CheckpointError(f"{path}: of a model that this version of deepmat does not have") from error
+    return Known("deepmat", config, weights.state, {})
+
+
+def _recognise(weights: Weights, path: Path) -> Known:
+    """Weights of another tool, by their keys and shapes."""
+    if translated := translate(weights.state):
+        name, state = translated
+        layout = LAYOUTS[name]
+        for model in MODELS.values():
+            if config := model.recognise(state):
+                config = config.model_copy(update=layout.options)
+                meta = weights.beside.get("meta")
+                about = [meta.get(key) for key in ("experiment_name", "exp_name")] if isinstance(meta, dict) else []
+                variant = layout.variant(config, " ".join(map(str, [*about, path.name])))
+                return Known(f"{name}{variant}", config, state, layout.layers)
+    raise CheckpointError(
+        f"{path}: not a model that deepmat knows (its keys: {few(list(weights.state))}); it takes weights of "
+        f"{' and '.join(LAYOUTS)}"
+    )
+
+
+def few(keys: Sequence[str]) -> str:
+    """The first three of some names, and how many more there are."""
+    return ", ".join(keys[:3]) + (f" and {len(keys) - 3} more" if len(keys) > 3 else "")
 
 
 def load_model(path: Path | str, *, device: str | torch.device = "cpu", skip: bool | None = None) -> nn.Module:
     """The network in a weights file, ready to predict.
 
-    The file is deepmat's own (.safetensors, config inside) or a published {'state_dict': ...} pickle, whose variant is
+    The file is deepmat's own (.safetensors, config inside) or another tool's (models.foreign.LAYOUTS), whose variant is
     told from its keys and shapes; `skip` then says whether it was trained with skip connections, which weights do not
     show. CheckpointError if the file is missing, broken or of another model.
     """
     path = Path(path)
     weights = load_weights(path)
-    config = _config_of(weights, path)
+    return assemble(weights, identify(weights, path), path, skip).to(device).eval()
+
+
+def assemble(weights: Weights, known: Known, path: Path, skip: bool | None = None) -> nn.Module:
+    """The network of a file's weights, as `load_model`; CheckpointError if they are not just what it takes."""
+    config = known.config
     if config is None:
         raise CheckpointError(f"{path}: an encoder alone; `deepmat train --pretrain {path}` makes a whole model of it")
     if skip is not None and weights.about:
         raise CheckpointError(f"{path}: says itself how it was trained (skip {config.skip}); leave --skip out")
     model = build_model(config if skip is None else config.model_copy(update={"skip": skip}))
-    missing = fill(model, weights.state, path)
+    refuse_other(model, known, path)
+    model.load_state_dict(known.state)
+    return model
+
+
+def refuse_other(model: nn.Module, known: Known, path: Path) -> None:
+    """CheckpointError unless the weights are just what the network takes."""
+    missing = fit(model, known, path)
     if missing:
-        raise CheckpointError(f"{path}: has no {missing[0]} ({len(missing)} tensors missing); fetch or make it again")
-    return model.to(device).eval()
+        names = [named(key, known.layers) for key in missing]
+        raise CheckpointError(f"{path}: has no {few(names)}, which its model needs; fetch or make it again")
 
 
 def for_prediction(model: nn.Module, precision: str = "fp32") -> nn.Module:
@@ -92,20 +143,22 @@ def for_prediction(model: nn.Module, precision: str = "fp32") -> nn.Module:
     return fast(model) if fast else model
 
 
-def fill(model: nn.Module, state: Mapping[str, Tensor], path: Path) -> list[str]:
-    """Copy weights into a network; returns the names that the file does not have.
+def fit(model: nn.Module, known: Known, path: Path) -> list[str]:
+    """The names of the network's weights that the file does not have.
 
-    CheckpointError if it has a name that the network does not, or a tensor of another shape; nothing is copied then.
+    CheckpointError if it has a name that the network does not, or a tensor of another shape or without plain floats.
     """
     own = model.state_dict()
-    strange = [key for key in state if key not in own]
+    strange = [named(key, known.layers) for key in known.state if key not in own]
     if strange:
-        raise CheckpointError(f"{path}: has {strange[0]} ({len(strange)} such), which this model does not have")
-    for key, value in state.items():
+        raise CheckpointError(f"{path}: has {few(strange)}, which this model does not have")
+    for key, value in known.state.items():
+        name = named(key, known.layers)
         if value.shape != own[key].shape:
-            raise CheckpointError(f"{path}: {key} is {[*value.shape]}, this model's is {[*own[key].shape]}")
-    model.load_state_dict(dict(state), strict=False)
-    return [key for key in own if key not in state]
+            raise CheckpointError(f"{path}: {name} is {[*value.shape]}, this model's is {[*own[key].shape]}")
+        if value.dtype not in FLOATS or value.layout != torch.strided or value.is_meta:
+            raise CheckpointError(f"{path}: {name} holds no plain floats ({value.dtype}); save it as float32")
+    return [key for key in own if key not in known.state]
 
 
 def fill_from(model: nn.Module, path: Path) -> list[str]:
@@ -115,7 +168,8 @@ def fill_from(model: nn.Module, path: Path) -> list[str]:
     differs in one of its LASTING options (published weights do not say theirs).
     """
     weights = load_weights(path)
-    theirs, ours = _config_of(weights, path), cast(ModelConfig, model.config)
+    known = identify(weights, path)
+    theirs, ours = known.config, cast(ModelConfig, model.config)
     if theirs and weights.about:
         for key in ("arch", *cast(tuple[str, ...], model.LASTING)):
             made, wanted = getattr(theirs, key), getattr(ours, key)
@@ -124,7 +178,10 @@ def fill_from(model: nn.Module, path: Path) -> list[str]:
                     f"{path}: made with model.{key}={made}, this run has {wanted}; --set model.{key}={made} agrees"
                 )
     absent = tuple(prefix for part, prefixes in _parts(model).items() if not _named(model, part) for prefix in prefixes)
-    return fill(model, {key: value for key, value in weights.state.items() if not key.startswith(absent)}, path)
+    taken = {key: value for key, value in known.state.items() if not key.startswith(absent)}
+    fresh = fit(model, known._replace(state=taken), path)
+    model.load_state_dict(taken, strict=False)
+    return fresh
 
 
 def _parts(model: nn.Module) -> dict[str, tuple[str, ...]]:

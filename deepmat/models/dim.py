@@ -63,10 +63,10 @@ class DIM(nn.Module):
 
         Skip connections leave no trace in the weights; no published 1x1 checkpoint has them.
         """
-        if not {"conv1_1.weight", "conv6_1.weight", "deconv1.weight"} <= state.keys():
+        if "conv6_1.weight" not in state or not any(key.startswith("deconv") for key in state):
             return None
-        refine = "refine_pred.weight" in state
-        pointwise = state["conv6_1.weight"].shape[-1] == 1
+        refine = any(key.startswith("refine_") for key in state)
+        pointwise = state["conv6_1.weight"].shape[-1:] == (1,)
         return DIMConfig(conv6=1, skip=False, refine=refine) if pointwise else DIMConfig(refine=refine)
 
     def forward(self, image: Tensor, trimap: Tensor) -> dict[str, Tensor]:

@@ -1,0 +1,61 @@
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from deepmat.cli.options import plain
+
+SHOWN = 5
+LONG = 200
+
+
+def info(
+    weights: Annotated[Path, typer.Argument(help="Weights or a run's last.pt, deepmat's own or another tool's.")],
+    json: Annotated[bool, typer.Option("--json", help="All of it as one JSON object.")] = False,
+) -> None:
+    """Say what is in a weights file.
+
+    Its format, network, parts, precision, checksum, and what it says of itself: run, step, scores, source, licence. Of
+    files that deepmat does not know, the first tensors. The exit code is 1 if the file is broken.
+    """
+    from deepmat.report import to_json
+    from deepmat.weights import describe_weights
+
+    record = describe_weights(weights)
+    if json:
+        print(to_json(record))
+        return
+    lines = list(_lines(record))
+    width = max(len(name) for name, _ in lines)
+    for name, value in lines:
+        print(plain(f"{name:<{width}}  {value}"))
+
+
+def _lines(record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    yield "file", record["file"]
+    yield "format", record["format"]
+    if record["network"]:
+        yield "network", record["network"]
+    if record["problem"]:
+        yield "problem", record["problem"]
+    yield "tensors", ", ".join(f"{count} {dtype}" for dtype, count in record["dtypes"].items())
+    yield "parameters", f"{record['parameters']:,}"
+    for name, count in record["parts"].items():
+        yield f"  {name}", f"{count:,}"
+    if record["format"] == "unknown":
+        for key, shape in list(record["shapes"].items())[:SHOWN]:
+            yield f"  {key}", str(shape)
+    yield "bytes", f"{record['bytes']:,}"
+    yield "sha256", record["sha256"]
+    yield from _about(record["about"])
+
+
+def _about(about: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """What a file says of itself, a line each; long texts, such as a config, by their size."""
+    for key, value in about.items():
+        if isinstance(value, dict):
+            yield from _about(value, f"{prefix}{key} ")
+        else:
+            text = str(value)
+            yield f"{prefix}{key}", text if len(text) <= LONG else f"{len(text.splitlines())} lines (--json shows them)"
