@@ -78,11 +78,13 @@ def load_state(path: Path) -> dict[str, Any]:
     _check_there(path)
     known = [*_numpy_scalars(), *((_Inert, name) for name in INERT)]
     try:
-        _check_not_inflated(path)
+        _check_not_compressed(path)
         with torch.serialization.safe_globals(known), warnings.catch_warnings():
             # latin1 reads the byte strings of Python 2; torch warns of the argument, and heeds it.
             warnings.simplefilter("ignore")
             loaded = torch.load(path, map_location="cpu", weights_only=True, encoding="latin1")
+    except CheckpointError:
+        raise
     except Exception as error:  # a damaged pickle fails in any way
         if "GLOBAL" in str(error):
             raise CheckpointError(
@@ -95,14 +97,16 @@ def load_state(path: Path) -> dict[str, Any]:
     return loaded
 
 
-def _check_not_inflated(path: Path) -> None:
-    """ValueError for a zip file that unpacks to more than its own size, which torch never writes."""
+def _check_not_compressed(path: Path) -> None:
+    """CheckpointError for a zip file that unpacks to more than its own size: torch does not compress, bombs do."""
     with open(path, "rb") as file:
         if file.read(4) != b"PK\3\4":
             return
     with zipfile.ZipFile(path) as archive:
         if sum(member.file_size for member in archive.infolist()) > path.stat().st_size:
-            raise ValueError("a compressed file")
+            raise CheckpointError(
+                f"{path}: is compressed, which torch's files are not; fetch it from where it was made"
+            )
 
 
 def _check_there(path: Path) -> None:

@@ -42,7 +42,7 @@ def import_weights(
     """
     path, out = Path(path), Path(out)
     if out.suffix != ".safetensors":
-        raise ConfigError(f"{out}: weights are written as .safetensors; name it {out.with_suffix('.safetensors')}")
+        raise ConfigError(f"{out}: weights are written as safetensors; give a name that ends in .safetensors")
     weights = load_weights(path)
     if real(out) == real(path):
         raise ConfigError(f"{out}: would overwrite the file that is read; choose another name")
