@@ -14,7 +14,7 @@ from deepmat.cli.doctor import doctor
 from deepmat.cli.eval import evaluate
 from deepmat.cli.import_ import import_weights
 from deepmat.cli.info import info
-from deepmat.cli.options import say, stderr
+from deepmat.cli.options import plain, say, stderr
 from deepmat.cli.predict import predict
 from deepmat.cli.synth import synth
 from deepmat.cli.train import train
@@ -41,7 +41,8 @@ class _Group(typer.core.TyperGroup):
         try:
             return super().invoke(ctx)
         except DeepmatError as error:
-            stderr().print(f"error: {error}", style="red", highlight=False, markup=False, soft_wrap=True)
+            message = "\n".join(map(plain, f"error: {error}".splitlines()))
+            stderr().print(message, style="red", highlight=False, markup=False, soft_wrap=True)
             raise typer.Exit(1) from error
         except KeyboardInterrupt as error:
             say("interrupted")
