@@ -6,13 +6,13 @@ deepmat's weights are safetensors files that say in their metadata which model t
 
 import io
 import json
+import struct
 import warnings
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 from safetensors import safe_open
 from safetensors.torch import save
@@ -41,15 +41,35 @@ class _Inert:
         pass
 
 
-# The history of losses in MMEngine's checkpoints names these.
-INERT = (
-    "mmengine.logging.history_buffer.HistoryBuffer",
-    "numpy.core.multiarray._reconstruct",
-    "numpy._core.multiarray._reconstruct",
-    "numpy.ndarray",
-    "builtins.getattr",
-    "__builtin__.getattr",
-)
+class _NumpyType:
+    """In place of numpy's dtype, which can be made to read memory that is not its own: its kind and byte order."""
+
+    def __init__(self, kind: str, *_: Any) -> None:
+        self.kind, self.order = kind, "<"
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        self.order = state[1]
+
+
+def _numpy_scalar(dtype: _NumpyType, data: bytes | str) -> float | None:
+    """A numpy number in an old checkpoint's "best_sad"; None for another kind. Python 2 kept its bytes as text."""
+    code = {"f4": "f", "f8": "d", "i4": "i", "i8": "q"}.get(dtype.kind)
+    raw = data.encode("latin1") if isinstance(data, str) else data
+    return struct.unpack((">" if dtype.order == ">" else "<") + code, raw)[0] if code else None
+
+
+# What stands in for what torch files name besides tensors; the arrays and methods are of MMEngine's history of losses.
+STAND_INS: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [
+    (_NumpyType, "numpy.dtype"),
+    (_numpy_scalar, "numpy.core.multiarray.scalar"),
+    (_numpy_scalar, "numpy._core.multiarray.scalar"),
+    (_Inert, "mmengine.logging.history_buffer.HistoryBuffer"),
+    (_Inert, "numpy.core.multiarray._reconstruct"),
+    (_Inert, "numpy._core.multiarray._reconstruct"),
+    (_Inert, "numpy.ndarray"),
+    (_Inert, "builtins.getattr"),
+    (_Inert, "__builtin__.getattr"),
+]
 
 
 def save_weights(path: Path, state: Mapping[str, Tensor], model: Mapping[str, Any] | None, **about: Any) -> None:
@@ -66,20 +86,12 @@ def save_state(path: Path, state: dict[str, Any]) -> None:
     write_bytes(path, data.getbuffer())
 
 
-def _numpy_scalars() -> list[Any]:
-    """What a numpy float in an old checkpoint's 'best_sad' needs; harmless to build."""
-    scalar = np.float64(0).__reduce__()[0]
-    dtypes = [type(np.dtype(kind)) for kind in (np.float64, np.float32, np.int64)]
-    return [(scalar, "numpy.core.multiarray.scalar"), scalar, np.dtype, *dtypes]
-
-
 def load_state(path: Path) -> dict[str, Any]:
     """Tensors and plain values of a torch file; CheckpointError if missing, broken or holding anything else."""
     _check_there(path)
-    known = [*_numpy_scalars(), *((_Inert, name) for name in INERT)]
     try:
         _check_not_compressed(path)
-        with torch.serialization.safe_globals(known), warnings.catch_warnings():
+        with torch.serialization.safe_globals(STAND_INS), warnings.catch_warnings():
             # latin1 reads the byte strings of Python 2; torch warns of the argument, and heeds it.
             warnings.simplefilter("ignore")
             loaded = torch.load(path, map_location="cpu", weights_only=True, encoding="latin1")
@@ -144,7 +156,7 @@ def _plain(values: Mapping[Any, Any], depth: int = 1) -> dict[str, Any]:
     """The texts and numbers in a dict and, so deep, in dicts within it, which may hold themselves."""
     plain: dict[str, Any] = {}
     for key, value in values.items():
-        if isinstance(value, np.generic) or (isinstance(value, Tensor) and value.numel() == 1 and not value.is_meta):
+        if isinstance(value, Tensor) and value.numel() == 1 and not value.is_meta:
             value = value.item()
         if isinstance(value, (str, int, float)):
             plain[str(key)] = value

@@ -236,15 +236,23 @@ def test_hostile_and_broken_files_are_refused_at_once(deepmat, name):
     assert os.listdir() == [name]
 
 
-def test_code_that_is_stood_in_for_never_runs(deepmat):
-    """What MMEngine's history names is replaced by something inert, getattr too."""
+class Reduced:
+    """Pickled as a call of any function, and a state."""
 
-    class Reach:
-        def __reduce__(self):
-            return getattr, ({}, "no such attribute")
+    def __init__(self, *call):
+        self.call = call
 
-    torch.save({"state_dict": PART, "message_hub": Reach()}, "w.pth")
-    assert load_weights(Path("w.pth")).beside == {}
+    def __reduce__(self):
+        return self.call
+
+
+def test_what_numpy_and_mmengine_name_is_stood_in_for(deepmat):
+    """A getattr in the file is none, and a dtype of a shorter state, in which numpy falls over, is a number's kind."""
+    dtype = Reduced(np.dtype, ("f8", False, True), (3, "<", None, None, -1, -1, 0))
+    score = Reduced(np.float64(0).__reduce__()[0], (dtype, struct.pack("<d", 54.42)))
+    reach = Reduced(getattr, ({}, "no such attribute"))
+    torch.save({"state_dict": PART, "message_hub": reach, "best_sad": score}, "w.pth")
+    assert load_weights(Path("w.pth")).beside == {"best_sad": 54.42}
 
 
 def test_missing_files_and_wrong_places_are_told(deepmat, network, monkeypatch):
