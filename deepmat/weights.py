@@ -74,9 +74,10 @@ def _told(weights: Weights) -> dict[str, Any]:
 def describe_weights(path: Path | str) -> dict[str, Any]:
     """What is in a weights file, also of a network that deepmat does not know.
 
-    Returns {"file", "bytes", "sha256", "format", "model": its config or None, "network": it in words, "parts": {name:
-    parameters}, "parameters", "dtypes": {name: tensors}, "shapes": {key: shape}, "about": what the file says of itself,
-    "problem": why deepmat cannot use it, or None}. CheckpointError if it is missing, broken or without weights.
+    Returns {"file", "bytes", "sha256", "format", "model": its config or None, "network": in words, "assumed": options
+    that the weights do not show, "parts": {name: parameters}, "parameters", "dtypes": {name: tensors}, "shapes": {key:
+    shape}, "about": what the file says of itself, "problem": why deepmat cannot use it, or None}. CheckpointError if it
+    is missing, broken or without weights.
     """
     path = Path(path)
     weights = load_weights(path)
@@ -98,6 +99,7 @@ def describe_weights(path: Path | str) -> dict[str, Any]:
         "format": _format(known, path),
         "model": config.model_dump() if config else None,
         "network": describe_config(config) if config else None,
+        "assumed": ["skip"] if config and config.skip and weights.about is None else [],
         "parts": _parts(known) if known else {},
         "parameters": sum(value.numel() for value in weights.state.values()),
         "dtypes": dict(Counter(str(value.dtype).removeprefix("torch.") for value in weights.state.values())),

@@ -79,7 +79,9 @@ def test_pytorch_deep_image_matting_is_imported(deepmat, network, conv6, skip, r
     result = deepmat("import", "stage1.pth.tar", *flags)
     assert result.exit_code == 0 and f"conv6 {conv6}x{conv6}" in result.stderr and "Adobe" in result.stderr
     assert ("--no-skip says otherwise" in result.stderr) == (skip is True)
+    assert ("skip is assumed" in deepmat("info", "stage1.pth.tar").stdout) == (conv6 == 3)
     out = Path("weights/stage1.safetensors")
+    assert "assumed" not in deepmat("info", out).stdout
     about = load_weights(out).about
     assert about["model"] == {"arch": "dim", "conv6": conv6, "skip": skip, "refine": refine}
     assert about["source"] == {

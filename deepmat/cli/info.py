@@ -36,7 +36,8 @@ def _lines(record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "file", record["file"]
     yield "format", record["format"]
     if record["network"]:
-        yield "network", record["network"]
+        assumed = "".join(f"; {option} is assumed, weights do not show it" for option in record["assumed"])
+        yield "network", record["network"] + assumed
     if record["problem"]:
         yield "problem", record["problem"]
     yield "tensors", ", ".join(f"{count} {dtype}" for dtype, count in record["dtypes"].items())
