@@ -13,7 +13,7 @@ from rich.table import Table
 
 from benchmarks.measure import run_side
 
-BENCHMARKS = {name: f"benchmarks.{name}" for name in ("composite", "loader", "predict", "foreground")}
+BENCHMARKS = {name: f"benchmarks.{name}" for name in ("composite", "loader", "predict", "foreground", "metrics")}
 
 
 def main(
