@@ -15,7 +15,7 @@ in many processes, and `mend` writes a copy without what can be mended safely. A
 from deepmat.doctor.cases import count, survey
 from deepmat.doctor.findings import CHECKS, LAYOUTS, SEVERITIES, Case, Finding, Survey
 from deepmat.doctor.mending import left_out, mend, refuse_copy, settle
-from deepmat.doctor.pictures import examine
+from deepmat.doctor.reading import examine
 
 __all__ = [
     "CHECKS",
