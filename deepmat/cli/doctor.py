@@ -1,5 +1,7 @@
 import json as to_json
-from collections import defaultdict
+import os
+from collections import Counter, defaultdict
+from collections.abc import Iterable
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any
@@ -7,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from deepmat.cli.options import Workers, progress_bar, say, stderr, stdout
+from deepmat.errors import ConfigError
 from deepmat.processes import cores
 
 if TYPE_CHECKING:
@@ -25,6 +28,13 @@ def doctor(
     fix: Annotated[
         Path | None, typer.Option(metavar="OUT", help="Write a mended copy to this new folder; DATA stays as it is.")
     ] = None,
+    write_checksums: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write the sha256 of every file; in DATA, `sha256sum -c FILE` takes it too."),
+    ] = None,
+    verify: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Say which files are changed, missing or new since.")
+    ] = None,
     json: Annotated[
         bool, typer.Option("--json", help="Every finding as a JSON object a line, then a summary.")
     ] = False,
@@ -32,14 +42,21 @@ def doctor(
 ) -> None:
     """Check a data folder and say what to fix.
 
-    Reads every picture once. Errors make training or scores fail or come out wrong: the exit code is 1. Warnings are
-    worth a look.
+    Reads every picture once, for checksums every file once more. Errors make training or scores fail or come out wrong:
+    the exit code is 1. Warnings are worth a look.
     """
     from deepmat import doctor as checks
 
+    if write_checksums and verify:
+        raise ConfigError("--verify, --write-checksums: one at a time; verify first")
     found = checks.survey(data, bg, alpha)
     if fix:
         checks.refuse_copy(found, fix)
+    sums: tuple[int, Iterable[Finding | None]] = (0, ())
+    if write_checksums:
+        sums = checks.write_checksums(data, write_checksums, workers or cores())
+    elif verify:
+        sums = checks.verify_checksums(data, verify, workers or cores())
     findings = list(found.findings)
     pixels = 0
     with progress_bar(stderr()) as bar:
@@ -48,6 +65,9 @@ def doctor(
             findings += record["findings"]
             pixels += record["pixels"]
             bar.update(task, completed=min(done, len(found.cases)))
+        checked = list(bar.track(sums[1], sums[0], description="checksums")) if sums[0] else []
+    known = {(item["check"], item["path"]) for item in findings}
+    findings += [item for item in checked if item and (item["check"], item["path"]) not in known]
     findings = checks.settle(found, findings)
     counts = checks.count(found)
     summary: dict[str, Any] = {"layout": found.layout, **counts, "megapixels": round(pixels / 1e6, 1)}
@@ -55,6 +75,8 @@ def doctor(
         summary[f"{severity}s"] = sum(item["severity"] == severity for item in findings)
     mends = [item for item in findings if item["fix"] and item["severity"] != "note"]
     summary["mendable"] = len(mends)
+    if write_checksums or verify:
+        summary["checksums"] = _count_checksums(checked, write_checksums, verify)
     if json:
         for item in findings:
             print(to_json.dumps(item))
@@ -65,6 +87,8 @@ def doctor(
         for line in _lines(findings, data):
             style = COLOURS.get(line.partition(":")[0])
             console.print(_plain(line), style=style, highlight=False, markup=False, soft_wrap=True)
+        if "checksums" in summary:
+            print(_plain(_about_checksums(summary["checksums"], data)))
     if fix:
         summary["fix"] = _fix(fix, findings, found, workers or cores(), quiet=json)
     if json:
@@ -100,6 +124,25 @@ def _lines(findings: "list[Finding]", data: Path) -> list[str]:
         if len(group) > EXAMPLES:
             lines.append(f"  and {len(group) - EXAMPLES} more")
     return [*lines, ""] if lines else lines
+
+
+def _count_checksums(checked: "list[Finding | None]", written: Path | None, verified: Path | None) -> dict[str, Any]:
+    counts = Counter(item["check"] if item else "intact" for item in checked)
+    if written:
+        return {"file": str(written), "written": len(checked) if counts["intact"] == len(checked) else 0}
+    return {"file": str(verified), **{check: counts[check] for check in ("intact", "changed", "missing", "unlisted")}}
+
+
+def _about_checksums(counts: dict[str, Any], data: Path) -> str:
+    file = counts["file"]
+    if "written" not in counts:
+        return f"{file}: {_count(counts['intact'], 'file')} as listed, " + ", ".join(
+            f"{counts[check]} {check}" for check in ("changed", "missing", "unlisted")
+        )
+    if not counts["written"]:
+        return f"{file}: not written, since there are files that cannot be read"
+    inside = quote(os.path.relpath(file, data))
+    return f"{file}: checksums of {_count(counts['written'], 'file')}; `sha256sum -c {inside}` in {data} takes them too"
 
 
 def _count(number: int, what: str) -> str:

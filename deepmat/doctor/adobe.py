@@ -18,7 +18,10 @@ def coco_names(name: str) -> tuple[str, ...]:
 
 
 def adobe_cases(root: Path, given: Path | None) -> Iterator[Case | Finding]:
-    """The foregrounds and backgrounds of both splits. given: backgrounds, where the layout has none of its own."""
+    """The foregrounds and backgrounds of both splits.
+
+    given: backgrounds in place of the training set's; of the test set's only where there are none of its own.
+    """
     for split, (folder, parts, prefix) in ADOBE_FOLDERS.items():
         home = root / folder
         if not home.is_dir():

@@ -36,6 +36,9 @@ CHECKS = {
     "mode": "pictures of unusual kinds",
     "duplicate": "pictures that are there twice",
     "leak": "training pictures that are in the test set too",
+    "changed": "files that are not what their checksums say",
+    "missing": "files that have a checksum but are not there",
+    "unlisted": "files that have no checksum",
 }
 LAYOUTS = {
     "adobe": "Adobe's layout",
