@@ -1,7 +1,7 @@
 import json as to_json
 import os
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any
@@ -25,6 +25,12 @@ def doctor(
     ],
     bg: Annotated[Path | None, typer.Option(help="Backgrounds, in place of DATA's own.")] = None,
     alpha: Annotated[Path | None, typer.Option(help="Alphas, in place of DATA's own, paired by name.")] = None,
+    against: Annotated[
+        Path | None,
+        typer.Option(
+            help="Adobe's data set (Test_set/): hold a composited test set against it; --bg: its VOC pictures."
+        ),
+    ] = None,
     fix: Annotated[
         Path | None, typer.Option(metavar="OUT", help="Write a mended copy to this new folder; DATA stays as it is.")
     ] = None,
@@ -49,7 +55,7 @@ def doctor(
 
     if write_checksums and verify:
         raise ConfigError("--verify, --write-checksums: one at a time; verify first")
-    found = checks.survey(data, bg, alpha)
+    found = checks.survey(data, bg, alpha, against)
     if fix:
         checks.refuse_copy(found, fix)
     sums: tuple[int, Iterable[Finding | None]] = (0, ())
@@ -59,11 +65,13 @@ def doctor(
         sums = checks.verify_checksums(data, verify, workers or cores())
     findings = list(found.findings)
     pixels = 0
+    composites: dict[str, Any] = {}
     with progress_bar(stderr()) as bar:
         task = bar.add_task("examine", total=len(found.cases))
         for done, record in enumerate(checks.examine(found, workers or cores()), 1):
             findings += record["findings"]
             pixels += record["pixels"]
+            composites = record.get("composites", {})
             bar.update(task, completed=min(done, len(found.cases)))
         checked = list(bar.track(sums[1], sums[0], description="checksums")) if sums[0] else []
     known = {(item["check"], item["path"]) for item in findings}
@@ -75,6 +83,8 @@ def doctor(
         summary[f"{severity}s"] = sum(item["severity"] == severity for item in findings)
     mends = [item for item in findings if item["fix"] and item["severity"] != "note"]
     summary["mendable"] = len(mends)
+    if composites:
+        summary["composites"] = composites
     if write_checksums or verify:
         summary["checksums"] = _count_checksums(checked, write_checksums, verify)
     if json:
@@ -84,6 +94,8 @@ def doctor(
         console = stdout()
         numbers = ", ".join(f"{number} {what}" for what, number in counts.items()) or "no pictures"
         print(_plain(f"{data}: {checks.LAYOUTS[found.layout]}; {numbers}; {pixels / 1e6:.1f} megapixels"))
+        for line in _about_composites(composites) if composites else ():
+            print(_plain(line))
         for line in _lines(findings, data):
             style = COLOURS.get(line.partition(":")[0])
             console.print(_plain(line), style=style, highlight=False, markup=False, soft_wrap=True)
@@ -94,7 +106,8 @@ def doctor(
     if json:
         print(to_json.dumps(summary))
     else:
-        given = "".join(f" {flag} {quote(str(path))}" for flag, path in (("--bg", bg), ("--alpha", alpha)) if path)
+        options = (("--bg", bg), ("--alpha", alpha), ("--against", against))
+        given = "".join(f" {flag} {quote(str(path))}" for flag, path in options if path)
         print(_plain(_verdict(summary, f"deepmat doctor {quote(str(data))}{given}", fix)))
     if any(item["severity"] == "error" and not (fix and item["fix"]) for item in findings):
         raise typer.Exit(1)
@@ -124,6 +137,24 @@ def _lines(findings: "list[Finding]", data: Path) -> list[str]:
         if len(group) > EXAMPLES:
             lines.append(f"  and {len(group) - EXAMPLES} more")
     return [*lines, ""] if lines else lines
+
+
+def _about_composites(composites: dict[str, Any]) -> Iterator[str]:
+    numbers = _count(composites["pictures"], "picture")
+    if composites["foregrounds"]:
+        numbers += f" of {_count(composites['foregrounds'], 'foreground')}"
+    yield (
+        f"test set: {numbers}, {composites['first']} to {composites['last']}; exactly Adobe's {composites['adobe']}, "
+        f"exactly cv2's {composites['cv2']}, neither {composites['neither']}, untold {composites['untold']}"
+        f"{' (by the blending alone: bg/ is fitted already)' * bool(composites['fitted'])}"
+    )
+    if composites["worst"]:
+        how_far = f"{composites['mean']:.2g} grey levels in the mean, {composites['max']} at most"
+        yield f"  from Adobe's, those that are not: {how_far}; the worst is {composites['worst']}"
+    kinds = ("alphas", "trimaps", "backgrounds")
+    known = [f"{what} {composites[what][0]} of {composites[what][1]}" for what in kinds if composites[what][1]]
+    if known:
+        yield f"  those of the sources: {', '.join(known)}"
 
 
 def _count_checksums(checked: "list[Finding | None]", written: Path | None, verified: Path | None) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from deepmat.compositing import MANIFEST, Entry, is_unchanged, read_manifest
 from deepmat.compositing.manifest import SOURCES
 from deepmat.doctor.adobe import adobe_cases
+from deepmat.doctor.composites import as_adobes, folder_of_tests, official_plan
 from deepmat.doctor.findings import LAYOUTS, Case, Finding, Survey, finding
 from deepmat.doctor.listing import backgrounds_of, paired, pictures_in, within
 from deepmat.errors import ConfigError, DataError
@@ -105,14 +106,17 @@ def _source(path: Path, entry: Entry, role: str, needed: bool) -> Finding | None
     return None
 
 
-def survey(root: Path, backgrounds: Path | None = None, alphas: Path | None = None) -> Survey:
+def survey(
+    root: Path, backgrounds: Path | None = None, alphas: Path | None = None, against: Path | None = None
+) -> Survey:
     """All cases of a data folder, and what names alone tell.
 
-    backgrounds, alphas: folders in place of the layout's own. DataError if a folder cannot be looked into, ConfigError
+    backgrounds, alphas: folders in place of the layout's own; against: Adobe's data set, which its test set is held
+    against, with its backgrounds there or in `backgrounds`. DataError if a folder cannot be looked into, ConfigError
     for one that the layout has no use for.
     """
     root, backgrounds, alphas = Path(root), Path(backgrounds) if backgrounds else None, Path(alphas) if alphas else None
-    for folder in filter(None, (root, backgrounds, alphas)):
+    for folder in filter(None, (root, backgrounds, alphas, against)):
         try:
             next(folder.iterdir(), None)
         except FileNotFoundError as error:
@@ -121,15 +125,18 @@ def survey(root: Path, backgrounds: Path | None = None, alphas: Path | None = No
             raise DataError(f"{folder}: cannot be looked into ({error.strerror}); check the path") from error
     layout = layout_of(root)
     for option, given, unused in (("--alpha", alphas, ("adobe", "composites")), ("--bg", backgrounds, ("composites",))):
-        if given and layout in unused:
+        if given and layout in unused and not (against and given == backgrounds):
             raise ConfigError(f"{option}: {root} is {LAYOUTS[layout]}, which has its own; leave it out")
+    if against and layout != "composites":
+        raise ConfigError(f"--against: {root} is {LAYOUTS[layout]}; give a composited test set to hold against Adobe's")
+    official = official_plan(Path(against), backgrounds) if against else {}
     homes: list[tuple[Path, str]] | str = [(root, ".")]
     if layout == "adobe":
         found = adobe_cases(root, backgrounds)
     elif layout == "composites":
         splits = {split: root / split for split in ("train", "test") if (root / split).is_dir()}
         if (root / "image").is_dir():
-            splits = {"test" if (root / "trimap").is_dir() else "train": root}
+            splits = {"test" if official or (root / "trimap").is_dir() else "train": root}
         found = (item for split, folder in splits.items() for item in _split(folder, split))
         if any((folder / MANIFEST).is_file() for folder in splits.values()):
             homes = "composites follow from their sources: mend those, then run deepmat composite again"
@@ -153,6 +160,9 @@ def survey(root: Path, backgrounds: Path | None = None, alphas: Path | None = No
             cases.append(item)
         else:
             findings.append(item)
+    if layout in ("composites", "folders"):
+        cases, wrong = as_adobes(cases, folder_of_tests(root), official)
+        findings += wrong
     if layout == "adobe" and any(item["check"] == "list" and item["path"].endswith("_names.txt") for item in findings):
         homes = "the names lists must be whole first"
     return Survey(root, layout, cases, findings, homes)

@@ -5,6 +5,7 @@ import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,12 @@ import numpy as np
 from deepmat import imaging
 from deepmat.compositing import MANIFEST, Entry
 from deepmat.compositing.manifest import checksum
+from deepmat.doctor.composites import Compared, Opener, Pixels, compare, is_test, summarise
 from deepmat.doctor.findings import Case, Finding, Survey, finding, told
 from deepmat.doctor.pictures import look_at_alpha, look_at_fringe, look_at_header, look_at_trimap
 from deepmat.errors import DataError
 from deepmat.processes import deaf_children
+from deepmat.sources import read_foreground
 
 CHUNK = 8
 
@@ -28,7 +31,7 @@ def _digest(pixels: np.ndarray) -> bytes:
     return state.digest()
 
 
-def _examine_file(role: str, path: Path, pixels: dict[str, tuple[Path, np.ndarray]]) -> Iterator[Finding]:
+def _examine_file(role: str, path: Path, pixels: Pixels) -> Iterator[Finding]:
     """Read one file of a case into `pixels`, by role, and tell what is wrong with it by itself or beside the alpha."""
     if not path.is_file():
         yield finding("unreadable", path, "no file, but a broken link or a device; remove it", fix="left out")
@@ -67,15 +70,16 @@ def _examine_listed(path: Path, entry: Entry) -> Finding | None:
     return finding("manifest", path, message)
 
 
-def _examine(case: Case) -> dict[str, Any]:
-    """The findings of one case; its pixels in all; and of what may be there twice, (split, path, whole, colours).
+def _examine(case: Case, opened: Opener) -> dict[str, Any]:
+    """The findings of one case; its pixels in all; of what may be there twice, (split, path, whole, colours); and of a
+    composite for testing, how far it is from what its sources give.
 
     whole: a digest of colours and alpha together; colours: of them alone, or None where they are all one, as of a
     drawn shape.
     """
     findings: list[Finding] = []
     count = 0
-    pixels: dict[str, tuple[Path, np.ndarray]] = {}
+    pixels: Pixels = {}
     # Trimaps are held against the alpha, so it comes first.
     for role, path in sorted(case.files, key=lambda file: file[0] == "trimap"):
         pixels.pop("trimap", None)  # the one before, of several
@@ -83,9 +87,11 @@ def _examine(case: Case) -> dict[str, Any]:
             if role == "image" and case.entry and "crc32" in case.entry:
                 damaged = _examine_listed(path, case.entry)
                 findings += [damaged] if damaged else []
-                height, width = imaging.read_size(path)
-                count += height * width
-                pixels["image"] = path, np.broadcast_to(np.uint8(0), (height, width))
+                if is_test(case):
+                    pixels["image"] = path, imaging.read_image(path)
+                else:
+                    pixels["image"] = path, np.broadcast_to(np.uint8(0), imaging.read_size(path))
+                count += pixels["image"][1].shape[0] * pixels["image"][1].shape[1]
             else:
                 findings += _examine_file(role, path, pixels)
                 name = "fg" if role == "rgba" else role
@@ -98,7 +104,10 @@ def _examine(case: Case) -> dict[str, Any]:
                 finding("unreadable", path, f"cannot be read ({reason}); mend or remove it", fix="left out")
             )
         findings += _sizes(pixels, role)
-    result: dict[str, Any] = {"findings": findings, "pixels": count, "digests": []}
+    result: dict[str, Any] = {"findings": findings, "pixels": count, "digests": [], "composite": None}
+    if is_test(case) and "image" in pixels:
+        wrong, result["composite"] = compare(case, pixels, opened)
+        findings += wrong
     if case.kind != "background" and not case.entry:
         base = "image" if case.kind == "composite" else "fg"
         if base in pixels:
@@ -112,7 +121,7 @@ def _examine(case: Case) -> dict[str, Any]:
     return result
 
 
-def _sizes(pixels: dict[str, tuple[Path, np.ndarray]], role: str) -> Iterator[Finding]:
+def _sizes(pixels: Pixels, role: str) -> Iterator[Finding]:
     """Whether what was read last is of the size of what was read first."""
     role = "fg" if role == "rgba" else role
     if role not in pixels:
@@ -125,7 +134,8 @@ def _sizes(pixels: dict[str, tuple[Path, np.ndarray]], role: str) -> Iterator[Fi
 
 
 def _examine_all(cases: Sequence[Case]) -> list[dict[str, Any]]:
-    return [_examine(case) for case in cases]
+    opened = lru_cache(maxsize=1)(read_foreground)  # neighbours share theirs
+    return [_examine(case, opened) for case in cases]
 
 
 def spread(work: Callable[..., Any], chunks: Sequence[Any], workers: int) -> Iterator[Any]:
@@ -156,15 +166,18 @@ def chunked(items: Sequence[Any]) -> list[Sequence[Any]]:
 def examine(found: Survey, workers: int = 1) -> Iterator[dict[str, Any]]:
     """Read every file of a survey once: a record {"findings", "pixels"} per case, in no fixed order, and one at last.
 
-    The last one holds what only the whole folder shows: what is there twice. More than one worker needs a script that
-    can be imported (`if __name__ == "__main__":`).
+    The last one holds what only the whole folder shows: what is there twice, and as "composites" what `summarise` says
+    of the test set. More than one worker needs a script that can be imported (`if __name__ == "__main__":`).
     """
     digests: list[Any] = []
+    compared: list[Compared] = []
     for results in spread(_examine_all, chunked(found.cases), workers):
         for result in results:
             digests += result["digests"]
+            compared += [result["composite"]] if result["composite"] else []
             yield {"findings": result["findings"], "pixels": result["pixels"]}
-    yield {"findings": list(_duplicates(digests)), "pixels": 0}
+    wrong, composites = summarise(compared, found)
+    yield {"findings": [*_duplicates(digests), *wrong], "pixels": 0, "composites": composites}
 
 
 def _duplicates(digests: list[tuple[str, str, bytes, bytes | None]]) -> Iterator[Finding]:
