@@ -39,7 +39,8 @@ def doctor(
         typer.Option(metavar="FILE", help="Write the sha256 of every file; in DATA, `sha256sum -c FILE` takes it too."),
     ] = None,
     verify: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Say which files are changed, missing or new since.")
+        Path | None,
+        typer.Option(metavar="FILE", help="Say which files are changed, missing or new since FILE was written."),
     ] = None,
     json: Annotated[
         bool, typer.Option("--json", help="Every finding as a JSON object a line, then a summary.")
@@ -48,8 +49,9 @@ def doctor(
 ) -> None:
     """Check a data folder and say what to fix.
 
-    Reads every picture once, for checksums every file once more. Errors make training or scores fail or come out wrong:
-    the exit code is 1. Warnings are worth a look.
+    Reads every picture once; of a test set, makes each composite again and says which compositor's it is. Checksums, if
+    asked for, come besides: every file is read once more. Errors make training or scores fail or come out wrong: the
+    exit code is 1. Warnings are worth a look.
     """
     from deepmat import doctor as checks
 
