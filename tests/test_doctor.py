@@ -342,6 +342,7 @@ def test_composites_that_no_longer_fit_their_manifest(deepmat, source, tmp_path)
     assert said == {
         ("error", "manifest", damaged.name), ("error", "manifest", gone.name), ("error", "manifest", "manifest.jsonl"),
         ("warning", "manifest", "stranger.png"), ("error", "source", changed.name), ("error", "source", missing.name),
+        ("note", "benchmark", "test"),
     }  # fmt: skip
     refused = deepmat("doctor", "data", "--fix", "out")
     assert refused.exit_code == 1 and "run deepmat composite again" in refused.stderr

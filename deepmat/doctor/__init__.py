@@ -1,7 +1,8 @@
 """A check of a data folder before it is composited, trained on or scored: what is wrong, how to mend it, a mended copy.
 
 `survey` lists the cases of a folder (the files that are used together) by names alone, `examine` reads each file once,
-in many processes, and `mend` writes a copy without what can be mended safely. All three speak in findings:
+in many processes, `write_checksums` and `verify_checksums` hold the bytes to what they were, and `mend` writes a copy
+without what can be mended safely. All speak in findings:
 
 | key | value |
 |---|---|
@@ -13,9 +14,10 @@ in many processes, and `mend` writes a copy without what can be mended safely. A
 """
 
 from deepmat.doctor.cases import count, survey
+from deepmat.doctor.checksums import verify_checksums, write_checksums
 from deepmat.doctor.findings import CHECKS, LAYOUTS, SEVERITIES, Case, Finding, Survey
 from deepmat.doctor.mending import left_out, mend, refuse_copy, settle
-from deepmat.doctor.pictures import examine
+from deepmat.doctor.reading import examine
 
 __all__ = [
     "CHECKS",
@@ -31,4 +33,6 @@ __all__ = [
     "refuse_copy",
     "settle",
     "survey",
+    "verify_checksums",
+    "write_checksums",
 ]

@@ -15,6 +15,10 @@ CHECKS = {
     "list": "names lists that do not fit the files",
     "manifest": "composites that do not fit their manifest",
     "source": "sources that are not as they were when composited",
+    "composite": "composites that are not what a compositor makes of their sources",
+    "copy": "alphas and trimaps that are not those of their sources",
+    "compositor": "test sets of another compositor than Adobe's",
+    "benchmark": "test sets that are not Adobe's",
     "size": "partners of different sizes",
     "small": "small pictures",
     "edge": "alphas without an edge",
@@ -36,6 +40,9 @@ CHECKS = {
     "mode": "pictures of unusual kinds",
     "duplicate": "pictures that are there twice",
     "leak": "training pictures that are in the test set too",
+    "changed": "files that are not what their checksums say",
+    "missing": "files that have a checksum but are not there",
+    "unlisted": "files that have no checksum",
 }
 LAYOUTS = {
     "adobe": "Adobe's layout",
@@ -52,13 +59,15 @@ class Case(NamedTuple):
     """Files that are used together.
 
     kind: "foreground", "background" or "composite"; files: (role, path), where a role is fg, rgba (colours and alpha
-    in one file), alpha, trimap, bg or image; entry: the composite's line in the manifest, if there is one.
+    in one file), alpha, trimap, bg or image; entry: the composite's line in the manifest, if there is one; official:
+    what that line would be in Adobe's own test set, if that is at hand.
     """
 
     kind: str
     split: str
     files: tuple[tuple[str, Path], ...]
     entry: Entry | None = None
+    official: Entry | None = None
 
 
 class Survey(NamedTuple):

@@ -9,9 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from deepmat import imaging, trimap
-from deepmat.doctor.cases import coco_names, within
+from deepmat.doctor.adobe import coco_names
 from deepmat.doctor.findings import CHECKS, LAYOUTS, SEVERITIES, Case, Finding, Survey
-from deepmat.doctor.pictures import chunked, is_binary_scale, spread
+from deepmat.doctor.listing import within
+from deepmat.doctor.pictures import is_binary_scale
+from deepmat.doctor.reading import chunked, spread
 from deepmat.errors import ConfigError
 from deepmat.files import whole_file, write_text
 from deepmat.sources import ADOBE_FOLDERS, adobe_foregrounds, read_names
