@@ -1,6 +1,6 @@
 """Scores as one HTML page that needs no network, with its larger pictures in a folder beside it.
 
-`page.html` holds the frame, `page.css` the looks, `page.js` everything that is drawn from the numbers.
+In `web/`, `page.html` is the frame, `page.css` the looks; the scripts draw everything else from the numbers.
 """
 
 import hashlib
@@ -24,6 +24,8 @@ from deepmat.trimap import unknown_region
 
 LONGER, THUMBNAIL, WINDOW = 1024, 96, 64
 """Longer side of a view and of a thumbnail, and the side of the worst window, in pixels."""
+SCRIPTS = ("core.js", "plots.js", "picture.js", "page.js")
+"""One script, in this order: the last one draws the page."""
 QUALITY, THUMBNAIL_QUALITY = 88, 60
 DIMMED = 0.4
 """Brightness of the picture that an error lies on."""
@@ -60,7 +62,7 @@ def heat_map(image: np.ndarray, error: np.ndarray) -> np.ndarray:
 def worst_window(error: np.ndarray, side: int = WINDOW) -> tuple[int, int, int, int]:
     """Top, left, height and width of the window, `side` wide and high or as large as fits, of the largest error sum."""
     height, width = (min(side, each) for each in error.shape)
-    sums = cv2.boxFilter(error, cv2.CV_32F, (width, height), anchor=(0, 0), normalize=False, borderType=cv2.BORDER_CONSTANT)
+    sums = cv2.boxFilter(error, cv2.CV_32F, (width, height), anchor=(0, 0), normalize=False)
     inside = sums[: error.shape[0] - height + 1, : error.shape[1] - width + 1]
     top, left = divmod(int(inside.argmax()), inside.shape[1])
     return top, left, height, width
@@ -82,8 +84,9 @@ def _file_name(name: str) -> str:
     return f"{readable}-{hashlib.blake2s(os.fsencode(name), digest_size=5).hexdigest()}".lstrip("-")
 
 
-def _text(name: str) -> str:
-    return resources.files("deepmat.report").joinpath(name).read_text("utf-8")
+def _text(*names: str) -> str:
+    web = resources.files("deepmat.report") / "web"
+    return "\n".join((web / name).read_text("utf-8") for name in names)
 
 
 def _checksum(text: str) -> str:
@@ -158,7 +161,7 @@ class Page:
             "files": {run["run"]: _file_name(run["run"]) for run in summary["runs"]},
             "kept": {name: {"id": _file_name(name), **self.kept.get(name, {})} for name in names},
         }
-        style, script = _text("page.css"), _text("page.js")
+        style, script = _text("page.css"), _text(*SCRIPTS)
         parts = {
             # Names of files can hold what is no text: as references they come out as replacement characters.
             "title": html.escape(summary["title"]).encode("ascii", "xmlcharrefreplace").decode(),
