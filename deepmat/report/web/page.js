@@ -107,8 +107,8 @@ function worst() {
   const behind = state.order === "behind";
   const value = (picture) => (behind ? difference(picture) : score(picture));
   const ranked = pictures.filter((picture) => value(picture) !== null).sort((a, b) => value(b) - value(a));
-  const which = behind ? `, furthest behind ${state.against}` : "";
-  $("worst").querySelector("small").textContent = `highest ${title(state.metric)} of ${state.run}${which}`;
+  const which = behind ? `furthest behind ${state.against}` : "highest";
+  $("worst").querySelector("small").textContent = `${title(state.metric)} of ${state.run}, ${which}`;
   $("worst").querySelector("ol").replaceChildren(...ranked.slice(0, WORST).map(worstCase));
 }
 
@@ -205,7 +205,8 @@ function table() {
   // What has no value comes last, whichever way.
   ranked.sort(([a], [b]) => (a === null) - (b === null) || (state.sort.down ? compare(b, a) : compare(a, b)));
   state.shown = ranked.map(([, picture]) => picture);
-  $("found").textContent = `${state.shown.length} of ${pictures.length}`;
+  const whose = RUNS.length > 1 ? `, scores of ${state.run}` : "";
+  $("found").textContent = `${state.shown.length} of ${pictures.length}${whose}`;
   $("table").tHead.replaceChildren(make("tr", {}, make("th", { class: "small" }), list.map(heading)));
   $("table").tBodies[0].replaceChildren();
   clearTimeout(state.late);
@@ -256,7 +257,7 @@ function redraw() {
   $("distributions").querySelector("small").textContent = pair;
   worst();
   table();
-  pairs();
+  setTimeout(pairs, 0); // after the next paint: nobody sees these before scrolling
 }
 
 function controls() {
@@ -297,9 +298,9 @@ redraw();
 settings();
 tips();
 dialog();
-// After the first paint: nobody sees these before scrolling.
+root.dataset.drawn = "";
+follow();
 setTimeout(() => {
   $("histograms").append(...METRICS.map(histogram));
-  follow();
   root.dataset.ready = "";
 }, 0);

@@ -28,20 +28,29 @@ function frame(heading, note, x, y, box = PLOT) {
   return { node, svg, px, py, line };
 }
 
+// Of values that lie orders of magnitude apart, equal steps would put nearly all into the first.
+function apart(values) {
+  return Math.min(...values) > 0 && Math.max(...values) / Math.min(...values) > 30;
+}
+
 function binned(lists) {
   const all = lists.flat();
-  const [low, high] = [Math.min(...all), Math.max(...all)];
-  const edges = ticks(low, high, 24);
-  const width = edges.length > 1 ? edges[1] - edges[0] : 1;
+  const log = apart(all);
+  const on = log ? Math.log10 : Number;
+  const [low, high] = [on(Math.min(...all)), on(Math.max(...all))];
+  const [one, two] = ticks(low, high, 24);
+  const width = two - one || 1;
   const first = Math.floor(low / width);
-  const count = Math.floor(high / width) - first + 1;
-  const edge = (bin) => Number(((first + bin) * width).toPrecision(9));
+  const edges = Array.from({ length: Math.floor(high / width) - first + 2 }, (_, place) => {
+    const at = (first + place) * width;
+    return Number((log ? 10 ** at : at).toPrecision(log ? 3 : 9));
+  });
   const counts = lists.map((list) => {
-    const bins = Array(count).fill(0);
-    for (const value of list) bins[Math.floor(value / width) - first]++;
+    const bins = Array(edges.length - 1).fill(0);
+    for (const value of list) bins[Math.floor(on(value) / width) - first]++;
     return bins;
   });
-  return { counts, edge, count };
+  return { counts, edges, log };
 }
 
 function histogram(metric) {
@@ -49,24 +58,25 @@ function histogram(metric) {
   const lists = RUNS.map(scored);
   const name = title(metric);
   if (!lists.flat().length) return make("figure", { class: "plot" }, make("h3", {}, name), "no scores");
-  const { counts, edge, count } = binned(lists);
+  const { counts, edges, log } = binned(lists);
   const highest = Math.max(...counts.flat());
   const rows = RUNS.length;
-  const box = { ...PLOT, height: 46 + 84 * rows, left: 34 };
-  const plot = frame(name, null, { low: edge(0), high: edge(count), label: name },
-    { low: 0, high: rows, bare: true, label: "pictures" }, box);
+  const box = { ...PLOT, height: 46 + 90 * rows, left: 34 };
+  const across = { low: edges[0], high: edges.at(-1), log, label: log ? `${name}, logarithmic` : name };
+  const plot = frame(name, null, across, { low: 0, high: rows, bare: true, label: "pictures" }, box);
   counts.forEach((bins, place) => {
     const [run, floor] = [RUNS[place], plot.py(rows - 1 - place)];
-    const room = 0.86 * (floor - plot.py(rows - place));
+    const room = 0.8 * (floor - plot.py(rows - place));
     bins.forEach((pile, bin) => {
-      const [x, width] = [plot.px(edge(bin)), plot.px(edge(bin + 1)) - plot.px(edge(bin))];
+      const [from, to] = [edges[bin], edges[bin + 1]];
+      const [x, width] = [plot.px(from), plot.px(to) - plot.px(from)];
       const height = (pile / highest) * room;
-      const tip = `${run}\n${name} ${edge(bin)} to ${edge(bin + 1)}: ${pile} of ${lists[place].length}`;
+      const tip = `${run}\n${name} ${from} to ${to}: ${pile} of ${lists[place].length}`;
       plot.svg.append(draw("g", { "data-tip": tip },
         draw("rect", { class: "hit", x, width, y: floor - room, height: room }),
         draw("rect", { fill: hue(run), x: x + 0.5, width: Math.max(width - 1, 0.5), y: floor - height, height })));
     });
-    const label = draw("text", { x: box.width - box.right, y: floor - room + 9, "text-anchor": "end" }, run);
+    const label = draw("text", { x: box.width - box.right, y: floor - room - 4, "text-anchor": "end" }, run);
     plot.svg.append(plot.line(rows - 1 - place), ...(rows > 1 ? [label] : []));
   });
   return plot.node;
@@ -86,7 +96,7 @@ function better(picture) {
 function scatter(common) {
   const { run, against, metric } = state;
   const values = common.flatMap((picture) => [score(picture, metric, run), score(picture, metric, against)]);
-  const log = Math.min(...values) > 0 && Math.max(...values) / Math.min(...values) > 30;
+  const log = apart(values);
   const [low, high] = log ? [Math.min(...values) / 1.3, Math.max(...values) * 1.3] : spread(values, 0.05);
   const axis = (label) => ({ low, high, log, label: log ? `${label}, logarithmic` : label });
   const name = `${title(metric)}, picture by picture`;
@@ -111,7 +121,8 @@ function inOrder(common) {
     plot.svg.append(draw("g", { "data-tip": pointTip(picture), "data-id": picture.id },
       draw("rect", { class: "hit", x, width, y: PLOT.top, height: PLOT.height - PLOT.top - PLOT.bottom }),
       draw("rect", {
-        fill: better(picture), x, width: width - (width > 4), y: Math.min(zero, end), height: Math.abs(end - zero),
+        fill: better(picture), x, width: width > 4 ? width - 1 : width + 0.5,
+        y: Math.min(zero, end), height: Math.abs(end - zero),
       })));
   });
   plot.svg.append(plot.line(0));
