@@ -156,7 +156,7 @@ class Page:
         data = {
             **summary,
             "titles": {metric: TITLES.get(metric, metric) for metric in summary["metrics"]},
-            "colours": [f"#{red:02x}{green:02x}{blue:02x}" for red, green, blue in COLOURS.tolist()],
+            "colours": [f"#{red:02x}{green:02x}{blue:02x}" for red, green, blue in COLOURS[::5].tolist()],
             "folder": quote(os.fsencode(self.folder.name)),
             "files": {run["run"]: _file_name(run["run"]) for run in summary["runs"]},
             "kept": {name: {"id": _file_name(name), **self.kept.get(name, {})} for name in names},

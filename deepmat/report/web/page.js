@@ -94,7 +94,7 @@ function comparisons() {
 
 // Equal steps of colour are equal steps of the error's square root.
 function ramp() {
-  const colours = DATA.colours.filter((_, level) => level % 5 === 0);
+  const { colours } = DATA;
   const places = colours.map((colour, place) => `${colour} ${100 * Math.sqrt(place / (colours.length - 1))}%`);
   const stops = [0, 0.02, 0.1, 0.25, 0.5, 1].map((stop) =>
     make("span", { style: { left: `${100 * Math.sqrt(stop)}%` } }, stop));

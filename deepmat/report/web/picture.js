@@ -44,6 +44,7 @@ function oneOverTheOther(first, second, flicker) {
 
 function flip() {
   const [cover, left, right] = [".cover", ".tag.left", ".tag.right"].map((each) => $("stage").querySelector(each));
+  if (!cover) return; // no views
   cover.hidden = right.hidden = !cover.hidden;
   left.hidden = !cover.hidden;
 }
