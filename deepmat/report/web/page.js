@@ -7,7 +7,8 @@ const ROWS_AT_ONCE = 100;
 
 function head() {
   const failed = pictures.filter((picture) => picture.failed.size).length;
-  const counts = [`${pictures.length} pictures`, `${RUNS.length} run${RUNS.length === 1 ? "" : "s"}`];
+  const several = (count, what) => `${count} ${what}${count === 1 ? "" : "s"}`;
+  const counts = [several(pictures.length, "picture"), several(RUNS.length, "run")];
   $("counts").textContent = [...counts, ...(failed ? [`${failed} not scored`] : [])].join(" · ");
   fill($("verdict"), { class: DATA.comparable && "comparable" }, [
     make("b", {}, `${DATA.comparable ? "Comparable" : "Not comparable"} to published Composition-1k numbers`),
@@ -68,7 +69,7 @@ function chance(p) {
 function sentence({ run, against, metric, difference: by, low, high, p, better: wins, worse: losses }) {
   const [own, other] = [make("b", {}, run), make("b", {}, against)];
   if (by === null) return [own, " and ", other, ` have no ${title(metric)} in common`];
-  const clear = low > 0 || high < 0;
+  const clear = (low > 0 || high < 0) && (p ?? 0) < 0.05; // where the two tests disagree, nothing is
   const common = pictures.filter((picture) => difference(picture, metric, run, against) !== null).length;
   const word = make("b", { class: clear && (by < 0 ? "better" : "worse") }, by < 0 ? "lower" : "higher");
   const amount = ` by ${number(Math.abs(by), metric)} ${title(metric)}`;
