@@ -17,7 +17,16 @@ from deepmat.imaging.reading import (
     read_rgba,
     read_size,
 )
-from deepmat.imaging.writing import crc32, encode, encode_png, through_jpeg, to_uint8, to_uint16, write_image
+from deepmat.imaging.writing import (
+    crc32,
+    encode,
+    encode_lossy,
+    encode_png,
+    through_jpeg,
+    to_uint8,
+    to_uint16,
+    write_image,
+)
 
 __all__ = [
     "MAX_PIXELS",
@@ -29,6 +38,7 @@ __all__ = [
     "crc32",
     "describe",
     "encode",
+    "encode_lossy",
     "encode_png",
     "parse_colour",
     "read_grey",
