@@ -218,6 +218,17 @@ class DataConfig(Section):
     augment: AugmentConfig = AugmentConfig()
 
 
+class SweepConfig(Section):
+    """What `eval` makes harder, step by step, to see how scores follow."""
+
+    trimap: Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=1)] = [2, 5, 10, 20, 40, 80]
+    """Pixels around fractional alpha, both ways, that are unknown."""
+    jpeg: Annotated[list[Annotated[int, Field(ge=1, le=100)]], Field(min_length=1)] = [95, 75, 50, 25, 10]
+    """Quality of a JPEG file that the image went through."""
+    noise: Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=1)] = [2, 5, 10, 20, 40]
+    """Standard deviation of Gaussian noise on the image, of 255 levels."""
+
+
 class TestConfig(Section):
     """Pictures to score on, and how the network is applied to a whole picture (predict uses the same keys)."""
 
@@ -241,6 +252,7 @@ class TestConfig(Section):
     """Mode tile: side of a tile and the band that it shares with its neighbour. Mode auto takes the overlap too."""
     memory: Annotated[Float, Field(gt=0)] | None = None
     """Mode auto: GB that the process may take in all; None is half of what is free."""
+    sweep: SweepConfig = SweepConfig()
 
     @model_validator(mode="after")
     def _overlap_fits(self) -> "TestConfig":

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from deepmat import imaging, inference, trimap
+from deepmat import inference, trimap
 from deepmat.config import Config, TestConfig
 from deepmat.dataset import (
     CachePlan,
@@ -29,6 +29,7 @@ from deepmat.metrics import METRICS, mean
 from deepmat.models import build_model, fill_from, freeze
 from deepmat.processes import cores
 from deepmat.runs import Run
+from deepmat.scoring import score_pictures
 
 Record = dict[str, Any]
 
@@ -39,31 +40,20 @@ def evaluate(
     settings: TestConfig | None = None,
     metrics: Sequence[str] = tuple(METRICS),
 ) -> Iterator[Record]:
-    """Predict and score pictures one by one.
+    """Predict and score pictures by the benchmark's protocol, in their order.
 
     pictures: names and files as `dataset.pictures_to_score` gives them. Yields {"name", "height", "width", "seconds"
     (of the network), one score per metric, "notices", and the uint8 arrays "image", "trimap", "alpha", "prediction"},
     or {"name", "error"} for a picture that cannot be used. Scores are taken on the 8-bit prediction, as it is saved.
     """
-    options = inference.mode_options(settings or TestConfig())
-    for name, paths in pictures:
-        try:
-            if isinstance(paths, DataError):
-                raise paths
-            image, alpha = imaging.read_image(paths["image"]), imaging.read_grey(paths["alpha"])
-            levels, notices = trimap.read_trimap(paths["trimap"])
-            imaging.check_same_size(paths["trimap"], levels, paths["image"], image)
-            imaging.check_same_size(paths["alpha"], alpha, paths["image"], image)
-            begin = time.perf_counter()
-            prediction = imaging.to_uint8(inference.predict(model, image, levels, **options))
-        except DataError as error:
-            yield {"name": name, "error": str(error)}
-            continue
-        record = {"height": levels.shape[0], "width": levels.shape[1], "seconds": time.perf_counter() - begin}
-        arrays = {"image": image, "trimap": levels, "alpha": alpha, "prediction": prediction}
-        unknown = trimap.unknown_region(levels)
-        scores = {key: lookup(METRICS, key, "metric")(prediction, alpha, unknown) for key in metrics}
-        yield {"name": name, **record, **scores, "notices": notices, **arrays}
+    networks = {"model": inference.as_network(model, settings or TestConfig())}
+    for scored in score_pictures(pictures, networks, metrics=metrics, workers=2):
+        record = {key: value for key, value in scored.records[0].items() if key not in ("run", "protocol")}
+        if scored.case and scored.mattes:
+            case, prediction = scored.case, scored.mattes["model"]
+            arrays = {"image": case.image, "trimap": case.trimap, "alpha": case.alpha, "prediction": prediction}
+            record |= {"notices": case.notices, **arrays}
+        yield record
 
 
 def to_device(batch: Record, device: torch.device) -> dict[str, Tensor]:

@@ -6,7 +6,7 @@ A mode decides what the network gets to see of a picture. It is plain numpy arou
 
 import inspect
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import cv2
@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from deepmat import scoring
 from deepmat import trimap as trimaps
 from deepmat.config import TestConfig
 from deepmat.devices import free_memory
@@ -264,3 +265,12 @@ def predict(
     if about is not None:
         about.update(network.about)
     return alpha
+
+
+def as_network(model: nn.Module, settings: TestConfig) -> scoring.Network:
+    """`predict` as `scoring` takes it: image, trimap and what a protocol changes of the settings -> alpha."""
+
+    def network(image: np.ndarray, trimap: np.ndarray, geometry: Mapping[str, Any]) -> np.ndarray:
+        return predict(model, image, trimap, **mode_options(settings.model_copy(update=dict(geometry))))
+
+    return network

@@ -18,7 +18,8 @@ PACKAGE = ROOT / "deepmat"
 # A module imports from rows above its own, and from its own row to the left.
 DIRECTION = [
     ["errors", "processes", "files", "config", "imaging", "masks", "trimap", "sources"],
-    ["compositing", "foreground", "outputs", "synth", "metrics", "report", "doctor"],
+    ["compositing", "foreground", "outputs", "synth", "metrics", "significance", "protocols", "provenance", "scoring"],
+    ["robustness", "report", "doctor"],
     ["devices", "checkpoint", "models", "weights", "losses", "dataset", "inference", "cutouts", "ranks"],
     ["runs", "engine"],
     ["cli", "__main__"],
@@ -94,7 +95,7 @@ def test_every_config_key_is_used():
             else:
                 yield name
 
-    by_name = {"image", "trimap", "alpha", "fg", "bg"}  # read through getattr, kind by kind
+    by_name = {"image", "trimap", "alpha", "fg", "bg", "jpeg", "noise"}  # read through getattr, kind by kind
     by_signature = {"max_size", "fit", "size", "tile", "overlap", "conv6", "skip", "refine", "arch"}
     for key in set(keys(Config)) - by_name - by_signature:
         assert f".{key}" in text, key

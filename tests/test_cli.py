@@ -52,12 +52,15 @@ def test_the_main_job(deepmat, read_log):
     summary = json.loads(scored.stdout)
     assert summary == json.loads(Path("scores/scores.json").read_text())
     rows = list(csv.DictReader(Path("scores/scores.csv").read_text().splitlines()))
-    for metric in ("sad", "mse", "grad", "conn"):
-        assert summary["mean"][metric] == pytest.approx(np.mean([float(row[metric]) for row in rows]))
-    assert summary["mode"] == "whole" and summary["max_size"] == 1600 and len(rows) == 2
+    for metric in ("sad", "mse", "grad", "conn", "mad"):
+        assert summary["means"][0]["mean"][metric]["mean"] == pytest.approx(
+            np.mean([float(row[metric]) for row in rows])
+        )
+    settings = summary["settings"]
+    assert settings["mode"] == "whole" and settings["max_size"] == 1600 and len(rows) == 2
     assert imaging.read_image("sheet.png").shape[1] > 4 * 320
     table = deepmat("eval", "-w", best, "--data", "data/test", "--mode", "whole", "--max-size", 1600)
-    assert f"{summary['mean']['sad']:.3f}" in table.stdout
+    assert f"{summary['means'][0]['mean']['sad']['mean']:.3f}" in table.stdout
 
     predicted = deepmat(
         "predict", "data/test/image", "-t", "data/test/trimap", "-o", "out", "-w", best, "--precision", "fp32"
@@ -205,9 +208,9 @@ def test_sheets_show_what_can_be_shown_and_name_the_rest(deepmat, source):
 def test_every_flag_of_eval_arrives(deepmat, catch, data, weights):
     where = [f"--{kind}s={data / 'test' / kind}" for kind in ("image", "trimap", "alpha")]
     whole = ["--mode", "whole", "--fit", "stretch", "--max-size", 64]
-    kept = catch("engine", "evaluate")
+    kept = catch("inference", "as_network")
     assert "caught" in deepmat("eval", "-w", weights, *where, *whole).stderr
-    settings = kept["arguments"][2]
+    settings = kept["arguments"][1]
     assert (settings.mode, settings.fit, settings.max_size) == ("whole", "stretch", 64)
 
 
@@ -284,7 +287,8 @@ def test_eval_names_what_it_cannot_score(deepmat, data, weights):
     assert result.exit_code == 1
     assert f"{names[0].stem}: no alpha of that name in test/alpha" in result.stderr
     summary = json.loads(result.stdout)
-    assert "error" in summary["pictures"][0] and summary["mean"]["sad"] == summary["pictures"][1]["sad"]
+    assert "error" in summary["pictures"][0]
+    assert summary["means"][0]["mean"]["sad"]["mean"] == summary["pictures"][1]["sad"]
     unreadable = deepmat("eval", "-w", names[0], "--data", "test")
     assert unreadable.exit_code == 1 and "truncated or not a torch file" in unreadable.stderr
 

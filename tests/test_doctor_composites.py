@@ -9,7 +9,7 @@ import pytest
 
 from deepmat import doctor as checks
 from deepmat import imaging
-from deepmat.compositing import COMPOSITORS, composite, identity, plan_adobe, plan_folders
+from deepmat.compositing import COMPOSITORS, composite, plan_adobe, plan_folders
 from deepmat.doctor import composites
 
 CHECKS = {"composite", "copy", "compositor", "benchmark", "source", "size", "manifest"}
@@ -172,12 +172,3 @@ def test_the_command_holds_a_set_against_adobes(deepmat, official, made):
         (deepmat("doctor", official, "--against", official), "give a composited test set"),
     ):
         assert result.exit_code == 1 and message in " ".join(result.stderr.split())
-
-
-def test_what_a_manifest_claims(official, made, data, tmp_path):
-    claim = {"compositors": ["cv2"], "pictures": 4, "foregrounds": 2, "adobe": True}
-    assert identity(made("cv2")) == claim
-    assert identity(tmp_path) is None
-    plan, _ = plan_folders(data / "test" / "fg", data / "test" / "alpha", data / "test" / "bg", "test", 1)
-    list(composite(plan, tmp_path / "own"))
-    assert identity(tmp_path / "own" / "test") == {**claim, "compositors": ["adobe"], "pictures": 2, "adobe": False}

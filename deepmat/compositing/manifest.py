@@ -129,23 +129,6 @@ def read_manifest(path: Path) -> list[Entry]:
     return list(entries.values())
 
 
-def identity(folder: Path) -> dict[str, Any] | None:
-    """What the manifest of a composited split claims; None without one. `deepmat doctor` measures whether it is so.
-
-    compositors: their names, sorted; pictures, foregrounds: how many; adobe: whether all trimaps are of Adobe's layout,
-    which is whether its lists chose the backgrounds too. No picture is opened. DataError for a damaged manifest.
-    """
-    entries = read_manifest(Path(folder) / MANIFEST)
-    if not entries:
-        return None
-    return {
-        "compositors": sorted({entry["compositor"] for entry in entries}),
-        "pictures": len(entries),
-        "foregrounds": len({entry["fg"] for entry in entries}),
-        "adobe": all(entry["trimap"] for entry in entries),
-    }
-
-
 def write_manifest(path: Path, entries: Iterable[Entry]) -> None:
     """The whole manifest anew."""
     folder = Path(os.path.abspath(path.parent))

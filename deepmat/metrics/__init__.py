@@ -8,14 +8,12 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-import numpy as np
-
 from deepmat.metrics.regions import REGIONS
 from deepmat.metrics.scores import conn, grad, mad, mse, sad
 
 __all__ = ["METRICS", "REGIONS", "conn", "grad", "mad", "mean", "mse", "sad"]
 
-METRICS: dict[str, Callable[[np.ndarray, np.ndarray, np.ndarray], float]] = {
+METRICS: dict[str, Callable[..., float]] = {
     "sad": sad,
     "mse": mse,
     "grad": grad,

@@ -1,0 +1,96 @@
+"""What a test set is, so that a score can say of what: its compositor, its trimaps, a checksum of its pixels.
+
+And whether scores on it compare with those published for Composition-1k: 1000 composites by Adobe's script of 50
+foregrounds and VOC 2012's pictures, official trimaps, the benchmark's protocol.
+"""
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from deepmat.compositing import BACKGROUNDS_PER_FOREGROUND, MANIFEST, read_manifest
+from deepmat.errors import DataError
+
+PICTURES, FOREGROUNDS = 1000, 50
+
+
+class Identity(NamedTuple):
+    """What is known of a test set without decoding it.
+
+    compositor: as the manifest names it; trimaps: "official" where all come from Adobe's layout, "from alphas" where
+    `composite` made some; both "unknown" without a manifest. foregrounds: composite -> its foreground. These are the
+    manifest's claims: `deepmat doctor` measures whether the pixels are so.
+    """
+
+    compositor: str
+    trimaps: str
+    foregrounds: dict[str, str]
+
+
+def identify(images: Path) -> tuple[Identity, list[str]]:
+    """What the manifest beside a folder of images says of them, and a notice where it cannot be read."""
+    try:
+        entries = read_manifest(images.parent / MANIFEST)
+    except DataError as error:
+        return Identity("unknown", "unknown", {}), [str(error)]
+    if not entries:
+        return Identity("unknown", "unknown", {}), []
+    compositors = sorted({str(entry["compositor"]) for entry in entries})
+    trimaps = "official" if all(entry["trimap"] for entry in entries) else "from alphas"
+    foregrounds = {str(entry["name"]): str(entry["fg"]) for entry in entries}
+    return Identity(" and ".join(compositors), trimaps, foregrounds), []
+
+
+def digest(*pictures: np.ndarray) -> str:
+    """sha256 of pixels and sizes, in hexadecimal: the same however a file is packed."""
+    total = hashlib.sha256()
+    for pixels in pictures:
+        total.update(repr(pixels.shape).encode())
+        total.update(np.ascontiguousarray(pixels).data)
+    return total.hexdigest()
+
+
+def checksum(digests: Mapping[str, str]) -> str:
+    """One checksum, 16 hexadecimal digits, of all pictures by name."""
+    lines = "".join(f"{digests[name]}  {name}\n" for name in sorted(digests))
+    return hashlib.sha256(lines.encode()).hexdigest()[:16]
+
+
+def differences_from_published(
+    test: Identity, names: Iterable[str], settings: Mapping[str, Any], failed: int, mended: int, shrunk: int
+) -> list[str]:
+    """Why scores do not compare with those published for Composition-1k; empty if they do.
+
+    names: the pictures scored; settings: "protocol" and, of networks, "precision", "fit" and "mode"; failed, mended,
+    shrunk: how many pictures could not be scored, had trimaps of other levels, were shrunk for the network.
+    """
+    names = list(names)
+    unlisted = [name for name in names if name not in test.foregrounds]
+    foregrounds = {test.foregrounds[name] for name in names if name in test.foregrounds}
+    each = BACKGROUNDS_PER_FOREGROUND["test"]
+    reasons = {
+        f"{len(names)} pictures, where Composition-1k has {PICTURES}": len(names) != PICTURES,
+        f"{len(foregrounds)} foregrounds, where it has {FOREGROUNDS} with {each} backgrounds each": (
+            not unlisted and len(foregrounds) != FOREGROUNDS
+        ),
+        f"no line of a {MANIFEST} tells how {_count(len(unlisted), 'picture')} came to be": bool(unlisted),
+        f"composited by {test.compositor}, not by adobe": test.compositor != "adobe",
+        f"trimaps {test.trimaps}, not the official ones": test.trimaps != "official",
+        f"protocol {settings['protocol']}, not matlab": settings["protocol"] != "matlab",
+        f"precision {settings.get('precision')}, not fp32": settings.get("precision", "fp32") != "fp32",
+        f"mode {settings.get('mode')}, where the network does not see a picture as it is": (
+            settings.get("mode", "whole") not in ("whole", "auto", "tile")
+        ),
+        "each side stretched by itself (--fit stretch)": settings.get("fit", "keep") != "keep",
+        f"{_count(shrunk, 'picture')} shrunk for the network; a larger --max-size": bool(shrunk),
+        f"{_count(mended, 'trimap')} of other levels than 0, 128, 255": bool(mended),
+        f"{_count(failed, 'picture')} not scored": bool(failed),
+    }
+    return [reason for reason, holds in reasons.items() if holds]
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"

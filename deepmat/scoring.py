@@ -1,0 +1,251 @@
+"""Mattes against the truth: pictures are read, predicted and scored at the same time, each in its turn.
+
+What makes the mattes is a network, given as a plain function, or files that any tool wrote; both are scored alike.
+"""
+
+import math
+import time
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+
+from deepmat import imaging, trimap
+from deepmat.errors import CheckpointError, DataError
+from deepmat.files import pair
+from deepmat.metrics import METRICS
+from deepmat.protocols import DEFAULT, PROTOCOLS, Protocol, score
+from deepmat.provenance import digest
+from deepmat.significance import interval, sign_flips
+
+Record = dict[str, Any]
+Network = Callable[[np.ndarray, np.ndarray, Mapping[str, Any]], np.ndarray]
+"""image (uint8 RGB [H, W, 3]), trimap (uint8 [H, W]), the protocol's geometry -> alpha (float32 [H, W])."""
+
+
+class Case(NamedTuple):
+    """A picture to score on: image, uint8 RGB [H, W, 3]; trimap, alpha, uint8 [H, W]; mattes of other tools by run."""
+
+    name: str
+    image: np.ndarray
+    trimap: np.ndarray
+    alpha: np.ndarray
+    saved: dict[str, np.ndarray | DataError]
+    notices: list[str]
+
+
+class Scored(NamedTuple):
+    """A picture's scores. A picture that cannot be used has no case, and a record with its error.
+
+    records: one for each run and protocol, {"name", "run", "protocol", "height", "width", a score for each metric, and
+    "seconds" of a network}, or {"name", "run", "error"}; mattes: by run, as the first protocol's files have them, uint8
+    [H, W]; digest: of the pixels of image, trimap and alpha.
+    """
+
+    name: str
+    records: list[Record]
+    case: Case | None = None
+    mattes: dict[str, np.ndarray] = {}
+    digest: str = ""
+
+
+def find_mattes(names: Sequence[str], folders: Mapping[str, Path]) -> dict[str, dict[str, Path | DataError]]:
+    """For each picture, each run's file in its folder, or why there is none. DataError if a folder holds no picture."""
+    found = {run: pair(names, folder, "prediction")[0] for run, folder in folders.items()}
+    return {name: {run: files[name] for run, files in found.items()} for name in names}
+
+
+def read_case(name: str, paths: Mapping[str, Path] | DataError, saved: Mapping[str, Path | DataError]) -> Case:
+    """Decode what belongs to one picture. DataError if it cannot be used; a run's matte that cannot is kept as such."""
+    if isinstance(paths, DataError):
+        raise paths
+    image, alpha = imaging.read_image(paths["image"]), imaging.read_grey(paths["alpha"])
+    levels, notices = trimap.read_trimap(paths["trimap"])
+    for kind, pixels in (("trimap", levels), ("alpha", alpha)):
+        imaging.check_same_size(paths[kind], pixels, paths["image"], image)
+
+    def read_matte(path: Path | DataError) -> np.ndarray | DataError:
+        try:
+            if isinstance(path, DataError):
+                return path
+            matte = imaging.read_grey(path)
+            imaging.check_same_size(path, matte, paths["alpha"], alpha)
+            return matte
+        except DataError as error:
+            return error
+
+    return Case(name, image, levels, alpha, {run: read_matte(path) for run, path in saved.items()}, notices)
+
+
+def _predict(case: Case, network: Network, protocols: Mapping[str, Protocol]) -> dict[str, tuple[np.ndarray, float]]:
+    """The network's alpha and seconds for each protocol; protocols of one geometry share them."""
+    made: list[tuple[Mapping[str, Any], np.ndarray, float]] = []
+    mattes = {}
+    for name, protocol in protocols.items():
+        found = next((each for each in made if each[0] == protocol.geometry), None)
+        if found is None:
+            begin = time.perf_counter()
+            alpha = network(case.image, case.trimap, protocol.geometry)
+            found = protocol.geometry, alpha, time.perf_counter() - begin
+            made.append(found)
+        mattes[name] = found[1:]
+    return mattes
+
+
+def _score_case(
+    case: Case,
+    predicted: Mapping[str, Mapping[str, tuple[np.ndarray, float]] | DataError],
+    protocols: Mapping[str, Protocol],
+    metrics: Sequence[str],
+    regions: Sequence[str],
+) -> Scored:
+    """predicted: by run, then by protocol: alpha and seconds, or why there is none."""
+    records: list[Record] = []
+    mattes = {}
+    height, width = case.alpha.shape
+    runs: dict[str, Any] = {**predicted, **case.saved}
+    for run, made in runs.items():
+        if isinstance(made, DataError):
+            records.append({"name": case.name, "run": run, "error": str(made)})
+            continue
+        for name, protocol in protocols.items():
+            pred, seconds = made[name] if isinstance(made, Mapping) else (made, None)
+            record = {"name": case.name, "run": run, "protocol": name, "height": height, "width": width}
+            record |= score(protocol, pred, case.alpha, case.trimap, metrics)
+            for region in regions:
+                apart = score(protocol, pred, case.alpha, case.trimap, metrics, region)
+                record |= {f"{metric}_{region}": value for metric, value in apart.items()}
+            records.append(record if seconds is None else {**record, "seconds": seconds})
+            if run not in mattes:
+                mattes[run] = pred if pred.dtype == np.uint8 else imaging.to_uint8(pred)
+    return Scored(case.name, records, case, mattes, digest(case.image, case.trimap, case.alpha))
+
+
+def score_pictures(
+    pictures: Sequence[tuple[str, Mapping[str, Path] | DataError]],
+    networks: Mapping[str, Network] | None = None,
+    saved: Mapping[str, Mapping[str, Path | DataError]] | None = None,
+    *,
+    protocols: Mapping[str, Protocol] | None = None,
+    metrics: Sequence[str] = tuple(METRICS),
+    regions: Sequence[str] = (),
+    keep: Callable[[Scored], None] = lambda scored: None,
+    workers: int = 1,
+) -> Iterator[Scored]:
+    """Score every picture of every run by every protocol, in the order given.
+
+    pictures: names and files as `dataset.pictures_to_score` gives them; networks: by run; saved: as `find_mattes` gives
+    them; regions: of metrics.REGIONS, in which each score is taken once more, as "sad_fine"; keep: called in a thread
+    with each picture scored, for what is to be written of it. So many threads read and score while a network works in
+    the caller's. CheckpointError from a network ends it all; what else goes wrong with a picture fails that one alone.
+    """
+    networks, saved = networks or {}, saved or {}
+    protocols = protocols or {DEFAULT: PROTOCOLS[DEFAULT]}
+
+    def read(item: tuple[str, Mapping[str, Path] | DataError]) -> Case | Scored:
+        name, paths = item
+        try:
+            return read_case(name, paths, saved.get(name, {}))
+        except (DataError, MemoryError) as error:
+            return Scored(name, [{"name": name, "error": _told(name, error)}])
+
+    def finish(case: Case, predicted: dict[str, Any]) -> Scored:
+        scored = _score_case(case, predicted, protocols, metrics, regions)
+        keep(scored)
+        return scored
+
+    def through(case: Case) -> dict[str, Any]:
+        predicted: dict[str, Any] = {}
+        for run, network in networks.items():
+            try:
+                predicted[run] = _predict(case, network, protocols)
+            except CheckpointError:
+                raise  # as it would be for all of them
+            except DataError as error:
+                predicted[run] = error
+        return predicted
+
+    threads = cv2.getNumThreads()
+    if not networks:
+        cv2.setNumThreads(1)  # pictures are scored in parallel already
+    pool = ThreadPoolExecutor(workers)
+    scoring: deque[Future[Scored] | Scored] = deque()
+    try:
+        todo = iter(pictures)
+        reading = deque(pool.submit(read, item) for item in islice(todo, workers))
+        while reading:
+            case = reading.popleft().result()
+            reading.extend(pool.submit(read, item) for item in islice(todo, 1))
+            scoring.append(case if isinstance(case, Scored) else pool.submit(finish, case, through(case)))
+            while len(scoring) > workers:
+                yield _result(scoring.popleft())
+        while scoring:
+            yield _result(scoring.popleft())
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+        cv2.setNumThreads(threads)
+
+
+def _result(item: "Future[Scored] | Scored") -> Scored:
+    return item if isinstance(item, Scored) else item.result()
+
+
+def _told(name: str, error: Exception) -> str:
+    return f"{name}: too large for the memory ({error})" if isinstance(error, MemoryError) else str(error)
+
+
+def summarise(
+    records: Iterable[Mapping[str, Any]], metrics: Sequence[str], foregrounds: Mapping[str, str]
+) -> dict[str, list[Record]]:
+    """Means with their intervals, and runs against the first one.
+
+    records: as `Scored` has them; foregrounds: by picture, where known: pictures that share one are drawn together.
+    Returns "means": {"run", "protocol", "pictures" (how many), "mean": {metric: {"mean", "low", "high"}}} for each run
+    and protocol; and "comparisons", of the first protocol: {"run", "against", "metric", "difference" (run - against),
+    "low", "high", "p", "better", "worse" (pictures), "pictures"}.
+    """
+    scored: dict[tuple[str, str], dict[str, Mapping[str, Any]]] = defaultdict(dict)
+    for record in records:
+        if "error" not in record:
+            scored[record["run"], record["protocol"]][record["name"]] = record
+    means = []
+    for (run, protocol), pictures in scored.items():
+        groups = [foregrounds.get(name, name) for name in pictures]
+        mean = {metric: _mean([each[metric] for each in pictures.values()], groups) for metric in metrics}
+        means.append({"run": run, "protocol": protocol, "pictures": len(pictures), "mean": mean})
+    comparisons = []
+    if scored:
+        first, protocol = next(iter(scored))
+        for (run, other), pictures in scored.items():
+            both = [name for name in pictures if name in scored[first, protocol]]
+            if run == first or other != protocol or not both:
+                continue
+            groups = [foregrounds.get(name, name) for name in both]
+            for metric in metrics:
+                apart = [pictures[name][metric] - scored[first, protocol][name][metric] for name in both]
+                told = _mean(apart, groups)
+                comparisons.append(
+                    {
+                        "run": run,
+                        "against": first,
+                        "metric": metric,
+                        "difference": told["mean"],
+                        "low": told["low"],
+                        "high": told["high"],
+                        "p": sign_flips(apart, groups),
+                        "better": sum(each < 0 for each in apart),
+                        "worse": sum(each > 0 for each in apart),
+                        "pictures": len(both),
+                    }
+                )
+    return {"means": means, "comparisons": comparisons}
+
+
+def _mean(values: Sequence[float], groups: Sequence[str]) -> dict[str, float]:
+    low, high = interval(values, groups)
+    return {"mean": math.fsum(values) / len(values), "low": low, "high": high}
