@@ -37,6 +37,7 @@ PUBLIC = {
     "predict": "deepmat.inference",
     "read_image": "deepmat.imaging",
     "read_trimap": "deepmat.trimap",
+    "score_pictures": "deepmat.scoring",
     "synthesise": "deepmat.synth:write_dataset",
     "train": "deepmat.engine",
     "write_image": "deepmat.imaging",

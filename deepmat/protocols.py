@@ -4,7 +4,7 @@ The same mattes score differently by the tool that is asked, since each settles 
 
 | choice | what it is |
 |---|---|
-| levels | what SAD, MSE, MAD see of a network's alpha: 8 bits, rounded ("round") or cut ("cut"), or floats ("float") |
+| levels | what SAD, MSE, MAD see of alpha in floats: 8 bits, rounded ("round") or cut ("cut"), or floats ("float") |
 | saved | what Grad and Conn see of it: 8 bits, rounded or cut |
 | errors | the region (metrics.REGIONS) of SAD, MSE and MAD |
 | over | the region whose pixels MSE and MAD are divided by |
@@ -96,7 +96,7 @@ def choose(names: Iterable[str]) -> dict[str, Protocol]:
 
 
 def _in_levels(alpha: np.ndarray, levels: Levels) -> np.ndarray:
-    """A network's alpha, float32 [H, W], as it is scored; what a file held stays as it is."""
+    """Alpha in floats, [H, W], as it is scored; 8 bits stay as they are."""
     if alpha.dtype == np.uint8 or levels == "float":
         return alpha
     return to_uint8(alpha) if levels == "round" else (np.clip(alpha, 0, 1) * 255).astype(np.uint8)
@@ -118,8 +118,9 @@ def score(
 ) -> dict[str, float]:
     """The named scores of a matte by a protocol.
 
-    pred: float32 [H, W] in [0, 1] of a network, or uint8 [H, W] of a file; alpha: uint8 [H, W]; trimap: uint8 [H, W] in
-    {0, 128, 255}. region: one of metrics.REGIONS in place of the protocol's own. ConfigError for an unknown name.
+    pred: float32 [H, W] in [0, 1], of a network or a file of more than 8 bits, or uint8 [H, W]; alpha: uint8 [H, W];
+    trimap: uint8 [H, W] in {0, 128, 255}. region: one of metrics.REGIONS in place of the protocol's own. ConfigError
+    for an unknown name.
     """
     regions = {
         name: lookup(REGIONS, name, "region")(alpha, trimap)

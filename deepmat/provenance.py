@@ -60,33 +60,36 @@ def checksum(digests: Mapping[str, str]) -> str:
 
 
 def differences_from_published(
-    test: Identity, names: Iterable[str], settings: Mapping[str, Any], failed: int, mended: int, shrunk: int
+    test: Identity, names: Iterable[str], settings: Mapping[str, Any], failed: int, odd: int, shrunk: int
 ) -> list[str]:
     """Why scores do not compare with those published for Composition-1k; empty if they do.
 
-    names: the pictures scored; settings: "protocol" and, of networks, "precision", "fit" and "mode"; failed, mended,
-    shrunk: how many pictures could not be scored, had trimaps of other levels, were shrunk for the network.
+    names: the pictures scored; settings: "protocol" and, of networks, "precision", "fit" and "mode"; failed, odd,
+    shrunk: how many pictures could not be scored, had trimaps with a notice, were shrunk for the network.
     """
     names = list(names)
-    unlisted = [name for name in names if name not in test.foregrounds]
     foregrounds = {test.foregrounds[name] for name in names if name in test.foregrounds}
+    unlisted = sum(name not in test.foregrounds for name in names)
     each = BACKGROUNDS_PER_FOREGROUND["test"]
-    reasons = {
-        f"{len(names)} pictures, where Composition-1k has {PICTURES}": len(names) != PICTURES,
-        f"{len(foregrounds)} foregrounds, where it has {FOREGROUNDS} with {each} backgrounds each": (
-            not unlisted and len(foregrounds) != FOREGROUNDS
-        ),
-        f"no line of a {MANIFEST} tells how {_count(len(unlisted), 'picture')} came to be": bool(unlisted),
-        f"composited by {test.compositor}, not by adobe": test.compositor != "adobe",
-        f"trimaps {test.trimaps}, not the official ones": test.trimaps != "official",
+    reasons = {f"{len(names)} pictures, where Composition-1k has {PICTURES}": len(names) != PICTURES}
+    if unlisted:
+        reasons[f"{_count(unlisted, 'picture')} in no {MANIFEST}, which would tell compositor and trimaps"] = True
+    else:
+        reasons |= {
+            f"{_count(len(foregrounds), 'foreground')}, where it has {FOREGROUNDS} with {each} backgrounds each": (
+                len(foregrounds) != FOREGROUNDS
+            ),
+            f"composited by {test.compositor}, not by adobe": test.compositor != "adobe",
+            f"trimaps {test.trimaps}, not the official ones": test.trimaps != "official",
+        }
+    mode, precision = settings.get("mode", "whole"), settings.get("precision", "fp32")
+    reasons |= {
         f"protocol {settings['protocol']}, not matlab": settings["protocol"] != "matlab",
-        f"precision {settings.get('precision')}, not fp32": settings.get("precision", "fp32") != "fp32",
-        f"mode {settings.get('mode')}, where the network does not see a picture as it is": (
-            settings.get("mode", "whole") not in ("whole", "auto", "tile")
-        ),
-        "each side stretched by itself (--fit stretch)": settings.get("fit", "keep") != "keep",
-        f"{_count(shrunk, 'picture')} shrunk for the network; a larger --max-size": bool(shrunk),
-        f"{_count(mended, 'trimap')} of other levels than 0, 128, 255": bool(mended),
+        f"precision {precision}, not fp32": precision != "fp32",
+        f"mode {mode}, by which the network does not see a picture as it is": mode not in ("whole", "auto", "tile"),
+        "each side stretched by itself (--fit stretch)": mode == "whole" and settings.get("fit", "keep") != "keep",
+        f"{_count(shrunk, 'picture')} shrunk for the network; give a larger --max-size": bool(shrunk),
+        f"{_count(odd, 'trimap')} that {'is' if odd == 1 else 'are'} odd, as noted": bool(odd),
         f"{_count(failed, 'picture')} not scored": bool(failed),
     }
     return [reason for reason, holds in reasons.items() if holds]

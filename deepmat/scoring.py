@@ -5,10 +5,10 @@ What makes the mattes is a network, given as a plain function, or files that any
 
 import math
 import time
-from collections import defaultdict, deque
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import islice
+from itertools import islice, product
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,7 +29,10 @@ Network = Callable[[np.ndarray, np.ndarray, Mapping[str, Any]], np.ndarray]
 
 
 class Case(NamedTuple):
-    """A picture to score on: image, uint8 RGB [H, W, 3]; trimap, alpha, uint8 [H, W]; mattes of other tools by run."""
+    """A picture to score on: image, uint8 RGB [H, W, 3]; trimap, alpha, uint8 [H, W].
+
+    saved: mattes of other tools by run, uint8, or float32 in [0, 1] where a file has over 8 bits, or why there is none.
+    """
 
     name: str
     image: np.ndarray
@@ -73,7 +76,7 @@ def read_case(name: str, paths: Mapping[str, Path] | DataError, saved: Mapping[s
         try:
             if isinstance(path, DataError):
                 return path
-            matte = imaging.read_grey(path)
+            matte = imaging.read_matte(path)
             imaging.check_same_size(path, matte, paths["alpha"], alpha)
             return matte
         except DataError as error:
@@ -209,10 +212,14 @@ def summarise(
     and protocol; and "comparisons", of the first protocol: {"run", "against", "metric", "difference" (run - against),
     "low", "high", "p", "better", "worse" (pictures), "pictures"}.
     """
-    scored: dict[tuple[str, str], dict[str, Mapping[str, Any]]] = defaultdict(dict)
-    for record in records:
-        if "error" not in record:
-            scored[record["run"], record["protocol"]][record["name"]] = record
+    records = list(records)
+    runs, protocols = (dict.fromkeys(record[key] for record in records if key in record) for key in ("run", "protocol"))
+    # In the order given, whichever run failed on the first picture.
+    scored: dict[tuple[str, str], dict[str, Mapping[str, Any]]] = {
+        key: found
+        for key in product(runs, protocols)
+        if (found := {record["name"]: record for record in records if _key(record) == key})
+    }
     means = []
     for (run, protocol), pictures in scored.items():
         groups = [foregrounds.get(name, name) for name in pictures]
@@ -244,6 +251,11 @@ def summarise(
                     }
                 )
     return {"means": means, "comparisons": comparisons}
+
+
+def _key(record: Mapping[str, Any]) -> tuple[str, str] | None:
+    """Run and protocol of a picture's scores."""
+    return None if "error" in record else (record["run"], record["protocol"])
 
 
 def _mean(values: Sequence[float], groups: Sequence[str]) -> dict[str, float]:

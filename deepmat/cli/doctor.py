@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from deepmat.cli.options import Workers, progress_bar, say, stderr, stdout
+from deepmat.cli.options import Workers, plain, progress_bar, say, stderr, stdout
 from deepmat.errors import ConfigError
 from deepmat.processes import cores
 
@@ -95,14 +95,14 @@ def doctor(
     else:
         console = stdout()
         numbers = ", ".join(f"{number} {what}" for what, number in counts.items()) or "no pictures"
-        print(_plain(f"{data}: {checks.LAYOUTS[found.layout]}; {numbers}; {pixels / 1e6:.1f} megapixels"))
+        print(plain(f"{data}: {checks.LAYOUTS[found.layout]}; {numbers}; {pixels / 1e6:.1f} megapixels"))
         for line in _about_composites(composites) if composites else ():
-            print(_plain(line))
+            print(plain(line))
         for line in _lines(findings, data):
             style = COLOURS.get(line.partition(":")[0])
-            console.print(_plain(line), style=style, highlight=False, markup=False, soft_wrap=True)
+            console.print(plain(line), style=style, highlight=False, markup=False, soft_wrap=True)
         if "checksums" in summary:
-            print(_plain(_about_checksums(summary["checksums"], data)))
+            print(plain(_about_checksums(summary["checksums"], data)))
     if fix:
         summary["fix"] = _fix(fix, findings, found, workers or cores(), quiet=json)
     if json:
@@ -110,14 +110,9 @@ def doctor(
     else:
         options = (("--bg", bg), ("--alpha", alpha), ("--against", against))
         given = "".join(f" {flag} {quote(str(path))}" for flag, path in options if path)
-        print(_plain(_verdict(summary, f"deepmat doctor {quote(str(data))}{given}", fix)))
+        print(plain(_verdict(summary, f"deepmat doctor {quote(str(data))}{given}", fix)))
     if any(item["severity"] == "error" and not (fix and item["fix"]) for item in findings):
         raise typer.Exit(1)
-
-
-def _plain(text: str) -> str:
-    """Without line feeds and other control characters, which file names may have."""
-    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
 
 
 def _lines(findings: "list[Finding]", data: Path) -> list[str]:
@@ -213,6 +208,6 @@ def _fix(out: Path, findings: "list[Finding]", found: Any, workers: int, quiet: 
         raise typer.Exit(130) from None
     if not quiet:
         for path, why in sorted(gone.items()):
-            print(_plain(f"left out: {path}: {why}"))
-        print(_plain(f"{out}: {done['copied']} files copied, {done['re-encoded']} re-encoded, {len(gone)} left out"))
+            print(plain(f"left out: {path}: {why}"))
+        print(plain(f"{out}: {done['copied']} files copied, {done['re-encoded']} re-encoded, {len(gone)} left out"))
     return done

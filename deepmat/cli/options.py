@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 Weights = Annotated[
     Path | None,
-    typer.Option("--weights", "-w", help="Weights (required): best.safetensors of a run, or a published DIM file."),
+    typer.Option("--weights", "-w", help="Weights: best.safetensors of a run, or a published DIM file."),
 ]
 Device = Annotated[str, typer.Option(help="auto (the first of cuda, mps, cpu), cuda, cuda:1, mps or cpu.")]
 Precision = Annotated[

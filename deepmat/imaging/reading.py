@@ -117,20 +117,21 @@ def _orientation(picture: Image.Image, data: bytes) -> int:
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
 
-def _deep_to_uint8(pixels: np.ndarray) -> np.ndarray:
-    """16-bit, 32-bit, float greys to uint8: floats are fractions, unless far over 1; integers, of 8 bits up to 255."""
+def _deep_levels(pixels: np.ndarray) -> np.ndarray:
+    """16-bit, 32-bit, float greys as float64 in 0 ... 255: floats are fractions, unless far over 1; integers up to 255
+    are of 8 bits."""
     top = float(np.nanmax(pixels, initial=0))
     if pixels.dtype.kind == "f":
         scale = 255.0 if top <= 2 else 1.0
     else:
         scale = 255 / 65535 if top > 255 else 1.0
-    return np.clip(np.rint(np.nan_to_num(pixels.astype(np.float64)) * scale), 0, 255).astype(np.uint8)
+    return np.clip(np.nan_to_num(pixels.astype(np.float64)) * scale, 0, 255)
 
 
 def _split(picture: Image.Image) -> tuple[np.ndarray, np.ndarray | None]:
     """Colour, uint8 [H, W] or [H, W, 3], and the alpha channel, uint8 [H, W], or None if there is none."""
     if picture.mode.startswith(("I", "F")):
-        return _deep_to_uint8(np.asarray(picture)), None
+        return np.rint(_deep_levels(np.asarray(picture))).astype(np.uint8), None
     if picture.has_transparency_data:
         rgba = np.asarray(picture.convert("RGBA"))
         return np.ascontiguousarray(rgba[..., :3]), np.ascontiguousarray(rgba[..., 3])
@@ -211,6 +212,17 @@ def read_grey(path: Path, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     if alpha is not None and alpha.min() < 255:
         return alpha
     return colour if colour.ndim == 2 else cv2.cvtColor(colour, cv2.COLOR_RGB2GRAY)
+
+
+def read_matte(path: Path, max_pixels: int = MAX_PIXELS) -> np.ndarray:
+    """An alpha file in its own depth: uint8 [H, W], or float32 [H, W] in [0, 1] where it has over 8 bits.
+
+    Otherwise as `read_grey`.
+    """
+    picture = Unread(path, max_pixels).decode()
+    if picture.mode.startswith(("I", "F")):
+        return (_deep_levels(np.asarray(picture)) / 255).astype(np.float32)
+    return read_grey(path, max_pixels)
 
 
 def read_levels(path: Path, max_pixels: int = MAX_PIXELS) -> np.ndarray:

@@ -20,6 +20,8 @@ def format_score(name: str, value: float) -> str:
 
 
 def _right(table: Table) -> Table:
+    """Numbers to the right; names are not cut, however narrow it gets."""
+    table.columns[0].overflow, table.columns[0].no_wrap = "fold", True
     for column in table.columns[1:]:
         column.justify = "right"
     return table
@@ -43,7 +45,7 @@ def scores_table(records: Sequence[Mapping[str, Any]], means: Mapping[str, float
 def protocols_table(means: Sequence[Mapping[str, Any]], metrics: Sequence[str]) -> Table:
     """One row per protocol of each run: its means and, below the first, how far they are from it."""
     several = len({each["run"] for each in means}) > 1
-    table = Table(*(["run"] if several else []), "protocol", *(TITLES.get(name, name) for name in metrics))
+    table = Table("protocol", *(["run"] if several else []), *(TITLES.get(name, name) for name in metrics))
     first: dict[str, Mapping[str, Any]] = {}
     for each in means:
         base = first.setdefault(each["run"], each["mean"])
@@ -52,7 +54,7 @@ def protocols_table(means: Sequence[Mapping[str, Any]], metrics: Sequence[str]) 
             value, apart = each["mean"][name]["mean"], each["mean"][name]["mean"] - base[name]["mean"]
             told = "" if base is each["mean"] else f"  {_signed(name, apart)}"
             cells.append(format_score(name, value) + told)
-        table.add_row(*([each["run"]] if several else []), each["protocol"], *cells)
+        table.add_row(each["protocol"], *([each["run"]] if several else []), *cells)
     return _right(table)
 
 

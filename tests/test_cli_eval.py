@@ -1,0 +1,134 @@
+"""eval beyond one set of weights: mattes of any tool, protocols, regions, sweeps, the page."""
+
+import csv
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from deepmat import imaging
+
+
+@pytest.fixture
+def mattes(data, tmp_path):
+    """Folders of mattes of the test set: near the truth, and further from it."""
+    for path in (data / "test" / "alpha").iterdir():
+        alpha = imaging.read_grey(path).astype(np.int16)
+        trimap = imaging.read_grey(data / "test" / "trimap" / path.name)
+        for name, off in (("near", 10), ("far", 60)):
+            matte = np.where(trimap == 128, np.clip(alpha + off, 0, 255), trimap).astype(np.uint8)
+            imaging.write_image(tmp_path / name / path.name, matte)
+    return tmp_path
+
+
+def test_mattes_of_any_tool_are_scored_without_weights(deepmat, data, mattes):
+    result = deepmat("eval", "-p", "near", "--data", data, "-o", "scores", "--json")
+    assert result.exit_code == 0, result.output
+    summary = json.loads(result.stdout)
+    assert [each["run"] for each in summary["means"]] == ["near"] and summary["comparisons"] == []
+    assert summary["settings"]["protocol"] == "matlab" and summary["settings"]["compositor"] == "adobe"
+    assert not summary["comparable"] and "2 pictures, where Composition-1k has 1000" in summary["remarks"]
+    rows = list(csv.DictReader(Path("scores/scores.csv").read_text().splitlines()))
+    assert [float(row["sad"]) for row in rows] == [record["sad"] for record in summary["pictures"]]
+    table = deepmat("eval", "-p", "near", "--data", data).stdout
+    assert f"{summary['means'][0]['mean']['sad']['mean']:.3f}" in table
+    assert f"checksum {summary['settings']['checksum']}" in table and "not comparable to published" in table
+
+
+def test_runs_are_compared(deepmat, data, mattes, weights):
+    result = deepmat("eval", "-p", "near", "-p", "second=far", "-w", weights, "--data", data, "--json")
+    summary = json.loads(result.stdout)
+    assert [each["run"] for each in summary["means"]] == ["w", "near", "second"]
+    pairs = {(each["run"], each["against"]) for each in summary["comparisons"]}
+    assert pairs == {("near", "w"), ("second", "w")}
+    table = deepmat("eval", "-p", "far", "-p", "near", "--data", data).stdout
+    assert "near - far: SAD -" in table and "lower on 2 of 2" in table
+    clash = deepmat("eval", "-p", "near", "-p", "near", "--data", data)
+    assert clash.exit_code == 1 and "two runs are called near; name them, --predictions NAME=DIR" in clash.stderr
+
+
+def test_what_is_wrong_with_mattes_is_told_and_the_rest_goes_on(deepmat, data, mattes):
+    names = sorted(path.name for path in Path("near").iterdir())
+    Path("near", names[0]).unlink()
+    result = deepmat("eval", "-p", "near", "-p", "far", "--data", data, "--json")
+    assert result.exit_code == 1 and f"no prediction of that name in {Path('near')}" in result.stderr
+    assert [each["pictures"] for each in json.loads(result.stdout)["means"]] == [1, 2]
+    imaging.write_image(Path("near", names[0]), np.zeros((3, 4), np.uint8))
+    result = deepmat("eval", "-p", "near", "--data", data)
+    assert result.exit_code == 1 and f"{names[0]}: 4x3, but" in result.stderr.replace("near/", "")
+    missing = deepmat("eval", "-p", "nowhere", "--data", data)
+    assert missing.exit_code == 1 and "nowhere: no such folder; check --predictions" in missing.stderr
+
+
+def test_all_protocols_in_a_table(deepmat, data, weights):
+    from deepmat.protocols import PROTOCOLS
+
+    result = deepmat("eval", "-w", weights, "--data", data, "--protocol", "all", "--json")
+    means = {each["protocol"]: each["mean"]["sad"]["mean"] for each in json.loads(result.stdout)["means"]}
+    assert list(means) == list(PROTOCOLS)
+    assert means["reference"] != means["matlab"] == means["matlab-double"] != means["matlab-cut"]
+    table = deepmat("eval", "-w", weights, "--data", data, "--protocol", "matlab", "--protocol", "whole").stdout
+    assert "matlab" in table and "whole" in table and "=" in table
+    wrong = deepmat("eval", "-w", weights, "--data", data, "--protocol", "mathlab")
+    assert wrong.exit_code == 1 and "did you mean matlab?" in wrong.stderr
+    refused = deepmat("eval", "-w", weights, "--data", data, "--protocol", "reference", "--fit", "keep")
+    assert refused.exit_code == 1 and "--fit: protocol reference says it; leave it out" in refused.stderr
+
+
+def test_regions_have_a_table_of_their_own(deepmat, data, mattes):
+    table = deepmat("eval", "-p", "near", "--data", data, "--regions").stdout
+    assert "unknown" in table and "whole" in table and "fine" in table
+    summary = json.loads(deepmat("eval", "-p", "near", "--data", data, "--regions", "--json").stdout)
+    assert {"sad", "sad_fine", "sad_whole", "conn_fine"} <= set(summary["metrics"])
+
+
+def test_the_page_is_written_with_its_pictures(deepmat, data, mattes):
+    result = deepmat("eval", "-p", "near", "-p", "far", "--data", data, "--report", "r/out.html", "--protocol", "all")
+    assert result.exit_code == 0 and "see r/out.html" in result.stderr
+    page = Path("r/out.html").read_text()
+    assert "near" in page and len(list(Path("r/out_files").rglob("error.jpg"))) == 4
+    refused = deepmat("eval", "-p", "near", "--data", data, "--report", "out.pdf")
+    assert refused.exit_code == 1 and "--report out.pdf: a page; write out.pdf.html" in refused.stderr
+
+
+def test_sweeps_are_tables_and_drawn(deepmat, data, weights):
+    pytest.importorskip("matplotlib")
+    few = ["--set", "test.sweep.trimap=[2,8]", "--set", "test.sweep.jpeg=[50]", "--set", "test.sweep.noise=[9]"]
+    every = ["--trimap-sweep", "--jpeg-sweep", "--noise-sweep"]
+    result = deepmat("eval", "-w", weights, "--data", data, *every, *few, "-o", "out")
+    assert result.exit_code == 0, result.output
+    assert all(word in result.stdout for word in ("as it is", "trimap", "jpeg", "noise"))
+    assert len(Path("out/sweep.csv").read_text().splitlines()) == 1 + 2 * 5
+    assert imaging.read_image("out/sweep.png").shape[1] > 1000
+    summary = json.loads(deepmat("eval", "-w", weights, "--data", data, "--trimap-sweep", *few, "--json").stdout)
+    assert [point["level"] for point in summary["curves"]] == [None, 2, 8]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["-p", "near", "--trimap-sweep"], "no weights: give --weights FILE;"),
+        (["-w", "w", "--noise-sweep", "--report", "r.html"], "--report: a sweep has no use for it"),
+        (["-p", "near", "--save-alphas", "-o", "out"], "--save-alphas: give --weights"),
+        (["-w", "w", "--jpeg-sweep", "--set", "test.sweep.jpeg=[101]"], "test.sweep.jpeg.0"),
+        ([], "--predictions DIR scores mattes that a tool saved"),
+    ],
+)
+def test_options_that_do_not_go_together(deepmat, data, mattes, options, message):
+    result = deepmat("eval", "--data", data, *options)
+    assert result.exit_code == 1 and message in result.stderr
+
+
+def test_a_set_as_published_says_so(deepmat, source, monkeypatch):
+    """With the numbers of Composition-1k brought down to those of a small set; its trimaps come from Adobe's layout."""
+    monkeypatch.setattr("deepmat.provenance.PICTURES", 4)
+    monkeypatch.setattr("deepmat.provenance.FOREGROUNDS", 2)
+    made = deepmat("composite", source, "-o", "data", "--split", "test", "--per-foreground", 2)
+    assert made.exit_code == 0, made.output
+    shutil.copytree("data/test/alpha", "mattes")
+    result = deepmat("eval", "-p", "mattes", "--data", "data")
+    assert "\ncomparable to published Composition-1k: as far as the manifest tells" in result.stdout
+    other = deepmat("eval", "-p", "mattes", "--data", "data", "--protocol", "mmagic").stdout
+    assert "not comparable to published Composition-1k: protocol mmagic, not matlab" in other
