@@ -3,12 +3,11 @@
 What makes the mattes is a network, given as a plain function, or files that any tool wrote; both are scored alike.
 """
 
-import math
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import islice, product
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,7 +20,6 @@ from deepmat.files import pair
 from deepmat.metrics import METRICS
 from deepmat.protocols import DEFAULT, PROTOCOLS, Protocol, score
 from deepmat.provenance import digest
-from deepmat.significance import interval, sign_flips
 
 Record = dict[str, Any]
 Network = Callable[[np.ndarray, np.ndarray, Mapping[str, Any]], np.ndarray]
@@ -143,9 +141,10 @@ def score_pictures(
     """Score every picture of every run by every protocol, in the order given.
 
     pictures: names and files as `dataset.pictures_to_score` gives them; networks: by run; saved: as `find_mattes` gives
-    them; regions: of metrics.REGIONS, in which each score is taken once more, as "sad_fine"; keep: called in a thread
-    with each picture scored, for what is to be written of it. So many threads read and score while a network works in
-    the caller's. CheckpointError from a network ends it all; what else goes wrong with a picture fails that one alone.
+    them, also of a network's run, which is not asked then; regions: of metrics.REGIONS, in which each score is taken
+    once more, as "sad_fine"; keep: called in a thread with each picture scored, for what is to be written of it. So
+    many threads read and score while a network works in the caller's. CheckpointError from a network and whatever
+    `keep` raises end it all; what else goes wrong with a picture fails that one alone.
     """
     networks, saved = networks or {}, saved or {}
     protocols = protocols or {DEFAULT: PROTOCOLS[DEFAULT]}
@@ -165,6 +164,8 @@ def score_pictures(
     def through(case: Case) -> dict[str, Any]:
         predicted: dict[str, Any] = {}
         for run, network in networks.items():
+            if run in case.saved:
+                continue
             try:
                 predicted[run] = _predict(case, network, protocols)
             except CheckpointError:
@@ -177,10 +178,10 @@ def score_pictures(
     if not networks:
         cv2.setNumThreads(1)  # pictures are scored in parallel already
     pool = ThreadPoolExecutor(workers)
+    todo = iter(pictures)
+    reading = deque(pool.submit(read, item) for item in islice(todo, workers))
     scoring: deque[Future[Scored] | Scored] = deque()
     try:
-        todo = iter(pictures)
-        reading = deque(pool.submit(read, item) for item in islice(todo, workers))
         while reading:
             case = reading.popleft().result()
             reading.extend(pool.submit(read, item) for item in islice(todo, 1))
@@ -190,7 +191,9 @@ def score_pictures(
         while scoring:
             yield _result(scoring.popleft())
     finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+        for future in reading:
+            future.cancel()
+        pool.shutdown(wait=True)  # what was predicted is kept
         cv2.setNumThreads(threads)
 
 
@@ -200,64 +203,3 @@ def _result(item: "Future[Scored] | Scored") -> Scored:
 
 def _told(name: str, error: Exception) -> str:
     return f"{name}: too large for the memory ({error})" if isinstance(error, MemoryError) else str(error)
-
-
-def summarise(
-    records: Iterable[Mapping[str, Any]], metrics: Sequence[str], foregrounds: Mapping[str, str]
-) -> dict[str, list[Record]]:
-    """Means with their intervals, and runs against the first one.
-
-    records: as `Scored` has them; foregrounds: by picture, where known: pictures that share one are drawn together.
-    Returns "means": {"run", "protocol", "pictures" (how many), "mean": {metric: {"mean", "low", "high"}}} for each run
-    and protocol; and "comparisons", of the first protocol: {"run", "against", "metric", "difference" (run - against),
-    "low", "high", "p", "better", "worse" (pictures), "pictures"}.
-    """
-    records = list(records)
-    runs, protocols = (dict.fromkeys(record[key] for record in records if key in record) for key in ("run", "protocol"))
-    # In the order given, whichever run failed on the first picture.
-    scored: dict[tuple[str, str], dict[str, Mapping[str, Any]]] = {
-        key: found
-        for key in product(runs, protocols)
-        if (found := {record["name"]: record for record in records if _key(record) == key})
-    }
-    means = []
-    for (run, protocol), pictures in scored.items():
-        groups = [foregrounds.get(name, name) for name in pictures]
-        mean = {metric: _mean([each[metric] for each in pictures.values()], groups) for metric in metrics}
-        means.append({"run": run, "protocol": protocol, "pictures": len(pictures), "mean": mean})
-    comparisons = []
-    if scored:
-        first, protocol = next(iter(scored))
-        for (run, other), pictures in scored.items():
-            both = [name for name in pictures if name in scored[first, protocol]]
-            if run == first or other != protocol or not both:
-                continue
-            groups = [foregrounds.get(name, name) for name in both]
-            for metric in metrics:
-                apart = [pictures[name][metric] - scored[first, protocol][name][metric] for name in both]
-                told = _mean(apart, groups)
-                comparisons.append(
-                    {
-                        "run": run,
-                        "against": first,
-                        "metric": metric,
-                        "difference": told["mean"],
-                        "low": told["low"],
-                        "high": told["high"],
-                        "p": sign_flips(apart, groups),
-                        "better": sum(each < 0 for each in apart),
-                        "worse": sum(each > 0 for each in apart),
-                        "pictures": len(both),
-                    }
-                )
-    return {"means": means, "comparisons": comparisons}
-
-
-def _key(record: Mapping[str, Any]) -> tuple[str, str] | None:
-    """Run and protocol of a picture's scores."""
-    return None if "error" in record else (record["run"], record["protocol"])
-
-
-def _mean(values: Sequence[float], groups: Sequence[str]) -> dict[str, float]:
-    low, high = interval(values, groups)
-    return {"mean": math.fsum(values) / len(values), "low": low, "high": high}

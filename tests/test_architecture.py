@@ -19,7 +19,7 @@ PACKAGE = ROOT / "deepmat"
 DIRECTION = [
     ["errors", "processes", "files", "config", "imaging", "masks", "trimap", "sources"],
     ["compositing", "foreground", "outputs", "synth", "metrics", "significance", "protocols", "provenance", "scoring"],
-    ["robustness", "report", "doctor"],
+    ["evaluation", "robustness", "report", "doctor"],
     ["devices", "checkpoint", "models", "weights", "losses", "dataset", "inference", "cutouts", "ranks"],
     ["runs", "engine"],
     ["cli", "__main__"],

@@ -132,3 +132,38 @@ def test_a_set_as_published_says_so(deepmat, source, monkeypatch):
     assert "\ncomparable to published Composition-1k: as far as the manifest tells" in result.stdout
     other = deepmat("eval", "-p", "mattes", "--data", "data", "--protocol", "mmagic").stdout
     assert "not comparable to published Composition-1k: protocol mmagic, not matlab" in other
+
+
+def test_a_stopped_eval_goes_on_with_the_same_scores(deepmat, data, weights, monkeypatch):
+    from deepmat import inference
+
+    command = ["eval", "-w", weights, "--data", data, "-o", "out", "--save-alphas", "--json"]
+    whole = json.loads(deepmat(*command[:-4], "-o", "whole", "--json").stdout)
+    predict, asked = inference.predict, []
+
+    def stops(*arguments, **options):
+        if len(asked) == 1:
+            raise KeyboardInterrupt
+        asked.append(1)
+        return predict(*arguments, **options)
+
+    monkeypatch.setattr(inference, "predict", stops)
+    stopped = deepmat(*command)
+    assert stopped.exit_code == 130
+    assert "the alphas so far are kept; the same command with --skip-existing goes on" in stopped.stderr
+    assert len(list(Path("out/prediction").iterdir())) == 1 and not Path("out/scores.json").exists()
+    asked.clear()
+    again = deepmat(*command, "--skip-existing")
+    assert again.exit_code == 0 and len(asked) == 1
+    without = [{key: value for key, value in each.items() if key != "seconds"} for each in whole["pictures"]]
+    found = json.loads(again.stdout)
+    assert [{key: value for key, value in each.items() if key != "seconds"} for each in found["pictures"]] == without
+    assert found["means"] == whole["means"] and found["settings"]["checksum"] == whole["settings"]["checksum"]
+    for other, message in (
+        (["--max-size", "64"], "its alphas are of other weights or settings"),
+        (["--protocol", "reference"], "--skip-existing: protocol reference takes other alphas than the 8 bits kept"),
+    ):
+        refused = deepmat(*command, "--skip-existing", *other)
+        assert refused.exit_code == 1 and message in refused.stderr
+    alone = deepmat("eval", "-w", weights, "--data", data, "--skip-existing")
+    assert alone.exit_code == 1 and "--skip-existing: goes on from alphas that --save-alphas wrote" in alone.stderr

@@ -9,6 +9,7 @@ from deepmat import imaging, scoring
 from deepmat.config import TestConfig
 from deepmat.dataset import pictures_to_score
 from deepmat.errors import CheckpointError, DataError
+from deepmat.evaluation import summarise
 from deepmat.metrics import METRICS
 from deepmat.protocols import PROTOCOLS, score
 
@@ -149,7 +150,7 @@ def test_runs_are_compared_on_the_pictures_that_both_have():
     records = [record("a", name, value) for name, value in zip("wxyz", (1.0, 2.0, 3.0, 100.0), strict=True)]
     records += [record("b", name, value) for name, value in zip("wxy", (0.5, 2.5, 1.0), strict=True)]
     records += [{"name": "z", "run": "b", "error": "why"}, record("a", "w", 7.0, "port")]
-    summary = scoring.summarise(records, ["sad"], {})
+    summary = summarise(records, ["sad"], ["a", "b"], {})
     assert [(each["run"], each["protocol"], each["pictures"]) for each in summary["means"]] == [
         ("a", "matlab", 4), ("a", "port", 1), ("b", "matlab", 3)
     ]  # fmt: skip
@@ -158,6 +159,6 @@ def test_runs_are_compared_on_the_pictures_that_both_have():
     assert compared["difference"] == pytest.approx((-0.5 + 0.5 - 2) / 3)
     assert (compared["better"], compared["worse"], compared["pictures"]) == (2, 1, 3)
     assert compared["p"] == pytest.approx(6 / 8)  # |sum| is 2 or more for 6 of the 8 combinations of signs
-    together = scoring.summarise(records, ["sad"], dict.fromkeys("wxyz", "one foreground"))
+    together = summarise(records, ["sad"], ["a", "b"], dict.fromkeys("wxyz", "one foreground"))
     assert together["means"][0]["mean"]["sad"] == {"mean": 26.5, "low": 26.5, "high": 26.5}
-    assert scoring.summarise([{"name": "w", "error": "why"}], ["sad"], {}) == {"means": [], "comparisons": []}
+    assert summarise([{"name": "w", "error": "why"}], ["sad"], ["a"], {}) == {"means": [], "comparisons": []}

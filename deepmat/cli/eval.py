@@ -1,4 +1,5 @@
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from json import dumps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -23,20 +24,22 @@ from deepmat.cli.options import (
     progress_bar,
     refuse_keys,
     refuse_unused,
+    require_weights,
+    say,
     stderr,
     stdout,
 )
-from deepmat.errors import CheckpointError, ConfigError, DataError
+from deepmat.cli.sweep import AXES, refuse_for_a_sweep, sweep
+from deepmat.errors import ConfigError, DataError
 from deepmat.files import is_picture, refuse_overwriting, write_text
 from deepmat.processes import cores
 
 if TYPE_CHECKING:
-    from deepmat.scoring import Network, Scored
+    from deepmat.scoring import Scored
 
 SHEET_ROWS = 8
 GENERAL = ("best", "last", "model", "prediction", "predictions", "alpha", "pred")
 """Names that do not tell one run from another."""
-AXES = ("trimap", "jpeg", "noise")
 
 
 def evaluate(
@@ -64,6 +67,9 @@ def evaluate(
     ] = None,
     save_alphas: Annotated[
         bool, typer.Option("--save-alphas", help="Write the network's alphas to OUT/prediction.")
+    ] = False,
+    skip_existing: Annotated[
+        bool, typer.Option("--skip-existing", help="Take alphas that --save-alphas wrote before, of the same weights.")
     ] = False,
     report: Annotated[
         Path | None, typer.Option(help="HTML page to write, with its larger pictures in a folder beside it.")
@@ -105,6 +111,18 @@ def evaluate(
     config = configs.load(flags=given, overrides=set_ or [])
     folders = _folders(predictions or [])
     sweeps = [axis for axis, asked in zip(AXES, (trimap_sweep, jpeg_sweep, noise_sweep), strict=True) if asked]
+    if picture and not is_picture(picture):
+        raise ConfigError(f"--sheet {picture}: not the name of a picture; write {picture}.png")
+    if report and report.suffix.lower() not in (".html", ".htm"):
+        raise ConfigError(f"--report {report}: a page; write {report}.html")
+    if save_alphas and not (weights and out):
+        raise ConfigError("--save-alphas: give --weights, whose alphas are saved, and -o DIR")
+    if skip_existing and not save_alphas:
+        raise ConfigError("--skip-existing: goes on from alphas that --save-alphas wrote; give it too")
+    if sweeps:
+        require_weights(weights)
+        unused = {"--predictions": folders, "--protocol": protocol, "--regions": regions, "--report": report}
+        refuse_for_a_sweep({**unused, "--sheet": picture, "--save-alphas": save_alphas}, out)
 
     from deepmat.dataset import pictures_to_score
     from deepmat.protocols import DEFAULT, choose
@@ -115,127 +133,130 @@ def evaluate(
             raise ConfigError(f"{flag}: protocol {' and '.join(protocols)} says it; leave it out")
     pictures, notices = pictures_to_score(config.test, config.data.root)
     notify(notices)
-    if not weights and (sweeps or not folders):
-        others = "" if sweeps else "; --predictions DIR scores mattes that a tool saved"
-        raise CheckpointError(
-            f"no weights: give --weights FILE; `deepmat train` makes runs/NAME/best.safetensors{others}"
-        )
-    if sweeps:
-        unused = {"--predictions": folders, "--protocol": protocol, "--regions": regions, "--report": report}
-        for flag, used in {**unused, "--sheet": picture, "--save-alphas": save_alphas}.items():
-            if used:
-                raise ConfigError(f"{flag}: a sweep has no use for it; leave it out")
-        if out:
-            from deepmat.report import require_plots
-
-            require_plots()
-    if save_alphas and not (weights and out):
-        raise ConfigError("--save-alphas: give --weights, whose alphas are saved, and -o DIR")
-    if picture and not is_picture(picture):
-        raise ConfigError(f"--sheet {picture}: not the name of a picture; write {picture}.png")
-    if report and report.suffix.lower() not in (".html", ".htm"):
-        raise ConfigError(f"--report {report}: a page; write {report}.html")
-    alphas_to = {name: out / "prediction" / f"{name}.png" for name, _ in pictures} if out and save_alphas else {}
+    if not folders:
+        require_weights(weights, "; --predictions DIR scores mattes that a tool saved")
+    places = {name: out / "prediction" / f"{name}.png" for name, _ in pictures} if out and save_alphas else {}
     read = [path for _, paths in pictures if isinstance(paths, dict) for path in paths.values()]
-    refuse_overwriting([*alphas_to.values(), *filter(None, (picture, report))], read)
+    refuse_overwriting([*places.values(), *filter(None, (picture, report))], read)
+
+    from deepmat import scoring
 
     settings: dict[str, Any] = {"deepmat": __version__, "protocol": next(iter(protocols))}
-    networks: dict[str, Network] = {}
+    networks: dict[str, scoring.Network] = {}
     if weights:
         from deepmat.inference import as_network, mode_options
+        from deepmat.weights import sha256
 
-        seen = config.test.model_copy(update=dict(next(iter(protocols.values())).geometry))
-        options = mode_options(seen)
-        refuse_unused({"--max-size": max_size, "--fit": fit}, {**mode_options(config.test)})
+        refuse_unused({"--max-size": max_size, "--fit": fit}, mode_options(config.test))
+        first = config.test.model_copy(update=dict(next(iter(protocols.values())).geometry))
+        options = mode_options(first)
         told = ", ".join(f"{key} {value}" for key, value in options.items())
         model, precision = open_model(weights, device, precision, skip, told)
         networks[_label(weights)] = as_network(model, config.test)
-        settings |= {"weights": str(weights), "precision": precision, **options}
+        settings |= {"weights": str(weights), "sha256": sha256(weights), "precision": precision, **options}
     if sweeps:
         axes = {axis: getattr(config.test.sweep, axis) for axis in sweeps}
-        _sweep(pictures, next(iter(networks.values())), axes, _label(weights or Path()), out, json)
+        sweep(pictures, next(iter(networks.values())), axes, _label(weights or Path()), out, json)
         return
 
-    from deepmat import imaging, scoring
+    from deepmat import imaging
+    from deepmat.evaluation import KEYS, Results
     from deepmat.metrics import METRICS, REGIONS
-    from deepmat.provenance import checksum, differences_from_published, identify
-    from deepmat.report import Page, to_json, write_csv
+    from deepmat.report import Page, sheet, summary_tables, to_json, write_csv
 
     runs = [*networks, *folders]
     if len(set(runs)) < len(runs):
-        raise ConfigError(f"--predictions: two runs are called {runs[-1]}; name them, --predictions NAME=DIR")
+        raise ConfigError(f"--predictions: two runs are called {runs[0]}; name them, --predictions NAME=DIR")
+    names = [name for name, _ in pictures]
+    saved = scoring.find_mattes(names, folders)
+    if out and save_alphas:
+        _claim(out / "prediction", settings, protocols, skip_existing)
+    if skip_existing:
+        for name, place in places.items():
+            if place.is_file():
+                saved[name] = {runs[0]: place, **saved[name]}
     page = Page(report) if report else None
 
     def keep(scored: "Scored") -> None:
-        if scored.name in alphas_to and runs[0] in scored.mattes:
-            imaging.write_image(alphas_to[scored.name], scored.mattes[runs[0]])
+        if scored.name in places and runs[0] in scored.mattes and runs[0] not in saved[scored.name]:
+            imaging.write_image(places[scored.name], scored.mattes[runs[0]])
         if page and scored.case:
             page.add(scored.name, scored.case.image, scored.case.trimap, scored.case.alpha, scored.mattes)
 
-    names = [name for name, _ in pictures]
     # Spread over the whole set: neighbours are often the same foreground.
     shown = set(names[:: max(1, len(names) // SHEET_ROWS)][:SHEET_ROWS]) if picture else set()
-    records: list[dict[str, Any]] = []
-    digests: dict[str, str] = {}
     rows: list[tuple[str, list[Any]]] = []
-    odd = shrunk = 0
+    results = Results(settings, runs)
     with progress_bar(stderr()) as bar:
         task = bar.add_task("eval", total=len(pictures))
-        for scored in scoring.score_pictures(
-            pictures,
-            networks,
-            scoring.find_mattes(names, folders),
-            protocols=protocols,
-            regions=[name for name in REGIONS if name != "unknown"] if regions else [],
-            keep=keep,
-            workers=workers or cores(),
-        ):
-            bar.advance(task)
-            records += scored.records
-            if not scored.case:
-                continue
-            digests[scored.name] = scored.digest
-            notify(scored.case.notices)
-            odd += bool(scored.case.notices)
-            shrunk += settings.get("mode") == "whole" and max(scored.case.alpha.shape) > settings["max_size"]
-            if scored.name in shown and runs[0] in scored.mattes:
-                case, first = scored.case, scored.records[0]
-                caption = f"{scored.name}   SAD {first['sad']:.2f}  MSE {first['mse']:.4f}"
-                rows.append((caption, [case.image, case.trimap, case.alpha, scored.mattes[runs[0]]]))
-    failures = {f"{each['name']} {each.get('run', '')}": each["error"] for each in records if "error" in each}
-    folder = next((paths["image"].parent for _, paths in pictures if isinstance(paths, dict)), Path())
-    about, notices = identify(folder)
+        try:
+            for scored in scoring.score_pictures(
+                pictures,
+                networks,
+                saved,
+                protocols=protocols,
+                regions=[name for name in REGIONS if name != "unknown"] if regions else [],
+                keep=keep,
+                workers=workers or cores(),
+            ):
+                bar.advance(task)
+                results.add(scored)
+                notify(scored.case.notices if scored.case else [])
+                if scored.name in shown and runs[0] in scored.mattes:
+                    rows.append(_row(scored, runs[0]))
+        except KeyboardInterrupt:
+            if places:
+                say("the alphas so far are kept; the same command with --skip-existing goes on")
+            raise
+    folder = _folder_of(pictures)
+    summary, notices = results.summary(folder)
     notify(notices)
-    settings |= {"compositor": about.compositor, "trimaps": about.trimaps, "checksum": checksum(digests)}
-    failed = len({each["name"] for each in records if "error" in each})
-    reasons = differences_from_published(about, digests, settings, failed, odd, shrunk)
-    metrics = [*METRICS, *(key for key in _scores(records) if key not in METRICS)]
-    summary = {
-        "settings": settings,
-        "comparable": not reasons,
-        "remarks": reasons or ["as far as the manifest tells; `deepmat doctor` measures whether its claims are so"],
-        "metrics": metrics,
-        **scoring.summarise(records, metrics, about.foregrounds),
-        "pictures": records,
-    }
     # The screen first: what was computed is not lost with a full disk.
     if json:
         print(to_json(summary))
     else:
-        _show(summary, tuple(METRICS))
+        for part in summary_tables(summary, tuple(METRICS), tuple(REGIONS)):
+            stdout().print(part, highlight=False, markup=False, soft_wrap=isinstance(part, str))
     if out:
-        columns = ["name", "run", "protocol", "height", "width", *metrics, "seconds", "error"]
-        write_csv(out / "scores.csv", records, columns)
+        columns = dict.fromkeys([*KEYS[:-2], *summary["metrics"], *KEYS[-2:]])
+        write_csv(out / "scores.csv", results.records, list(columns))
         write_text(out / "scores.json", to_json(summary) + "\n")
     if picture and rows:
-        from deepmat.report import sheet
-
         imaging.write_image(picture, sheet(rows))
     if page:
-        page.write(_page_of(summary, f"{', '.join(runs)} on {folder.parent.name or folder}"))
+        page.write(_page_of(summary, f"{', '.join(runs)} on {folder.absolute().parent.name}"))
     made = [str(path) for path in (out, picture, report) if path]
-    done = len({each["name"] for each in records if "error" not in each})
-    finish(failures, f"{done} pictures scored" + (f"; see {', '.join(made)}" if made else ""))
+    done = len({each["name"] for each in results.records if "error" not in each})
+    finish(results.failures, f"{done} pictures scored" + (f"; see {', '.join(made)}" if made else ""))
+
+
+def _claim(folder: Path, settings: Mapping[str, Any], protocols: Iterable[str], skip_existing: bool) -> None:
+    """Note beside a folder of alphas what makes them; ConfigError for going on from others, or by a rule for floats."""
+    made_by = {key: value for key, value in settings.items() if key not in ("deepmat", "protocol", "weights")}
+    note = folder.with_name(f"{folder.name}.json")
+    if skip_existing:
+        from deepmat.protocols import PROTOCOLS
+
+        apart = [name for name in protocols if PROTOCOLS[name].levels != "round" or PROTOCOLS[name].geometry]
+        if apart:
+            raise ConfigError(f"--skip-existing: protocol {apart[0]} takes other alphas than the 8 bits kept")
+        if folder.is_dir() and (not note.is_file() or note.read_text(encoding="utf-8") != dumps(made_by)):
+            raise ConfigError(f"{folder}: its alphas are of other weights or settings; leave --skip-existing out")
+    write_text(note, dumps(made_by))
+
+
+def _row(scored: "Scored", run: str) -> tuple[str, list[Any]]:
+    """Caption and pictures of a sheet's row."""
+    assert scored.case
+    case, scores = scored.case, next(record for record in scored.records if record["run"] == run)
+    caption = f"{scored.name}   SAD {scores['sad']:.2f}  MSE {scores['mse']:.4f}"
+    return caption, [case.image, case.trimap, case.alpha, scored.mattes[run]]
+
+
+def _folder_of(pictures: Sequence[tuple[str, Any]]) -> Path:
+    """The folder that the images' names are from."""
+    name, paths = next(((name, paths) for name, paths in pictures if isinstance(paths, dict)), ("", {}))
+    return Path(paths["image"]).parents[len(Path(name).parts) - 1] if paths else Path()
 
 
 def _label(path: Path) -> str:
@@ -259,41 +280,6 @@ def _folders(predictions: Sequence[str]) -> dict[str, Path]:
     return folders
 
 
-def _scores(records: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The scores in a record: what is there besides what tells which record it is."""
-    first = next((record for record in records if "error" not in record), {})
-    return [key for key in first if key not in ("name", "run", "protocol", "height", "width", "seconds")]
-
-
-def _show(summary: Mapping[str, Any], metrics: Sequence[str]) -> None:
-    """The tables on stdout: of pictures for one run, of runs or protocols where there are several; and of what."""
-    from deepmat.metrics import REGIONS
-    from deepmat.report import compared, protocols_table, regions_table, runs_table, scores_table
-
-    means, console = summary["means"], stdout()
-    if not means:
-        return
-    first = {name: each["mean"] for name, each in means[0]["mean"].items()}
-    protocol = means[0]["protocol"]
-    if len(means) == 1:
-        console.print(scores_table(summary["pictures"], {name: first[name] for name in metrics}))
-    elif all(each["protocol"] == protocol for each in means):
-        console.print(runs_table(means, metrics))
-        for line in compared(summary["comparisons"], "sad"):
-            console.print(line, highlight=False, markup=False, soft_wrap=True)
-    else:
-        console.print(protocols_table(means, metrics))
-    if len(summary["metrics"]) > len(metrics):
-        scores = {f"{name}_unknown": first[name] for name in metrics} | first
-        console.print(regions_table(scores, metrics, tuple(REGIONS)))
-    told = ("protocol", "compositor", "trimaps", "mode", "fit", "max_size", "precision", "checksum")
-    of = [f"{key.replace('_', '-')} {summary['settings'][key]}" for key in told if key in summary["settings"]]
-    verdict = "comparable to published Composition-1k"
-    verdict = f"{'' if summary['comparable'] else 'not '}{verdict}: {'; '.join(summary['remarks'])}"
-    for line in (", ".join(of), verdict):
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
-
-
 def _page_of(summary: Mapping[str, Any], title: str) -> dict[str, Any]:
     """The summary as a page shows it: of the first protocol alone."""
     protocol = summary["settings"]["protocol"]
@@ -304,37 +290,3 @@ def _page_of(summary: Mapping[str, Any], title: str) -> dict[str, Any]:
         "runs": [{"run": each["run"], "mean": each["mean"], "settings": {}} for each in means],
         "pictures": [each for each in summary["pictures"] if each.get("protocol", protocol) == protocol],
     }
-
-
-def _sweep(
-    pictures: Sequence[tuple[str, Any]],
-    network: "Network",
-    axes: Mapping[str, Sequence[int]],
-    run: str,
-    out: Path | None,
-    json: bool,
-) -> None:
-    """Scores over the levels of each axis: a table, or JSON; and with `out` sweep.csv and a picture, sweep.png."""
-    from deepmat.report import curves_table, draw_curves, to_json, write_csv
-    from deepmat.robustness import curves, sweep
-
-    metrics = ("sad", "mse")
-    records: list[dict[str, Any]] = []
-    with progress_bar(stderr()) as bar:
-        task = bar.add_task("sweep", total=len(pictures))
-        for found in sweep(pictures, network, axes, metrics):
-            records += found
-            bar.advance(task)
-    points = curves(records, metrics)
-    if json:
-        print(to_json({"run": run, "curves": points, "pictures": records}))
-    elif points:
-        stdout().print(curves_table(points, metrics))
-    failures = {each["name"]: each["error"] for each in records if "error" in each}
-    if out:
-        write_csv(out / "sweep.csv", records, ["name", "axis", "level", *metrics, "error"])
-        if points:
-            title = f"{run}: mean over {len(pictures) - len(failures)} pictures"
-            draw_curves(out / "sweep.png", points, "sad", title)
-    scored = f"{len(pictures) - len(failures)} pictures, {len(points)} ways each"
-    finish(failures, scored + (f"; see {out / 'sweep.png'}" if out and points else "; -o DIR draws it"))

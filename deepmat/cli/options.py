@@ -87,10 +87,12 @@ def progress_bar(console: Console) -> Progress:
     )
 
 
-def require_weights(weights: Path | None) -> Path:
-    """CheckpointError if no weights were given."""
+def require_weights(weights: Path | None, others: str = "") -> Path:
+    """CheckpointError if no weights were given. others: what can be given in their place."""
     if weights is None:
-        raise CheckpointError("no weights: give --weights FILE; `deepmat train` makes runs/NAME/best.safetensors")
+        raise CheckpointError(
+            f"no weights: give --weights FILE; `deepmat train` makes runs/NAME/best.safetensors{others}"
+        )
     return weights
 
 

@@ -4,7 +4,7 @@ import csv
 import io
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -103,6 +103,33 @@ def compared(comparisons: Sequence[Mapping[str, Any]], metric: str) -> list[str]
                 f"p = {each['p']:.2g}, lower on {each['better']} of {each['pictures']}, higher on {each['worse']}"
             )
     return lines
+
+
+def summary_tables(summary: Mapping[str, Any], metrics: Sequence[str], regions: Sequence[str]) -> Iterator[Table | str]:
+    """What `evaluation.Results.summary` holds: of pictures for one run, of runs or protocols where there are several.
+
+    Then of regions where they were scored, and in words of what the scores are and whether they compare.
+    """
+    means = summary["means"]
+    if not means:
+        return
+    first = {name: each["mean"] for name, each in means[0]["mean"].items()}
+    protocol = means[0]["protocol"]
+    if len(means) == 1:
+        yield scores_table(summary["pictures"], {name: first[name] for name in metrics})
+    elif all(each["protocol"] == protocol for each in means):
+        yield runs_table(means, metrics)
+        yield from compared(summary["comparisons"], "sad")
+    else:
+        yield protocols_table(means, metrics)
+    if len(summary["metrics"]) > len(metrics):
+        scores = {f"{name}_unknown": first[name] for name in metrics} | first
+        yield regions_table(scores, metrics, regions)
+    told = ("protocol", "compositor", "trimaps", "mode", "fit", "max_size", "precision", "checksum")
+    settings = summary["settings"]
+    yield ", ".join(f"{key.replace('_', '-')} {settings[key]}" for key in told if key in settings)
+    verdict = "comparable to published Composition-1k"
+    yield f"{'' if summary['comparable'] else 'not '}{verdict}: {'; '.join(summary['remarks'])}"
 
 
 def write_csv(path: Path, records: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> None:
