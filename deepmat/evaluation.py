@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from deepmat.metrics import METRICS
-from deepmat.provenance import Identity, checksum, differences_from_published, identify
+from deepmat.provenance import checksum, differences_from_published, identify
 from deepmat.scoring import Record, Scored
 from deepmat.significance import interval, sign_flips
 
@@ -18,11 +18,11 @@ KEYS = ("name", "run", "protocol", "height", "width", "seconds", "error")
 class Results:
     """Takes scored pictures in, one by one; `summary` tells what they come to.
 
-    settings: what the scores depend on, {"protocol", and of a network "precision", "mode" and its options, ...}; runs:
-    in the order that they are told.
+    settings: what all scores depend on, {"protocol", and of networks "precision", "mode" and its options, ...}; runs:
+    by name, in the order that they are told, what is to be told of each.
     """
 
-    def __init__(self, settings: Mapping[str, Any], runs: Sequence[str]) -> None:
+    def __init__(self, settings: Mapping[str, Any], runs: Mapping[str, Mapping[str, Any]]) -> None:
         self.settings, self.runs = dict(settings), runs
         self.records: list[Record] = []
         self.digests: dict[str, str] = {}
@@ -43,83 +43,94 @@ class Results:
         return {f"{record['name']} {record.get('run', '')}": record["error"] for record in failed}
 
     def summary(self, images: Path) -> tuple[dict[str, Any], list[str]]:
-        """{"settings", "comparable", "remarks", "metrics", "means", "comparisons", "pictures"} for JSON, and notices.
+        """What the scores come to, as JSON takes it, and notices.
 
-        images: the folder of the images, beside which a manifest may lie. settings: those given and what the data are;
-        remarks: why the scores do not compare with those published for Composition-1k, or on what it rests that they
-        do; metrics: names of all scores; means, comparisons: as `summarise` gives them; pictures: the records.
+        images: the folder of the images, beside which a manifest may lie. Returns {"settings": those given and what the
+        data are, "comparable": whether the scores compare with those published for Composition-1k, "remarks": why not,
+        or on what it rests, "metrics": names of all scores, "runs": [{"run", what is told of it}], "means",
+        "comparisons": as `summarise` gives them, "pictures": the records}.
         """
         about, notices = identify(images)
-        data = {"compositor": about.compositor, "trimaps": about.trimaps, "checksum": checksum(self.digests)}
+        names = common(self.records)
+        scored = {name: self.digests[name] for name in names}
+        data = {"compositor": about.compositor, "trimaps": about.trimaps, "checksum": checksum(scored)}
         metrics = list(dict.fromkeys((*METRICS, *(key for each in self.records for key in each if key not in KEYS))))
-        reasons = self._reasons(about)
+        unscored = len({record["name"] for record in self.records}) - len(names)
+        if unscored and len(self.runs) > 1 and names:
+            notices.append(f"means are over {len(names)} of the pictures, those that all runs have scores of")
+        reasons = differences_from_published(about, names, self.settings, unscored, self.odd, self.shrunk)
         return {
             "settings": {**self.settings, **data},
             "comparable": not reasons,
             "remarks": reasons or ["as far as the manifest tells; `deepmat doctor` measures whether its claims are so"],
             "metrics": metrics,
-            **summarise(self.records, metrics, self.runs, about.foregrounds),
+            "runs": [{"run": run, **told} for run, told in self.runs.items()],
+            **summarise(self.records, metrics, list(self.runs), about.foregrounds),
             "pictures": self.records,
         }, notices
 
-    def _reasons(self, about: Identity) -> list[str]:
-        failed = len({record["name"] for record in self.records if "error" in record})
-        return differences_from_published(about, self.digests, self.settings, failed, self.odd, self.shrunk)
+
+def common(records: Iterable[Mapping[str, Any]]) -> list[str]:
+    """The pictures on which every run was scored that was scored at all: means over others would not compare."""
+    names: dict[tuple[str, str], dict[str, None]] = {}
+    for record in records:
+        if "error" not in record:
+            names.setdefault((record["run"], record["protocol"]), {})[record["name"]] = None
+    first, *others = names.values() or [{}]
+    return [name for name in first if all(name in other for other in others)]
 
 
 def summarise(
-    records: Iterable[Mapping[str, Any]], metrics: Sequence[str], runs: Sequence[str], foregrounds: Mapping[str, str]
+    records: Sequence[Mapping[str, Any]], metrics: Sequence[str], runs: Sequence[str], foregrounds: Mapping[str, str]
 ) -> dict[str, list[Record]]:
-    """Means with their intervals, and runs against the first one.
+    """Means with their intervals, and runs against the first one, over the `common` pictures.
 
     records: as `Scored` has them; runs: in their order; foregrounds: by picture, where known: pictures that share one
-    are drawn together. Returns "means": {"run", "protocol", "pictures" (how many), "mean": {metric: {"mean", "low",
-    "high"}}} for each run and protocol; and "comparisons", of the first protocol: {"run", "against", "metric",
-    "difference" (run - against), "low", "high", "p", "better", "worse" (pictures), "pictures"}.
+    are drawn together. Returns "means": {"run", "protocol", "pictures", "foregrounds" (how many), "mean": {metric:
+    {"mean", "low", "high"}}} for each run and protocol; and "comparisons", of the first protocol: {"run", "against",
+    "protocol", "metric", "difference" (run - against), "low", "high", "p", "better", "worse" (pictures),
+    "foregrounds"}.
     """
-    records = list(records)
+    names = common(records)
+    groups = [foregrounds.get(name, name) for name in names]
+    scored = {_key(record): record for record in records if "error" not in record}
     protocols = dict.fromkeys(record["protocol"] for record in records if "protocol" in record)
-    scored: dict[tuple[str, str], dict[str, Mapping[str, Any]]] = {
-        key: found
-        for key in product(runs, protocols)
-        if (found := {record["name"]: record for record in records if _key(record) == key})
-    }
-    means = []
-    for (run, protocol), pictures in scored.items():
-        groups = [foregrounds.get(name, name) for name in pictures]
-        mean = {metric: _mean([each[metric] for each in pictures.values()], groups) for metric in metrics}
-        means.append({"run": run, "protocol": protocol, "pictures": len(pictures), "mean": mean})
-    comparisons = []
-    if scored:
-        first, protocol = next(iter(scored))
-        for (run, other), pictures in scored.items():
-            both = [name for name in pictures if name in scored[first, protocol]]
-            if run == first or other != protocol or not both:
-                continue
-            groups = [foregrounds.get(name, name) for name in both]
-            for metric in metrics:
-                apart = [pictures[name][metric] - scored[first, protocol][name][metric] for name in both]
-                told = _mean(apart, groups)
-                comparisons.append(
-                    {
-                        "run": run,
-                        "against": first,
-                        "metric": metric,
-                        "difference": told["mean"],
-                        "low": told["low"],
-                        "high": told["high"],
-                        "p": sign_flips(apart, groups),
-                        "better": sum(each < 0 for each in apart),
-                        "worse": sum(each > 0 for each in apart),
-                        "pictures": len(both),
-                    }
-                )
+    means: list[Record] = []
+    comparisons: list[Record] = []
+    for run, protocol in product(runs, protocols):
+        found = [scored[run, protocol, name] for name in names if (run, protocol, name) in scored]
+        if not found:
+            continue
+        mean = {metric: _mean([each[metric] for each in found], groups) for metric in metrics}
+        counts = {"pictures": len(names), "foregrounds": len(set(groups))}
+        means.append({"run": run, "protocol": protocol, **counts, "mean": mean})
+        against = means[0]["run"]
+        if run == against or protocol != means[0]["protocol"]:
+            continue
+        for metric in metrics:
+            apart = [each[metric] - scored[against, protocol, each["name"]][metric] for each in found]
+            told = _mean(apart, groups)
+            comparisons.append(
+                {
+                    "run": run,
+                    "against": against,
+                    "protocol": protocol,
+                    "metric": metric,
+                    "difference": told["mean"],
+                    "low": told["low"],
+                    "high": told["high"],
+                    "p": sign_flips(apart, groups),
+                    "better": sum(each < 0 for each in apart),
+                    "worse": sum(each > 0 for each in apart),
+                    "foregrounds": len(set(groups)),
+                }
+            )
     return {"means": means, "comparisons": comparisons}
 
 
-def _key(record: Mapping[str, Any]) -> tuple[str, str] | None:
-    """Run and protocol of a picture's scores."""
-    return None if "error" in record else (record["run"], record["protocol"])
+def _key(record: Mapping[str, Any]) -> tuple[str, str, str]:
+    """Which run's scores of which picture by which protocol these are."""
+    return record["run"], record["protocol"], record["name"]
 
 
 def _mean(values: Sequence[float], groups: Sequence[str]) -> dict[str, float]:

@@ -20,9 +20,9 @@ PICTURES, FOREGROUNDS = 1000, 50
 class Identity(NamedTuple):
     """What is known of a test set without decoding it.
 
-    compositor: as the manifest names it; trimaps: "official" where all come from Adobe's layout, "from alphas" where
-    `composite` made some; both "unknown" without a manifest. foregrounds: composite -> its foreground. These are the
-    manifest's claims: `deepmat doctor` measures whether the pixels are so.
+    compositor: as the manifest names it; trimaps: "given" where all come with the foregrounds, as Adobe's do, "from
+    alphas" where `composite` made some; both "unknown" without a manifest. foregrounds: composite -> its foreground.
+    These are the manifest's claims: `deepmat doctor` measures whether the pixels are so.
     """
 
     compositor: str
@@ -39,7 +39,7 @@ def identify(images: Path) -> tuple[Identity, list[str]]:
     if not entries:
         return Identity("unknown", "unknown", {}), []
     compositors = sorted({str(entry["compositor"]) for entry in entries})
-    trimaps = "official" if all(entry["trimap"] for entry in entries) else "from alphas"
+    trimaps = "given" if all(entry["trimap"] for entry in entries) else "from alphas"
     foregrounds = {str(entry["name"]): str(entry["fg"]) for entry in entries}
     return Identity(" and ".join(compositors), trimaps, foregrounds), []
 
@@ -80,7 +80,7 @@ def differences_from_published(
                 len(foregrounds) != FOREGROUNDS
             ),
             f"composited by {test.compositor}, not by adobe": test.compositor != "adobe",
-            f"trimaps {test.trimaps}, not the official ones": test.trimaps != "official",
+            f"trimaps {test.trimaps}, not the official ones": test.trimaps != "given",
         }
     mode, precision = settings.get("mode", "whole"), settings.get("precision", "fp32")
     reasons |= {

@@ -18,12 +18,17 @@ from deepmat import imaging, trimap
 from deepmat.errors import CheckpointError, DataError
 from deepmat.files import pair
 from deepmat.metrics import METRICS
+from deepmat.metrics.scores import fraction
 from deepmat.protocols import DEFAULT, PROTOCOLS, Protocol, score
 from deepmat.provenance import digest
 
 Record = dict[str, Any]
 Network = Callable[[np.ndarray, np.ndarray, Mapping[str, Any]], np.ndarray]
 """image (uint8 RGB [H, W, 3]), trimap (uint8 [H, W]), the protocol's geometry -> alpha (float32 [H, W])."""
+
+
+DOUBTFUL = 0.1
+"""Mean error in the known regions from which on a matte is odd."""
 
 
 class Case(NamedTuple):
@@ -38,6 +43,8 @@ class Case(NamedTuple):
     alpha: np.ndarray
     saved: dict[str, np.ndarray | DataError]
     notices: list[str]
+    doubts: list[str] = []
+    """What is odd about mattes, as against the notices of trimaps."""
 
 
 class Scored(NamedTuple):
@@ -70,17 +77,31 @@ def read_case(name: str, paths: Mapping[str, Path] | DataError, saved: Mapping[s
     for kind, pixels in (("trimap", levels), ("alpha", alpha)):
         imaging.check_same_size(paths[kind], pixels, paths["image"], image)
 
-    def read_matte(path: Path | DataError) -> np.ndarray | DataError:
-        try:
-            if isinstance(path, DataError):
-                return path
-            matte = imaging.read_matte(path)
-            imaging.check_same_size(path, matte, paths["alpha"], alpha)
-            return matte
-        except DataError as error:
-            return error
+    mattes = {run: _read_matte(path, paths["trimap"], levels) for run, path in saved.items()}
+    doubts = [doubt for run, matte in mattes.items() if (doubt := _doubt(saved[run], matte, levels))]
+    return Case(name, image, levels, alpha, mattes, notices, doubts)
 
-    return Case(name, image, levels, alpha, {run: read_matte(path) for run, path in saved.items()}, notices)
+
+def _read_matte(path: Path | DataError, partner: Path, levels: np.ndarray) -> np.ndarray | DataError:
+    try:
+        if isinstance(path, DataError):
+            return path
+        matte = imaging.read_matte(path)
+        imaging.check_same_size(path, matte, partner, levels)
+        return matte
+    except DataError as error:
+        return error
+
+
+def _doubt(path: Path | DataError, matte: np.ndarray | DataError, levels: np.ndarray) -> str:
+    """What is odd about a matte, where the trimap knows: it is inverted, of another scale, no matte at all."""
+    known = levels != trimap.UNKNOWN
+    if isinstance(matte, DataError) or not known.any():
+        return ""
+    off = float(np.abs(fraction(matte)[known] - levels[known] / 255.0).mean())
+    if off < DOUBTFUL:
+        return ""
+    return f"{path}: {off:.2f} off in the mean where the trimap knows; inverted, of 0 and 1, or of another picture?"
 
 
 def _predict(case: Case, network: Network, protocols: Mapping[str, Protocol]) -> dict[str, tuple[np.ndarray, float]]:

@@ -44,9 +44,45 @@ def test_runs_are_compared(deepmat, data, mattes, weights):
     pairs = {(each["run"], each["against"]) for each in summary["comparisons"]}
     assert pairs == {("near", "w"), ("second", "w")}
     table = deepmat("eval", "-p", "far", "-p", "near", "--data", data).stdout
-    assert "near - far: SAD -" in table and "lower on 2 of 2" in table
+    assert "- far" in table and "2 of 2" in table and "p is 0.5 at least" in table
     clash = deepmat("eval", "-p", "near", "-p", "near", "--data", data)
-    assert clash.exit_code == 1 and "two runs are called near; name them, --predictions NAME=DIR" in clash.stderr
+    assert clash.exit_code == 1 and "two runs are called near; name mattes by --predictions NAME=DIR" in clash.stderr
+
+
+def test_several_networks_are_compared(deepmat, data, weights):
+    shutil.copy(weights, "second.safetensors")
+    summary = json.loads(deepmat("eval", "-w", weights, "-w", "second.safetensors", "--data", data, "--json").stdout)
+    assert [each["run"] for each in summary["means"]] == ["w", "second"]
+    assert {each["difference"] for each in summary["comparisons"]} == {0} and summary["comparisons"][0]["p"] == 1
+    assert len({each["sha256"] for each in summary["runs"]}) == 1
+
+
+def test_odd_mattes_are_told(deepmat, data, mattes):
+    for path in Path("near").iterdir():
+        imaging.write_image(path, 255 - imaging.read_grey(path))
+    inverted = deepmat("eval", "-p", "near", "--data", data)
+    assert inverted.exit_code == 0 and "off in the mean where the trimap knows; inverted, of 0 and 1" in inverted.stderr
+    assert "off in the mean" not in deepmat("eval", "-p", "far", "--data", data).stderr
+    for path in list(Path("near").iterdir()):
+        floats = imaging.read_grey(path) / np.float32(255)
+        floats[0, 0] = np.nan
+        path.unlink()
+        imaging.write_image(path.with_suffix(".tif"), floats)
+    broken = deepmat("eval", "-p", "near", "--data", data, "--protocol", "reference")
+    assert broken.exit_code == 1 and "1 of its pixels are no finite numbers; make it again" in broken.stderr
+
+
+def test_numbers_are_whole_however_long_names_are(deepmat, data, tmp_path, monkeypatch):
+    name = "a" * 90
+    for kind in ("image", "trimap", "alpha"):
+        shutil.copytree(data / "test" / kind, tmp_path / "t" / kind)
+        first, *others = sorted((tmp_path / "t" / kind).iterdir())
+        first.rename(first.with_stem(f"{name}[red]"))
+        [path.unlink() for path in others]
+    piped = deepmat("eval", "-p", "x=t/alpha", "--data", "t").stdout
+    monkeypatch.setenv("COLUMNS", "80")
+    narrow = deepmat("eval", "-p", "x=t/alpha", "--data", "t").stdout
+    assert f"{name}[red]" in piped and "…" not in piped + narrow and "0.00000" in narrow
 
 
 def test_what_is_wrong_with_mattes_is_told_and_the_rest_goes_on(deepmat, data, mattes):
@@ -54,7 +90,11 @@ def test_what_is_wrong_with_mattes_is_told_and_the_rest_goes_on(deepmat, data, m
     Path("near", names[0]).unlink()
     result = deepmat("eval", "-p", "near", "-p", "far", "--data", data, "--json")
     assert result.exit_code == 1 and f"no prediction of that name in {Path('near')}" in result.stderr
-    assert [each["pictures"] for each in json.loads(result.stdout)["means"]] == [1, 2]
+    means = json.loads(result.stdout)["means"]
+    assert [each["pictures"] for each in means] == [1, 1]  # those that both have
+    assert "means are over 1 of the pictures, those that all runs have scores of" in result.stderr
+    near = deepmat("eval", "-p", "near", "--data", data, "--json")
+    assert json.loads(near.stdout)["settings"]["checksum"] == json.loads(result.stdout)["settings"]["checksum"]
     imaging.write_image(Path("near", names[0]), np.zeros((3, 4), np.uint8))
     result = deepmat("eval", "-p", "near", "--data", data)
     assert result.exit_code == 1 and f"{names[0]}: 4x3, but" in result.stderr.replace("near/", "")
@@ -82,6 +122,9 @@ def test_regions_have_a_table_of_their_own(deepmat, data, mattes):
     assert "unknown" in table and "whole" in table and "fine" in table
     summary = json.loads(deepmat("eval", "-p", "near", "--data", data, "--regions", "--json").stdout)
     assert {"sad", "sad_fine", "sad_whole", "conn_fine"} <= set(summary["metrics"])
+    assert summary["means"][0]["mean"]["mse_unknown"] == summary["means"][0]["mean"]["mse"]
+    both = deepmat("eval", "-p", "near", "-p", "far", "--data", data, "--regions", "--protocol", "whole").stdout
+    assert [line.split("│")[1].strip() for line in both.splitlines() if "fine" in line] == ["near", "far"]
 
 
 def test_the_page_is_written_with_its_pictures(deepmat, data, mattes):
@@ -111,7 +154,8 @@ def test_sweeps_are_tables_and_drawn(deepmat, data, weights):
     [
         (["-p", "near", "--trimap-sweep"], "no weights: give --weights FILE;"),
         (["-w", "w", "--noise-sweep", "--report", "r.html"], "--report: a sweep has no use for it"),
-        (["-p", "near", "--save-alphas", "-o", "out"], "--save-alphas: give --weights"),
+        (["-p", "near", "--save-alphas", "-o", "out"], "--save-alphas: give --weights once"),
+        (["-p", "near", "--mode", "tile"], "--mode: saved mattes are scored as they are"),
         (["-w", "w", "--jpeg-sweep", "--set", "test.sweep.jpeg=[101]"], "test.sweep.jpeg.0"),
         ([], "--predictions DIR scores mattes that a tool saved"),
     ],

@@ -9,7 +9,7 @@ def test_a_manifest_tells_compositor_trimaps_and_foregrounds(source, data, tmp_p
     official = list(plan_adobe(source, "test", source / "bg_test", 2, "cv2"))
     list(composite(official, tmp_path / "official"))
     about, notices = identify(tmp_path / "official" / "test" / "image")
-    assert (about.compositor, about.trimaps, notices) == ("cv2", "official", [])
+    assert (about.compositor, about.trimaps, notices) == ("cv2", "given", [])
     assert about.foregrounds == {entry["name"]: entry["fg"] for entry in official}
     assert len(set(about.foregrounds.values())) == 2
     own, _ = plan_folders(data / "test" / "fg", data / "test" / "alpha", data / "test" / "bg", "test", 1)
@@ -22,7 +22,7 @@ def test_a_manifest_tells_compositor_trimaps_and_foregrounds(source, data, tmp_p
 
 
 NAMES = [f"{foreground}_{k}" for foreground in range(50) for k in range(20)]
-COMPOSITION_1K = Identity("adobe", "official", {name: name.split("_")[0] for name in NAMES})
+COMPOSITION_1K = Identity("adobe", "given", {name: name.split("_")[0] for name in NAMES})
 PUBLISHED = {"protocol": "matlab", "precision": "fp32", "mode": "whole", "fit": "keep"}
 
 

@@ -149,16 +149,14 @@ def test_runs_are_compared_on_the_pictures_that_both_have():
 
     records = [record("a", name, value) for name, value in zip("wxyz", (1.0, 2.0, 3.0, 100.0), strict=True)]
     records += [record("b", name, value) for name, value in zip("wxy", (0.5, 2.5, 1.0), strict=True)]
-    records += [{"name": "z", "run": "b", "error": "why"}, record("a", "w", 7.0, "port")]
-    summary = summarise(records, ["sad"], ["a", "b"], {})
-    assert [(each["run"], each["protocol"], each["pictures"]) for each in summary["means"]] == [
-        ("a", "matlab", 4), ("a", "port", 1), ("b", "matlab", 3)
-    ]  # fmt: skip
-    assert summary["means"][0]["mean"]["sad"]["mean"] == 26.5
+    records += [{"name": "z", "run": "b", "error": "why"}, {"name": "w", "run": "c", "error": "why"}]
+    summary = summarise(records, ["sad"], ["a", "b", "c"], {})
+    assert [(each["run"], each["pictures"]) for each in summary["means"]] == [("a", 3), ("b", 3)]
+    assert summary["means"][0]["mean"]["sad"]["mean"] == 2
     (compared,) = summary["comparisons"]
     assert compared["difference"] == pytest.approx((-0.5 + 0.5 - 2) / 3)
-    assert (compared["better"], compared["worse"], compared["pictures"]) == (2, 1, 3)
+    assert (compared["better"], compared["worse"], compared["foregrounds"]) == (2, 1, 3)
     assert compared["p"] == pytest.approx(6 / 8)  # |sum| is 2 or more for 6 of the 8 combinations of signs
     together = summarise(records, ["sad"], ["a", "b"], dict.fromkeys("wxyz", "one foreground"))
-    assert together["means"][0]["mean"]["sad"] == {"mean": 26.5, "low": 26.5, "high": 26.5}
+    assert together["means"][0]["mean"]["sad"] == {"mean": 2, "low": 2, "high": 2}
     assert summarise([{"name": "w", "error": "why"}], ["sad"], ["a"], {}) == {"means": [], "comparisons": []}

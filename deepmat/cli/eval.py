@@ -15,7 +15,6 @@ from deepmat.cli.options import (
     Precision,
     Set,
     Skip,
-    Weights,
     Workers,
     finish,
     flags,
@@ -43,10 +42,18 @@ GENERAL = ("best", "last", "model", "prediction", "predictions", "alpha", "pred"
 
 
 def evaluate(
-    weights: Weights = None,
+    weights: Annotated[
+        list[Path] | None,
+        typer.Option("--weights", "-w", help="best.safetensors of a run, or a published DIM file; repeatable."),
+    ] = None,
     predictions: Annotated[
         list[str] | None,
-        typer.Option("--predictions", "-p", metavar="[NAME=]DIR", help="Mattes of any tool to score; repeatable."),
+        typer.Option(
+            "--predictions",
+            "-p",
+            metavar="[NAME=]DIR",
+            help="Mattes of any tool; repeatable, compared with the first run.",
+        ),
     ] = None,
     data: Annotated[Path | None, typer.Option(help="Test set (image/, trimap/, alpha/) or data set.")] = None,
     images: Annotated[Path | None, typer.Option(help="Folder of pictures, in place of DATA/image.")] = None,
@@ -56,7 +63,8 @@ def evaluate(
         list[str] | None,
         typer.Option(
             metavar="matlab|mmagic|reference|port|whole|all",
-            help="Whose way to score [matlab, the benchmark's]; repeatable; all compares them.",
+            help="Whose way to score [matlab, the benchmark's]; repeatable, the first one for report and comparisons; "
+            "all compares them.",
         ),
     ] = None,
     regions: Annotated[
@@ -75,7 +83,8 @@ def evaluate(
         Path | None, typer.Option(help="HTML page to write, with its larger pictures in a folder beside it.")
     ] = None,
     picture: Annotated[
-        Path | None, typer.Option("--sheet", help="PNG to write: eight pictures with trimap, ground truth, prediction.")
+        Path | None,
+        typer.Option("--sheet", help="Picture to write: eight, with trimap, truth and the first run's alpha."),
     ] = None,
     trimap_sweep: Annotated[bool, typer.Option("--trimap-sweep", help="Score with trimaps of several widths.")] = False,
     jpeg_sweep: Annotated[bool, typer.Option("--jpeg-sweep", help="Score with images that went through JPEG.")] = False,
@@ -115,12 +124,12 @@ def evaluate(
         raise ConfigError(f"--sheet {picture}: not the name of a picture; write {picture}.png")
     if report and report.suffix.lower() not in (".html", ".htm"):
         raise ConfigError(f"--report {report}: a page; write {report}.html")
-    if save_alphas and not (weights and out):
-        raise ConfigError("--save-alphas: give --weights, whose alphas are saved, and -o DIR")
+    if save_alphas and not (len(weights or []) == 1 and out):
+        raise ConfigError("--save-alphas: give --weights once, whose alphas are saved, and -o DIR")
     if skip_existing and not save_alphas:
         raise ConfigError("--skip-existing: goes on from alphas that --save-alphas wrote; give it too")
     if sweeps:
-        require_weights(weights)
+        require_weights(next(iter(weights or []), None))
         unused = {"--predictions": folders, "--protocol": protocol, "--regions": regions, "--report": report}
         refuse_for_a_sweep({**unused, "--sheet": picture, "--save-alphas": save_alphas}, out)
 
@@ -134,7 +143,10 @@ def evaluate(
     pictures, notices = pictures_to_score(config.test, config.data.root)
     notify(notices)
     if not folders:
-        require_weights(weights, "; --predictions DIR scores mattes that a tool saved")
+        require_weights(next(iter(weights or []), None), "; --predictions DIR scores mattes that a tool saved")
+    for flag, value in {"--mode": mode, "--max-size": max_size, "--fit": fit, "--skip": skip}.items():
+        if value is not None and not weights:
+            raise ConfigError(f"{flag}: saved mattes are scored as they are; leave it out, or give --weights")
     places = {name: out / "prediction" / f"{name}.png" for name, _ in pictures} if out and save_alphas else {}
     read = [path for _, paths in pictures if isinstance(paths, dict) for path in paths.values()]
     refuse_overwriting([*places.values(), *filter(None, (picture, report))], read)
@@ -143,43 +155,47 @@ def evaluate(
 
     settings: dict[str, Any] = {"deepmat": __version__, "protocol": next(iter(protocols))}
     networks: dict[str, scoring.Network] = {}
-    if weights:
+    runs: dict[str, dict[str, Any]] = {}
+    for file in weights or []:
         from deepmat.inference import as_network, mode_options
         from deepmat.weights import sha256
 
         refuse_unused({"--max-size": max_size, "--fit": fit}, mode_options(config.test))
-        first = config.test.model_copy(update=dict(next(iter(protocols.values())).geometry))
-        options = mode_options(first)
+        options = mode_options(config.test.model_copy(update=dict(next(iter(protocols.values())).geometry)))
         told = ", ".join(f"{key} {value}" for key, value in options.items())
-        model, precision = open_model(weights, device, precision, skip, told)
-        networks[_label(weights)] = as_network(model, config.test)
-        settings |= {"weights": str(weights), "sha256": sha256(weights), "precision": precision, **options}
+        model, used = open_model(file, device, precision, skip, told)
+        run = _new_run(_label(file), runs)
+        networks[run] = as_network(model, config.test)
+        runs[run] = {"weights": str(file), "sha256": sha256(file)}
+        settings |= {"precision": used, **options}
     if sweeps:
         axes = {axis: getattr(config.test.sweep, axis) for axis in sweeps}
-        sweep(pictures, next(iter(networks.values())), axes, _label(weights or Path()), out, json)
+        if len(networks) > 1:
+            raise ConfigError("--weights: a sweep takes one")
+        sweep(pictures, networks, axes, {**settings, **runs[next(iter(runs))]}, out, json)
         return
+    for run, folder in folders.items():
+        runs[_new_run(run, runs)] = {"mattes": str(folder)}
 
     from deepmat import imaging
     from deepmat.evaluation import KEYS, Results
     from deepmat.metrics import METRICS, REGIONS
     from deepmat.report import Page, sheet, summary_tables, to_json, write_csv
 
-    runs = [*networks, *folders]
-    if len(set(runs)) < len(runs):
-        raise ConfigError(f"--predictions: two runs are called {runs[0]}; name them, --predictions NAME=DIR")
+    first = next(iter(runs))
     names = [name for name, _ in pictures]
     saved = scoring.find_mattes(names, folders)
     if out and save_alphas:
-        _claim(out / "prediction", settings, protocols, skip_existing)
+        _claim(out / "prediction", {**settings, **runs[first]}, protocols, skip_existing)
     if skip_existing:
         for name, place in places.items():
             if place.is_file():
-                saved[name] = {runs[0]: place, **saved[name]}
+                saved[name] = {first: place, **saved[name]}
     page = Page(report) if report else None
 
     def keep(scored: "Scored") -> None:
-        if scored.name in places and runs[0] in scored.mattes and runs[0] not in saved[scored.name]:
-            imaging.write_image(places[scored.name], scored.mattes[runs[0]])
+        if scored.name in places and first in scored.mattes and first not in saved[scored.name]:
+            imaging.write_image(places[scored.name], scored.mattes[first])
         if page and scored.case:
             page.add(scored.name, scored.case.image, scored.case.trimap, scored.case.alpha, scored.mattes)
 
@@ -195,15 +211,15 @@ def evaluate(
                 networks,
                 saved,
                 protocols=protocols,
-                regions=[name for name in REGIONS if name != "unknown"] if regions else [],
+                regions=tuple(REGIONS) if regions else (),
                 keep=keep,
                 workers=workers or cores(),
             ):
                 bar.advance(task)
                 results.add(scored)
-                notify(scored.case.notices if scored.case else [])
-                if scored.name in shown and runs[0] in scored.mattes:
-                    rows.append(_row(scored, runs[0]))
+                notify([*scored.case.notices, *scored.case.doubts] if scored.case else [])
+                if scored.name in shown and first in scored.mattes:
+                    rows.append(_row(scored, first))
         except KeyboardInterrupt:
             if places:
                 say("the alphas so far are kept; the same command with --skip-existing goes on")
@@ -227,7 +243,10 @@ def evaluate(
         page.write(_page_of(summary, f"{', '.join(runs)} on {folder.absolute().parent.name}"))
     made = [str(path) for path in (out, picture, report) if path]
     done = len({each["name"] for each in results.records if "error" not in each})
-    finish(results.failures, f"{done} pictures scored" + (f"; see {', '.join(made)}" if made else ""))
+    finish(
+        results.failures,
+        f"{done} picture{'' if done == 1 else 's'} scored" + (f"; see {', '.join(made)}" if made else ""),
+    )
 
 
 def _claim(folder: Path, settings: Mapping[str, Any], protocols: Iterable[str], skip_existing: bool) -> None:
@@ -273,20 +292,25 @@ def _folders(predictions: Sequence[str]) -> dict[str, Path]:
         path = Path(rest if named else text)
         if not path.is_dir():
             raise DataError(f"{path}: {'is not a folder' if path.exists() else 'no such folder'}; check --predictions")
-        run = name if named else _label(path.absolute())
-        if run in folders:
-            raise ConfigError(f"--predictions: two runs are called {run}; name them, --predictions NAME=DIR")
-        folders[run] = path
+        folders[_new_run(name if named else _label(path.absolute()), folders)] = path
     return folders
+
+
+def _new_run(run: str, runs: Iterable[str]) -> str:
+    if run in runs:
+        raise ConfigError(f"two runs are called {run}; name mattes by --predictions NAME=DIR, rename weights")
+    return run
 
 
 def _page_of(summary: Mapping[str, Any], title: str) -> dict[str, Any]:
     """The summary as a page shows it: of the first protocol alone."""
     protocol = summary["settings"]["protocol"]
     means = [each for each in summary["means"] if each["protocol"] == protocol]
+    told = {each["run"]: {key: value for key, value in each.items() if key != "run"} for each in summary["runs"]}
     return {
         **summary,
         "title": title,
-        "runs": [{"run": each["run"], "mean": each["mean"], "settings": {}} for each in means],
+        "metrics": [name for name in summary["metrics"] if not name.endswith("_unknown")],  # the protocol's own, mostly
+        "runs": [{"run": each["run"], "mean": each["mean"], "settings": told[each["run"]]} for each in means],
         "pictures": [each for each in summary["pictures"] if each.get("protocol", protocol) == protocol],
     }

@@ -1,5 +1,6 @@
 """Options that several commands share, and what the commands do alike."""
 
+import os
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -61,11 +62,13 @@ Skip = Annotated[
 ]
 
 
-NOTES = 20
+NOTES, PIPE = 20, 1000
 
 
 def stdout() -> Console:
-    return Console()
+    """In a pipe as wide as it takes, unless COLUMNS says otherwise: numbers are not cut."""
+    console = Console()
+    return console if console.is_terminal or "COLUMNS" in os.environ else Console(width=PIPE)
 
 
 def stderr() -> Console:

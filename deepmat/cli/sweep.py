@@ -26,9 +26,9 @@ def refuse_for_a_sweep(options: Mapping[str, Any], out: Path | None) -> None:
 
 def sweep(
     pictures: Sequence[tuple[str, Any]],
-    network: "Network",
+    networks: Mapping[str, "Network"],
     axes: Mapping[str, Sequence[int]],
-    run: str,
+    settings: Mapping[str, Any],
     out: Path | None,
     json: bool,
 ) -> None:
@@ -37,6 +37,7 @@ def sweep(
     from deepmat.report import curves_table, draw_curves, to_json, write_csv
 
     metrics = ("sad", "mse")
+    ((run, network),) = networks.items()
     records: list[dict[str, Any]] = []
     with progress_bar(stderr()) as bar:
         task = bar.add_task("sweep", total=len(pictures))
@@ -45,14 +46,14 @@ def sweep(
             bar.advance(task)
     points = robustness.curves(records, metrics)
     if json:
-        print(to_json({"run": run, "curves": points, "pictures": records}))
+        print(to_json({"run": run, "settings": settings, "curves": points, "pictures": records}))
     elif points:
         stdout().print(curves_table(points, metrics))
     failures = {each["name"]: each["error"] for each in records if "error" in each}
     if out:
         write_csv(out / "sweep.csv", records, ["name", "axis", "level", *metrics, "error"])
         if points:
-            title = f"{run}: mean over {len(pictures) - len(failures)} pictures"
-            draw_curves(out / "sweep.png", points, "sad", title)
+            caption = f"{run}: mean over {len(pictures) - len(failures)} pictures"
+            draw_curves(out / "sweep.png", points, "sad", caption)
     scored = f"{len(pictures) - len(failures)} pictures, {len(points)} ways each"
     finish(failures, scored + (f"; see {out / 'sweep.png'}" if out and points else "; -o DIR draws it"))

@@ -217,11 +217,15 @@ def read_grey(path: Path, max_pixels: int = MAX_PIXELS) -> np.ndarray:
 def read_matte(path: Path, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     """An alpha file in its own depth: uint8 [H, W], or float32 [H, W] in [0, 1] where it has over 8 bits.
 
-    Otherwise as `read_grey`.
+    Otherwise as `read_grey`. DataError also if it holds what is not a finite number.
     """
     picture = Unread(path, max_pixels).decode()
     if picture.mode.startswith(("I", "F")):
-        return (_deep_levels(np.asarray(picture)) / 255).astype(np.float32)
+        pixels = np.asarray(picture)
+        broken = np.count_nonzero(~np.isfinite(pixels))
+        if broken:
+            raise DataError(f"{path}: {broken} of its pixels are no finite numbers; make it again")
+        return (_deep_levels(pixels) / 255).astype(np.float32)
     return read_grey(path, max_pixels)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from deepmat.errors import ConfigError
 from deepmat.files import write_bytes
-from deepmat.report.tables import TITLES
+from deepmat.report.tables import title
 
 AXIS_TITLES = {"trimap": "unknown within, pixels", "jpeg": "JPEG quality", "noise": "noise, standard deviation of 255"}
 
@@ -20,7 +20,7 @@ def require_plots() -> None:
         raise ConfigError("drawing curves needs Matplotlib: pip install 'deepmat[plots]'") from error
 
 
-def draw_curves(path: Path, points: Sequence[Mapping[str, Any]], metric: str, title: str) -> None:
+def draw_curves(path: Path, points: Sequence[Mapping[str, Any]], metric: str, caption: str) -> None:
     """A picture of a metric over the level of each axis, and of what it is with pictures as they are.
 
     points: as `robustness.curves` gives them. ConfigError without Matplotlib.
@@ -49,9 +49,9 @@ def draw_curves(path: Path, points: Sequence[Mapping[str, Any]], metric: str, ti
         panel.margins(y=0.15)
         panel.spines[["top", "right"]].set_visible(False)
         panel.grid(axis="y", color="#dddddd", linewidth=0.6)
-    figure.axes[0].set_ylabel(TITLES.get(metric, metric))
+    figure.axes[0].set_ylabel(title(metric))
     figure.axes[0].legend(frameon=False, fontsize=8)
-    figure.suptitle(title, fontsize=10)
+    figure.suptitle(caption, fontsize=10)
     drawn = io.BytesIO()
     figure.savefig(drawn, format="png", dpi=150)
     write_bytes(path, drawn.getvalue())

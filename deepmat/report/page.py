@@ -19,7 +19,7 @@ import numpy as np
 
 from deepmat import imaging
 from deepmat.files import write_bytes, write_text
-from deepmat.report.tables import TITLES, to_json
+from deepmat.report.tables import title, to_json
 from deepmat.trimap import unknown_region
 
 LONGER, THUMBNAIL, WINDOW = 1024, 96, 64
@@ -148,14 +148,14 @@ class Page:
         summary: "title"; "comparable", whether the scores are on the scale of published Composition-1k numbers, and
         the "remarks" that say why; "metrics", of which lower is better; "runs", a list of {"run", "mean": {metric:
         {"mean", "low", "high"}}, "settings"}; "comparisons", of {"run", "against", "metric", "difference", "low",
-        "high", "p", "better", "worse"}, differences being run minus against; "pictures", of {"name", "run", "height",
-        "width", "seconds"?, a score per metric} or {"name", "run", "error"}; "settings". Pictures that were never added
-        are listed without their views. DataError if the file cannot be written.
+        "high", "p", "better", "worse", "foregrounds"?}, differences being run minus against; "pictures", of {"name",
+        "run", "height", "width", "seconds"?, a score per metric} or {"name", "run", "error"}; "settings". Pictures that
+        were never added are listed without their views. DataError if the file cannot be written.
         """
         names = dict.fromkeys(record["name"] for record in summary["pictures"])
         data = {
             **summary,
-            "titles": {metric: TITLES.get(metric, metric) for metric in summary["metrics"]},
+            "titles": {metric: title(metric) for metric in summary["metrics"]},
             "colours": [f"#{red:02x}{green:02x}{blue:02x}" for red, green, blue in COLOURS[::5].tolist()],
             "folder": quote(os.fsencode(self.folder.name)),
             "files": {run["run"]: _file_name(run["run"]) for run in summary["runs"]},

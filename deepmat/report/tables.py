@@ -9,21 +9,32 @@ from pathlib import Path
 from typing import Any
 
 from rich.table import Table
+from rich.text import Text
 
 from deepmat.files import write_text
 
 TITLES = {"sad": "SAD", "mse": "MSE", "grad": "Grad", "conn": "Conn", "mad": "MAD"}
+FEW = 5
+"""Of so few that vary by themselves, little can be said."""
 
 
 def format_score(name: str, value: float) -> str:
     return f"{value:.5f}" if name.startswith(("mse", "mad")) else f"{value:.3f}"
 
 
-def _right(table: Table) -> Table:
-    """Numbers to the right; names are not cut, however narrow it gets."""
-    table.columns[0].overflow, table.columns[0].no_wrap = "fold", True
-    for column in table.columns[1:]:
-        column.justify = "right"
+def title(metric: str) -> str:
+    """What people call a score: "SAD", or "SAD, fine" of a region."""
+    name, _, region = metric.partition("_")
+    return TITLES.get(name, name) + (f", {region}" if region else "")
+
+
+def _right(table: Table, names: int = 1) -> Table:
+    """Numbers to the right, never cut; the first columns hold names, which give way where it gets narrow."""
+    for number, column in enumerate(table.columns):
+        if number < names:
+            column.overflow = "fold"
+        else:
+            column.justify, column.no_wrap = "right", True
     return table
 
 
@@ -31,11 +42,12 @@ def scores_table(records: Sequence[Mapping[str, Any]], means: Mapping[str, float
     """One row per picture and the means below them; failed pictures are left out."""
     scored = [record for record in records if "error" not in record]
     timed = ["seconds"] if any("seconds" in record for record in scored) else []
-    table = Table("picture", "size", *(TITLES.get(name, name) for name in means), *timed, show_footer=True)
+    table = Table("picture", "size", *map(title, means), *timed, show_footer=True)
     for record in scored:
         scores = [format_score(name, record[name]) for name in means]
         size = f"{record['width']}x{record['height']}"
-        table.add_row(record["name"], size, *scores, *(f"{record[name]:.2f}" for name in timed))
+        times = [f"{record[name]:.2f}" if name in record else "" for name in timed]
+        table.add_row(Text(record["name"]), size, *scores, *times)
     footers = [f"mean of {len(scored)}", "", *(format_score(name, value) for name, value in means.items()), *timed]
     for column, footer in zip(table.columns, footers, strict=True):
         column.footer = footer if footer != "seconds" else ""
@@ -43,19 +55,19 @@ def scores_table(records: Sequence[Mapping[str, Any]], means: Mapping[str, float
 
 
 def protocols_table(means: Sequence[Mapping[str, Any]], metrics: Sequence[str]) -> Table:
-    """One row per protocol of each run: its means and, below the first, how far they are from it."""
+    """Two lines per protocol of each run: its means, and how far they are from those of the first one."""
     several = len({each["run"] for each in means}) > 1
-    table = Table("protocol", *(["run"] if several else []), *(TITLES.get(name, name) for name in metrics))
+    table = Table("protocol", *(["run"] if several else []), *map(title, metrics))
     first: dict[str, Mapping[str, Any]] = {}
     for each in means:
         base = first.setdefault(each["run"], each["mean"])
         cells = []
         for name in metrics:
             value, apart = each["mean"][name]["mean"], each["mean"][name]["mean"] - base[name]["mean"]
-            told = "" if base is each["mean"] else f"  {_signed(name, apart)}"
+            told = "" if base is each["mean"] else f"\n{_signed(name, apart)}"
             cells.append(format_score(name, value) + told)
-        table.add_row(each["protocol"], *([each["run"]] if several else []), *cells)
-    return _right(table)
+        table.add_row(each["protocol"], *([Text(each["run"])] if several else []), *cells)
+    return _right(table, 2 if several else 1)
 
 
 def _signed(name: str, value: float) -> str:
@@ -63,46 +75,45 @@ def _signed(name: str, value: float) -> str:
     return "=" if not float(text) else f"{'+' if value > 0 else '-'}{text}"
 
 
-def runs_table(means: Sequence[Mapping[str, Any]], metrics: Sequence[str]) -> Table:
-    """One row per run: each mean with its interval."""
-    table = Table("run", "pictures", *(TITLES.get(name, name) for name in metrics))
+def runs_table(
+    means: Sequence[Mapping[str, Any]], comparisons: Sequence[Mapping[str, Any]], metrics: Sequence[str]
+) -> Table:
+    """Of each score, a row per run: mean, interval; difference from the first run, interval, p, on how many lower."""
+    compared = {(each["metric"], each["run"]): each for each in comparisons}
+    table = Table("", "run", "mean", "95 %", f"- {means[0]['run']}", "95 %", "p", "lower on")
+    for metric in metrics:
+        for each in means:
+            cells = [format_score(metric, each["mean"][metric]["mean"]), _ends(metric, each["mean"][metric])]
+            apart = compared.get((metric, each["run"]))
+            if apart:
+                cells += [_signed(metric, apart["difference"]), _ends(metric, apart), f"{apart['p']:.2g}"]
+                cells.append(f"{apart['better']} of {each['pictures']}")
+            table.add_row(title(metric), Text(each["run"]), *cells, end_section=each is means[-1])
+    table.columns[4].header = Text(f"- {means[0]['run']}")
+    return _right(table, 2)
+
+
+def _ends(metric: str, of: Mapping[str, float]) -> str:
+    return f"{format_score(metric, of['low'])}, {format_score(metric, of['high'])}"
+
+
+def regions_table(means: Sequence[Mapping[str, Any]], metrics: Sequence[str], regions: Sequence[str]) -> Table:
+    """A row per region of each run and protocol, whose scores go by names such as "sad_fine"."""
+    table = Table("run", "protocol", "region", *map(title, metrics))
     for each in means:
-        cells = []
-        for name in metrics:
-            value, low, high = (format_score(name, each["mean"][name][key]) for key in ("mean", "low", "high"))
-            cells.append(f"{value} [{low}, {high}]")
-        table.add_row(each["run"], str(each["pictures"]), *cells)
-    return _right(table)
-
-
-def regions_table(means: Mapping[str, float], metrics: Sequence[str], regions: Sequence[str]) -> Table:
-    """One row per region; means: by name of metric and region, "sad_fine"."""
-    table = Table("region", *(TITLES.get(name, name) for name in metrics))
-    for region in regions:
-        table.add_row(region, *(format_score(name, means[f"{name}_{region}"]) for name in metrics))
-    return _right(table)
+        for region in regions:
+            scores = [format_score(name, each["mean"][f"{name}_{region}"]["mean"]) for name in metrics]
+            table.add_row(Text(each["run"]), each["protocol"], region, *scores, end_section=region == regions[-1])
+    return _right(table, 3)
 
 
 def curves_table(points: Sequence[Mapping[str, Any]], metrics: Sequence[str]) -> Table:
     """One row per level of each axis."""
-    table = Table("axis", "level", *(TITLES.get(name, name) for name in metrics))
+    table = Table("axis", "level", *map(title, metrics))
     for point in points:
         level = "" if point["level"] is None else str(point["level"])
         table.add_row(point["axis"] or "as it is", level, *(format_score(name, point[name]) for name in metrics))
     return _right(table)
-
-
-def compared(comparisons: Sequence[Mapping[str, Any]], metric: str) -> list[str]:
-    """In words, how each run differs from the first by a metric."""
-    lines = []
-    for each in comparisons:
-        if each["metric"] == metric:
-            apart, low, high = (format_score(metric, each[key]) for key in ("difference", "low", "high"))
-            lines.append(
-                f"{each['run']} - {each['against']}: {TITLES.get(metric, metric)} {apart} [{low}, {high}], "
-                f"p = {each['p']:.2g}, lower on {each['better']} of {each['pictures']}, higher on {each['worse']}"
-            )
-    return lines
 
 
 def summary_tables(summary: Mapping[str, Any], metrics: Sequence[str], regions: Sequence[str]) -> Iterator[Table | str]:
@@ -110,24 +121,26 @@ def summary_tables(summary: Mapping[str, Any], metrics: Sequence[str], regions: 
 
     Then of regions where they were scored, and in words of what the scores are and whether they compare.
     """
-    means = summary["means"]
+    means, settings = summary["means"], summary["settings"]
     if not means:
         return
-    first = {name: each["mean"] for name, each in means[0]["mean"].items()}
-    protocol = means[0]["protocol"]
+    protocols = list(dict.fromkeys(each["protocol"] for each in means))
+    firsts = [each for each in means if each["protocol"] == protocols[0]]
     if len(means) == 1:
-        yield scores_table(summary["pictures"], {name: first[name] for name in metrics})
-    elif all(each["protocol"] == protocol for each in means):
-        yield runs_table(means, metrics)
-        yield from compared(summary["comparisons"], "sad")
-    else:
+        yield scores_table(summary["pictures"], {name: means[0]["mean"][name]["mean"] for name in metrics})
+    if len(firsts) > 1:
+        yield runs_table(firsts, summary["comparisons"], metrics)
+        if means[0]["foregrounds"] <= FEW:
+            number = means[0]["foregrounds"]
+            yield f"of {number} foregrounds or pictures, p is {2 ** (1 - number):.2g} at least, and intervals are rough"
+    if len(protocols) > 1:
         yield protocols_table(means, metrics)
     if len(summary["metrics"]) > len(metrics):
-        scores = {f"{name}_unknown": first[name] for name in metrics} | first
-        yield regions_table(scores, metrics, regions)
-    told = ("protocol", "compositor", "trimaps", "mode", "fit", "max_size", "precision", "checksum")
-    settings = summary["settings"]
-    yield ", ".join(f"{key.replace('_', '-')} {settings[key]}" for key in told if key in settings)
+        yield regions_table(means, metrics, regions)
+    told = {"protocol": ", ".join(protocols), "compositor": settings["compositor"], "trimaps": settings["trimaps"]}
+    told |= {key: settings[key] for key in ("mode", "fit", "max_size", "precision") if key in settings}
+    yield ", ".join(f"{key.replace('_', '-')} {value}" for key, value in told.items())
+    yield f"checksum {settings['checksum']} of {means[0]['pictures']} pictures"
     verdict = "comparable to published Composition-1k"
     yield f"{'' if summary['comparable'] else 'not '}{verdict}: {'; '.join(summary['remarks'])}"
 

@@ -66,7 +66,7 @@ function chance(p) {
   return `p ${text}`.replaceAll(" ", "\u00a0");
 }
 
-function sentence({ run, against, metric, difference: by, low, high, p, better: wins, worse: losses }) {
+function sentence({ run, against, metric, difference: by, low, high, p, better: wins, worse: losses, foregrounds }) {
   const [own, other] = [make("b", {}, run), make("b", {}, against)];
   if (by === null) return [own, " and ", other, ` have no ${title(metric)} in common`];
   const clear = (low > 0 || high < 0) && (p ?? 0) < 0.05; // where the two tests disagree, nothing is
@@ -75,7 +75,8 @@ function sentence({ run, against, metric, difference: by, low, high, p, better: 
   const amount = ` by ${number(Math.abs(by), metric)} ${title(metric)}`;
   const [from, to] = by < 0 && low !== null ? [-high, -low] : [low, high];
   const doubt = clear ? "" : ": no clear difference";
-  const rest = `, ${chance(p)}, better on ${wins} of ${common}, worse on ${losses}${doubt}`;
+  const drawn = foregrounds < common ? ` (${foregrounds} foregrounds)` : "";
+  const rest = `, ${chance(p)}, better on ${wins} of ${common}, worse on ${losses}${drawn}${doubt}`;
   return by === 0 ? [own, " and ", other, ` are equal in ${title(metric)}`, range(metric, low, high), rest]
     : [own, " is ", word, " than ", other, amount, range(metric, from, to), rest];
 }
