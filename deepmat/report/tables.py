@@ -75,21 +75,26 @@ def _signed(name: str, value: float) -> str:
     return "=" if not float(text) else f"{'+' if value > 0 else '-'}{text}"
 
 
-def runs_table(
-    means: Sequence[Mapping[str, Any]], comparisons: Sequence[Mapping[str, Any]], metrics: Sequence[str]
-) -> Table:
-    """Of each score, a row per run: mean, interval; difference from the first run, interval, p, on how many lower."""
-    compared = {(each["metric"], each["run"]): each for each in comparisons}
-    table = Table("", "run", "mean", "95 %", f"- {means[0]['run']}", "95 %", "p", "lower on")
+def runs_table(means: Sequence[Mapping[str, Any]], metrics: Sequence[str]) -> Table:
+    """Of each score, a row per run: its mean and the interval of that."""
+    table = Table("", "run", "mean", "95 %", "pictures")
     for metric in metrics:
         for each in means:
-            cells = [format_score(metric, each["mean"][metric]["mean"]), _ends(metric, each["mean"][metric])]
-            apart = compared.get((metric, each["run"]))
-            if apart:
-                cells += [_signed(metric, apart["difference"]), _ends(metric, apart), f"{apart['p']:.2g}"]
-                cells.append(f"{apart['better']} of {each['pictures']}")
-            table.add_row(title(metric), Text(each["run"]), *cells, end_section=each is means[-1])
-    table.columns[4].header = Text(f"- {means[0]['run']}")
+            mean = each["mean"][metric]
+            numbers = format_score(metric, mean["mean"]), _ends(metric, mean), str(each["pictures"])
+            table.add_row(title(metric), Text(each["run"]), *numbers, end_section=each is means[-1])
+    return _right(table, 2)
+
+
+def differences_table(comparisons: Sequence[Mapping[str, Any]], metrics: Sequence[str]) -> Table:
+    """Of each score, a row per run but the first: how far it is from the first one, on how many pictures either way."""
+    table = Table("", "run - first", "difference", "95 %", "p", "lower", "higher")
+    for metric in metrics:
+        for each in (each for each in comparisons if each["metric"] == metric):
+            numbers = _signed(metric, each["difference"]), _ends(metric, each), f"{each['p']:.2g}"
+            runs = Text(f"{each['run']} - {each['against']}")
+            table.add_row(title(metric), runs, *numbers, str(each["better"]), str(each["worse"]))
+        table.add_section()
     return _right(table, 2)
 
 
@@ -129,7 +134,8 @@ def summary_tables(summary: Mapping[str, Any], metrics: Sequence[str], regions: 
     if len(means) == 1:
         yield scores_table(summary["pictures"], {name: means[0]["mean"][name]["mean"] for name in metrics})
     if len(firsts) > 1:
-        yield runs_table(firsts, summary["comparisons"], metrics)
+        yield runs_table(firsts, metrics)
+        yield differences_table(summary["comparisons"], metrics)
         if means[0]["foregrounds"] <= FEW:
             number = means[0]["foregrounds"]
             yield f"of {number} foregrounds or pictures, p is {2 ** (1 - number):.2g} at least, and intervals are rough"
