@@ -12,7 +12,7 @@ import numpy as np
 import typer
 
 from deepmat import imaging, trimap
-from deepmat.errors import DataError
+from deepmat.errors import DataError, lookup
 from deepmat.files import list_pictures, pair
 
 METHODS = {"cf": "estimate_alpha_cf", "knn": "estimate_alpha_knn", "lbdm": "estimate_alpha_lbdm"}
@@ -29,7 +29,7 @@ def main(
         warnings.simplefilter("ignore")  # of a compiler's cache, on import
         import pymatting
 
-    estimate = getattr(pymatting, METHODS[method])
+    estimate = getattr(pymatting, lookup(METHODS, method, "method"))
     pictures, _ = list_pictures(images)
     partners, _ = pair(list(pictures), trimaps, "trimap")
     for name, path in pictures.items():

@@ -46,6 +46,8 @@ def import_weights(
     weights = load_weights(path)
     if real(out) == real(path):
         raise ConfigError(f"{out}: would overwrite the file that is read; choose another name")
+    if out.exists():
+        raise ConfigError(f"{out}: is there already; choose another name with -o, or remove it")
     known = identify(weights, path)
     if weights.about is not None:
         raise CheckpointError(f"{path}: is deepmat's own already; use it as it is")

@@ -281,7 +281,9 @@ def test_missing_files_and_wrong_places_are_told(deepmat, network, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("deepmat.files.os.replace", full)
-    result = deepmat("import", "theirs.safetensors", "--licence", "another")
+    again = deepmat("import", "theirs.safetensors", "--licence", "another")
+    assert again.exit_code == 1 and f"{out}: is there already; choose another name with -o" in again.stderr
+    result = deepmat("import", "theirs.safetensors", "-o", "weights/other.safetensors")
     assert result.exit_code == 1 and "cannot be written (No space left on device)" in result.stderr
     assert out.read_bytes() == kept and os.listdir("weights") == [out.name]
     assert Path("theirs.safetensors").read_bytes() == before

@@ -1,4 +1,5 @@
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -52,7 +53,7 @@ def synth(
                 write_dataset(out, train=train, test=test, backgrounds=backgrounds, size=size, seed=seed), 1
             ):
                 bar.update(task, completed=count)
-        say(f"{count} files in {out}; next: deepmat composite {out} -o DATA")
+        say(f"{count} files in {out}; next: deepmat composite {quote(str(out))} -o DATA")
     if picture:
         imaging.write_image(picture, sheet(_sheet_rows(seed), titles=SHEET_TITLES, side=SHEET_SIDE))
         say(f"every kind of picture, and {SHEET_SCENES} scenes as training sees them, in {picture}")

@@ -97,7 +97,7 @@ def _manifest(folder: Path) -> Iterator[Case | Finding]:
 def _source(path: Path, entry: Entry, role: str, needed: bool) -> Finding | None:
     """What became of a source since a composite was made from it. Only a training set needs it again."""
     severity = "error" if needed else "note"
-    what = f"a {role} of {entry['name']}"
+    what = f"{role} of {entry['name']}"
     if not path.is_file():
         advice = "training needs it: put it back" if needed else "fine, as long as nothing is composited again"
         return finding("source", path, f"{what}, but not there; {advice}", severity=severity)

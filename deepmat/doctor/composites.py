@@ -191,7 +191,8 @@ def _wrong(case: Case, path: Path, own: Distances | str | None, theirs: Distance
     entry, exact = case.entry, _exact(own)
     if entry and isinstance(own, dict) and entry["compositor"] not in exact:
         says = f"its manifest says {entry['compositor']}"
-        message = f"exactly what {exact[0]} makes, but {says}" if exact else f"{says}, but {_how_far(own)}"
+        what = f"exactly what {exact[0]} makes" if exact else f"no compositor makes it, {_how_far(own)}"
+        message = f"{what}, but {says}"
         yield finding("composite", path, f"{message}; run deepmat composite again")
     elif isinstance(theirs, dict) and not _exact(theirs):
         message = f"not Adobe's picture of that name by any compositor: {_how_far(theirs)}"
