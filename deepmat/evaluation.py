@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from deepmat.metrics import METRICS
-from deepmat.provenance import checksum, differences_from_published, identify
+from deepmat.provenance import changed_images, checksum, differences_from_published, identify
 from deepmat.scoring import Record, Scored
 from deepmat.significance import interval, sign_flips
 
@@ -42,15 +42,15 @@ class Results:
         failed = [record for record in self.records if "error" in record]
         return {f"{record['name']} {record.get('run', '')}": record["error"] for record in failed}
 
-    def summary(self, images: Path) -> tuple[dict[str, Any], list[str]]:
+    def summary(self, folders: Mapping[str, Path]) -> tuple[dict[str, Any], list[str]]:
         """What the scores come to, as JSON takes it, and notices.
 
-        images: the folder of the images, beside which a manifest may lie. Returns {"settings": those given and what the
-        data are, "comparable": whether the scores compare with those published for Composition-1k, "remarks": why not,
-        or on what it rests, "metrics": names of all scores, "runs": [{"run", what is told of it}], "means",
+        folders: of "image", "trimap" and "alpha", beside which a manifest may lie. Returns {"settings": those given and
+        what the data are, "comparable": whether the scores compare with those published for Composition-1k, "remarks":
+        why not, or on what it rests, "metrics": names of all scores, "runs": [{"run", what is told of it}], "means",
         "comparisons": as `summarise` gives them, "pictures": the records}.
         """
-        about, notices = identify(images)
+        about, notices = identify(folders)
         names = common(self.records)
         scored = {name: self.digests[name] for name in names}
         data = {"compositor": about.compositor, "trimaps": about.trimaps, "checksum": checksum(scored)}
@@ -59,6 +59,8 @@ class Results:
         if unscored and len(self.runs) > 1 and names:
             notices.append(f"means are over {len(names)} of the pictures, those that all runs have scores of")
         reasons = differences_from_published(about, names, self.settings, unscored, self.odd, self.shrunk)
+        if not reasons:
+            reasons = changed_images(folders["image"])
         return {
             "settings": {**self.settings, **data},
             "comparable": not reasons,
@@ -92,7 +94,6 @@ def summarise(
     "foregrounds"}.
     """
     names = common(records)
-    groups = [foregrounds.get(name, name) for name in names]
     scored = {_key(record): record for record in records if "error" not in record}
     protocols = dict.fromkeys(record["protocol"] for record in records if "protocol" in record)
     means: list[Record] = []
@@ -101,15 +102,17 @@ def summarise(
         found = [scored[run, protocol, name] for name in names if (run, protocol, name) in scored]
         if not found:
             continue
-        mean = {metric: _mean([each[metric] for each in found], groups) for metric in metrics}
-        counts = {"pictures": len(names), "foregrounds": len(set(groups))}
+        mean = {metric: _mean(found, metric, foregrounds) for metric in metrics}
+        counts = {"pictures": len(names), "foregrounds": len(set(_groups(found, foregrounds)))}
         means.append({"run": run, "protocol": protocol, **counts, "mean": mean})
         against = means[0]["run"]
         if run == against or protocol != means[0]["protocol"]:
             continue
         for metric in metrics:
-            apart = [each[metric] - scored[against, protocol, each["name"]][metric] for each in found]
-            told = _mean(apart, groups)
+            pairs = [(each, scored[against, protocol, each["name"]]) for each in found if metric in each]
+            apart = [{"name": each["name"], metric: each[metric] - other[metric]} for each, other in pairs]
+            told = _mean(apart, metric, foregrounds)
+            values = [each[metric] for each in apart]
             comparisons.append(
                 {
                     "run": run,
@@ -119,10 +122,10 @@ def summarise(
                     "difference": told["mean"],
                     "low": told["low"],
                     "high": told["high"],
-                    "p": sign_flips(apart, groups),
-                    "better": sum(each < 0 for each in apart),
-                    "worse": sum(each > 0 for each in apart),
-                    "foregrounds": len(set(groups)),
+                    "p": sign_flips(values, _groups(apart, foregrounds)) if values else math.nan,
+                    "better": sum(value < 0 for value in values),
+                    "worse": sum(value > 0 for value in values),
+                    "foregrounds": len(set(_groups(apart, foregrounds))),
                 }
             )
     return {"means": means, "comparisons": comparisons}
@@ -133,6 +136,15 @@ def _key(record: Mapping[str, Any]) -> tuple[str, str, str]:
     return record["run"], record["protocol"], record["name"]
 
 
-def _mean(values: Sequence[float], groups: Sequence[str]) -> dict[str, float]:
-    low, high = interval(values, groups)
+def _groups(records: Iterable[Mapping[str, Any]], foregrounds: Mapping[str, str]) -> list[str]:
+    return [foregrounds.get(record["name"], record["name"]) for record in records]
+
+
+def _mean(records: Iterable[Mapping[str, Any]], metric: str, foregrounds: Mapping[str, str]) -> dict[str, float]:
+    """Mean and interval over the records that have the metric: a picture without fine parts has no score of them."""
+    found = [record for record in records if metric in record]
+    if not found:
+        return dict.fromkeys(("mean", "low", "high"), math.nan)
+    values = [record[metric] for record in found]
+    low, high = interval(values, _groups(found, foregrounds))
     return {"mean": math.fsum(values) / len(values), "low": low, "high": high}

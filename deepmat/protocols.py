@@ -9,6 +9,7 @@ The same mattes score differently by the tool that is asked, since each settles 
 | errors | the region (metrics.REGIONS) of SAD, MSE and MAD |
 | over | the region whose pixels MSE and MAD are divided by |
 | structure | the region of Grad and Conn |
+| masked | whether known pixels are set to the trimap's values first, whatever the matte has there |
 | stretched | whether each alpha is brought to [0, 1] by its own minimum and maximum before every score |
 | options | what single scores are told: Grad whether to stretch, Conn its floats and whether the background counts |
 | geometry | settings of the test, by which a network sees a picture: those of TestConfig |
@@ -26,6 +27,7 @@ import numpy as np
 from deepmat.errors import lookup
 from deepmat.imaging import to_uint8
 from deepmat.metrics import METRICS, REGIONS
+from deepmat.trimap import UNKNOWN
 
 Levels = Literal["round", "cut", "float"]
 
@@ -39,6 +41,7 @@ class Protocol(NamedTuple):
     errors: str = "unknown"
     over: str = "unknown"
     structure: str = "unknown"
+    masked: bool = False
     stretched: bool = False
     options: Mapping[str, Mapping[str, Any]] = {}
     geometry: Mapping[str, Any] = {}
@@ -50,6 +53,7 @@ PROTOCOLS: dict[str, Protocol] = {
     "mmagic": Protocol(
         "MMagic: errors over the whole picture, divided by the unknown pixels; Conn in double precision; full size",
         errors="whole",
+        masked=True,
         options={"conn": {"width": "double"}},
         geometry=FULL_SIZE,
     ),
@@ -59,6 +63,7 @@ PROTOCOLS: dict[str, Protocol] = {
         levels="float",
         saved="cut",
         errors="whole",
+        masked=True,
         geometry={"mode": "whole", "fit": "stretch", "max_size": 1600},
     ),
     "port": Protocol(
@@ -95,7 +100,7 @@ def choose(names: Iterable[str]) -> dict[str, Protocol]:
     return chosen
 
 
-def _in_levels(alpha: np.ndarray, levels: Levels) -> np.ndarray:
+def in_levels(alpha: np.ndarray, levels: Levels) -> np.ndarray:
     """Alpha in floats, [H, W], as it is scored; 8 bits stay as they are."""
     if alpha.dtype == np.uint8 or levels == "float":
         return alpha
@@ -120,17 +125,23 @@ def score(
 
     pred: float32 [H, W] in [0, 1], of a network or a file of more than 8 bits, or uint8 [H, W]; alpha: uint8 [H, W];
     trimap: uint8 [H, W] in {0, 128, 255}. region: one of metrics.REGIONS in place of the protocol's own. ConfigError
-    for an unknown name.
+    for an unknown name. No scores of a region without pixels.
     """
     regions = {
         name: lookup(REGIONS, name, "region")(alpha, trimap)
         for name in ({region} if region else {protocol.errors, protocol.over, protocol.structure})
     }
     errors, over, structure = (regions[region or name] for name in (protocol.errors, protocol.over, protocol.structure))
+    if region and not errors.any():
+        return {}
+    if protocol.masked:
+        known = trimap != UNKNOWN
+        pred = pred.copy()
+        pred[known] = trimap[known] if pred.dtype == np.uint8 else trimap[known] / 255
     scores = {}
     for name in metrics:
         structural = name in STRUCTURE
-        pair = _in_levels(pred, protocol.saved if structural else protocol.levels), alpha
+        pair = in_levels(pred, protocol.saved if structural else protocol.levels), alpha
         if protocol.stretched:
             pair = _stretch(pair[0]), _stretch(pair[1])
         options = dict(protocol.options.get(name, {}))

@@ -5,13 +5,14 @@ foregrounds and VOC 2012's pictures, official trimaps, the benchmark's protocol.
 """
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from deepmat.compositing import BACKGROUNDS_PER_FOREGROUND, MANIFEST, read_manifest
+from deepmat.compositing import MANIFEST, is_unchanged, read_manifest
 from deepmat.errors import DataError
 
 PICTURES, FOREGROUNDS = 1000, 50
@@ -30,18 +31,35 @@ class Identity(NamedTuple):
     foregrounds: dict[str, str]
 
 
-def identify(images: Path) -> tuple[Identity, list[str]]:
-    """What the manifest beside a folder of images says of them, and a notice where it cannot be read."""
+def identify(folders: Mapping[str, Path]) -> tuple[Identity, list[str]]:
+    """What the manifest says of the images, trimaps and alphas beside it, and a notice where it cannot be read.
+
+    folders: of "image", "trimap" and "alpha". Where one lies elsewhere, the manifest tells nothing of it.
+    """
+    nothing = Identity("unknown", "unknown", {})
+    home = folders["image"].parent
+    if any(folder.resolve() != (home / kind).resolve() for kind, folder in folders.items()):
+        return nothing, []
     try:
-        entries = read_manifest(images.parent / MANIFEST)
+        entries = read_manifest(home / MANIFEST)
     except DataError as error:
-        return Identity("unknown", "unknown", {}), [str(error)]
+        return nothing, [str(error)]
     if not entries:
-        return Identity("unknown", "unknown", {}), []
+        return nothing, []
     compositors = sorted({str(entry["compositor"]) for entry in entries})
     trimaps = "given" if all(entry["trimap"] for entry in entries) else "from alphas"
     foregrounds = {str(entry["name"]): str(entry["fg"]) for entry in entries}
     return Identity(" and ".join(compositors), trimaps, foregrounds), []
+
+
+def changed_images(images: Path) -> list[str]:
+    """Why the images are not those of their manifest: files whose checksum is another one; empty if they are."""
+    changed = [
+        entry["name"]
+        for entry in read_manifest(images.parent / MANIFEST)
+        if not is_unchanged(str(images.parent / entry["image"]), [entry["bytes"], None, entry["crc32"]])
+    ]
+    return [f"{_count(len(changed), 'image')} changed since composited, {changed[0]} for one"] if changed else []
 
 
 def digest(*pictures: np.ndarray) -> str:
@@ -68,16 +86,16 @@ def differences_from_published(
     shrunk: how many pictures could not be scored, had trimaps with a notice, were shrunk for the network.
     """
     names = list(names)
-    foregrounds = {test.foregrounds[name] for name in names if name in test.foregrounds}
+    foregrounds = Counter(test.foregrounds[name] for name in names if name in test.foregrounds)
     unlisted = sum(name not in test.foregrounds for name in names)
-    each = BACKGROUNDS_PER_FOREGROUND["test"]
+    each = PICTURES // FOREGROUNDS
     reasons = {f"{len(names)} pictures, where Composition-1k has {PICTURES}": len(names) != PICTURES}
     if unlisted:
         reasons[f"{_count(unlisted, 'picture')} in no {MANIFEST}, which would tell compositor and trimaps"] = True
     else:
         reasons |= {
             f"{_count(len(foregrounds), 'foreground')}, where it has {FOREGROUNDS} with {each} backgrounds each": (
-                len(foregrounds) != FOREGROUNDS
+                len(foregrounds) != FOREGROUNDS or (len(names) == PICTURES and len(set(foregrounds.values())) > 1)
             ),
             f"composited by {test.compositor}, not by adobe": test.compositor != "adobe",
             f"trimaps {test.trimaps}, not the official ones": test.trimaps != "given",

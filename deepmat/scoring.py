@@ -19,7 +19,7 @@ from deepmat.errors import CheckpointError, DataError
 from deepmat.files import pair
 from deepmat.metrics import METRICS
 from deepmat.metrics.scores import fraction
-from deepmat.protocols import DEFAULT, PROTOCOLS, Protocol, score
+from deepmat.protocols import DEFAULT, PROTOCOLS, Protocol, in_levels, score
 from deepmat.provenance import digest
 
 Record = dict[str, Any]
@@ -144,7 +144,7 @@ def _score_case(
                 record |= {f"{metric}_{region}": value for metric, value in apart.items()}
             records.append(record if seconds is None else {**record, "seconds": seconds})
             if run not in mattes:
-                mattes[run] = pred if pred.dtype == np.uint8 else imaging.to_uint8(pred)
+                mattes[run] = in_levels(pred, protocol.saved)
     return Scored(case.name, records, case, mattes, digest(case.image, case.trimap, case.alpha))
 
 
@@ -178,7 +178,10 @@ def score_pictures(
             return Scored(name, [{"name": name, "error": _told(name, error)}])
 
     def finish(case: Case, predicted: dict[str, Any]) -> Scored:
-        scored = _score_case(case, predicted, protocols, metrics, regions)
+        try:
+            scored = _score_case(case, predicted, protocols, metrics, regions)
+        except MemoryError as error:
+            return Scored(case.name, [{"name": case.name, "error": _told(case.name, error)}])
         keep(scored)
         return scored
 
@@ -191,8 +194,8 @@ def score_pictures(
                 predicted[run] = _predict(case, network, protocols)
             except CheckpointError:
                 raise  # as it would be for all of them
-            except DataError as error:
-                predicted[run] = error
+            except (DataError, MemoryError) as error:
+                predicted[run] = DataError(_told(case.name, error))
         return predicted
 
     threads = cv2.getNumThreads()

@@ -5,6 +5,7 @@ group of one. Everything is drawn from a fixed seed: the same scores give the sa
 """
 
 from collections.abc import Hashable, Sequence
+from functools import lru_cache
 
 import numpy as np
 
@@ -27,10 +28,27 @@ def interval(values: Sequence[float], groups: Sequence[Hashable]) -> tuple[float
     Both ends are the mean itself where there is one group alone. values, groups: one for each picture, at least one.
     """
     sums, counts = _sums(values, groups)
-    draws = np.random.default_rng(0).multinomial(len(sums), np.full(len(sums), 1 / len(sums)), ROUNDS)
+    draws = _draws(len(sums))
     means = (draws @ sums) / (draws @ counts)
     low, high = np.quantile(means, ((1 - LEVEL) / 2, (1 + LEVEL) / 2))
     return float(low), float(high)
+
+
+@lru_cache(maxsize=4)
+def _draws(groups: int) -> np.ndarray:
+    """How often each group is drawn in each round, float32 [ROUNDS, G]: what a mean of a thousand costs most time."""
+    draws = np.random.default_rng(0).multinomial(groups, np.full(groups, 1 / groups), ROUNDS)
+    return draws.astype(np.float32)
+
+
+@lru_cache(maxsize=4)
+def _signs(groups: int) -> np.ndarray:
+    """Signs of each group in each round, int8 [rounds, G]; the first round is the observed one."""
+    if groups <= EXACT:
+        return (1 - 2 * (np.arange(2**groups)[:, None] >> np.arange(groups) & 1)).astype(np.int8)
+    signs = np.random.default_rng(0).choice(np.array([-1, 1], np.int8), (ROUNDS, groups))
+    signs[0] = 1
+    return signs
 
 
 def sign_flips(differences: Sequence[float], groups: Sequence[Hashable]) -> float:
@@ -40,10 +58,5 @@ def sign_flips(differences: Sequence[float], groups: Sequence[Hashable]) -> floa
     counted. 1 for no difference at all.
     """
     sums, _ = _sums(differences, groups)
-    if len(sums) <= EXACT:
-        signs = 1 - 2 * (np.arange(2 ** len(sums))[:, None] >> np.arange(len(sums)) & 1)
-    else:
-        signs = np.random.default_rng(0).choice([-1, 1], (ROUNDS, len(sums)))
-        signs[0] = 1
-    observed = abs(sums.sum())
-    return float(np.mean(np.abs(signs @ sums) >= observed * (1 - 1e-12)))
+    rounding = 1e-12 * np.abs(sums).sum()
+    return float(np.mean(np.abs(_signs(len(sums)) @ sums) >= abs(sums.sum()) - rounding))

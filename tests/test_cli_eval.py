@@ -131,6 +131,8 @@ def test_the_page_is_written_with_its_pictures(deepmat, data, mattes):
     result = deepmat("eval", "-p", "near", "-p", "far", "--data", data, "--report", "r/out.html", "--protocol", "all")
     assert result.exit_code == 0 and "see r/out.html" in result.stderr
     page = Path("r/out.html").read_text()
+    assert page.count('"protocol": "matlab"') == 1 + 4 + 5 and '"protocol": "port"' not in page
+    assert '"mattes": "near"' in page
     assert "near" in page and len(list(Path("r/out_files").rglob("error.jpg"))) == 4
     refused = deepmat("eval", "-p", "near", "--data", data, "--report", "out.pdf")
     assert refused.exit_code == 1 and "--report out.pdf: a page; write out.pdf.html" in refused.stderr
@@ -155,6 +157,7 @@ def test_sweeps_are_tables_and_drawn(deepmat, data, weights):
         (["-p", "near", "--trimap-sweep"], "no weights: give --weights FILE;"),
         (["-w", "w", "--noise-sweep", "--report", "r.html"], "--report: a sweep has no use for it"),
         (["-p", "near", "--save-alphas", "-o", "out"], "--save-alphas: give --weights once"),
+        (["-p", "x="], "--predictions x=: write NAME=DIR"),
         (["-p", "near", "--mode", "tile"], "--mode: saved mattes are scored as they are"),
         (["-w", "w", "--jpeg-sweep", "--set", "test.sweep.jpeg=[101]"], "test.sweep.jpeg.0"),
         ([], "--predictions DIR scores mattes that a tool saved"),
@@ -211,3 +214,60 @@ def test_a_stopped_eval_goes_on_with_the_same_scores(deepmat, data, weights, mon
         assert refused.exit_code == 1 and message in refused.stderr
     alone = deepmat("eval", "-w", weights, "--data", data, "--skip-existing")
     assert alone.exit_code == 1 and "--skip-existing: goes on from alphas that --save-alphas wrote" in alone.stderr
+
+
+def test_alphas_of_other_weights_are_never_mixed_in(deepmat, data, weights, mattes):
+    command = ["eval", "-w", weights, "--data", data, "-o", "out", "--save-alphas"]
+    assert deepmat(*command).exit_code == 0
+    first = {path.name: path.read_bytes() for path in Path("out/prediction").iterdir()}
+    tampered = [*command[:2], "other.safetensors", *command[3:]]
+    content = bytearray(Path(weights).read_bytes())
+    content[-4:] = b"\0\0\0\x3f"  # another last weight
+    Path("other.safetensors").write_bytes(content)
+    assert deepmat(*tampered, "--protocol", "mathlab").exit_code == 1  # ends before it begins
+    assert {path.name: path.read_bytes() for path in Path("out/prediction").iterdir()} == first
+    refused = deepmat(*tampered, "--skip-existing")
+    assert refused.exit_code == 1 and "its alphas are of other weights or settings" in refused.stderr
+    shutil.copytree("near", "out2/prediction")
+    before = {path: path.read_bytes() for path in Path("out2/prediction").iterdir()}
+    over = deepmat("eval", "-w", weights, "-p", "x=out2/prediction", "--data", data, "-o", "out2", "--save-alphas")
+    assert over.exit_code == 1 and "would overwrite the input" in over.stderr
+    assert {path: path.read_bytes() for path in before} == before
+    compared = deepmat("eval", "-w", weights, "-p", "near", "--data", data, "-o", "out3", "--save-alphas")
+    assert compared.exit_code == 0
+    assert {path.name: path.read_bytes() for path in Path("out3/prediction").iterdir()} == first
+
+
+def test_remarks_count_what_is_shrunk_odd_and_failed(deepmat, data, weights, tmp_path):
+    for kind in ("image", "trimap", "alpha"):
+        shutil.copytree(data / "test" / kind, tmp_path / "t" / kind)
+    command = ["eval", "-w", weights, "--data", "t", "--json"]
+    remarks = json.loads(deepmat(*command, "--max-size", 32).stdout)["remarks"]
+    assert "2 pictures shrunk for the network; give a larger --max-size" in remarks
+    first, second = sorted(Path("t/trimap").iterdir())
+    imaging.write_image(
+        first, np.where(imaging.read_grey(first) == 128, 127, imaging.read_grey(first)).astype(np.uint8)
+    )
+    second.unlink()
+    remarks = json.loads(deepmat(*command).stdout)["remarks"]
+    assert "1 trimap that is odd, as noted" in remarks and "1 picture not scored" in remarks
+    assert not any("shrunk" in remark for remark in remarks)
+
+
+def test_files_are_written_even_if_no_one_reads_the_table(deepmat, data, mattes, monkeypatch):
+    from deepmat.report import tables
+
+    def closed(*_):
+        raise BrokenPipeError
+
+    monkeypatch.setattr(tables, "format_score", closed)
+    with pytest.raises((AssertionError, BrokenPipeError)):
+        deepmat("eval", "-p", "near", "--data", data, "-o", "out")
+    assert Path("out/scores.json").is_file()
+
+
+def test_nothing_scored_is_no_page(deepmat, data, mattes):
+    for path in Path("near").iterdir():
+        path.write_bytes(b"junk")
+    result = deepmat("eval", "-p", "near", "--data", data, "--report", "out.html")
+    assert result.exit_code == 1 and "0 pictures scored\n" in result.stderr and not Path("out.html").exists()

@@ -141,6 +141,14 @@ def test_fine_parts_are_strands_and_gaps_not_edges():
     assert REGIONS["unknown"](alpha, trimap).sum() == 150 * 200 and REGIONS["whole"](alpha, trimap).all()
 
 
+def test_fine_parts_go_by_the_size_of_the_picture():
+    """A strand of 9 pixels is fine at 4000 (a disc of 25) and none at 400 (a disc of 5)."""
+    for side, found in ((4000, True), (400, False)):
+        alpha = np.zeros((60, side), np.uint8)
+        alpha[20:29] = 255
+        assert REGIONS["fine"](alpha, np.full_like(alpha, 128))[24, side // 2] == found
+
+
 def test_conn_never_takes_the_background_for_the_source(kernels):
     nothing = np.zeros((8, 8), np.uint8)
     dot = nothing.copy()

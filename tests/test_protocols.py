@@ -30,7 +30,11 @@ def test_contract_of_every_protocol(name, picture):
     pred, alpha, trimap = picture
     protocol = PROTOCOLS[name]
     assert set(score(protocol, pred, alpha, trimap)) == set(METRICS)
-    assert not any(score(protocol, alpha, alpha, trimap).values())
+    true = np.where(trimap == 128, alpha, trimap)
+    assert not any(score(protocol, true, true, trimap).values())
+    assert not any(score(protocol, pred, alpha, np.zeros_like(trimap)).get(name, 0) for name in ("grad", "conn")) or (
+        protocol.structure == "whole"
+    )
     assert all(value > 0 for value in score(protocol, pred, alpha, trimap).values())
     assert score(protocol, pred, alpha, trimap, ["sad"]) == {
         "sad": pytest.approx(score(protocol, pred, alpha, trimap)["sad"])
@@ -99,6 +103,38 @@ def test_the_shared_port_in_its_own_words(picture):
         "conn": conn_in_double(p, a, unknown, background=True),
     }
     assert score(PROTOCOLS["port"], *picture, metrics=list(expected)) == pytest.approx(expected, rel=1e-9)
+
+
+def test_masked_protocols_set_what_the_trimap_knows(picture):
+    """As MMagic and the reference do before they score; the others leave a matte as it is."""
+    pred, alpha, trimap = picture
+    wrong = np.where((trimap == 0) & (np.arange(80) < 5), np.float32(1), pred)
+    for name, protocol in PROTOCOLS.items():
+        same = score(protocol, wrong, alpha, trimap) == score(protocol, pred, alpha, trimap)
+        assert same == (name in ("mmagic", "reference")) or name.startswith(("matlab", "port")), name
+    assert wrong[0, 0] == 1  # the matte given stays
+
+
+def test_what_has_no_unknown_pixels_scores_nothing(picture):
+    pred, alpha, _ = picture
+    known = np.zeros_like(alpha)
+    for name in ("matlab", "mmagic", "reference"):
+        scores = score(PROTOCOLS[name], pred, alpha, known)
+        assert scores["mse"] == scores["mad"] == scores["grad"] == scores["conn"] == 0
+    assert score(PROTOCOLS["matlab"], pred, alpha, known, region="fine") == {}
+
+
+def test_stretched_brings_both_alphas_to_their_range(picture):
+    pred, alpha, trimap = picture
+    full = score(PROTOCOLS["matlab-stretched"], np.rint(pred * 255).astype(np.uint8), alpha, trimap)
+    half = score(PROTOCOLS["matlab-stretched"], np.rint(pred * 255).astype(np.uint8), alpha // 2, trimap)
+    assert half["sad"] == pytest.approx(full["sad"], rel=0.05)
+    assert score(PROTOCOLS["matlab"], pred, alpha // 2, trimap)["sad"] > 2 * full["sad"]
+
+
+def test_geometries_are_those_of_the_tools():
+    assert PROTOCOLS["reference"].geometry == {"mode": "whole", "fit": "stretch", "max_size": 1600}
+    assert PROTOCOLS["mmagic"].geometry["fit"] == "keep" and PROTOCOLS["mmagic"].geometry["max_size"] > 10_000
 
 
 def test_a_matte_from_a_file_is_scored_as_it_is(picture):

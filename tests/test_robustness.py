@@ -43,6 +43,24 @@ def test_jpeg_and_noise_change_the_image_alone_and_always_alike(pictures):
     assert untouched[0] == untouched[1] == untouched[4]
 
 
+def test_a_sweep_scores_where_the_wider_trimap_is_unknown(pictures):
+    """By hand, of one picture: the sum over that trimap's region of |0.5 - alpha|."""
+    from deepmat import trimap
+
+    (records,) = sweep(pictures[:1], half, {"trimap": [9]})
+    alpha = imaging.read_grey(pictures[0][1]["alpha"])
+    unknown = trimap.by_distance(alpha, 9, 9) == 128
+    expected = np.abs(128 / 255 - alpha / 255)[unknown].sum() / 1000
+    assert records[1]["sad"] == pytest.approx(expected)
+
+
+def test_noise_is_another_one_for_each_picture():
+    grey = np.full((20, 20, 3), 128, np.uint8)
+    cases = [Case(name, grey, grey[..., 0], grey[..., 0], {}, []) for name in ("a", "b", "a")]
+    seen = [AXES["noise"](case, 9)[0] for case in cases]
+    assert np.array_equal(seen[0], seen[2]) and not np.array_equal(seen[0], seen[1])
+
+
 @pytest.mark.parametrize("axis", AXES)
 def test_contract_of_every_axis(axis):
     rng = np.random.default_rng(0)

@@ -143,6 +143,59 @@ def test_regions_add_their_scores(test_set):
     assert record["sad_fine"] <= record["sad"] <= record["sad_whole"] + 1e-12
 
 
+def test_a_picture_without_fine_parts_has_no_score_of_them_in_the_mean():
+    records = [{"name": name, "run": "a", "protocol": "matlab", "sad": 1.0} for name in "xy"]
+    records[0]["sad_fine"] = 4.0
+    summary = summarise(records, ["sad", "sad_fine", "sad_none"], ["a"], {})
+    mean = summary["means"][0]["mean"]
+    assert mean["sad_fine"]["mean"] == 4 and mean["sad"]["mean"] == 1 and np.isnan(mean["sad_none"]["mean"])
+
+
+def test_p_and_intervals_of_a_comparison_go_by_foregrounds():
+    records = [
+        {"name": f"{fg}_{k}", "run": run, "protocol": "matlab", "sad": off + fg + k}
+        for run, off in (("a", 0.0), ("b", -1.0))
+        for fg in range(3)
+        for k in range(4)
+    ]
+    foregrounds = {f"{fg}_{k}": str(fg) for fg in range(3) for k in range(4)}
+    (compared,) = summarise(records, ["sad"], ["a", "b"], foregrounds)["comparisons"]
+    assert compared["p"] == 2 / 8 and compared["foregrounds"] == 3 and compared["better"] == 12
+    (alone,) = summarise(records, ["sad"], ["a", "b"], {})["comparisons"]
+    assert alone["p"] == 2 / 2**12
+    assert compared["low"] == compared["high"] == compared["difference"] == -1
+
+
+def test_a_digest_is_of_image_trimap_and_alpha(test_set):
+    def digest():
+        return next(scoring.score_pictures(test_set[:1], {"net": grey})).digest
+
+    before = {digest()}
+    for kind in ("image", "trimap", "alpha"):
+        path = test_set[0][1][kind]
+        kept = path.read_bytes()
+        pixels = imaging.read_grey(path) if kind != "image" else imaging.read_image(path)
+        changed = np.where(pixels == pixels[0, 0], 255 - pixels, pixels) if kind == "trimap" else pixels ^ 1
+        imaging.write_image(path, changed)
+        before.add(digest())
+        path.write_bytes(kept)
+    assert len(before) == 4
+
+
+def test_what_a_protocol_saves_is_what_is_kept(test_set):
+    (rounded,) = scoring.score_pictures(test_set[:1], {"net": grey})
+    (cut,) = scoring.score_pictures(test_set[:1], {"net": grey}, protocols={"port": PROTOCOLS["port"]})
+    assert (rounded.mattes["net"] >= cut.mattes["net"]).all() and (rounded.mattes["net"] > cut.mattes["net"]).any()
+
+
+def test_a_memory_that_runs_out_fails_a_picture_alone(test_set):
+    def huge(image, trimap, geometry):
+        raise MemoryError("9 TB")
+
+    scored = list(scoring.score_pictures(test_set[:2], {"net": huge}))
+    assert all("too large for the memory (9 TB)" in each.records[0]["error"] for each in scored)
+
+
 def test_runs_are_compared_on_the_pictures_that_both_have():
     def record(run, name, sad, protocol="matlab"):
         return {"name": name, "run": run, "protocol": protocol, "sad": sad}

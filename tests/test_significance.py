@@ -40,6 +40,21 @@ def test_an_interval_of_what_does_not_vary():
     assert low == high == 1.5
 
 
+def test_large_groups_weigh_by_their_pictures():
+    """The mean is of pictures, not of groups' means: 9 pictures of 1 and one of 11."""
+    low, high = interval([1.0] * 9 + [11.0], ["a"] * 9 + ["b"])
+    assert (low, high) == (1.0, 11.0)
+    rng = np.random.default_rng(0)
+    values, groups = rng.normal(size=60), np.repeat(np.arange(12), [1, 9] * 6)
+    low, high = interval(values, groups)
+    assert low < values.mean() < high
+    assert 0 < sign_flips([1.0] * 40, range(40)) <= 1 / 10_000  # the observed signs count: never 0
+
+
+def test_sums_that_cancel_are_equal_to_themselves():
+    assert sign_flips([0.18, -0.1, -0.19, 0.08, -0.13, 0.16], range(6)) == 1
+
+
 def test_sign_flips_by_hand():
     assert sign_flips([1.0, 2.0, 3.0], "abc") == 2 / 8  # all signs alike, either way
     assert sign_flips([0.0, 0.0], "ab") == 1

@@ -140,6 +140,9 @@ def evaluate(
     for flag, value in {"--mode": mode, "--max-size": max_size, "--fit": fit}.items():
         if value is not None and all(flag[2:].replace("-", "_") in each.geometry for each in protocols.values()):
             raise ConfigError(f"{flag}: protocol {' and '.join(protocols)} says it; leave it out")
+    apart = [name for name, each in protocols.items() if each.levels != "round" or each.geometry]
+    if skip_existing and apart:
+        raise ConfigError(f"--skip-existing: protocol {apart[0]} takes other alphas than the 8 bits kept")
     pictures, notices = pictures_to_score(config.test, config.data.root)
     notify(notices)
     if not folders:
@@ -148,10 +151,14 @@ def evaluate(
         if value is not None and not weights:
             raise ConfigError(f"{flag}: saved mattes are scored as they are; leave it out, or give --weights")
     places = {name: out / "prediction" / f"{name}.png" for name, _ in pictures} if out and save_alphas else {}
-    read = [path for _, paths in pictures if isinstance(paths, dict) for path in paths.values()]
-    refuse_overwriting([*places.values(), *filter(None, (picture, report))], read)
 
     from deepmat import scoring
+
+    names = [name for name, _ in pictures]
+    saved = scoring.find_mattes(names, folders)
+    files: list[Mapping[str, Any]] = [*(paths for _, paths in pictures if isinstance(paths, dict)), *saved.values()]
+    read = [path for paths in files for path in paths.values() if isinstance(path, Path)]
+    refuse_overwriting([*places.values(), *filter(None, (picture, report))], read)
 
     settings: dict[str, Any] = {"deepmat": __version__, "protocol": next(iter(protocols))}
     networks: dict[str, scoring.Network] = {}
@@ -183,10 +190,11 @@ def evaluate(
     from deepmat.report import Page, sheet, summary_tables, to_json, write_csv
 
     first = next(iter(runs))
-    names = [name for name, _ in pictures]
-    saved = scoring.find_mattes(names, folders)
     if out and save_alphas:
-        _claim(out / "prediction", {**settings, **runs[first]}, protocols, skip_existing)
+        chosen = next(iter(protocols.values()))
+        made_by = {key: value for key, value in settings.items() if key not in ("deepmat", "protocol")}
+        made_by |= {"sha256": runs[first]["sha256"], "levels": chosen.saved}
+        _claim(places, made_by, out / "prediction.json", skip_existing)
     if skip_existing:
         for name, place in places.items():
             if place.is_file():
@@ -224,44 +232,40 @@ def evaluate(
             if places:
                 say("the alphas so far are kept; the same command with --skip-existing goes on")
             raise
-    folder = _folder_of(pictures)
-    summary, notices = results.summary(folder)
+    places_read = _folders_of(pictures)
+    summary, notices = results.summary(places_read)
     notify(notices)
-    # The screen first: what was computed is not lost with a full disk.
-    if json:
-        print(to_json(summary))
-    else:
-        for part in summary_tables(summary, tuple(METRICS), tuple(REGIONS)):
-            stdout().print(part, highlight=False, markup=False, soft_wrap=isinstance(part, str))
-    if out:
-        columns = dict.fromkeys([*KEYS[:-2], *summary["metrics"], *KEYS[-2:]])
-        write_csv(out / "scores.csv", results.records, list(columns))
-        write_text(out / "scores.json", to_json(summary) + "\n")
-    if picture and rows:
-        imaging.write_image(picture, sheet(rows))
-    if page:
-        page.write(_page_of(summary, f"{', '.join(runs)} on {folder.absolute().parent.name}"))
-    made = [str(path) for path in (out, picture, report) if path]
+    try:
+        if out:
+            columns = dict.fromkeys([*KEYS[:-2], *summary["metrics"], *KEYS[-2:]])
+            write_csv(out / "scores.csv", results.records, list(columns))
+            write_text(out / "scores.json", to_json(summary) + "\n")
+        if picture and rows:
+            imaging.write_image(picture, sheet(rows))
+        if page and summary["means"]:
+            page.write(_page_of(summary, f"{', '.join(runs)} on {places_read['image'].absolute().parent.name}"))
+    finally:  # what was computed is not lost with a full disk, nor the files with a reader that had enough
+        if json:
+            print(to_json(summary))
+        else:
+            for part in summary_tables(summary, tuple(METRICS), tuple(REGIONS)):
+                stdout().print(part, highlight=False, markup=False, soft_wrap=isinstance(part, str))
+    made = [str(path) for path in (out, picture, report) if path and path.exists()]
     done = len({each["name"] for each in results.records if "error" not in each})
-    finish(
-        results.failures,
-        f"{done} picture{'' if done == 1 else 's'} scored" + (f"; see {', '.join(made)}" if made else ""),
-    )
+    see = f"; see {', '.join(made)}" if made else ""
+    finish(results.failures, f"{done} picture{'' if done == 1 else 's'} scored{see}")
 
 
-def _claim(folder: Path, settings: Mapping[str, Any], protocols: Iterable[str], skip_existing: bool) -> None:
-    """Note beside a folder of alphas what makes them; ConfigError for going on from others, or by a rule for floats."""
-    made_by = {key: value for key, value in settings.items() if key not in ("deepmat", "protocol", "weights")}
-    note = folder.with_name(f"{folder.name}.json")
-    if skip_existing:
-        from deepmat.protocols import PROTOCOLS
-
-        apart = [name for name in protocols if PROTOCOLS[name].levels != "round" or PROTOCOLS[name].geometry]
-        if apart:
-            raise ConfigError(f"--skip-existing: protocol {apart[0]} takes other alphas than the 8 bits kept")
-        if folder.is_dir() and (not note.is_file() or note.read_text(encoding="utf-8") != dumps(made_by)):
-            raise ConfigError(f"{folder}: its alphas are of other weights or settings; leave --skip-existing out")
-    write_text(note, dumps(made_by))
+def _claim(places: Mapping[str, Path], made_by: Mapping[str, Any], note: Path, skip_existing: bool) -> None:
+    """Note what makes the alphas in these places; what others left there goes. ConfigError for going on from others."""
+    same = note.is_file() and note.read_text(encoding="utf-8") == dumps(made_by)
+    there = [place for place in places.values() if place.is_file()]
+    if there and skip_existing and not same:
+        raise ConfigError(f"{there[0].parent}: its alphas are of other weights or settings; leave --skip-existing out")
+    if not same:
+        for place in there:
+            place.unlink()
+        write_text(note, dumps(made_by))
 
 
 def _row(scored: "Scored", run: str) -> tuple[str, list[Any]]:
@@ -272,10 +276,11 @@ def _row(scored: "Scored", run: str) -> tuple[str, list[Any]]:
     return caption, [case.image, case.trimap, case.alpha, scored.mattes[run]]
 
 
-def _folder_of(pictures: Sequence[tuple[str, Any]]) -> Path:
-    """The folder that the images' names are from."""
+def _folders_of(pictures: Sequence[tuple[str, Any]]) -> dict[str, Path]:
+    """The folders that the pictures' names are from, by kind."""
     name, paths = next(((name, paths) for name, paths in pictures if isinstance(paths, dict)), ("", {}))
-    return Path(paths["image"]).parents[len(Path(name).parts) - 1] if paths else Path()
+    depth = len(Path(name).parts)
+    return {kind: path.parents[min(depth, len(path.parents)) - 1] for kind, path in paths.items()} or {"image": Path()}
 
 
 def _label(path: Path) -> str:
@@ -290,6 +295,8 @@ def _folders(predictions: Sequence[str]) -> dict[str, Path]:
         name, equals, rest = text.partition("=")
         named = equals and not Path(text).exists()
         path = Path(rest if named else text)
+        if named and not (name and rest):
+            raise ConfigError(f"--predictions {text}: write NAME=DIR, or the folder alone")
         if not path.is_dir():
             raise DataError(f"{path}: {'is not a folder' if path.exists() else 'no such folder'}; check --predictions")
         folders[_new_run(name if named else _label(path.absolute()), folders)] = path
@@ -308,7 +315,7 @@ def _page_of(summary: Mapping[str, Any], title: str) -> dict[str, Any]:
     means = [each for each in summary["means"] if each["protocol"] == protocol]
     told = {each["run"]: {key: value for key, value in each.items() if key != "run"} for each in summary["runs"]}
     return {
-        **summary,
+        **{key: value for key, value in summary.items() if key != "means"},
         "title": title,
         "metrics": [name for name in summary["metrics"] if not name.endswith("_unknown")],  # the protocol's own, mostly
         "runs": [{"run": each["run"], "mean": each["mean"], "settings": told[each["run"]]} for each in means],

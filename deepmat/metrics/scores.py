@@ -1,8 +1,8 @@
 """The scores themselves, each with the choices that tools of the field make differently.
 
 Every function takes the predicted and the true alpha, [H, W], uint8 or floats in [0, 1], and a region, bool [H, W],
-and returns a float; lower is better. An empty region scores 0: nothing had to be estimated. 8-bit alphas are scored in
-integers where the definition allows it, so that no rounding of sums is in the result.
+and returns a float; lower is better. A region without pixels scores 0: nothing had to be estimated. 8-bit alphas are
+scored in integers where the definition allows it, so that no rounding of sums is in the result.
 """
 
 import math
@@ -42,8 +42,9 @@ def _difference(pred: np.ndarray, alpha: np.ndarray, region: np.ndarray, norm: i
     return float(np.abs(off).sum() if norm == cv2.NORM_L1 else np.dot(off, off))
 
 
-def _count(region: np.ndarray) -> int:
-    return int(np.count_nonzero(region)) or 1
+def _mean(total: float, over: np.ndarray) -> float:
+    count = np.count_nonzero(over)
+    return total / int(count) if count else 0.0
 
 
 def sad(pred: np.ndarray, alpha: np.ndarray, region: np.ndarray) -> float:
@@ -53,12 +54,12 @@ def sad(pred: np.ndarray, alpha: np.ndarray, region: np.ndarray) -> float:
 
 def mad(pred: np.ndarray, alpha: np.ndarray, region: np.ndarray, over: np.ndarray | None = None) -> float:
     """Mean of |p - a| over the region, alpha in [0, 1]. over: the region whose pixels are counted, if another."""
-    return _difference(pred, alpha, region, cv2.NORM_L1) / _count(region if over is None else over)
+    return _mean(_difference(pred, alpha, region, cv2.NORM_L1), region if over is None else over)
 
 
 def mse(pred: np.ndarray, alpha: np.ndarray, region: np.ndarray, over: np.ndarray | None = None) -> float:
     """Mean of (p - a)^2 over the region, alpha in [0, 1]. over: the region whose pixels are counted, if another."""
-    return _difference(pred, alpha, region, cv2.NORM_L2SQR) / _count(region if over is None else over)
+    return _mean(_difference(pred, alpha, region, cv2.NORM_L2SQR), region if over is None else over)
 
 
 @cache
