@@ -31,7 +31,7 @@ PUBLIC = {
     "import_weights": "deepmat.weights",
     "load_config": "deepmat.config:load",
     "load_model": "deepmat.models",
-    "pictures_to_score": "deepmat.dataset",
+    "pictures_to_score": "deepmat.paired",
     "plan_adobe": "deepmat.compositing",
     "plan_folders": "deepmat.compositing",
     "predict": "deepmat.inference",

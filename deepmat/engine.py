@@ -14,12 +14,9 @@ from deepmat.config import Config, TestConfig
 from deepmat.dataset import (
     CachePlan,
     Origin,
-    Paths,
     build_cache,
     find_origins,
-    pictures_to_score,
     plan_cache,
-    refuse_failed,
     training_batches,
 )
 from deepmat.devices import describe_device, pick_device
@@ -27,6 +24,7 @@ from deepmat.errors import CheckpointError, DataError, TrainingError, lookup
 from deepmat.losses import LOSSES, weighted_sum
 from deepmat.metrics import METRICS, mean
 from deepmat.models import build_model, fill_from, freeze
+from deepmat.paired import Paths, pictures_to_score, refuse_failed
 from deepmat.processes import cores
 from deepmat.runs import Run
 from deepmat.scoring import score_pictures
@@ -42,7 +40,7 @@ def evaluate(
 ) -> Iterator[Record]:
     """Predict and score pictures by the benchmark's protocol, in their order.
 
-    pictures: names and files as `dataset.pictures_to_score` gives them. Yields {"name", "height", "width", "seconds"
+    pictures: names and files as `paired.pictures_to_score` gives them. Yields {"name", "height", "width", "seconds"
     (of the network), one score per metric, "notices", and the uint8 arrays "image", "trimap", "alpha", "prediction"},
     or {"name", "error"} for a picture that cannot be used. Scores are taken on the 8-bit prediction, as it is saved.
     """

@@ -161,7 +161,7 @@ def score_pictures(
 ) -> Iterator[Scored]:
     """Score every picture of every run by every protocol, in the order given.
 
-    pictures: names and files as `dataset.pictures_to_score` gives them; networks: by run; saved: as `find_mattes` gives
+    pictures: names and files as `paired.pictures_to_score` gives them; networks: by run; saved: as `find_mattes` gives
     them, also of a network's run, which is not asked then; regions: of metrics.REGIONS, in which each score is taken
     once more, as "sad_fine"; keep: called in a thread with each picture scored, for what is to be written of it. So
     many threads read and score while a network works in the caller's. CheckpointError from a network and whatever

@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "deepmat"
 # A module imports from rows above its own, and from its own row to the left.
 DIRECTION = [
-    ["errors", "processes", "files", "config", "imaging", "masks", "trimap", "sources"],
+    ["errors", "processes", "files", "config", "imaging", "masks", "trimap", "sources", "paired"],
     ["compositing", "foreground", "outputs", "synth", "metrics", "significance", "protocols", "provenance", "scoring"],
     ["evaluation", "robustness", "report", "doctor"],
     ["devices", "checkpoint", "models", "weights", "losses", "dataset", "inference", "cutouts", "ranks"],
@@ -66,7 +66,7 @@ def test_help_is_light():
     script = "import sys, deepmat.cli; print([m for m in ('torch', 'cv2', 'numpy', 'PIL') if m in sys.modules])"
     result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
     assert result.stdout.strip() == "[]"
-    names = ("synth", "compositing", "metrics", "report", "doctor")
+    names = ("synth", "compositing", "evaluation", "paired", "report", "doctor")
     light = f"import sys, {', '.join(f'deepmat.{name}' for name in names)}; print('torch' in sys.modules)"
     result = subprocess.run([sys.executable, "-c", light], capture_output=True, text=True, check=True, timeout=60)
     assert result.stdout.strip() == "False"

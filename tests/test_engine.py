@@ -11,8 +11,8 @@ from safetensors.torch import load_file
 
 from deepmat import config as configs
 from deepmat import engine, imaging
-from deepmat.dataset import pictures_to_score
 from deepmat.errors import CheckpointError, ConfigError, DataError, DeviceError, TrainingError
+from deepmat.paired import pictures_to_score
 from deepmat.runs import BEST, LAST
 
 

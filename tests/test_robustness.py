@@ -3,8 +3,8 @@ import pytest
 
 from deepmat import imaging
 from deepmat.config import SweepConfig, TestConfig
-from deepmat.dataset import pictures_to_score
 from deepmat.errors import DataError
+from deepmat.paired import pictures_to_score
 from deepmat.report import draw_curves
 from deepmat.robustness import AXES, curves, sweep
 from deepmat.scoring import Case

@@ -7,10 +7,10 @@ import pytest
 
 from deepmat import imaging, scoring
 from deepmat.config import TestConfig
-from deepmat.dataset import pictures_to_score
 from deepmat.errors import CheckpointError, DataError
 from deepmat.evaluation import summarise
 from deepmat.metrics import METRICS
+from deepmat.paired import pictures_to_score
 from deepmat.protocols import PROTOCOLS, score
 
 

@@ -133,7 +133,7 @@ def evaluate(
         unused = {"--predictions": folders, "--protocol": protocol, "--regions": regions, "--report": report}
         refuse_for_a_sweep({**unused, "--sheet": picture, "--save-alphas": save_alphas}, out)
 
-    from deepmat.dataset import pictures_to_score
+    from deepmat.paired import pictures_to_score
     from deepmat.protocols import DEFAULT, choose
 
     protocols = choose(protocol or [DEFAULT])

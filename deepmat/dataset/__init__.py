@@ -1,4 +1,4 @@
-"""Training samples from foregrounds and backgrounds, from composites or by program; pictures to score on.
+"""Training samples from foregrounds and backgrounds, from composites or by program.
 
 A sample is a dict of uint8 arrays of one height and width, the same from every origin; in a batch, tensors:
 
@@ -15,20 +15,16 @@ A sample is a function of (seed, epoch, index) alone, so that any number of work
 """
 
 from deepmat.dataset.cache import CachePlan, build_cache, plan_cache
-from deepmat.dataset.folders import Paths, pictures_to_score, refuse_failed
 from deepmat.dataset.loader import TrainingSet, collate, training_batches
 from deepmat.dataset.origins import Origin, find_origins
 
 __all__ = [
     "CachePlan",
     "Origin",
-    "Paths",
     "TrainingSet",
     "build_cache",
     "collate",
     "find_origins",
-    "pictures_to_score",
     "plan_cache",
-    "refuse_failed",
     "training_batches",
 ]

@@ -12,9 +12,9 @@ from deepmat.compositing import MANIFEST, Entry, changed_source, fitted, read_ma
 from deepmat.config import DataConfig
 from deepmat.dataset.augment import Layers, edge_points
 from deepmat.dataset.cache import open_picture
-from deepmat.dataset.folders import HOW_TO_GET_DATA, Paths, refuse_failed, training_folders
 from deepmat.errors import DataError
 from deepmat.files import find_pictures
+from deepmat.paired import HOW_TO_GET_DATA, Paths, refuse_failed, training_folders
 from deepmat.sources import Foreground, background_folder, find_foregrounds, layout_of, read_foreground
 
 
