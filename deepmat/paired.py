@@ -25,16 +25,17 @@ def _folders(root: Path | None, split: str, kinds: Sequence[str], given: DataCon
     """Where each kind of picture lies: the folder that was given, else below root/split or, without that, root."""
     base = root / split if root and (root / split).is_dir() else root
     how = HOW_TO_GET_TESTS if split == "test" else HOW_TO_GET_DATA
+    section = "test" if split == "test" else "data"
     folders: dict[str, Path] = {}
     for kind in kinds:
         folder = getattr(given, kind) or (base / kind if base else None)
         if folder is None:
-            section = "test" if split == "test" else "data"
             if folders or any(getattr(given, other) for other in kinds):
                 raise DataError(f"no {kind} folder beside the others: give {section}.{kind} too (eval: --{kind}s)")
             raise DataError(f"no folder of {split} pictures: {how} (or set {section}.{kind})")
         if not folder.is_dir():
-            raise DataError(f"{folder}: no such folder; {how}")
+            advice = f"check {section}.{kind} (eval: --{kind}s)" if getattr(given, kind) else how
+            raise DataError(f"{folder}: no such folder; {advice}")
         folders[kind] = folder
     return folders
 

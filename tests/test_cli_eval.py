@@ -157,6 +157,7 @@ def test_sweeps_are_tables_and_drawn(deepmat, data, weights):
         (["-p", "near", "--trimap-sweep"], "no weights: give --weights FILE;"),
         (["-w", "w", "--noise-sweep", "--report", "r.html"], "--report: a sweep has no use for it"),
         (["-p", "near", "--save-alphas", "-o", "out"], "--save-alphas: give --weights once"),
+        (["-p", "near", "--alphas", "nosuch"], "nosuch: no such folder; check test.alpha (eval: --alphas)"),
         (["-p", "x="], "--predictions x=: write NAME=DIR"),
         (["-p", "near", "--mode", "tile"], "--mode: saved mattes are scored as they are"),
         (["-w", "w", "--jpeg-sweep", "--set", "test.sweep.jpeg=[101]"], "test.sweep.jpeg.0"),
