@@ -80,7 +80,7 @@ def test_numbers_are_whole_however_long_names_are(deepmat, data, tmp_path, monke
         first.rename(first.with_stem(f"{name}[red]"))
         [path.unlink() for path in others]
     piped = deepmat("eval", "-p", "x=t/alpha", "--data", "t").stdout
-    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("COLUMNS", "62")
     narrow = deepmat("eval", "-p", "x=t/alpha", "--data", "t").stdout
     assert f"{name}[red]" in piped and "…" not in piped + narrow and "0.00000" in narrow
 
@@ -180,6 +180,10 @@ def test_a_set_as_published_says_so(deepmat, source, monkeypatch):
     assert "\ncomparable to published Composition-1k: as far as the manifest tells" in result.stdout
     other = deepmat("eval", "-p", "mattes", "--data", "data", "--protocol", "mmagic").stdout
     assert "not comparable to published Composition-1k: protocol mmagic, not matlab" in other
+    image = sorted(Path("data/test/image").iterdir())[0]
+    imaging.write_image(image, imaging.read_image(image) ^ 1)
+    changed = deepmat("eval", "-p", "mattes", "--data", "data").stdout
+    assert f"not comparable to published Composition-1k: 1 image changed since composited, {image.stem}" in changed
 
 
 def test_a_stopped_eval_goes_on_with_the_same_scores(deepmat, data, weights, monkeypatch):
@@ -276,3 +280,28 @@ def test_nothing_scored_is_no_page(deepmat, data, mattes):
         path.write_bytes(b"junk")
     result = deepmat("eval", "-p", "near", "--data", data, "--report", "out.html")
     assert result.exit_code == 1 and "0 pictures scored\n" in result.stderr and not Path("out.html").exists()
+
+
+def test_a_run_stopped_in_anothers_folder_goes_on_with_its_own_alphas_alone(deepmat, data, weights, monkeypatch):
+    from deepmat import inference
+    from deepmat.checkpoint import load_weights, save_weights
+
+    kept = load_weights(Path(weights))
+    save_weights(Path("other.safetensors"), {k: v * 1.5 for k, v in kept.state.items()}, kept.about["model"])
+    command = ["eval", "--data", data, "-o", "out", "--save-alphas", "--json", "-w"]
+    assert deepmat(*command, weights).exit_code == 0
+    alone = json.loads(deepmat("eval", "--data", data, "--json", "-w", "other.safetensors").stdout)
+    predict, asked = inference.predict, []
+
+    def stops(*arguments, **options):
+        if asked:
+            raise KeyboardInterrupt
+        asked.append(1)
+        return predict(*arguments, **options)
+
+    monkeypatch.setattr(inference, "predict", stops)
+    assert deepmat(*command, "other.safetensors").exit_code == 130
+    assert len(list(Path("out/prediction").iterdir())) == 1  # none of the first weights' is left
+    asked.clear()
+    resumed = json.loads(deepmat(*command, "other.safetensors", "--skip-existing").stdout)
+    assert resumed["means"] == alone["means"]
