@@ -202,7 +202,8 @@ def test_a_stopped_eval_goes_on_with_the_same_scores(deepmat, data, weights, mon
     monkeypatch.setattr(inference, "predict", stops)
     stopped = deepmat(*command)
     assert stopped.exit_code == 130
-    assert "the alphas so far are kept; the same command with --skip-existing goes on" in stopped.stderr
+    assert "the alphas so far are kept, the same command with --skip-existing goes on" in stopped.stderr
+    assert not json.loads(stopped.stdout)["comparable"]
     assert len(list(Path("out/prediction").iterdir())) == 1 and not Path("out/scores.json").exists()
     asked.clear()
     again = deepmat(*command, "--skip-existing")

@@ -211,6 +211,7 @@ def evaluate(
     shown = set(names[:: max(1, len(names) // SHEET_ROWS)][:SHEET_ROWS]) if picture else set()
     rows: list[tuple[str, list[Any]]] = []
     results = Results(settings, runs)
+    stopped = False
     with progress_bar(stderr()) as bar:
         task = bar.add_task("eval", total=len(pictures))
         try:
@@ -229,9 +230,7 @@ def evaluate(
                 if scored.name in shown and first in scored.mattes:
                     rows.append(_row(scored, first))
         except KeyboardInterrupt:
-            if places:
-                say("the alphas so far are kept; the same command with --skip-existing goes on")
-            raise
+            stopped, out, picture, page = True, None, None, None  # files are of whole sets
     places_read = _folders_of(pictures)
     summary, notices = results.summary(places_read)
     notify(notices)
@@ -250,6 +249,10 @@ def evaluate(
         else:
             for part in summary_tables(summary, tuple(METRICS), tuple(REGIONS)):
                 stdout().print(part, highlight=False, markup=False, soft_wrap=isinstance(part, str))
+    if stopped:
+        kept = "; the alphas so far are kept, the same command with --skip-existing goes on" if places else ""
+        say(f"stopped, with scores of {len(results.digests)} of {len(pictures)} pictures{kept}")
+        raise typer.Exit(130)
     made = [str(path) for path in (out, picture, report) if path and path.exists()]
     done = len({each["name"] for each in results.records if "error" not in each})
     see = f"; see {', '.join(made)}" if made else ""
