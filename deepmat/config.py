@@ -261,6 +261,30 @@ class TestConfig(Section):
         return self
 
 
+class OptimizerConfig(Section):
+    name: str = "adam"
+    """One of deepmat.optimizing.OPTIMIZERS: adam, adamw."""
+    betas: Annotated[list[Annotated[Float, Field(ge=0, lt=1)]], Field(min_length=2, max_length=2)] = [0.9, 0.999]
+    eps: Annotated[Float, Field(gt=0)] = 1e-8
+    weight_decay: NotNegative = 0.0
+
+
+class ScheduleConfig(Section):
+    """The learning rate over the run, as a share of train.lr."""
+
+    name: str = "constant"
+    """One of deepmat.optimizing.SCHEDULES: constant, step, cosine, poly."""
+    warmup: Annotated[int, Field(ge=0)] = 0
+    """Steps over which it first rises from 0."""
+    every: Annotated[int, Field(ge=1)] = 10
+    """step: epochs after which it is multiplied by gamma, each time."""
+    gamma: Annotated[Float, Field(gt=0)] = 0.1
+    power: Annotated[Float, Field(gt=0)] = 0.9
+    """poly: (share of the steps that is left) ** power."""
+    floor: Share = 0.0
+    """cosine and poly: where they end."""
+
+
 class TrainConfig(Section):
     name: Annotated[str, Field(pattern=r"^\w[\w .-]*$")] = "run"
     runs: PathIn = Path("runs")
@@ -268,23 +292,42 @@ class TrainConfig(Section):
     pretrain: str | None = None
     """Weights to begin with; {runs} stands for the folder above. None begins with random weights."""
     device: str = "auto"
+    precision: str = "auto"
+    """fp32, bf16 (autocast) or fp16 (autocast, scaled loss); auto is what the device computes with fastest."""
+    compile: bool = False
+    """torch.compile: minutes at the start, faster steps on a GPU."""
+    recompute: bool = False
+    """Gradient checkpointing: keeps less of each forward pass and computes it again; less memory, longer steps."""
     seed: Annotated[int, Field(ge=0)] = 0
     workers: Annotated[int, Field(ge=0)] | None = None
-    """Processes that load data; None takes one per core, up to four. Samples do not depend on it."""
+    """Processes that load data, for each that trains; None takes its share of the cores, up to four (eight beside a
+    GPU). Samples do not depend on it."""
     batch_size: Annotated[int, Field(ge=1)] = 1
+    """Samples in a forward pass of each process."""
+    accumulate: Annotated[int, Field(ge=1)] = 1
+    """Forward passes in a step: a step takes batch_size x accumulate x processes samples."""
     epochs: Annotated[int, Field(ge=1)] = 12
     iterations: Annotated[int, Field(ge=1)] | None = None
     """Number of steps; in place of epochs where given."""
+    optimizer: OptimizerConfig = OptimizerConfig()
     lr: Annotated[Float, Field(gt=0)] = 1e-5
-    lr_step: Annotated[int, Field(ge=1)] | None = None
-    """Multiply the learning rate by lr_gamma every so many epochs; None keeps it constant."""
-    lr_gamma: Annotated[Float, Field(gt=0)] = 0.1
+    schedule: ScheduleConfig = ScheduleConfig()
+    clip: Annotated[Float, Field(gt=0)] | None = None
+    """Largest norm of the gradient; a longer one is scaled down to it."""
+    ema: Annotated[Float, Field(gt=0, lt=1)] | None = None
+    """Decay a step of the moving average of weights (0.999, say), which is then what is tested and kept as best."""
+    max_skipped: Annotated[int, Field(ge=0)] = 5
+    """Steps in a row that may be skipped since loss or gradient is not finite; one more ends the run."""
     freeze: list[str] = []
     """Parts of the model that are not trained (DIM: encoder, decoder, refinement)."""
     print_every: Annotated[int, Field(ge=1)] = 10
     test_every: Annotated[int, Field(ge=1)] | None = None
     checkpoint_every: Annotated[int, Field(ge=1)] | None = None
     """In steps; None is once an epoch. The last step always tests and saves."""
+    test_first: bool = True
+    """Score the weights that the run begins with, if a whole network's, to compare with at its end."""
+    keep: Annotated[int, Field(ge=1)] = 2
+    """Saved states that stay, the newest ones."""
 
 
 class Config(Section):

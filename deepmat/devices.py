@@ -75,6 +75,25 @@ def pick_precision(name: str, device: torch.device) -> str:
     return name
 
 
+TRAINING_PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+def pick_training_precision(name: str, device: torch.device) -> str:
+    """A name of TRAINING_PRECISIONS; auto is bf16 where the device computes with it faster, else fp16 on a GPU of
+    NVIDIA or AMD, else fp32.
+
+    ConfigError for another name, DeviceError for one that the device does not train in.
+    """
+    if name == "auto":
+        return "bf16" if _computes_in_bf16(device) else "fp16" if device.type == "cuda" else "fp32"
+    lookup(dict.fromkeys(("auto", *TRAINING_PRECISIONS)), name, "train.precision")
+    if name == "fp16" and device.type != "cuda":
+        raise DeviceError(f"precision fp16 on {device}: its gradients would vanish unscaled; use auto, bf16 or fp32")
+    if name == "fp32":
+        torch.backends.cudnn.allow_tf32 = False
+    return name
+
+
 def free_memory(device: torch.device) -> int:
     """Bytes that can still be taken on the device; on a CPU, within the limit of a container too."""
     if device.type == "cuda":

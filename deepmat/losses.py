@@ -24,7 +24,7 @@ def _charbonnier(difference: Tensor) -> Tensor:
 def _mean_unknown(values: Tensor, batch: Tensors) -> Tensor:
     """Sum over the unknown pixels, mean over channels, divided by (number of unknown pixels + 1)."""
     unknown = batch["unknown"]
-    return (values * unknown).sum() / (unknown.sum() + 1) / values.shape[1]
+    return (values * unknown).sum() / batch["count"] / values.shape[1]
 
 
 def _first_alpha(outputs: Tensors) -> Tensor:

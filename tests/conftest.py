@@ -44,14 +44,15 @@ class TinyModel(torch.nn.Module):
 
     PARTS = {"encoder": ("conv",), "decoder": ("head",)}
 
-    def __init__(self):
+    def __init__(self, dropout=0.1):
         super().__init__()
+        self.dropout = dropout
         self.conv = torch.nn.Conv2d(4, 4, 3, padding=1)
         self.head = torch.nn.Conv2d(4, 1, 1)
 
     def forward(self, image, trimap):
         x = torch.relu(self.conv(torch.cat((image, trimap), dim=1) / 255))
-        x = torch.nn.functional.dropout(x, 0.1, self.training)
+        x = torch.nn.functional.dropout(x, self.dropout, self.training)
         return {"alpha": torch.sigmoid(self.head(x))}
 
 

@@ -20,7 +20,7 @@ DIRECTION = [
     ["errors", "processes", "files", "config", "imaging", "masks", "trimap", "sources", "paired"],
     ["compositing", "foreground", "outputs", "synth", "metrics", "significance", "protocols", "provenance", "scoring"],
     ["evaluation", "robustness", "report", "doctor"],
-    ["devices", "checkpoint", "models", "weights", "losses", "dataset", "inference", "cutouts", "ranks"],
+    ["devices", "checkpoint", "models", "weights", "losses", "optimizing", "dataset", "inference", "cutouts", "ranks"],
     ["runs", "engine"],
     ["cli", "__main__"],
 ]

@@ -16,12 +16,17 @@ def plane(pixels):
 
 
 @pytest.fixture
-def batch(golden):
-    """The golden sample on the way that training takes: uint8, collated, moved."""
+def collated(golden):
+    """The golden sample on the way that training takes."""
     arrays = golden("losses")
     colours = {kind: arrays[f"{kind}_bgr"][..., ::-1].copy() for kind in ("image", "fg", "bg")}
     sample = {**colours, "composite": colours["image"], **{kind: arrays[kind] for kind in ("alpha", "trimap")}}
-    return to_device(collate([{"name": "golden", **sample}]), torch.device("cpu"))
+    return collate([{"name": "golden", **sample}])
+
+
+@pytest.fixture
+def batch(collated):
+    return to_device(collated, torch.device("cpu"))
 
 
 def test_terms_equal_the_reference(golden, batch):
@@ -51,14 +56,16 @@ def two_threads():
 
 
 @pytest.mark.parametrize("stage", range(4))
-def test_five_adam_steps_equal_the_reference(golden, batch, stage, two_threads):
+def test_five_adam_steps_equal_the_reference(golden, collated, stage, two_threads):
+    # In the order that training takes, channels last, ties of the pooling fall elsewhere than in the reference.
+    batch = {key: value.contiguous() if key != "name" else value for key, value in collated.items()}
     config = configs.load(configs.recipe(f"stage{stage}"))
     model = build_model(config.model)
     model.load_state_dict(rule_state(model, skip=True))
     freeze(model, config.train.freeze)
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimizer = torch.optim.Adam(trained, lr=1e-4, fused=True)
-    losses = [optimise(model, optimizer, batch, config.loss)["total"] for _ in range(5)]
+    losses = [optimise(model, optimizer, [batch], config.loss)["total"].item() for _ in range(5)]
     np.testing.assert_allclose(losses, golden("losses")[f"adam_lr1e-4_stage{stage}"], rtol=1e-4)
 
 

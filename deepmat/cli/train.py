@@ -1,6 +1,6 @@
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -73,7 +73,7 @@ def train(
             "train.epochs": epochs,
             "train.iterations": iterations,
             "train.lr": lr,
-            "train.lr_step": lr_step,
+            "train.schedule": {"name": "step", "every": lr_step} if lr_step else None,
             "train.print_every": print_every,
             "train.test_every": test_every,
             "train.checkpoint_every": checkpoint_every,
@@ -100,22 +100,25 @@ def _begin_with(pretrain: str | None, file: Path, several: bool) -> dict[str, An
 
 
 def _train_one(config: "Config", resume: str | None, overwrite: bool) -> None:
+    from deepmat import ranks
     from deepmat.engine import train as run
     from deepmat.report import TrainingDisplay
-    from deepmat.runs import LAST
+    from deepmat.runs import states
 
-    last = config.run_folder / LAST
-    state = (last if last.is_file() else None) if resume == "auto" else Path(resume) if resume else None
-    if state is None and last.is_file() and not overwrite:
+    there = states(config.run_folder)
+    if there and not resume and not overwrite:
         raise ConfigError(
             f"{config.run_folder}: a run of this name is there; --resume auto goes on with it, --overwrite begins "
             "again, --name NAME keeps both"
         )
     final: dict[str, Any] = {}
     console = stdout()
-    with _asked_to_stop() as asked:
-        records = run(config, resume=state, stop=lambda: bool(asked))
+    # Closed whatever happens: the processes that load data do not hear the signal that ends those left over.
+    with _asked_to_stop() as asked, closing(run(config, resume=resume, stop=lambda: bool(asked))) as records:
         first = next(records)
+        if ranks.rank():
+            *_, final = records
+            raise typer.Exit(130 if final["event"] == "stopped" else 0)  # the first process speaks for all
         with TrainingDisplay(
             console, progress_bar(console), config.train.name, config.run_folder / "log.jsonl"
         ) as display:
@@ -124,7 +127,7 @@ def _train_one(config: "Config", resume: str | None, overwrite: bool) -> None:
                 display.show(record)
                 final = record
     if final.get("event") == "stopped":
-        say(f"stopped at step {final['step']}, saved in {last}; the same command with --resume auto goes on")
+        say(f"stopped at step {final['step']}, saved in {config.run_folder}; `--resume auto` goes on from there")
         raise typer.Exit(130)
     say(f"{config.train.name} done: {final['path']}")
 

@@ -95,16 +95,25 @@ def collate(samples: list[Any]) -> dict[str, Any] | DataError:
     return _unpack(_gather(samples))
 
 
-def batch_order(count: int, batch_size: int, seed: int, start: int, stop: int) -> Iterator[list[tuple[int, int]]]:
-    """The (epoch, index) pairs of the batches of steps start ... stop - 1; every epoch is a new permutation."""
-    steps_per_epoch = -(-count // batch_size)
+def batch_order(
+    count: int, batch_size: int, accumulate: int, part: tuple[int, int], seed: int, start: int, stop: int
+) -> Iterator[list[tuple[int, int]]]:
+    """The (epoch, index) pairs of the batches of steps start ... stop - 1, `accumulate` batches a step.
+
+    part: which process of how many; a step's samples are the same on any number of them as long as batch_size x
+    accumulate x processes is. Every epoch is a new permutation, whose beginning fills up the last step.
+    """
+    mine, processes = part
+    per_step = batch_size * accumulate * processes
+    steps_per_epoch = -(-count // per_step)
     epoch, order = -1, np.empty(0, np.int64)
     for step in range(start, stop):
         if step // steps_per_epoch != epoch:
             epoch = step // steps_per_epoch
-            order = np.random.default_rng([seed, epoch]).permutation(count)
-        first = step % steps_per_epoch * batch_size
-        yield [(epoch, int(index)) for index in order[first : first + batch_size]]
+            order = np.resize(np.random.default_rng([seed, epoch]).permutation(count), steps_per_epoch * per_step)
+        first = step % steps_per_epoch * per_step + mine * batch_size * accumulate
+        for begin in range(first, first + batch_size * accumulate, batch_size):
+            yield [(epoch, int(index)) for index in order[begin : begin + batch_size]]
 
 
 def _start_worker(_: int) -> None:
@@ -124,12 +133,18 @@ def training_batches(
     start: int,
     stop: int,
     workers: int,
+    accumulate: int = 1,
+    part: tuple[int, int] = (0, 1),
+    pin: bool = False,
 ) -> Iterator[Any]:
-    """Batches of samples for the steps start ... stop - 1, each the same on any number of workers."""
+    """Batches of samples for the steps start ... stop - 1 (`batch_order`), each the same on any number of workers.
+
+    pin: in memory that a GPU reads while the processor goes on.
+    """
     samples = TrainingSet(origins, config, seed)
     loader = DataLoader(
         samples,
-        batch_sampler=batch_order(len(samples), batch_size, seed, start, stop),
+        batch_sampler=batch_order(len(samples), batch_size, accumulate, part, seed, start, stop),
         collate_fn=_gather,
         num_workers=workers,
         # A forked child hangs in the locks of OpenCV's and torch's threads.
@@ -137,6 +152,7 @@ def training_batches(
         # Its own, so that starting again draws nothing from the run's random numbers.
         generator=torch.Generator(),
         worker_init_fn=_start_worker,
+        pin_memory=pin,
     )
     with deaf_children():
         gathered = iter(loader)

@@ -161,6 +161,11 @@ def fit(model: nn.Module, known: Known, path: Path) -> list[str]:
     return [key for key in own if key not in known.state]
 
 
+def is_whole(path: Path) -> bool:
+    """Whether a weights file holds a whole network and not an encoder alone. CheckpointError as `load_model`."""
+    return identify(load_weights(path), path).config is not None
+
+
 def fill_from(model: nn.Module, path: Path) -> list[str]:
     """Begin training from a weights file; returns the names that keep their fresh weights.
 

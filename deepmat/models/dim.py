@@ -3,11 +3,13 @@
 Names of parameters are those of pytorch-deep-image-matting, so that its checkpoints load as they are.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from deepmat.config import DIMConfig
 
@@ -37,6 +39,7 @@ class DIM(nn.Module):
     def __init__(self, conv6: int = 3, skip: bool = True, refine: bool = False) -> None:
         super().__init__()
         self.skip, self.refine = skip, refine
+        self.recompute = False
         for level, block in enumerate(ENCODER, start=1):
             for index, (inputs, outputs) in enumerate(block, start=1):
                 self.add_module(f"conv{level}_{index}", nn.Conv2d(inputs, outputs, 3, padding=1))
@@ -75,31 +78,50 @@ class DIM(nn.Module):
         Returns {"alpha": [N, 1, H, W] in [0, 1]} and, with refinement, also "coarse", the alpha before it.
         """
         rgb = (image / 255 - self.mean) / self.std
-        logit = self._decode(*self._encode(torch.cat((rgb, trimap / 255), dim=1)))
+        # Beyond the last convolution in float32, also where autocast computes it in less.
+        logit = self._decode(*self._encode(torch.cat((rgb, trimap / 255), dim=1))).float()
         coarse = torch.sigmoid(logit)
         if not self.refine:
             return {"alpha": coarse}
         x = torch.cat((rgb, coarse), dim=1)
-        for layer in (self.refine_conv1, self.refine_conv2, self.refine_conv3):
-            x = F.relu(layer(x))
-        return {"alpha": torch.sigmoid(logit + self.refine_pred(x)), "coarse": coarse}
+        return {"alpha": torch.sigmoid(logit + self._part(self._refine, x)), "coarse": coarse}
+
+    def _part(self, part: Callable[..., Any], *inputs: Any) -> Any:
+        """Part of the forward pass, of which `recompute` keeps the inputs alone (Chen et al. 2016)."""
+        if self.recompute and torch.is_grad_enabled():
+            return checkpoint(part, *inputs, use_reentrant=False)
+        return part(*inputs)
+
+    def _convolve(self, name: str, x: Tensor) -> Tensor:
+        return F.relu_(self.get_submodule(name)(x))  # in place: a feature map less to write and keep
 
     def _encode(self, x: Tensor) -> tuple[Tensor, list[tuple[Tensor, Tensor]]]:
         levels = []
-        for level, block in enumerate(ENCODER, start=1):
-            for index in range(1, len(block) + 1):
-                x = F.relu(self.get_submodule(f"conv{level}_{index}")(x))
-            pooled, indices = F.max_pool2d(x, 2, return_indices=True)
-            levels.append((x, indices))
-            x = pooled
-        return F.relu(self.conv6_1(x)), levels
+        for level in range(1, len(ENCODER) + 1):
+            x, *kept = self._part(self._down, level, x)
+            levels.append(tuple(kept))
+        return self._convolve("conv6_1", x), levels
+
+    def _down(self, level: int, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """A block of the encoder: features pooled, features, indices of the pooling."""
+        for index in range(1, len(ENCODER[level - 1]) + 1):
+            x = self._convolve(f"conv{level}_{index}", x)
+        pooled, indices = F.max_pool2d(x, 2, return_indices=True)
+        return pooled, x, indices
 
     def _decode(self, x: Tensor, levels: list[tuple[Tensor, Tensor]]) -> Tensor:
-        x = F.relu(self.deconv6_1(x))
+        x = self._convolve("deconv6_1", x)
         for level in range(5, 0, -1):
-            features, indices = levels[level - 1]
-            x = F.max_unpool2d(x, indices, [2, 2])
-            if self.skip:
-                x = x + features
-            x = F.relu(self.get_submodule(f"deconv{level}_1")(x))
+            x = self._part(self._up, level, x, *levels[level - 1])
         return self.deconv1(x)
+
+    def _up(self, level: int, x: Tensor, features: Tensor, indices: Tensor) -> Tensor:
+        x = F.max_unpool2d(x, indices, [2, 2])
+        if self.skip:
+            x = x + features
+        return self._convolve(f"deconv{level}_1", x)
+
+    def _refine(self, x: Tensor) -> Tensor:
+        for name in ("refine_conv1", "refine_conv2", "refine_conv3"):
+            x = self._convolve(name, x)
+        return self.refine_pred(x)

@@ -43,7 +43,7 @@ class TrainingDisplay:
             self.console.print(self._tests_table())
 
     def show(self, record: Mapping[str, Any]) -> None:
-        if record["event"] not in ("testing", "caching"):
+        if record["event"] not in ("testing", "caching", "sample"):
             append_line(self.log, to_json(record))
         handler = getattr(self, f"_show_{record['event']}", None)
         if handler:

@@ -1,0 +1,61 @@
+"""How weights move: optimisers, learning-rate schedules, the moving average of weights. All are chosen by config.
+
+A schedule is a function of the step alone, so that there is no state of it to save.
+"""
+
+import math
+from collections.abc import Callable, Iterable
+
+import torch
+from torch import nn
+
+from deepmat.config import OptimizerConfig, ScheduleConfig, TrainConfig
+from deepmat.errors import lookup
+
+OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
+"""Fused ones, which leave out a step on the device itself (`found_inf`)."""
+
+
+def _cosine(options: ScheduleConfig, done: float, epoch: int) -> float:
+    """Half a cosine wave from 1 to `floor` (Loshchilov and Hutter, ICLR 2017, equation 5, without restarts)."""
+    return options.floor + (1 - options.floor) * (1 + math.cos(math.pi * done)) / 2
+
+
+def _poly(options: ScheduleConfig, done: float, epoch: int) -> float:
+    return options.floor + (1 - options.floor) * (1 - done) ** options.power
+
+
+SCHEDULES: dict[str, Callable[[ScheduleConfig, float, int], float]] = {
+    "constant": lambda options, done, epoch: 1.0,
+    "step": lambda options, done, epoch: options.gamma ** (epoch // options.every),
+    "cosine": _cosine,
+    "poly": _poly,
+}
+"""Share of train.lr by (options, share of the steps after warm-up that is done, epoch from 0)."""
+
+
+def learning_rate(settings: TrainConfig, step: int, steps: int, steps_per_epoch: int) -> float:
+    """That of the step after `step` steps. ConfigError for an unknown schedule."""
+    options = settings.schedule
+    share = lookup(SCHEDULES, options.name, "train.schedule.name")
+    if step < options.warmup:
+        return settings.lr * (step + 1) / options.warmup
+    done = (step - options.warmup) / max(steps - options.warmup, 1)
+    return settings.lr * share(options, min(done, 1.0), step // steps_per_epoch)
+
+
+def build_optimizer(options: OptimizerConfig, parameters: Iterable[nn.Parameter], lr: float) -> torch.optim.Optimizer:
+    """ConfigError for an unknown one."""
+    made = lookup(OPTIMIZERS, options.name, "train.optimizer.name")
+    keys = {"lr": lr, "betas": tuple(options.betas), "eps": options.eps, "weight_decay": options.weight_decay}
+    return made(list(parameters), fused=True, **keys)  # type: ignore[call-arg, arg-type]
+
+
+@torch.no_grad()
+def follow(average: nn.Module, model: nn.Module, decay: float, step: int) -> None:
+    """Move the average of weights by a step; at first it follows faster, with decay (1 + step) / (10 + step)."""
+    share = 1 - min(decay, (1 + step) / (10 + step))
+    for weight, now in zip(average.parameters(), model.parameters(), strict=True):
+        weight.lerp_(now, share)
+    for kept, buffer in zip(average.buffers(), model.buffers(), strict=True):
+        kept.copy_(buffer)
