@@ -16,6 +16,7 @@ from deepmat.cli.import_ import import_weights
 from deepmat.cli.info import info
 from deepmat.cli.options import plain, say, stderr
 from deepmat.cli.predict import predict
+from deepmat.cli.runs import runs
 from deepmat.cli.synth import synth
 from deepmat.cli.train import train
 from deepmat.cli.trimap import trimap
@@ -31,6 +32,7 @@ COMMANDS: dict[str, Callable[..., None] | typer.Typer] = {
     "info": info,
     "trimap": trimap,
     "train": train,
+    "runs": runs,
     "eval": evaluate,
     "predict": predict,
 }

@@ -43,11 +43,15 @@ def train(
     print_every: Annotated[int | None, typer.Option(help="Steps between lines of losses [10].")] = None,
     test_every: Annotated[int | None, typer.Option(help="Steps between tests [an epoch].")] = None,
     checkpoint_every: Annotated[int | None, typer.Option(help="Steps between saved states [an epoch].")] = None,
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Write RUN/tensorboard too: losses, scores, pictures.")
+    ] = False,
     set_: Set = None,
 ) -> None:
     """Train: deepmat train --stage 1 --data DATA
 
-    A run is a folder: config.yaml, log.jsonl, last.pt (to resume), best.safetensors (by SAD on the test pictures).
+    A run is a folder: config.yaml, log.jsonl, last.pt (to resume), best.safetensors (by SAD on the test pictures),
+    samples/ (some of them, at each test). `deepmat runs` compares runs.
     Ctrl-C ends the step, saves, and says how to go on.
     """
     if stage is None and config is None:
@@ -86,9 +90,13 @@ def train(
     for file in files:
         begin = _begin_with(pretrain, file, several=len(files) > 1)
         resolved.append(configs.load([file, *more], flags=configs.merge(given, begin), overrides=set_ or []))
+    if tensorboard:
+        from deepmat.report import require_tensorboard
+
+        require_tensorboard()
     # All configs are checked before the first stage starts.
     for stage_config in resolved:
-        _train_one(stage_config, resume, overwrite)
+        _train_one(stage_config, resume, overwrite, tensorboard)
 
 
 def _begin_with(pretrain: str | None, file: Path, several: bool) -> dict[str, Any]:
@@ -99,7 +107,7 @@ def _begin_with(pretrain: str | None, file: Path, several: bool) -> dict[str, An
     return {"train": {"pretrain": None if pretrain == "none" else pretrain}}
 
 
-def _train_one(config: "Config", resume: str | None, overwrite: bool) -> None:
+def _train_one(config: "Config", resume: str | None, overwrite: bool, tensorboard: bool) -> None:
     from deepmat import ranks
     from deepmat.engine import train as run
     from deepmat.report import TrainingDisplay
@@ -120,7 +128,7 @@ def _train_one(config: "Config", resume: str | None, overwrite: bool) -> None:
             *_, final = records
             raise typer.Exit(130 if final["event"] == "stopped" else 0)  # the first process speaks for all
         with TrainingDisplay(
-            console, progress_bar(console), config.train.name, config.run_folder / "log.jsonl"
+            console, progress_bar(console), config.train.name, config.run_folder, tensorboard
         ) as display:
             display.show(first)
             for record in records:

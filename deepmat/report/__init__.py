@@ -1,6 +1,8 @@
 """Records -> what people look at: tables, CSV, curves, sheets of pictures, a page, the display of a training run."""
 
-from deepmat.report.curves import draw_curves, require_plots
+from deepmat.report.board import require_tensorboard
+from deepmat.report.curves import draw_curves, draw_runs, require_plots
+from deepmat.report.history import History, find_runs, name_runs, read_run, runs_table
 from deepmat.report.page import Page
 from deepmat.report.sheets import SCORED_TITLES, sheet
 from deepmat.report.tables import (
@@ -15,12 +17,19 @@ from deepmat.report.training import TrainingDisplay
 
 __all__ = [
     "SCORED_TITLES",
+    "History",
     "Page",
     "TrainingDisplay",
     "curves_table",
     "draw_curves",
+    "draw_runs",
+    "find_runs",
     "format_score",
+    "name_runs",
+    "read_run",
     "require_plots",
+    "require_tensorboard",
+    "runs_table",
     "scores_table",
     "sheet",
     "summary_tables",
