@@ -21,7 +21,7 @@ from deepmat.dataset import (
 )
 from deepmat.devices import describe_device, pick_device
 from deepmat.errors import CheckpointError, DataError, TrainingError, lookup
-from deepmat.losses import LOSSES, weighted_sum
+from deepmat.losses import LOSSES, step_count, weighted_sum
 from deepmat.metrics import METRICS, mean
 from deepmat.models import build_model, fill_from, freeze
 from deepmat.paired import Paths, pictures_to_score, refuse_failed
@@ -55,11 +55,12 @@ def evaluate(
 
 
 def to_device(batch: Record, device: torch.device) -> dict[str, Tensor]:
-    """A collated batch of Samples as the losses take it: float, alpha in [0, 1], "unknown" beside the trimap."""
+    """A collated batch of Samples as the losses take it: float, alpha in [0, 1], with "unknown" and its "count"."""
     moved = {key: value.to(device) for key, value in batch.items() if isinstance(value, Tensor)}
     # Pixels come channels last; in another order, ties of the pooling would fall elsewhere than in the reference.
     tensors = {key: value.to(torch.float32, memory_format=torch.contiguous_format) for key, value in moved.items()}
-    return {**tensors, "alpha": tensors["alpha"] / 255, "unknown": (moved["trimap"] == trimap.UNKNOWN).float()}
+    unknown = (moved["trimap"] == trimap.UNKNOWN).float()
+    return {**tensors, "alpha": tensors["alpha"] / 255, "unknown": unknown, "count": step_count(unknown)}
 
 
 def optimise(
