@@ -2,13 +2,16 @@
 
 outputs: {"alpha": float [N, 1, H, W] in [0, 1]}, with "coarse" beside it where the model refines.
 batch: "alpha" float [N, 1, H, W] in [0, 1], "composite", "fg", "bg" float [N, 3, H, W] in 0 ... 255,
-"unknown" float [N, 1, H, W], 1 where the trimap is unknown, else 0.
-Each term is a scalar: a mean over the unknown pixels of the whole batch.
+"unknown" float [N, 1, H, W], 1 where the trimap is unknown, else 0; "count" float or float [], those of the step + 1.
+Each term is a scalar, a sum divided by "count", to which known pixels add nothing: over the parts of a step that share
+its count, be they of several processes or accumulated, the terms add up to those of the whole.
+Every term but "refined" is of the encoder-decoder's alpha: the coarse one where the model refines, else the only one.
 """
 
 from collections.abc import Callable, Mapping
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from deepmat.errors import lookup
@@ -22,23 +25,28 @@ def _charbonnier(difference: Tensor) -> Tensor:
 
 
 def _mean_unknown(values: Tensor, batch: Tensors) -> Tensor:
-    """Sum over the unknown pixels, mean over channels, divided by (number of unknown pixels + 1)."""
-    unknown = batch["unknown"]
-    return (values * unknown).sum() / batch["count"] / values.shape[1]
+    """Sum over the unknown pixels, mean over channels, divided by "count"."""
+    return (values * batch["unknown"]).sum() / batch["count"] / values.shape[1]
 
 
-def _first_alpha(outputs: Tensors) -> Tensor:
-    return outputs.get("coarse", outputs["alpha"])
+def _first_alpha(outputs: Tensors, batch: Tensors) -> Tensor:
+    """The encoder-decoder's alpha in the batch's precision, also where autocast made it in half."""
+    return outputs.get("coarse", outputs["alpha"]).to(batch["alpha"].dtype)
+
+
+def _error(outputs: Tensors, batch: Tensors) -> Tensor:
+    """Predicted less true alpha [N, 1, H, W], where known pixels are predicted right."""
+    return (_first_alpha(outputs, batch) - batch["alpha"]) * batch["unknown"]
 
 
 def alpha(outputs: Tensors, batch: Tensors) -> Tensor:
-    """Alpha loss (Deep Image Matting, equation 1) of the encoder-decoder's alpha, the coarse one where both exist."""
-    return _mean_unknown(_charbonnier(_first_alpha(outputs) - batch["alpha"]), batch)
+    """Alpha loss (Deep Image Matting, equation 1)."""
+    return _mean_unknown(_charbonnier(_first_alpha(outputs, batch) - batch["alpha"]), batch)
 
 
 def composition(outputs: Tensors, batch: Tensors) -> Tensor:
-    """Composition loss (equation 2) of the encoder-decoder's alpha: the picture made with it against the true one."""
-    predicted = _first_alpha(outputs)
+    """Composition loss (equation 2): the picture made with the alpha against the true one."""
+    predicted = _first_alpha(outputs, batch)
     composite = predicted * batch["fg"] + (1 - predicted) * batch["bg"]
     return _mean_unknown(_charbonnier(composite - batch["composite"]) / 255, batch)
 
@@ -48,10 +56,62 @@ def refined(outputs: Tensors, batch: Tensors) -> Tensor:
     return _mean_unknown(_charbonnier(outputs["alpha"] - batch["alpha"]), batch)
 
 
+def l1(outputs: Tensors, batch: Tensors) -> Tensor:
+    """Mean absolute error: the alpha loss without its smoothing."""
+    return _error(outputs, batch).abs().sum() / batch["count"]
+
+
+# The pyramid's filter, [1 4 6 4 1] / 16 along both axes (Burt and Adelson 1983, a = 3/8), is the mean of two neighbours
+# taken four times: poolings, since they need no weights on the device and autocast and TF32 do not round them.
+def _means(values: Tensor, times: int) -> Tensor:
+    for _ in range(times):
+        values = F.avg_pool2d(values, 2, stride=1)
+    return values
+
+
+def _reduce(values: Tensor) -> Tensor:
+    """Filtered and halved: [N, 1, H, W] to [N, 1, ceil(H / 2), ceil(W / 2)]; the border's pixels go on beyond it."""
+    return F.avg_pool2d(_means(F.pad(values, (2, 2, 2, 2), mode="replicate"), 3), 2)
+
+
+def _expand(values: Tensor, height: int, width: int) -> Tensor:
+    """Doubled and filtered: [N, 1, ceil(height / 2), ceil(width / 2)] to [N, 1, height, width]."""
+    # Each pixel twice is what the first of the four means makes of the pixels, times two, with zeros between.
+    doubled = F.interpolate(F.pad(values, (1, 1, 1, 1), mode="replicate"), scale_factor=2, mode="nearest")
+    return _means(doubled, 3)[..., 1 : height + 1, 1 : width + 1]
+
+
+def laplacian(outputs: Tensors, batch: Tensors) -> Tensor:
+    """Laplacian loss (Hou and Liu 2019, Context-Aware Image Matting): sum over s = 1 ... 5 of 2^(s - 1) |L_s|_1.
+
+    L_s is level s, from fine to coarse, of the Laplacian pyramid of the error, which equals predicted less true level:
+    a pyramid is linear. All five are details; what is left below them does not count, so a constant error over a
+    picture that is unknown throughout costs nothing. Any size will do: a side of 1 stays 1 and has no details.
+    """
+    below = _error(outputs, batch)
+    levels = []
+    for level in range(5):
+        values, below = below, _reduce(below)
+        levels.append(2**level * (values - _expand(below, *values.shape[-2:])).abs().sum())
+    return torch.stack(levels).sum() / batch["count"]
+
+
+def gradient(outputs: Tensors, batch: Tensors) -> Tensor:
+    """L1 norm of the error's gradient, |d/dx| + |d/dy| as differences of neighbours (forward, none over the border).
+
+    The step from an unknown pixel to a known one counts: a constant error costs nothing but along that seam.
+    """
+    error = _error(outputs, batch)
+    return (error.diff(dim=-1).abs().sum() + error.diff(dim=-2).abs().sum()) / batch["count"]
+
+
 LOSSES: dict[str, Callable[[Tensors, Tensors], Tensor]] = {
     "alpha": alpha,
     "composition": composition,
     "refined": refined,
+    "l1": l1,
+    "laplacian": laplacian,
+    "gradient": gradient,
 }
 
 

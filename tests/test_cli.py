@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from deepmat import imaging
+from deepmat.runs import states
 
 SMALL = ["--set", "data.augment.resize.size=[32,32]", "--set", "data.augment.crop.sizes=[48]"]
 FAST = [*SMALL, "--print-every", 1, "--workers", 0]
@@ -34,14 +35,22 @@ def test_the_main_job(deepmat, read_log):
     trained = deepmat("train", "--stage", "0,1,2,3", *pairs, "--iterations", 2, "--test-every", 2, *FAST)
     assert trained.exit_code == 0, trained.output
     terms = {0: {"alpha"}, 1: {"alpha", "composition"}, 2: {"refined"}, 3: {"alpha", "composition", "refined"}}
+    ended = 0.0
     for stage, names in terms.items():
         records = read_log(Path(f"runs/stage{stage}"))
-        assert [record["event"] for record in records] == ["start", "step", "step", "checkpoint", "test", "end"]
-        assert set(records[1]["loss"]) == names | {"total"}
+        events = [record["event"] for record in records if record["event"] not in ("began", "warning")]
+        assert events == ["start", "step", "step", "checkpoint", "test", "end"]
+        assert set(next(record["loss"] for record in records if "loss" in record)) == names | {"total"}
+        # What a stage begins with is what the one before it ended with.
+        began = [record["sad"] for record in records if record["event"] == "began"]
+        assert began == ([ended] if stage > 1 else [])
+        ended = records[-1]["best_sad"]
         assert len(trained.stdout.splitlines()[0]) > 100  # lines are not folded in a pipe
         assert f"stage{stage} step 2/2" in trained.stdout and f"stage{stage} test at step 2  SAD" in trained.stdout
     assert "begins with runs/stage1/best.safetensors; random: refine_conv1" in trained.stdout
-    frozen = [torch.load(f"runs/stage{stage}/last.pt")["state_dict"]["deconv1_1.weight"] for stage in (1, 2, 3)]
+    frozen = [
+        torch.load(f"runs/stage{stage}/state-000000002.pt")["state_dict"]["deconv1_1.weight"] for stage in (1, 2, 3)
+    ]
     assert torch.equal(frozen[0], frozen[1]) and not torch.equal(frozen[1], frozen[2])
 
     best = "runs/stage3/best.safetensors"
@@ -135,7 +144,8 @@ def test_nothing_that_is_read_is_overwritten(deepmat, data, weights):
         ("--runs", "r", "train.runs"), ("--name", "n", "train.name"), ("--device", "cpu", "train.device"),
         ("--seed", 7, "train.seed"), ("--workers", 3, "train.workers"), ("--batch-size", 5, "train.batch_size"),
         ("--epochs", 2, "train.epochs"), ("--iterations", 9, "train.iterations"), ("--lr", 0.5, "train.lr"),
-        ("--lr-step", 4, "train.lr_step"), ("--print-every", 6, "train.print_every"),
+        ("--precision", "bf16", "train.precision"), ("--accumulate", 3, "train.accumulate"),
+        ("--print-every", 6, "train.print_every"),
         ("--test-every", 8, "train.test_every"), ("--checkpoint-every", 11, "train.checkpoint_every"),
         ("--pretrain", "p.pth", "train.pretrain"), ("--data", "d", "data.root"),
         ("--bg", "b", "data.bg"), ("--test", "t", "test.root"),
@@ -146,6 +156,14 @@ def test_every_flag_of_train_reaches_the_config(deepmat, catch, flag, value, key
     assert "caught" in deepmat("train", "--stage", 1, flag, value).stderr
     section, name = key.split(".")
     assert str(getattr(getattr(kept["arguments"][0], section), name)) == str(value)
+
+
+def test_the_flags_of_train_that_stand_for_more(deepmat, catch):
+    kept = catch("engine", "train")
+    deepmat("train", "--stage", 1, "--lr-step", 4, "--compile", "--recompute")
+    settings = kept["arguments"][0].train
+    assert settings.schedule.name == "step" and settings.schedule.every == 4 and settings.schedule.gamma == 0.1
+    assert settings.compile and settings.recompute
 
 
 def test_augment_names_a_recipe_or_a_file(deepmat, catch):
@@ -251,7 +269,7 @@ def test_pretrain_and_resume_with_several_stages(deepmat, monkeypatch, data):
     )
     deepmat("train", "--stage", "1,2,3", "--data", data, "--pretrain", "vgg.pth")
     assert kept == ["vgg.pth", "{runs}/stage1/best.safetensors", "{runs}/stage2/best.safetensors"]
-    refused = deepmat("train", "--stage", "1,2", "--data", data, "--resume", "last.pt")
+    refused = deepmat("train", "--stage", "1,2", "--data", data, "--resume", "state.pt")
     assert refused.exit_code == 1 and "--resume FILE: goes with one stage" in refused.stderr
 
 
@@ -275,7 +293,7 @@ def test_a_disk_that_is_full(data, tmp_path):
         [sys.executable, "-c", limited, *arguments], cwd=tmp_path, capture_output=True, text=True, timeout=120
     )
     assert result.returncode == 1 and "Traceback" not in result.stderr
-    assert "last.pt: cannot be written (File too large); free space or choose another place" in result.stderr
+    assert "state-000000001.pt: cannot be written (File too large); free space or choose another place" in result.stderr
     assert sorted(path.name for path in (tmp_path / "runs/stage1").iterdir()) == ["config.yaml", "log.jsonl"]
 
 
@@ -350,8 +368,8 @@ def test_a_signal_ends_the_step_saves_and_says_how_to_go_on(data, tmp_path, numb
     finally:
         process.kill()
     assert process.returncode == 130, errors
-    assert "the same command with --resume auto goes on" in " ".join(errors.split())
-    assert torch.load(tmp_path / "runs/stage1/last.pt")["step"] >= 3
+    assert "`--resume auto` goes on from there" in " ".join(errors.split())
+    assert torch.load(states(tmp_path / "runs/stage1")[0])["step"] >= 3
     assert not list((tmp_path / "runs").rglob(".*"))
 
 

@@ -4,10 +4,13 @@ import time
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from deepmat import compositing, dataset, imaging
 from deepmat.config import DataConfig
 from deepmat.dataset import cache as caches
+from deepmat.dataset.loader import batch_order
 from deepmat.errors import DataError
 from deepmat.sources import Foreground, find_foregrounds
 
@@ -90,13 +93,33 @@ def test_any_number_of_workers_and_any_start_give_the_same_batches(origin, kind)
     assert not any(map(same, straight, batches(config, seed=4)))
 
 
-def test_an_epoch_has_every_sample_once_and_the_next_another_order(origin):
+def test_an_epoch_has_every_sample_and_the_next_another_order(origin):
     config = origin("folders")
     straight = batches(config)
-    # 4 pictures in batches of 3: an epoch is two batches.
-    names = [sorted(straight[i]["name"] + straight[i + 1]["name"]) for i in (0, 2, 4)]
-    assert names[0] == names[1] == names[2] and len(set(names[0])) == 4
+    # 4 pictures in batches of 3: an epoch is two batches, filled up by its first two.
+    names = [straight[i]["name"] + straight[i + 1]["name"] for i in (0, 2, 4)]
+    assert [each[4:] for each in names] == [each[:2] for each in names]
+    assert {tuple(sorted(each[:4])) for each in names} == {tuple(sorted(set(names[0])))} and len(set(names[0])) == 4
     assert not same(straight[0], straight[2])
+
+
+@given(
+    st.integers(1, 40), st.integers(1, 3), st.integers(1, 3), st.integers(1, 4), st.integers(0, 20), st.integers(0, 9)
+)
+def test_processes_share_the_samples_of_a_step(count, batch, accumulate, processes, start, more):
+    """Together they take what a single one takes, each its own part of it, from any step on."""
+
+    def order(batch, accumulate, part, start=0):
+        return list(batch_order(count, batch, accumulate, part, 5, start, start + more))
+
+    whole = order(batch * accumulate * processes, 1, (0, 1), start)
+    parts = [order(batch, accumulate, (mine, processes), start) for mine in range(processes)]
+    for step, samples in enumerate(whole):
+        own = [part[step * accumulate : (step + 1) * accumulate] for part in parts]
+        assert [sample for batches in own for batch in batches for sample in batch] == samples
+    assert list(batch_order(count, batch, accumulate, (0, 1), 5, 0, start + more))[start * accumulate :] == order(
+        batch, accumulate, (0, 1), start
+    )
 
 
 @pytest.mark.parametrize("augment", [AUGMENT, MODERN])

@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
@@ -69,20 +71,37 @@ def test_five_adam_steps_equal_the_reference(golden, collated, stage, two_thread
     np.testing.assert_allclose(losses, golden("losses")[f"adam_lr1e-4_stage{stage}"], rtol=1e-4)
 
 
+def random_batch(count, *size):
+    """Alphas, colours and masks of float64, and a prediction that has nothing to do with them."""
+    rng = np.random.default_rng(0)
+
+    def draw(channels):
+        return torch.from_numpy(rng.random((count, channels, *size)))
+
+    alpha, fg, bg, unknown = draw(1), 255 * draw(3), 255 * draw(3), (draw(1) < 0.5).double()
+    composite = alpha * fg + (1 - alpha) * bg
+    batch = {"alpha": alpha, "fg": fg, "bg": bg, "composite": composite, "unknown": unknown}
+    return {**batch, "count": unknown.sum() + 1}, draw(1)
+
+
+def term(name, prediction, batch):
+    return LOSSES[name]({"alpha": prediction, "coarse": prediction}, batch)
+
+
 @pytest.mark.parametrize("name", LOSSES)
 def test_contract_of_every_term(name):
     """Zero for a perfect prediction, blind to known pixels, 0 for nothing unknown, and the right gradient."""
-    rng = torch.Generator().manual_seed(0)
-    alpha = torch.rand(2, 1, 4, 5, generator=rng, dtype=torch.float64)
-    fg, bg = (255 * torch.rand(2, 3, 4, 5, generator=rng, dtype=torch.float64) for _ in range(2))
-    unknown = (torch.rand(2, 1, 4, 5, generator=rng) < 0.5).double()
-    batch = {"alpha": alpha, "fg": fg, "bg": bg, "composite": alpha * fg + (1 - alpha) * bg, "unknown": unknown}
-    prediction = torch.rand(2, 1, 4, 5, generator=rng, dtype=torch.float64, requires_grad=True)
+    batch, prediction = random_batch(2, 4, 5)
+    unknown = batch["unknown"]
+    prediction.requires_grad_()
 
     def loss(predicted, batch=batch):
-        return LOSSES[name]({"alpha": predicted, "coarse": predicted}, batch)
+        return term(name, predicted, batch)
 
-    assert loss(alpha).item() < 1e-5
+    perfect = batch["alpha"].clone().requires_grad_()
+    assert loss(perfect).item() < 1e-5
+    loss(perfect).backward()
+    assert not perfect.grad.any()
     assert loss(prediction).item() > 0.01
     assert torch.equal(
         loss(torch.where(unknown.bool(), prediction, 0.3)), loss(torch.where(unknown.bool(), prediction, 0.9))
@@ -91,9 +110,106 @@ def test_contract_of_every_term(name):
     assert torch.autograd.gradcheck(loss, (prediction,))
 
 
+@pytest.mark.parametrize("name", LOSSES)
+def test_parts_of_a_step_add_up_to_the_whole(name):
+    batch, prediction = random_batch(5, 7, 6)
+    batch["unknown"][3] = 0
+    count = batch["unknown"].sum() + 1
+    prediction.requires_grad_()
+    whole = term(name, prediction, {**batch, "count": count})
+    (expected,) = torch.autograd.grad(whole, prediction)
+    for bounds in ([0, 2, 5], [0, 1, 4, 5], range(6)):
+        slices = [slice(*ends) for ends in pairwise(bounds)]
+        parts = [{key: value[part] for key, value in batch.items() if key != "count"} for part in slices]
+        total = sum(
+            term(name, prediction[at], {**part, "count": float(count)}) for at, part in zip(slices, parts, strict=True)
+        )
+        torch.testing.assert_close(total, whole, rtol=1e-12, atol=0)
+        torch.testing.assert_close(torch.autograd.grad(total, prediction)[0], expected, rtol=1e-12, atol=1e-15)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_terms_are_of_single_precision_under_autocast(name):
+    batch, prediction = random_batch(2, 9, 8)
+    batch = {key: value.float() for key, value in batch.items()}
+    half = prediction.bfloat16()
+    expected = term(name, half.float(), batch)
+    with torch.autocast("cpu", torch.bfloat16):
+        loss = term(name, half, batch)
+    assert loss.dtype == torch.float32 and torch.equal(loss, expected)
+
+
+def test_only_refined_looks_at_the_refined_alpha():
+    batch, prediction = random_batch(1, 4, 5)
+    for name, loss in LOSSES.items():
+        good, poor = ({"alpha": batch["alpha"], "coarse": prediction}, {"alpha": prediction, "coarse": batch["alpha"]})
+        if name == "refined":
+            good, poor = poor, good
+        assert loss(good, batch) > 1e-3 > loss(poor, batch), name
+
+
+def merged(batch, prediction):
+    """True alpha and the prediction, set to it where known: numpy [N, H, W]."""
+    alpha = batch["alpha"].numpy()[:, 0]
+    return alpha, np.where(batch["unknown"].numpy()[:, 0] == 1, prediction.numpy()[:, 0], alpha)
+
+
+def halved(row):
+    """REDUCE of Burt and Adelson (1983), equation 1, in one dimension; borders repeat their pixel."""
+    inside = range(len(row))
+    at = [[min(max(2 * i + m, inside[0]), inside[-1]) for m in range(-2, 3)] for i in range((len(row) + 1) // 2)]
+    return np.array([sum(w / 16 * row[j] for w, j in zip((1, 4, 6, 4, 1), each, strict=True)) for each in at])
+
+
+def doubled(row, length):
+    """EXPAND (equation 2): only whole (i - m) / 2 count."""
+    values = np.zeros(length)
+    for i in range(length):
+        for w, m in zip((1, 4, 6, 4, 1), range(-2, 3), strict=True):
+            if (i - m) % 2 == 0:
+                values[i] += 2 * w / 16 * row[min(max((i - m) // 2, 0), len(row) - 1)]
+    return values
+
+
+def pyramid(plane):
+    for _ in range(5):
+        below = np.apply_along_axis(halved, 1, np.apply_along_axis(halved, 0, plane))
+        tall = np.apply_along_axis(doubled, 0, below, plane.shape[0])
+        yield plane - np.apply_along_axis(doubled, 1, tall, plane.shape[1])
+        plane = below
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 6), (2, 2), (7, 10), (33, 48)], ids=str)
+def test_new_terms_equal_a_slow_recomputation(size):
+    batch, prediction = random_batch(2, *size)
+    alphas, predictions = merged(batch, prediction)
+    expected = dict.fromkeys(("l1", "laplacian", "gradient"), 0.0)
+    for true, predicted in zip(alphas, predictions, strict=True):
+        expected["l1"] += np.abs(predicted - true).sum()
+        for s, (one, other) in enumerate(zip(pyramid(predicted), pyramid(true), strict=True), start=1):
+            expected["laplacian"] += 2 ** (s - 1) * np.abs(one - other).sum()
+        for y, x in np.ndindex(size):
+            for below, right in ((y + 1, x), (y, x + 1)):
+                if below < size[0] and right < size[1]:
+                    expected["gradient"] += abs(
+                        (predicted[below, right] - predicted[y, x]) - (true[below, right] - true[y, x])
+                    )
+    for name, value in expected.items():
+        value /= batch["unknown"].sum().item() + 1
+        assert term(name, prediction, batch).item() == pytest.approx(value, rel=1e-12, abs=1e-14), name
+
+
+def test_a_constant_error_has_no_details_and_no_gradient():
+    batch, _ = random_batch(1, 31, 18)
+    batch["unknown"] = torch.ones_like(batch["unknown"])
+    for name in ("laplacian", "gradient"):
+        assert term(name, batch["alpha"] + 0.25, batch).item() < 1e-14, name
+
+
 def test_terms_by_hand():
     one = torch.ones(1, 1, 1, 1)
     batch = {"alpha": 0.25 * one, "unknown": one, "fg": 200 * one, "bg": 100 * one, "composite": 125 * one}
+    batch["count"] = one.sum() + 1
     outputs = {"alpha": 0.75 * one, "coarse": 0.5 * one}
     total, terms = weighted_sum(outputs, batch, {"alpha": 1.0, "composition": 2.0, "refined": 3.0})
     # One unknown pixel: every mean is divided by 1 + 1.

@@ -195,7 +195,7 @@ def test_tensorboard_that_is_not_installed_is_told_before_training(deepmat, monk
 def test_train_writes_for_tensorboard_where_asked(deepmat, monkeypatch):
     pytest.importorskip("tensorboard")
     end = {"event": "end", "step": 10, "best_sad": 1.0, "path": "best"}
-    monkeypatch.setattr("deepmat.engine.train", lambda *_, **__: iter([START, step(10), end]))
+    monkeypatch.setattr("deepmat.engine.train", lambda *_, **__: (record for record in [START, step(10), end]))
     for name, more in (("with", ["--tensorboard"]), ("without", [])):
         assert deepmat("train", "--stage", 1, "--data", "x", "--name", name, *more).exit_code == 0
     assert [path.parent.parent.name for path in Path("runs").rglob("events.*")] == ["with"]

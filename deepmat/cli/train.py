@@ -27,7 +27,7 @@ def train(
         str | None, typer.Option(help="Weights to begin with in place of the stage's own; none for random ones.")
     ] = None,
     resume: Annotated[
-        str | None, typer.Option(help="Go on from a last.pt, or auto: from the run's own if there is one.")
+        str | None, typer.Option(help="Go on from a saved state, or auto: the run's newest whole one, if any.")
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Begin a run of this name again.")] = False,
     runs: Annotated[Path | None, typer.Option(help="Folder of runs [runs].")] = None,
@@ -35,7 +35,11 @@ def train(
     device: Annotated[str | None, typer.Option(help="auto (the first of cuda, mps, cpu), cuda:1 ...")] = None,
     seed: Annotated[int | None, typer.Option(help="Same seed, same samples and weights [0].")] = None,
     workers: Annotated[int | None, typer.Option(help="Processes that load data [one per core, up to 4].")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Samples a step [1].")] = None,
+    precision: Annotated[str | None, typer.Option(help="auto (the device's fastest), fp32, bf16, fp16.")] = None,
+    compile_: Annotated[bool, typer.Option("--compile", help="Slow start, faster steps on GPUs.")] = False,
+    recompute: Annotated[bool, typer.Option("--recompute", help="Less memory, longer steps.")] = False,
+    batch_size: Annotated[int | None, typer.Option(help="Samples a forward pass of each process [1].")] = None,
+    accumulate: Annotated[int | None, typer.Option(help="Forward passes a step [1].")] = None,
     epochs: Annotated[int | None, typer.Option(help="Passes over the data [12].")] = None,
     iterations: Annotated[int | None, typer.Option(help="Steps, in place of epochs.")] = None,
     lr: Annotated[float | None, typer.Option(help="Learning rate [1e-5].")] = None,
@@ -50,7 +54,7 @@ def train(
 ) -> None:
     """Train: deepmat train --stage 1 --data DATA
 
-    A run is a folder: config.yaml, log.jsonl, last.pt (to resume), best.safetensors (by SAD on the test pictures),
+    A run is a folder: config.yaml, log.jsonl, state-*.pt (to resume), best.safetensors (by SAD on the test pictures),
     samples/ (some of them, at each test). `deepmat runs` compares runs.
     Ctrl-C ends the step, saves, and says how to go on.
     """
@@ -73,7 +77,11 @@ def train(
             "train.device": device,
             "train.seed": seed,
             "train.workers": workers,
+            "train.precision": precision,
+            "train.compile": compile_ or None,
+            "train.recompute": recompute or None,
             "train.batch_size": batch_size,
+            "train.accumulate": accumulate,
             "train.epochs": epochs,
             "train.iterations": iterations,
             "train.lr": lr,
