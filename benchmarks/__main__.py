@@ -13,13 +13,14 @@ from rich.table import Table
 
 from benchmarks.measure import run_side
 
-BENCHMARKS = {name: f"benchmarks.{name}" for name in ("composite", "loader", "predict", "foreground", "metrics")}
+NAMES = ("composite", "loader", "predict", "foreground", "metrics", "train-step")
+BENCHMARKS = {name: f"benchmarks.{name.replace('-', '_')}" for name in NAMES}
 
 
 def main(
     name: Annotated[str, typer.Argument(metavar="|".join([*BENCHMARKS, "all"]), help="Which benchmark.")],
     rounds: Annotated[int, typer.Option(help="Times that each side runs; the fastest counts.", min=1)] = 3,
-    only: Annotated[str, typer.Option(help="Groups of sides whose name holds this, say '2 MP'.")] = "",
+    only: Annotated[str, typer.Option(help="Groups of sides whose name and a colon hold this, say '2 MP'.")] = "",
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
 ) -> None:
     """Time deepmat against a plain reference in turn, and print seconds an item, their ratio and peak memory."""
@@ -54,7 +55,7 @@ def _group(side: str) -> str:
 
 def _measure(name: str, rounds: int, only: str) -> list[dict[str, Any]]:
     module = import_module(BENCHMARKS[name])
-    sides = [side for side in module.SIDES if only in _group(side)]
+    sides = [side for side in module.SIDES if only in f"{_group(side)}:"]
     # What is timed is one core a process, unless more of them is the point.
     environment = {**os.environ, "OMP_NUM_THREADS": str(getattr(module, "THREADS", 1))}
     best: dict[str, dict[str, Any]] = {}

@@ -10,7 +10,7 @@ import numpy as np
 from benchmarks import composite
 from benchmarks.pictures import write_pictures
 from deepmat import config as configs
-from deepmat.cli.options import augmentation
+from deepmat.cli.options import layer
 
 UNIT = "samples"
 COUNT = 400
@@ -57,7 +57,7 @@ def _deepmat(folder: Path, augment: str | None = None, workers: int = 0, **data:
 
     files = {} if "synth" in data else {"root": str(folder)}
     values = {"data": {"cache": str(folder / "cache"), **files, **data}}
-    config = configs.load(augmentation(augment), flags=values)
+    config = configs.load(layer("augment", augment), flags=values)
     origins, _ = dataset.find_origins(config.data)
     pictures: list[Any] = [picture for origin in origins for picture in origin.foregrounds]
     if config.data.cache_backgrounds:

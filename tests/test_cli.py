@@ -375,3 +375,13 @@ def test_a_signal_ends_the_step_saves_and_says_how_to_go_on(data, tmp_path, numb
 
 def test_version(deepmat):
     assert deepmat("--version").stdout.startswith("deepmat 0.")
+
+
+def test_recipe_names_how_it_is_trained(deepmat, catch):
+    kept = catch("engine", "train")
+    deepmat("train", "--stage", 3, "--recipe", "mmagic", "--set", "train.keep=5")
+    config = kept["arguments"][0]
+    assert config.train.iterations == 10**6 and config.model.conv6 == 1 and config.model.refine
+    assert config.train.name == "stage3" and config.train.keep == 5 and config.data.augment.trimap.independent
+    unknown = deepmat("train", "--stage", 1, "--recipe", "mmagik")
+    assert "recipe/mmagik: deepmat ships no such recipe; known: mmagic, modern, reference" in unknown.stderr

@@ -4,7 +4,7 @@ from typing import Annotated
 import typer
 
 from deepmat import config as configs
-from deepmat.cli.options import Augment, Backgrounds, Set, augmentation, finish, flags, notify, refuse_inside
+from deepmat.cli.options import Augment, Backgrounds, Set, finish, flags, layer, notify, refuse_inside
 
 data = typer.Typer(help="Look at training data.", no_args_is_help=True, rich_markup_mode=None)
 KINDS = {"image": "input", "trimap": "trimap", "alpha": "alpha", "fg": "foreground", "bg": "background"}
@@ -41,7 +41,7 @@ def show(
     refuse_inside("--out", out, (root, bg))
     given = flags({"data.root": str(root) if root else None, "data.bg": str(bg) if bg else None})
     given = configs.merge(given, {"data": {"cache": None}})  # a look needs none
-    config = configs.load(augmentation(augment), flags=given, overrides=set_ or [])
+    config = configs.load(layer("augment", augment), flags=given, overrides=set_ or [])
     origins, notices = find_origins(config.data)
     notify(notices)
     samples = TrainingSet(origins, config.data, seed)

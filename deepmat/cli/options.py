@@ -137,11 +137,11 @@ def refuse_inside(option: str, path: Path, folders: Iterable[Path | None]) -> No
             raise ConfigError(f"{option} {path}: lies in {folder}, which is read; choose a place beside it")
 
 
-def augmentation(name: str | None) -> list[Path]:
-    """The recipe of --augment, one of deepmat's own or a YAML file, as a config layer; none without a name."""
+def layer(kind: str, name: str | None) -> list[Path]:
+    """The config layer that --recipe or --augment names: deepmat's own configs/KIND/NAME.yaml, or a YAML file."""
     if name is None:
         return []
-    return [Path(name) if Path(name).suffix in (".yaml", ".yml") else recipe(f"augment/{name}")]
+    return [Path(name) if Path(name).suffix in (".yaml", ".yml") else recipe(f"{kind}/{name}")]
 
 
 def plain(text: str) -> str:

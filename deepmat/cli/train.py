@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from deepmat import config as configs
-from deepmat.cli.options import Augment, Backgrounds, Data, Set, augmentation, flags, progress_bar, say, stdout
+from deepmat.cli.options import Augment, Backgrounds, Data, Set, flags, layer, progress_bar, say, stdout
 from deepmat.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 def train(
     stage: Annotated[str | None, typer.Option(help="0, 1, 2 or 3 of Deep Image Matting, or several: 0,1,2,3.")] = None,
     config: Annotated[Path | None, typer.Option("--config", "-c", help="A YAML file in place of a stage.")] = None,
+    recipe: Annotated[
+        str | None, typer.Option(help="How it is trained: reference, mmagic, modern, or a YAML file [the stage's].")
+    ] = None,
     data: Data = None,
     bg: Backgrounds = None,
     test: Annotated[
@@ -93,7 +96,7 @@ def train(
     )
     if resume and resume != "auto" and len(files) > 1:
         raise ConfigError("--resume FILE: goes with one stage; --resume auto goes on with each stage's own")
-    more = augmentation(augment)
+    more = layer("recipe", recipe) + layer("augment", augment)
     resolved = []
     for file in files:
         begin = _begin_with(pretrain, file, several=len(files) > 1)
