@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from deepmat.metrics import METRICS
 from deepmat.provenance import changed_images, checksum, differences_from_published, identify
@@ -13,6 +13,18 @@ from deepmat.significance import interval, sign_flips
 
 KEYS = ("name", "run", "protocol", "height", "width", "seconds", "error")
 """What a record has besides scores."""
+
+
+class Part(NamedTuple):
+    """What is kept of a scored picture: records as `Scored` has them, digest of its pixels or "" where unusable."""
+
+    name: str
+    records: list[Record]
+    digest: str
+    odd: bool
+    """Its trimap is not as it should be."""
+    shrunk: bool
+    """The network saw it smaller."""
 
 
 class Results:
@@ -24,17 +36,22 @@ class Results:
 
     def __init__(self, settings: Mapping[str, Any], runs: Mapping[str, Mapping[str, Any]]) -> None:
         self.settings, self.runs = dict(settings), runs
-        self.records: list[Record] = []
-        self.digests: dict[str, str] = {}
-        self.odd = self.shrunk = 0
+        self.parts: list[Part] = []
 
     def add(self, scored: Scored) -> None:
-        self.records += scored.records
-        if scored.case:
-            self.digests[scored.name] = scored.digest
-            self.odd += bool(scored.case.notices)
-            side = max(scored.case.alpha.shape)
-            self.shrunk += self.settings.get("mode") == "whole" and side > self.settings["max_size"]
+        case = scored.case
+        large = case and self.settings.get("mode") == "whole" and max(case.alpha.shape) > self.settings["max_size"]
+        odd = bool(case and case.notices)
+        self.parts.append(Part(scored.name, scored.records, scored.digest if case else "", odd, bool(large)))
+
+    @property
+    def records(self) -> list[Record]:
+        return [record for part in self.parts for record in part.records]
+
+    @property
+    def usable(self) -> int:
+        """Pictures that could be used."""
+        return sum(bool(part.digest) for part in self.parts)
 
     @property
     def failures(self) -> dict[str, str]:
@@ -51,14 +68,17 @@ class Results:
         "comparisons": as `summarise` gives them, "pictures": the records}.
         """
         about, notices = identify(folders)
-        names = common(self.records)
-        scored = {name: self.digests[name] for name in names}
+        records = self.records
+        names = common(records)
+        digests = {part.name: part.digest for part in self.parts}
+        scored = {name: digests[name] for name in names}
         data = {"compositor": about.compositor, "trimaps": about.trimaps, "checksum": checksum(scored)}
-        metrics = list(dict.fromkeys((*METRICS, *(key for each in self.records for key in each if key not in KEYS))))
-        unscored = len({record["name"] for record in self.records}) - len(names)
+        metrics = list(dict.fromkeys((*METRICS, *(key for each in records for key in each if key not in KEYS))))
+        unscored = len({record["name"] for record in records}) - len(names)
         if unscored and len(self.runs) > 1 and names:
             notices.append(f"means are over {len(names)} of the pictures, those that all runs have scores of")
-        reasons = differences_from_published(about, names, self.settings, unscored, self.odd, self.shrunk)
+        odd, shrunk = (sum(getattr(part, what) for part in self.parts) for what in ("odd", "shrunk"))
+        reasons = differences_from_published(about, names, self.settings, unscored, odd, shrunk)
         if not reasons:
             reasons = changed_images(folders["image"])
         return {
@@ -67,8 +87,8 @@ class Results:
             "remarks": reasons or ["as far as the manifest tells; `deepmat doctor` measures whether its claims are so"],
             "metrics": metrics,
             "runs": [{"run": run, **told} for run, told in self.runs.items()],
-            **summarise(self.records, metrics, list(self.runs), about.foregrounds),
-            "pictures": self.records,
+            **summarise(records, metrics, list(self.runs), about.foregrounds),
+            "pictures": records,
         }, notices
 
 

@@ -11,6 +11,7 @@ from itertools import chain, zip_longest
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from deepmat.errors import ConfigError, TrainingError
+from deepmat.processes import cores
 
 if TYPE_CHECKING:
     import torch
@@ -60,12 +61,14 @@ def together(device: str = "cpu") -> Iterator[None]:
     if world() == 1:
         yield
         return
+    import torch
     import torch.distributed as dist
     from accelerate import PartialState
 
     global _group
-    # accelerate warns, on CPUs, where nobody has said it; torchrun says 1.
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    if device == "cpu":
+        os.environ.setdefault("OMP_NUM_THREADS", "1")  # as torchrun says, so that accelerate is not surprised
+        torch.set_num_threads(max(1, cores() // local_world()))
     try:
         PartialState(
             cpu=device != "cuda",

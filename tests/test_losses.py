@@ -6,11 +6,13 @@ import torch
 from conftest import rule_state
 
 from deepmat import config as configs
+from deepmat.config import OptimizerConfig
 from deepmat.dataset import collate
 from deepmat.engine import optimise, to_device
 from deepmat.errors import ConfigError
 from deepmat.losses import LOSSES, weighted_sum
 from deepmat.models import build_model, freeze
+from deepmat.optimizing import build_optimizer
 
 
 def plane(pixels):
@@ -219,3 +221,52 @@ def test_terms_by_hand():
     assert total.item() == pytest.approx(0.125 + 2 * 25 / 510 + 3 * 0.25)
     with pytest.raises(ConfigError, match="did you mean composition"):
         weighted_sum(outputs, batch, {"compositon": 1.0})
+
+
+def step_of_dim(collated, precision="fp32", steps=2, **options):
+    """Loss terms, gradient and weights of steps of stage 3 on the golden sample."""
+    config = configs.load(configs.recipe("stage3"))
+    model = build_model(config.model)
+    model.load_state_dict(rule_state(model, skip=True))
+    model = model.to(memory_format=torch.channels_last)
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-4, eps=1e-3, fused=True)
+    values = [optimise(model, optimizer, [collated], config.loss, precision=precision, **options) for _ in range(steps)]
+    return [{name: value.item() for name, value in each.items()} for each in values], model.state_dict()
+
+
+def test_a_step_in_bf16_is_within_its_rounding_of_one_in_fp32(collated):
+    (first, second), _ = step_of_dim(collated)
+    (half, later), weights = step_of_dim(collated, "bf16")
+    for exact, rounded in ((first, half), (second, later)):
+        for name, value in exact.items():
+            assert rounded[name] == pytest.approx(value, rel=0.05 if name == "norm" else 2**-7), name
+    assert all(value.dtype == torch.float32 for value in weights.values())
+
+
+def test_a_scaled_loss_changes_nothing_but_what_overflows(collated):
+    """As fp16 needs it; a scale of a power of two is exact in float32."""
+    _, plain = step_of_dim(collated)
+    scaler = torch.amp.GradScaler("cpu", init_scale=2.0**10)
+    _, scaled = step_of_dim(collated, scaler=scaler)
+    assert all(torch.allclose(value, scaled[key], rtol=0, atol=1e-6) for key, value in plain.items())
+    scaler = torch.amp.GradScaler("cpu", init_scale=2.0**127)
+    (first,), kept = step_of_dim(collated, steps=1, scaler=scaler)
+    model = build_model(configs.load(configs.recipe("stage3")).model)
+    assert first["total"] < 10 and not np.isfinite(first["norm"]) and scaler.get_scale() == 2.0**126
+    assert all(torch.equal(value, kept[key]) for key, value in rule_state(model, skip=True).items())
+
+
+def test_a_step_does_not_wait_for_the_device(collated, monkeypatch):
+    """Nothing in it turns a tensor into a number."""
+
+    def refuse(self, *_):
+        raise AssertionError("a number was asked for")
+
+    config = configs.load(configs.recipe("stage3"))
+    model = build_model(config.model)
+    optimizer = build_optimizer(OptimizerConfig(), model.parameters(), 1e-5)
+    for name in ("item", "tolist", "__bool__", "__float__", "__int__", "numpy", "cpu"):
+        monkeypatch.setattr(torch.Tensor, name, refuse)
+    values = optimise(model, optimizer, [collated], config.loss, count=100.0, precision="bf16", clip=1.0)
+    monkeypatch.undo()
+    assert np.isfinite(values["total"].item())

@@ -103,3 +103,29 @@ def test_the_stages_are_those_of_the_paper(stage):
     )
     assert config.model.refine == (stage >= 2)
     assert config.train.freeze == (["encoder", "decoder"] if stage == 2 else [])
+
+
+@pytest.mark.parametrize("refine", [False, True])
+def test_recompute_gives_the_same_gradients_for_less_memory(refine):
+    torch.manual_seed(0)
+    model = build_model(ModelConfig(refine=refine))
+    image, trimap = 255 * torch.rand(1, 3, 64, 96), torch.full((1, 1, 64, 96), 128.0)
+
+    def run(recompute):
+        model.recompute = recompute
+        kept = 0
+
+        def count(tensor):
+            nonlocal kept
+            kept += tensor.numel() * tensor.element_size()
+            return tensor
+
+        model.zero_grad()
+        with torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
+            alpha = model(image, trimap)["alpha"]
+        alpha.sum().backward()
+        return kept, [parameter.grad.clone() for parameter in model.parameters()]
+
+    (kept, plain), (less, again) = run(False), run(True)
+    assert less < 0.6 * kept
+    assert all(map(torch.equal, plain, again))

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from deepmat import __version__
+from deepmat import __version__, ranks
 from deepmat import config as configs
 from deepmat.cli.options import (
     Device,
@@ -128,6 +128,8 @@ def evaluate(
         raise ConfigError("--save-alphas: give --weights once, whose alphas are saved, and -o DIR")
     if skip_existing and not save_alphas:
         raise ConfigError("--skip-existing: goes on from alphas that --save-alphas wrote; give it too")
+    if ranks.world() > 1 and (sweeps or report):
+        raise ConfigError(f"{'--report' if report else 'a sweep'}: is made by one process; start it without a launcher")
     if sweeps:
         require_weights(next(iter(weights or []), None))
         unused = {"--predictions": folders, "--protocol": protocol, "--regions": regions, "--report": report}
@@ -170,7 +172,7 @@ def evaluate(
         refuse_unused({"--max-size": max_size, "--fit": fit}, mode_options(config.test))
         options = mode_options(config.test.model_copy(update=dict(next(iter(protocols.values())).geometry)))
         told = ", ".join(f"{key} {value}" for key, value in options.items())
-        model, used = open_model(file, device, precision, skip, told)
+        model, used = open_model(file, ranks.device_name(device), precision, skip, told)
         run = _new_run(_label(file), runs)
         networks[run] = as_network(model, config.test)
         runs[run] = {"weights": str(file), "sha256": sha256(file)}
@@ -190,47 +192,57 @@ def evaluate(
     from deepmat.report import Page, sheet, summary_tables, to_json, write_csv
 
     first = next(iter(runs))
-    if out and save_alphas:
-        chosen = next(iter(protocols.values()))
-        made_by = {key: value for key, value in settings.items() if key not in ("deepmat", "protocol")}
-        made_by |= {"sha256": runs[first]["sha256"], "levels": chosen.saved}
-        _claim(places, made_by, out / "prediction.json", skip_existing)
-    if skip_existing:
-        for name, place in places.items():
-            if place.is_file():
-                saved[name] = {first: place, **saved[name]}
-    page = Page(report) if report else None
+    with ranks.together():
+        if out and save_alphas:
+            chosen = next(iter(protocols.values()))
+            made_by = {key: value for key, value in settings.items() if key not in ("deepmat", "protocol")}
+            made_by |= {"sha256": runs[first]["sha256"], "levels": chosen.saved}
+            if not ranks.rank():
+                _claim(places, made_by, out / "prediction.json", skip_existing)
+            ranks.gather(None)
+        if skip_existing:
+            for name, place in places.items():
+                if place.is_file():
+                    saved[name] = {first: place, **saved[name]}
+        page = Page(report) if report else None
 
-    def keep(scored: "Scored") -> None:
-        if scored.name in places and first in scored.mattes and first not in saved[scored.name]:
-            imaging.write_image(places[scored.name], scored.mattes[first])
-        if page and scored.case:
-            page.add(scored.name, scored.case.image, scored.case.trimap, scored.case.alpha, scored.mattes)
+        def keep(scored: "Scored") -> None:
+            if scored.name in places and first in scored.mattes and first not in saved[scored.name]:
+                imaging.write_image(places[scored.name], scored.mattes[first])
+            if page and scored.case:
+                page.add(scored.name, scored.case.image, scored.case.trimap, scored.case.alpha, scored.mattes)
 
-    # Spread over the whole set: neighbours are often the same foreground.
-    shown = set(names[:: max(1, len(names) // SHEET_ROWS)][:SHEET_ROWS]) if picture else set()
-    rows: list[tuple[str, list[Any]]] = []
-    results = Results(settings, runs)
-    stopped = False
-    with progress_bar(stderr()) as bar:
-        task = bar.add_task("eval", total=len(pictures))
-        try:
-            for scored in scoring.score_pictures(
-                pictures,
-                networks,
-                saved,
-                protocols=protocols,
-                regions=tuple(REGIONS) if regions else (),
-                keep=keep,
-                workers=workers or cores(),
-            ):
-                bar.advance(task)
-                results.add(scored)
-                notify([*scored.case.notices, *scored.case.doubts] if scored.case else [])
-                if scored.name in shown and first in scored.mattes:
-                    rows.append(_row(scored, first))
-        except KeyboardInterrupt:
-            stopped, out, picture, page = True, None, None, None  # files are of whole sets
+        # Spread over the whole set: neighbours are often the same foreground.
+        shown = set(names[:: max(1, len(names) // SHEET_ROWS)][:SHEET_ROWS]) if picture else set()
+        rows: dict[str, tuple[str, list[Any]]] = {}
+        results = Results(settings, runs)
+        stopped = False
+        mine = ranks.share(pictures)
+        with progress_bar(stderr()) as bar:
+            task = bar.add_task("eval", total=len(mine))
+            try:
+                for scored in scoring.score_pictures(
+                    mine,
+                    networks,
+                    saved,
+                    protocols=protocols,
+                    regions=tuple(REGIONS) if regions else (),
+                    keep=keep,
+                    workers=workers or cores(),
+                ):
+                    bar.advance(task)
+                    results.add(scored)
+                    notify([*scored.case.notices, *scored.case.doubts] if scored.case else [])
+                    if scored.name in shown and first in scored.mattes:
+                        rows[scored.name] = _row(scored, first)
+            except KeyboardInterrupt:
+                if ranks.world() > 1:
+                    raise
+                stopped, out, picture, page = True, None, None, None  # files are of whole sets
+        results.parts = ranks.merged(ranks.gather(results.parts))
+        rows = {name: row for part in ranks.gather(rows) for name, row in part.items()}
+    if ranks.rank():
+        return  # the first process writes and speaks for all
     places_read = _folders_of(pictures)
     summary, notices = results.summary(places_read)
     notify(notices)
@@ -240,7 +252,7 @@ def evaluate(
             write_csv(out / "scores.csv", results.records, list(columns))
             write_text(out / "scores.json", to_json(summary) + "\n")
         if picture and rows:
-            imaging.write_image(picture, sheet(rows))
+            imaging.write_image(picture, sheet([rows[name] for name in names if name in rows]))
         if page and summary["means"]:
             page.write(_page_of(summary, f"{', '.join(runs)} on {places_read['image'].absolute().parent.name}"))
     finally:  # what was computed is not lost with a full disk, nor the files with a reader that had enough
@@ -251,7 +263,7 @@ def evaluate(
                 stdout().print(part, highlight=False, markup=False, soft_wrap=isinstance(part, str))
     if stopped:
         kept = "; the alphas so far are kept, the same command with --skip-existing goes on" if places else ""
-        say(f"stopped, with scores of {len(results.digests)} of {len(pictures)} pictures{kept}")
+        say(f"stopped, with scores of {results.usable} of {len(pictures)} pictures{kept}")
         raise typer.Exit(130)
     made = [str(path) for path in (out, picture, report) if path and path.exists()]
     done = len({each["name"] for each in results.records if "error" not in each})

@@ -55,8 +55,6 @@ def train(
     for losses that are not finite and DataError for pictures that cannot be used, what is good being saved.
     """
     device = pick_device(ranks.device_name(config.train.device))
-    if device.type == "cpu" and ranks.local_world() > 1:
-        torch.set_num_threads(max(1, cores() // ranks.local_world()))  # a launcher says 1
     with ranks.together(device.type):
         yield from _train(config, device, resume, stop)
 

@@ -116,7 +116,8 @@ class DIM(nn.Module):
         return self.deconv1(x)
 
     def _up(self, level: int, x: Tensor, features: Tensor, indices: Tensor) -> Tensor:
-        x = F.max_unpool2d(x, indices, [2, 2])
+        with torch.autocast(x.device.type, enabled=False):  # which would have it in float32
+            x = F.max_unpool2d(x, indices, [2, 2])
         if self.skip:
             x = x + features
         return self._convolve(f"deconv{level}_1", x)
