@@ -1,5 +1,6 @@
 """Worker processes: how many, how they are kept out of what Ctrl-C means to the main one, how they keep memory."""
 
+import multiprocessing
 import os
 import signal
 import threading
@@ -20,6 +21,18 @@ def keep_memory() -> None:
     composite. This block is never touched.
     """
     bytearray(30 << 20)
+
+
+def end_with_parent() -> None:
+    """To be called in a worker: it ends with the process that started it, also one that was killed and told nobody."""
+    parent = multiprocessing.parent_process()
+    assert parent
+
+    def wait() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 GROUP_SIGNALS = (signal.SIGINT, signal.SIGTERM)

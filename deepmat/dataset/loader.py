@@ -13,7 +13,7 @@ from deepmat.config import DataConfig
 from deepmat.dataset.augment import GEOMETRY, Layers, apply, make_sample
 from deepmat.dataset.origins import Origin
 from deepmat.errors import DataError
-from deepmat.processes import GROUP_SIGNALS, deaf_children
+from deepmat.processes import GROUP_SIGNALS, deaf_children, end_with_parent
 
 
 class TrainingSet(Dataset[Any]):
@@ -117,6 +117,7 @@ def batch_order(
 
 
 def _start_worker(_: int) -> None:
+    end_with_parent()  # torch's workers miss the end of one that is killed while they start
     for number in GROUP_SIGNALS:  # torch's workers set handlers of their own
         signal.signal(number, signal.SIG_IGN)
     # Samples are made in parallel already.

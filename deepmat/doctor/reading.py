@@ -19,7 +19,7 @@ from deepmat.doctor.composites import Compared, Opener, Pixels, compare, is_test
 from deepmat.doctor.findings import Case, Finding, Survey, finding, told
 from deepmat.doctor.pictures import look_at_alpha, look_at_fringe, look_at_header, look_at_trimap
 from deepmat.errors import DataError
-from deepmat.processes import deaf_children
+from deepmat.processes import deaf_children, end_with_parent
 from deepmat.sources import read_foreground
 
 CHUNK = 8
@@ -138,6 +138,11 @@ def _examine_all(cases: Sequence[Case]) -> list[dict[str, Any]]:
     return [_examine(case, opened) for case in cases]
 
 
+def _start_worker() -> None:
+    end_with_parent()
+    cv2.setNumThreads(1)
+
+
 def spread(work: Callable[..., Any], chunks: Sequence[Any], workers: int) -> Iterator[Any]:
     """work(chunk) for every chunk, as it is done: here, or in a pool of processes."""
     if workers == 1 or len(chunks) < 3:
@@ -145,7 +150,7 @@ def spread(work: Callable[..., Any], chunks: Sequence[Any], workers: int) -> Ite
         return
     # As in compositing.build: no locks inherited, and at most what Windows takes.
     spawn = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(min(workers, len(chunks), 61), spawn, initializer=cv2.setNumThreads, initargs=(1,))
+    pool = ProcessPoolExecutor(min(workers, len(chunks), 61), spawn, initializer=_start_worker)
     try:
         with deaf_children():
             tasks = [pool.submit(work, chunk) for chunk in chunks]
