@@ -112,7 +112,6 @@ def _step(
     model = Plain(refine=config.model.refine) if plain else build_model(config.model)
     freeze(model, config.train.freeze)
     model = model.to(device).train()
-    model.recompute = more.get("recompute", False)  # type: ignore[assignment]
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     batch = _batch(folder, size)
     if plain:
@@ -121,7 +120,6 @@ def _step(
     else:
         model = model.to(memory_format=torch.channels_last)
         optimizer = build_optimizer(config.train.optimizer, trained, 1e-5)
-    forward: Any = torch.compile(model) if compiled else model
 
     def take() -> float:
         if not plain:
@@ -134,9 +132,14 @@ def _step(
         optimizer.step()
         return value
 
-    first = take()
+    forward = model
     with FlopCounterMode(display=False) as counter:
-        take()
+        first = take()
+    forward = torch.compile(model) if compiled else model
+    model.recompute = more.get("recompute", False)  # type: ignore[assignment]
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+    take()
     times, losses = [], []
     for _ in range(3 if size < 16 or device.type == "cuda" else 1):
         _wait(device)

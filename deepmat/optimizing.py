@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Iterable
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from deepmat.config import OptimizerConfig, ScheduleConfig, TrainConfig
 from deepmat.errors import lookup
@@ -48,13 +48,19 @@ def build_optimizer(options: OptimizerConfig, parameters: Iterable[nn.Parameter]
     """ConfigError for an unknown one."""
     made = lookup(OPTIMIZERS, options.name, "train.optimizer.name")
     keys = {"lr": lr, "betas": tuple(options.betas), "eps": options.eps, "weight_decay": options.weight_decay}
-    return made(list(parameters), fused=True, **keys)  # type: ignore[call-arg, arg-type]
+    trained = list(parameters)
+    # The fused ones of other devices step whatever `found_inf` says.
+    fused = all(parameter.device.type in ("cpu", "cuda") for parameter in trained)
+    return made(trained, fused=fused, **keys)  # type: ignore[call-arg, arg-type]
 
 
 @torch.no_grad()
-def follow(average: nn.Module, model: nn.Module, decay: float, step: int) -> None:
-    """Move the average of weights by a step; at first it follows faster, with decay (1 + step) / (10 + step)."""
-    share = 1 - min(decay, (1 + step) / (10 + step))
+def follow(average: nn.Module, model: nn.Module, decay: float, step: int, taken: Tensor) -> None:
+    """Move the average of weights by a step; at first it follows faster, with decay (1 + step) / (10 + step).
+
+    taken: bool [], false for a step that was left out, after which it stays.
+    """
+    share = (1 - min(decay, (1 + step) / (10 + step))) * taken.float()
     for weight, now in zip(average.parameters(), model.parameters(), strict=True):
         weight.lerp_(now, share)
     for kept, buffer in zip(average.buffers(), model.buffers(), strict=True):

@@ -3,6 +3,7 @@
 They tell each process through its environment: RANK of WORLD_SIZE, LOCAL_RANK of LOCAL_WORLD_SIZE on its machine.
 """
 
+import atexit
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -44,28 +45,34 @@ def share(items: Sequence[T]) -> Sequence[T]:
 
 
 def device_name(asked: str) -> str:
-    """The device for `devices.pick_device`: auto and cuda are one GPU for each process of a machine."""
+    """The device for `devices.pick_device`: auto and cuda are one GPU for each process of a machine.
+
+    ConfigError where processes would share one.
+    """
     import torch
 
-    if world() > 1 and asked in ("auto", "cuda") and torch.cuda.device_count() > 1:
-        return f"cuda:{local_rank() % torch.cuda.device_count()}"
+    count = torch.cuda.device_count()
+    if world() > 1 and asked.startswith("cuda:"):
+        raise ConfigError(f"--device {asked}: each of {world()} processes takes a GPU of its own; leave it out")
+    if world() > 1 and 1 < count < local_world() and asked != "cpu":
+        raise ConfigError(f"{local_world()} processes on a machine with {count} GPUs; start one for each")
+    if world() > 1 and asked in ("auto", "cuda") and count > 1:
+        return f"cuda:{local_rank() % count}"
     return asked
 
 
-@contextmanager
-def together(device: str = "cpu") -> Iterator[None]:
-    """The processes of the job know of each other within the block, as `gather` and `total` need.
+def meet(device: str = "cpu") -> None:
+    """Have the processes of the job know of each other, as `gather`, `total` and `with_common_gradients` need.
 
-    device: "cuda" also prepares them to train on GPUs together.
+    device: "cuda" for training on GPUs together.
     """
-    if world() == 1:
-        yield
+    global _group
+    if world() == 1 or _group:
         return
     import torch
     import torch.distributed as dist
     from accelerate import PartialState
 
-    global _group
     if device == "cpu":
         os.environ.setdefault("OMP_NUM_THREADS", "1")  # as torchrun says, so that accelerate is not surprised
         torch.set_num_threads(max(1, cores() // local_world()))
@@ -82,30 +89,21 @@ def together(device: str = "cpu") -> Iterator[None]:
             f"WORLD_SIZE is {world()}, but the processes do not find each other ({error}); start them with torchrun or "
             "accelerate launch, or unset it"
         ) from error
-    try:
-        yield
-    finally:
-        _leave()
-
-
-def _leave() -> None:
-    from accelerate.state import AcceleratorState, PartialState
-
-    PartialState().destroy_process_group()
-    AcceleratorState._reset_state(reset_partial_state=True)
+    atexit.register(dist.destroy_process_group)  # and not before: a launcher's processes meet once
 
 
 def with_common_gradients(model: "nn.Module") -> "nn.Module":
-    """The model for training: its gradients become the mean over the processes. Within `together`.
+    """The model for training: its gradients become the mean over the processes. After `meet`.
 
     Every parameter that wants a gradient must get one in each step.
     """
     if world() == 1:
         return model
-    from accelerate import Accelerator, DistributedDataParallelKwargs
+    from torch.nn.parallel import DistributedDataParallel
 
-    options = DistributedDataParallelKwargs(gradient_as_bucket_view=True)
-    return Accelerator(mixed_precision="no", device_placement=False, kwargs_handlers=[options]).prepare_model(model)
+    gather(None)  # whoever could not begin has said so by now
+    with heard():
+        return DistributedDataParallel(model, gradient_as_bucket_view=True)
 
 
 def with_common_statistics(model: "nn.Module", device: "torch.device") -> tuple["nn.Module", list[str]]:
@@ -121,26 +119,26 @@ def with_common_statistics(model: "nn.Module", device: "torch.device") -> tuple[
 
 
 def gather(value: Any) -> list[Any]:
-    """Each process's value, by rank, in all of them; waits for the last. Within `together`."""
+    """Each process's value, by rank, in all of them; waits for the last. After `meet`."""
     if world() == 1:
         return [value]
     import torch.distributed as dist
 
     values: list[Any] = [None] * world()
-    with _heard():
+    with heard():
         dist.all_gather_object(values, value, group=_group)
     return values
 
 
 def total(values: Sequence[float]) -> list[float]:
-    """The sums of such values over the processes, without word to a GPU. Within `together`."""
+    """The sums of such values over the processes, without word to a GPU. After `meet`."""
     if world() == 1:
         return list(values)
     import torch
     import torch.distributed as dist
 
     sums = torch.tensor(values, dtype=torch.float64)
-    with _heard():
+    with heard():
         dist.all_reduce(sums, group=_group)
     return sums.tolist()
 
@@ -151,10 +149,15 @@ def merged(parts: Sequence[Sequence[T]]) -> list[T]:
     return [item for item in chain.from_iterable(zip_longest(*parts, fillvalue=nothing)) if item is not nothing]  # type: ignore[misc]
 
 
+LOST = ("gloo", "nccl", "connection", "closed by peer")
+
+
 @contextmanager
-def _heard() -> Iterator[None]:
+def heard() -> Iterator[None]:
     """TrainingError in place of what torch says when another process of the job has gone."""
     try:
         yield
     except RuntimeError as error:
+        if world() == 1 or not any(word in str(error).lower() for word in LOST):
+            raise
         raise TrainingError("another process of this job has ended; what it said tells why") from error

@@ -10,7 +10,7 @@ import torch
 import yaml
 from torch import nn
 
-from deepmat.checkpoint import load_state, save_state, save_weights
+from deepmat.checkpoint import load_state, load_weights, save_state, save_weights
 from deepmat.config import Config, build, dump
 from deepmat.errors import CheckpointError, ConfigError, TrainingError
 from deepmat.files import remove_leftovers, write_text
@@ -44,6 +44,7 @@ class Run:
     """Model, optimiser and progress of a run. Its folder holds config.yaml, state-*.pt and best.safetensors.
 
     main: whether this process is the one that writes. samples: in a step, of all processes. pictures: in an epoch.
+    tests: names of the test pictures.
     """
 
     def __init__(
@@ -55,9 +56,12 @@ class Run:
         *,
         samples: int,
         pictures: int,
+        tests: list[str],
         main: bool = True,
     ) -> None:
         self.config, self.model, self.optimizer, self.scaler, self.main = config, model, optimizer, scaler, main
+        self.tests = self.tested_on = tests
+        """Names of the test pictures now, and those that the best score is of."""
         self.average: nn.Module | None = None
         """The moving average of weights, if the config asks for one."""
         self.step, self.best_sad = 0, math.inf
@@ -68,7 +72,7 @@ class Run:
         self.skipped, self.in_row = 0, 0
         """Steps left out since they were not finite: in all, and the last ones in a row."""
         self.window: dict[str, float] = {}
-        """Sums since the last printed line: "steps", "norm" and each loss term."""
+        """Sums since the last printed line: "steps", "norms" (of finite ones), "norm" and each loss term."""
         self.saved: Path | None = None
         # A step means the same samples only as long as these stay.
         self.order = {"samples": samples, "seed": config.train.seed, "pictures": pictures}
@@ -89,8 +93,12 @@ class Run:
     def means(self) -> dict[str, Any]:
         """The window's mean "loss" by term, and "grad_norm"; {} and None if no step was finite."""
         count = self.window.get("steps", 0)
-        mean = {name: total / count for name, total in self.window.items() if name != "steps"} if count else {}
-        return {"grad_norm": mean.pop("norm", None), "loss": mean}
+        norms = self.window.get("norms", 0)
+        terms = {name: total for name, total in self.window.items() if name not in ("steps", "norms", "norm")}
+        return {
+            "grad_norm": self.window["norm"] / norms if norms else None,
+            "loss": {name: total / count for name, total in terms.items()} if count else {},
+        }
 
     def begin(self, resume: Path | str | None) -> list[str]:
         """Make the folder: empty of an earlier run's states, or go on from a state; returns notices.
@@ -105,6 +113,9 @@ class Run:
         elif resume:
             before = self._load(Path(resume))
         if self.saved:
+            if self.saved.parent.resolve() != self.folder.resolve() and states(self.folder):
+                raise ConfigError(f"{self.folder}: holds a run, whose states would be dropped; give another --name")
+            notices += self._check_best()
             notices.append(f"goes on from step {self.step} of {self.saved}")
             for key, now in _flat(self.config).items():
                 if before.get(key) != now:
@@ -112,9 +123,8 @@ class Run:
         if self.config.train.ema and not self.average:
             self.average = copy.deepcopy(self.model).requires_grad_(False)
         if self.main:
-            if self.saved:
-                remove_leftovers(self.folder)
-            else:
+            remove_leftovers(self.folder)
+            if not self.saved:
                 for path in (*states(self.folder), self.best):
                     path.unlink(missing_ok=True)
             write_text(self.folder / "config.yaml", dump(self.config))
@@ -127,10 +137,11 @@ class Run:
 
     def save(self) -> None:
         """Write the state and drop the oldest ones. DataError if that fails, TrainingError if it is not to be kept."""
+        path = self.folder / f"state-{self.step:09}.pt"
         if not self.main:
+            self.saved = path
             return
         self.check()
-        path = self.folder / f"state-{self.step:09}.pt"
         save_state(
             path,
             {
@@ -141,6 +152,7 @@ class Run:
                 "model": self.config.model.model_dump(),
                 "config": dump(self.config),
                 "order": self.order,
+                "tests": self.tests,
                 **{key: getattr(self, key) for key in PROGRESS},
             },
         )
@@ -157,6 +169,20 @@ class Run:
         self.check()
         about: dict[str, Any] = {"run": self.config.train.name, "step": self.step, **scores}
         save_weights(self.best, self.tested.state_dict(), self.config.model.model_dump(), **about)
+
+    def _check_best(self) -> list[str]:
+        """Forget the best score where it is not that of the weights kept as the best, or of other test pictures."""
+        kept = load_weights(self.best).about if self.best.is_file() else None
+        same = self.best_sad == math.inf or bool(kept and kept.get("sad") == self.best_sad)
+        notices = []
+        if self.tests != self.tested_on:
+            self.began = None
+            notices.append("other test pictures than before: the best score and the first one are forgotten")
+        elif not same:
+            notices.append(f"{self.best}: not the best weights of this state, whose score is forgotten")
+        if notices:
+            self.best_sad = math.inf
+        return notices
 
     def _load_newest(self) -> tuple[dict[str, Any], list[str]]:
         """`_load` of the newest state that is whole, and a notice of each that is not; ({}, []) without states."""
@@ -198,6 +224,7 @@ class Run:
             before = _flat(build(yaml.safe_load(state["config"]), str(path)))
             for key in PROGRESS:
                 setattr(self, key, state[key])
+            self.tested_on = state["tests"]
         except (LookupError, RuntimeError, ValueError, TypeError, AttributeError) as error:
             raise CheckpointError(
                 f"{path}: not the state of such a run (another model, other frozen parts, or weights alone); "

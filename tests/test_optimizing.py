@@ -58,5 +58,7 @@ def test_the_average_follows_weights_and_takes_buffers_as_they_are():
     average, model = torch.nn.BatchNorm2d(1), torch.nn.BatchNorm2d(1)
     torch.nn.init.constant_(model.weight, 3.0)
     model.running_mean += 5
-    follow(average, model, decay=0.75, step=1000)
+    follow(average, model, decay=0.75, step=1000, taken=torch.tensor(False))
+    assert average.weight.item() == 1
+    follow(average, model, decay=0.75, step=1000, taken=torch.tensor(True))
     assert average.weight.item() == pytest.approx(1 + 0.25 * 2) and average.running_mean.item() == 5

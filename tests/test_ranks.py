@@ -9,8 +9,8 @@ from deepmat import ranks
 
 SCRIPT = """
 from deepmat import ranks
-with ranks.together():
-    values = ranks.gather([ranks.rank(), list(ranks.share(range(7)))])
+ranks.meet()
+values = ranks.gather([ranks.rank(), list(ranks.share(range(7)))])
 if ranks.rank() == 0:
     print(values)
 """
@@ -18,8 +18,8 @@ if ranks.rank() == 0:
 
 def test_alone_there_is_nothing_to_share():
     assert ranks.share([1, 2, 3]) == [1, 2, 3] and ranks.device_name("auto") == "auto"
-    with ranks.together():
-        assert ranks.gather("x") == ["x"]
+    ranks.meet()
+    assert ranks.gather("x") == ["x"]
 
 
 def test_processes_share_without_double_work(tmp_path):

@@ -192,55 +192,55 @@ def evaluate(
     from deepmat.report import Page, sheet, summary_tables, to_json, write_csv
 
     first = next(iter(runs))
-    with ranks.together():
-        if out and save_alphas:
-            chosen = next(iter(protocols.values()))
-            made_by = {key: value for key, value in settings.items() if key not in ("deepmat", "protocol")}
-            made_by |= {"sha256": runs[first]["sha256"], "levels": chosen.saved}
-            if not ranks.rank():
-                _claim(places, made_by, out / "prediction.json", skip_existing)
-            ranks.gather(None)
-        if skip_existing:
-            for name, place in places.items():
-                if place.is_file():
-                    saved[name] = {first: place, **saved[name]}
-        page = Page(report) if report else None
+    ranks.meet()
+    if out and save_alphas:
+        chosen = next(iter(protocols.values()))
+        made_by = {key: value for key, value in settings.items() if key not in ("deepmat", "protocol")}
+        made_by |= {"sha256": runs[first]["sha256"], "levels": chosen.saved}
+        if not ranks.rank():
+            _claim(places, made_by, out / "prediction.json", skip_existing)
+        ranks.gather(None)
+    if skip_existing:
+        for name, place in places.items():
+            if place.is_file():
+                saved[name] = {first: place, **saved[name]}
+    page = Page(report) if report else None
 
-        def keep(scored: "Scored") -> None:
-            if scored.name in places and first in scored.mattes and first not in saved[scored.name]:
-                imaging.write_image(places[scored.name], scored.mattes[first])
-            if page and scored.case:
-                page.add(scored.name, scored.case.image, scored.case.trimap, scored.case.alpha, scored.mattes)
+    def keep(scored: "Scored") -> None:
+        if scored.name in places and first in scored.mattes and first not in saved[scored.name]:
+            imaging.write_image(places[scored.name], scored.mattes[first])
+        if page and scored.case:
+            page.add(scored.name, scored.case.image, scored.case.trimap, scored.case.alpha, scored.mattes)
 
-        # Spread over the whole set: neighbours are often the same foreground.
-        shown = set(names[:: max(1, len(names) // SHEET_ROWS)][:SHEET_ROWS]) if picture else set()
-        rows: dict[str, tuple[str, list[Any]]] = {}
-        results = Results(settings, runs)
-        stopped = False
-        mine = ranks.share(pictures)
-        with progress_bar(stderr()) as bar:
-            task = bar.add_task("eval", total=len(mine))
-            try:
-                for scored in scoring.score_pictures(
-                    mine,
-                    networks,
-                    saved,
-                    protocols=protocols,
-                    regions=tuple(REGIONS) if regions else (),
-                    keep=keep,
-                    workers=workers or cores(),
-                ):
-                    bar.advance(task)
-                    results.add(scored)
-                    notify([*scored.case.notices, *scored.case.doubts] if scored.case else [])
-                    if scored.name in shown and first in scored.mattes:
-                        rows[scored.name] = _row(scored, first)
-            except KeyboardInterrupt:
-                if ranks.world() > 1:
-                    raise
-                stopped, out, picture, page = True, None, None, None  # files are of whole sets
-        results.parts = ranks.merged(ranks.gather(results.parts))
-        rows = {name: row for part in ranks.gather(rows) for name, row in part.items()}
+    # Spread over the whole set: neighbours are often the same foreground.
+    shown = set(names[:: max(1, len(names) // SHEET_ROWS)][:SHEET_ROWS]) if picture else set()
+    rows: dict[str, tuple[str, list[Any]]] = {}
+    results = Results(settings, runs)
+    stopped = False
+    mine = ranks.share(pictures)
+    with progress_bar(stderr()) as bar:
+        task = bar.add_task("eval", total=len(mine))
+        try:
+            for scored in scoring.score_pictures(
+                mine,
+                networks,
+                saved,
+                protocols=protocols,
+                regions=tuple(REGIONS) if regions else (),
+                keep=keep,
+                workers=workers or cores(),
+            ):
+                bar.advance(task)
+                results.add(scored)
+                notify([*scored.case.notices, *scored.case.doubts] if scored.case else [])
+                if scored.name in shown and first in scored.mattes:
+                    rows[scored.name] = _row(scored, first)
+        except KeyboardInterrupt:
+            if ranks.world() > 1:
+                raise
+            stopped, out, picture, page = True, None, None, None  # files are of whole sets
+    results.parts = ranks.merged(ranks.gather(results.parts))
+    rows = {name: row for part in ranks.gather(rows) for name, row in part.items()}
     if ranks.rank():
         return  # the first process writes and speaks for all
     places_read = _folders_of(pictures)

@@ -143,28 +143,28 @@ def predict(
         return outputs.write_outputs(cut, choices, out)
 
     failures: dict[str, str] = {}
-    with ranks.together():
-        with progress_bar(stderr()) as bar:
-            task = bar.add_task("predict", total=len(todo))
-            try:
-                for record in cutouts.cut_out(model, todo, load, store, settings):
-                    bar.advance(task)
-                    notify(record.get("notices", []))
-                    line = to_json({**record, "precision": precision})
-                    append_line(log, line)
-                    if json:
-                        print(line, flush=True)
-                    if "error" in record:
-                        failures[record["name"]] = record["error"]
-            except KeyboardInterrupt:
-                say(f"{out} keeps what is done; the same command with --skip-existing goes on")
-                raise
-        done = ranks.gather((len(todo), failures))
-        failures = {name: message for _, failed in done for name, message in failed.items()}
-        count = sum(number for number, _ in done)
-        if ranks.rank() == 0:
-            before = f" ({len(there)} more were there)" if there else ""
-            tell(failures, f"{count - len(failures)} of {count} pictures cut out in {out}{before}")
-        ranks.gather(None)  # a launcher ends all of them with the first that fails
+    ranks.meet()
+    with progress_bar(stderr()) as bar:
+        task = bar.add_task("predict", total=len(todo))
+        try:
+            for record in cutouts.cut_out(model, todo, load, store, settings):
+                bar.advance(task)
+                notify(record.get("notices", []))
+                line = to_json({**record, "precision": precision})
+                append_line(log, line)
+                if json:
+                    print(line, flush=True)
+                if "error" in record:
+                    failures[record["name"]] = record["error"]
+        except KeyboardInterrupt:
+            say(f"{out} keeps what is done; the same command with --skip-existing goes on")
+            raise
+    done = ranks.gather((len(todo), failures))
+    failures = {name: message for _, failed in done for name, message in failed.items()}
+    count = sum(number for number, _ in done)
+    if ranks.rank() == 0:
+        before = f" ({len(there)} more were there)" if there else ""
+        tell(failures, f"{count - len(failures)} of {count} pictures cut out in {out}{before}")
+    ranks.gather(None)  # a launcher ends all of them with the first that fails
     if failures:
         raise typer.Exit(1)

@@ -1,4 +1,6 @@
 import signal
+import time
+from collections import deque
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -37,7 +39,9 @@ def train(
     name: Annotated[str | None, typer.Option(help="Name of the run [the stage's].")] = None,
     device: Annotated[str | None, typer.Option(help="auto (the first of cuda, mps, cpu), cuda:1 ...")] = None,
     seed: Annotated[int | None, typer.Option(help="Same seed, same samples and weights [0].")] = None,
-    workers: Annotated[int | None, typer.Option(help="Processes that load data [one per core, up to 4].")] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Processes that load data [a core each, up to 4 or, for a GPU, 8].")
+    ] = None,
     precision: Annotated[str | None, typer.Option(help="auto (the device's fastest), fp32, bf16, fp16.")] = None,
     compile_: Annotated[bool, typer.Option("--compile", help="Slow start, faster steps on GPUs.")] = False,
     recompute: Annotated[bool, typer.Option("--recompute", help="Less memory, longer steps.")] = False,
@@ -122,9 +126,9 @@ def _train_one(config: "Config", resume: str | None, overwrite: bool, tensorboar
     from deepmat import ranks
     from deepmat.engine import train as run
     from deepmat.report import TrainingDisplay
-    from deepmat.runs import states
+    from deepmat.runs import BEST, states
 
-    there = states(config.run_folder)
+    there = states(config.run_folder) or config.run_folder.joinpath(BEST).is_file()
     if there and not resume and not overwrite:
         raise ConfigError(
             f"{config.run_folder}: a run of this name is there; --resume auto goes on with it, --overwrite begins "
@@ -136,8 +140,10 @@ def _train_one(config: "Config", resume: str | None, overwrite: bool, tensorboar
     with _asked_to_stop() as asked, closing(run(config, resume=resume, stop=lambda: bool(asked))) as records:
         first = next(records)
         if ranks.rank():
-            *_, final = records
-            raise typer.Exit(130 if final["event"] == "stopped" else 0)  # the first process speaks for all
+            (final,) = deque(records, maxlen=1)  # the first process speaks for all
+            if final["event"] == "stopped":
+                raise typer.Exit(130)
+            return
         with TrainingDisplay(
             console, progress_bar(console), config.train.name, config.run_folder, tensorboard
         ) as display:
@@ -152,14 +158,15 @@ def _train_one(config: "Config", resume: str | None, overwrite: bool, tensorboar
 
 
 @contextmanager
-def _asked_to_stop() -> Iterator[list[int]]:
-    """A list that SIGINT and SIGTERM put themselves into; a second SIGINT interrupts at once."""
-    asked: list[int] = []
+def _asked_to_stop() -> Iterator[list[float]]:
+    """A list that SIGINT and SIGTERM put their time into; a SIGINT well after another signal interrupts at once."""
+    asked: list[float] = []
 
     def note(number: int, frame: Any) -> None:
-        if asked:
+        # A launcher passes on what the terminal has sent already.
+        if asked and number == signal.SIGINT and time.monotonic() - asked[0] > 2:
             raise KeyboardInterrupt
-        asked.append(number)
+        asked.append(time.monotonic())
 
     before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

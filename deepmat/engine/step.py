@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from deepmat import ranks, trimap
 from deepmat.devices import TRAINING_PRECISIONS
-from deepmat.errors import TrainingError
+from deepmat.errors import ConfigError, TrainingError
 from deepmat.losses import weighted_sum
 from deepmat.runs import Run
 
@@ -24,21 +24,28 @@ def to_device(batch: Record, device: torch.device, count: float | None = None) -
 
     count: what losses divide by; None is the batch's own number of unknown pixels + 1.
     """
-    moved = {key: value.to(device, non_blocking=True) for key, value in batch.items() if isinstance(value, Tensor)}
-    tensors = {key: value.float() for key, value in moved.items()}
-    unknown = (moved["trimap"] == trimap.UNKNOWN).float()
-    divisor = unknown.sum() + 1 if count is None else torch.tensor(count, dtype=torch.float32).to(device)
+    # The image is often the composite itself, to be moved once.
+    distinct = {id(value): value for value in batch.values() if isinstance(value, Tensor)}
+    moved = {key: value.to(device, non_blocking=True).float() for key, value in distinct.items()}
+    tensors = {key: moved[id(value)] for key, value in batch.items() if isinstance(value, Tensor)}
+    unknown = (tensors["trimap"] == trimap.UNKNOWN).float()
+    divisor = unknown.sum() + 1 if count is None else torch.full((), count, device=device)
     return {**tensors, "alpha": tensors["alpha"] / 255, "unknown": unknown, "count": divisor}
 
 
 def freeze_unreached(model: nn.Module, weights: dict[str, float]) -> list[str]:
-    """Stop training what no loss term reaches, such as a refinement without its term; names of those parameters."""
+    """Stop training what no loss term reaches, such as a refinement without its term; names of those parameters.
+
+    ConfigError if nothing is left.
+    """
     kinds = {"image": 3, "composite": 3, "fg": 3, "bg": 3, "alpha": 1, "trimap": 1}
     device = next(model.parameters()).device
     blank = {kind: torch.full((1, planes, 64, 64), trimap.UNKNOWN, dtype=torch.uint8) for kind, planes in kinds.items()}
     batch = to_device(blank, device)
     training = model.training
     total, _ = weighted_sum(model.eval()(batch["image"], batch["trimap"]), batch, weights)
+    if not total.requires_grad:
+        raise ConfigError("no loss term reaches a part that is trained: change loss or train.freeze")
     total.backward()
     model.train(training)
     unreached = [name for name, each in model.named_parameters() if each.requires_grad and each.grad is None]
@@ -89,8 +96,10 @@ def optimise(
     if scaler.is_enabled():
         scaler.step(optimizer)
         scaler.update()
-    else:
+    elif optimizer.defaults.get("fused"):
         optimizer.found_inf = (~norm.isfinite()).float()  # type: ignore[attr-defined]
+        optimizer.step()
+    elif norm.isfinite():  # such a device must be waited for
         optimizer.step()
     return {"norm": norm, **sums}
 
@@ -106,7 +115,7 @@ def take_in(run: Run, taken: list[Taken]) -> Iterator[Record]:
         return
     names = list(steps[0][2])
     own = torch.stack([torch.stack([values[name].float() for name in names]) for _, _, values in steps])
-    rows = ranks.total(own.double().flatten().tolist())
+    rows = ranks.total(own.flatten().tolist())
     for index, (step, samples, _) in enumerate(steps):
         row = {name: value / ranks.world() for name, value in zip(names, rows[index * len(names) :], strict=False)}
         loss = row["total"]
@@ -114,9 +123,10 @@ def take_in(run: Run, taken: list[Taken]) -> Iterator[Record]:
         scaled = run.scaler.is_enabled() and math.isfinite(loss) and run.scaler.get_scale() >= 1
         if math.isfinite(row["norm"]) or scaled:
             run.in_row = 0
-            for name, value in {"steps": 1.0, **row}.items():
-                if math.isfinite(value):
-                    run.window[name] = run.window.get(name, 0.0) + value
+            if not math.isfinite(row["norm"]):
+                del row["norm"]
+            for name, value in {"steps": 1.0, "norms": float("norm" in row), **row}.items():
+                run.window[name] = run.window.get(name, 0.0) + value
             continue
         run.skipped += 1
         run.in_row += 1

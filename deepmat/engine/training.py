@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
@@ -11,7 +12,7 @@ import torch
 from torch import nn
 
 from deepmat import inference, ranks, trimap
-from deepmat.config import Config
+from deepmat.config import Config, TrainConfig, dump
 from deepmat.dataset import (
     CachePlan,
     Origin,
@@ -23,13 +24,13 @@ from deepmat.dataset import (
 from deepmat.devices import describe_device, pick_device, pick_training_precision
 from deepmat.engine.step import Taken, freeze_unreached, optimise, take_in
 from deepmat.engine.testing import find_tests, score_beginning, test
-from deepmat.errors import CheckpointError, DataError, DeepmatError, TrainingError, lookup
+from deepmat.errors import CheckpointError, ConfigError, DataError, DeepmatError, TrainingError, lookup
 from deepmat.losses import LOSSES
 from deepmat.models import build_model, fill_from, freeze, is_whole
 from deepmat.optimizing import build_optimizer, follow, learning_rate
 from deepmat.paired import refuse_failed
 from deepmat.processes import cores
-from deepmat.runs import Run, states
+from deepmat.runs import BEST, Run, states
 
 Record = dict[str, Any]
 
@@ -55,8 +56,8 @@ def train(
     for losses that are not finite and DataError for pictures that cannot be used, what is good being saved.
     """
     device = pick_device(ranks.device_name(config.train.device))
-    with ranks.together(device.type):
-        yield from _train(config, device, resume, stop)
+    ranks.meet(device.type)
+    yield from _train(config, device, resume, stop)
 
 
 def _train(
@@ -64,6 +65,10 @@ def _train(
 ) -> Iterator[Record]:
     settings = config.train
     if resume == "auto" and not states(config.run_folder):
+        if (config.run_folder / BEST).is_file():
+            raise ConfigError(
+                f"{config.run_folder}: its saved states are gone; --overwrite begins again, --name NAME keeps {BEST}"
+            )
         resume = None
     ranks.gather(None)  # all have looked, before the first clears the folder
     precision = pick_training_precision(settings.precision, device)
@@ -95,8 +100,16 @@ def _train(
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimizer = build_optimizer(settings.optimizer, trained, settings.lr)
     scaler = torch.amp.GradScaler(device.type, enabled=precision == "fp16")
-    run = Run(config, model, optimizer, scaler, samples=batch, pictures=pictures, main=ranks.rank() == 0)
+    names = [name for name, _ in tests]
+    main = ranks.rank() == 0
+    run = Run(config, model, optimizer, scaler, samples=batch, pictures=pictures, tests=names, main=main)
     more += run.begin(resume)
+    begun = ranks.gather((run.step, pictures, names, dump(config)))
+    if any(other != begun[0] for other in begun):
+        raise ConfigError(
+            "the processes do not begin alike: data, run folder and config must be the same for all of them, say on a "
+            "disk that all machines see"
+        )
     if run.step >= steps and not run.test_due:
         more.append(f"nothing to do: {run.step} of {steps} steps are done")
     yield {
@@ -113,12 +126,12 @@ def _train(
         "tests": len(tests),
         "notices": notices + more,
     }
-    if cache.jobs and not (yield from _fill_cache(config, cache, stop)):
+    if run.step < steps and cache.jobs and not (yield from _fill_cache(config, cache, stop)):
         run.save()
         yield {"event": "stopped", "step": run.step}
         return
     beginning = _pretrained(config)
-    if settings.test_first and tests and beginning and not resume and is_whole(beginning):
+    if settings.test_first and tests and beginning and not (run.step or run.began) and is_whole(beginning):
         if (yield from score_beginning(run, beginning, tests, stop)):
             run.save()
             yield {"event": "stopped", "step": run.step}
@@ -143,7 +156,8 @@ def _train(
     stopped = (yield from test(run, tests, stop)) if run.test_due else False
     while run.step < steps and not stopped:
         before = time.perf_counter()
-        part = [next(batches) for _ in range(settings.accumulate)]
+        with _in_words(settings):
+            part = [next(batches) for _ in range(settings.accumulate)]
         waited += time.perf_counter() - before
         failed = next((each for each in part if isinstance(each, DataError)), None)
         own = 0 if failed else sum(int((each["trimap"] == trimap.UNKNOWN).sum()) for each in part)
@@ -152,6 +166,7 @@ def _train(
             yield from take_in(run, taken)
             run.save()
             if failures:
+                ranks.gather(None)  # a launcher ends all with the first that fails
                 raise _unusable(failed, run)
             yield {"event": "checkpoint", "step": run.step, "path": str(run.saved)}
             stopped = True
@@ -161,19 +176,20 @@ def _train(
             group["lr"] = lr
         # What a network draws in a step is a function of (seed, step, process), also after a resume.
         torch.manual_seed(int(np.random.SeedSequence([settings.seed, run.step, ranks.rank()]).generate_state(1)[0]))
-        values = optimise(
-            forward,
-            optimizer,
-            part,
-            config.loss,
-            count=(unknown + 1) / ranks.world(),  # gradients become the mean over the processes
-            precision=precision,
-            scaler=scaler,
-            clip=settings.clip,
-        )
+        with _in_words(settings), ranks.heard():
+            values = optimise(
+                forward,
+                optimizer,
+                part,
+                config.loss,
+                count=(unknown + 1) / ranks.world(),  # gradients become the mean over the processes
+                precision=precision,
+                scaler=scaler,
+                clip=settings.clip,
+            )
         run.step += 1
         if run.average:
-            follow(run.average, model, cast(float, settings.ema), run.step)
+            follow(run.average, model, cast(float, settings.ema), run.step, values["norm"].isfinite())
         taken.append((run.step, [name for each in part for name in each["name"]], values))
         last = run.step == steps
         run.test_due = last or run.step % (settings.test_every or steps_per_epoch) == 0
@@ -203,6 +219,7 @@ def _train(
             stopped = yield from test(run, tests, stop)
         clock += time.perf_counter() - before
     if stopped:
+        ranks.gather(None)
         yield {"event": "stopped", "step": run.step}
         return
     if run.main and not run.best.is_file():
@@ -215,6 +232,27 @@ def _train(
         )
         yield {"event": "warning", "step": run.step, "text": text}
     yield {"event": "end", "step": run.step, "best_sad": run.best_sad, "path": str(run.best)}
+
+
+@contextmanager
+def _in_words(settings: TrainConfig) -> Iterator[None]:
+    """TrainingError for what a step dies of most."""
+    try:
+        yield
+    except RuntimeError as error:
+        text = str(error)
+        if isinstance(error, torch.OutOfMemoryError) or "allocate memory" in text:
+            less = f"--batch-size under {settings.batch_size} (with --accumulate the step stays), or --recompute"
+            raise TrainingError(f"out of memory; take {less}") from error
+        if "DataLoader worker" in text:
+            raise TrainingError(
+                "a process that loads data was killed, of too little memory perhaps (also in /dev/shm); take fewer "
+                "--workers. --resume auto goes on"
+            ) from error
+        if settings.compile and type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
+            first = text.strip().splitlines()[0]
+            raise TrainingError(f"torch.compile cannot: {first}; leave --compile out") from error
+        raise
 
 
 def _workers(config: Config, device: torch.device) -> int:
@@ -249,16 +287,22 @@ def _plan_cache(config: Config, origins: Sequence[Origin]) -> tuple[CachePlan, l
 
 
 def _fill_cache(config: Config, plan: CachePlan, stop: Callable[[], bool]) -> Generator[Record, None, bool]:
-    """Build the cache; False if stopped before the end. DataError if pictures cannot be used."""
+    """Build the cache, each process its share; False if stopped before the end. DataError for unusable pictures."""
     assert config.data.cache
-    failed = []
-    for record in build_cache(plan, config.data.cache, cores()):
+    failed: list[str] = []
+    stopped = False
+    mine = plan._replace(jobs=list(ranks.share(plan.jobs)))
+    for record in build_cache(mine, config.data.cache, max(1, cores() // ranks.local_world())):
         if "error" in record:
             failed.append(record["error"])
         yield {"event": "caching", "step": 0, "done": record["done"], "of": record["of"]}
         if stop():
-            return False
-    refuse_failed(failed)
+            stopped = True
+            break
+    ends = ranks.gather((stopped, failed))
+    if any(ended for ended, _ in ends):
+        return False
+    refuse_failed([message for _, messages in ends for message in messages])
     return True
 
 
