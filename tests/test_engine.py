@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 
 from deepmat import config as configs
 from deepmat import engine, imaging
-from deepmat.checkpoint import save_weights
+from deepmat.checkpoint import load_weights, save_weights
 from deepmat.config import ModelConfig
 from deepmat.engine import step as stepping
 from deepmat.engine import testing, training
@@ -370,6 +370,67 @@ def test_going_on_from_an_older_state_drops_the_later_ones(tiny):
     again = tiny("train.iterations=3", "train.checkpoint_every=1", "train.test_every=9", "train.keep=9")
     list(engine.train(again, resume=older))
     assert [torch.load(path)["step"] for path in states(config.run_folder)] == [3, 2, 1]
+
+
+def scores(monkeypatch, sads):
+    """Tests of one picture give these SADs, one after the other."""
+    values = iter(sads)
+
+    def scored(model, tests, *_):
+        sad = next(values)
+        return ({"name": name, "sad": sad, "mse": 0.1} for name, _ in tests)
+
+    monkeypatch.setattr(testing, "evaluate", scored)
+
+
+def test_the_best_score_is_that_of_the_weights_kept(tiny, monkeypatch):
+    """Also after going on from an older state, before the best of then, and on other test pictures."""
+    scores(monkeypatch, [5.0, 1.0, 4.0, 6.0])
+    settings = ("train.test_every=1", "train.keep=9")
+    list(engine.train(tiny("train.iterations=2", *settings)))
+    config = tiny("train.iterations=3", *settings)
+    older = states(config.run_folder)[1]
+    records = list(engine.train(config, resume=older))
+    assert any("not the best weights of this state" in notice for notice in records[0]["notices"])
+    assert [record["best"] for record in of(records, "test")] == [True, False]
+    kept = load_weights(config.run_folder / BEST).about
+    assert records[-1]["best_sad"] == kept["sad"] == 4.0 and kept["step"] == 2
+
+    scores(monkeypatch, [7.0])
+    for folder in ("image", "trimap", "alpha"):
+        sorted((config.data.root / "test" / folder).iterdir())[0].unlink()
+    records = list(engine.train(tiny("train.iterations=4", *settings), resume="auto"))
+    assert any("other test pictures than before" in notice for notice in records[0]["notices"])
+    assert records[-1]["best_sad"] == load_weights(config.run_folder / BEST).about["sad"] == 7.0
+
+
+def test_no_run_is_lost_to_another(tiny):
+    config = tiny("train.iterations=1")
+    list(engine.train(config))
+    list(engine.train(tiny("train.iterations=1", "train.name=other")))
+    with pytest.raises(ConfigError, match="runs/run: holds a run, whose states would be dropped; give another --name"):
+        next(engine.train(config, resume=states(config.run_folder.with_name("other"))[0]))
+    newest(config).unlink()
+    with pytest.raises(ConfigError, match="runs/run: its saved states are gone; --overwrite begins again"):
+        next(engine.train(config, resume="auto"))
+    assert (config.run_folder / BEST).is_file()
+
+
+def test_a_stop_before_the_first_step_loses_no_first_score(tiny, tmp_path, monkeypatch):
+    begin = tmp_path / "begin.safetensors"
+    save_weights(begin, build_model(ModelConfig()).state_dict(), ModelConfig().model_dump())
+    monkeypatch.setattr(training, "build_model", build_model)
+    monkeypatch.setattr(training, "optimise", lambda *_, **__: {"norm": torch.ones(()), "total": torch.ones(())})
+    config = tiny("train.iterations=1", f"train.pretrain={begin}")
+    assert events(engine.train(config, stop=lambda: True))[-1] == "stopped"
+    assert of(engine.train(config, resume="auto"), "began")
+
+
+def test_a_loss_that_reaches_nothing_is_told(tiny, monkeypatch):
+    monkeypatch.setattr(training, "build_model", build_model)
+    config = tiny("model.refine=true", "train.freeze=[encoder, decoder]")
+    with pytest.raises(ConfigError, match="no loss term reaches a part that is trained"):
+        next(engine.train(config))
 
 
 def test_a_resumed_run_takes_the_optimisers_options_from_the_config(tiny):

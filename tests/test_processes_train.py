@@ -103,8 +103,50 @@ def test_a_bad_picture_ends_all_processes_with_one_reason(launch, tmp_path):
     bad.write_bytes(bad.read_bytes()[:100])
     process = launch("run", {"iterations": 50}, processes=2)
     out, err = process.communicate(timeout=120)
-    assert process.returncode != 0 and "Traceback" not in err.split("torch/distributed")[0]
+    assert (
+        process.returncode != 0 and "tiny_run.py" not in err.partition("torch.distributed.elastic")[0]
+    )  # no traceback
     assert f"{bad.name}" in err and "--resume auto" in err
+    assert len(states(tmp_path / "runs/run")) == 1
+
+
+def test_a_signal_to_all_processes_saves_and_ends_them(launch, tmp_path):
+    process = launch("run", {"iterations": 10**6, "checkpoint_every": 10**6}, processes=2)
+    while "step 5/" not in process.stdout.readline():
+        assert process.poll() is None
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    for pid in (*children, process.pid, *children):
+        os.kill(int(pid), signal.SIGTERM)
+    _, err = process.communicate(timeout=60)
+    assert "stopped at step" in err
+    state, *_ = states(tmp_path / "runs/run")
+    assert f"stopped at step {torch.load(state)['step']}, saved" in err
+
+
+def test_processes_that_begin_from_different_states_do_not_begin(launch, tmp_path):
+    """As where each machine has a run folder of its own."""
+    train = {"iterations": 4, "test_every": 9, "checkpoint_every": 2}
+    finish(launch("run", train, processes=2))
+    script = tmp_path / "apart.py"
+    script.write_text(
+        f"""
+import os, runpy, sys
+os.chdir(sys.argv.pop()) if os.environ["RANK"] == "1" else sys.argv.pop()
+sys.path.insert(0, {str(Path(SCRIPT).parent)!r})
+runpy.run_path({SCRIPT!r}, run_name="__main__")
+"""
+    )
+    (tmp_path / "elsewhere").mkdir()
+    several = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    arguments = ["0.1", tmp_path / "run.yaml", "--data", tmp_path / "data", "--resume", "auto", tmp_path / "elsewhere"]
+    result = subprocess.run(
+        [sys.executable, *several, script, *map(str, arguments)],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=90,
+    )
+    assert result.returncode != 0 and "the processes do not begin alike" in result.stderr
 
 
 def kill_and_resume(launch, folder, name, train, kills, seed):
