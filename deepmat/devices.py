@@ -32,7 +32,8 @@ def describe_device(device: torch.device) -> str:
     """The device in words: its name, or the number of threads."""
     if device.type == "cuda":
         return f"{device} ({torch.cuda.get_device_name(device)})"
-    return f"cpu ({torch.get_num_threads()} threads)" if device.type == "cpu" else str(device)
+    threads = torch.get_num_threads()
+    return f"cpu ({threads} thread{'s' * (threads > 1)})" if device.type == "cpu" else str(device)
 
 
 def _computes_in_bf16(device: torch.device) -> bool:

@@ -67,6 +67,14 @@ def append_line(path: Path, line: str) -> None:
         raise DataError(f"{path}: cannot be written ({error.strerror or error}); free space, then go on") from error
 
 
+def make_folder(folder: Path) -> None:
+    """With its parents, if it is not there; DataError if it cannot be."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(f"{folder}: no folder can be made ({error.strerror}); choose another place") from error
+
+
 def remove_leftovers(folder: Path) -> None:
     """Delete what a killed process was in the middle of writing below `folder`; not what another one is writing."""
     for part in folder.rglob(f".*{TEMPORARY}"):

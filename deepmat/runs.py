@@ -18,7 +18,7 @@ from deepmat.files import remove_leftovers, write_text
 BEST = "best.safetensors"
 ORDER = {"samples": "samples a step:", "seed": "seed", "pictures": "samples an epoch:"}
 """What the order of samples depends on, in words."""
-PROGRESS = ("step", "test_due", "best_sad", "began", "skipped", "in_row", "window")
+PROGRESS = ("step", "test_due", "best_sad", "best_of", "began", "skipped", "in_row", "window")
 """Plain values of a Run that its saved state holds, and a resumed one goes on with."""
 
 
@@ -65,6 +65,8 @@ class Run:
         self.average: nn.Module | None = None
         """The moving average of weights, if the config asks for one."""
         self.step, self.best_sad = 0, math.inf
+        self.best_of: list[str] = []
+        """Pictures that the best score is the mean over."""
         self.test_due = False
         """The step was taken, and its test not yet done."""
         self.began: tuple[float, str] | None = None

@@ -294,7 +294,7 @@ def test_a_disk_that_is_full(data, tmp_path):
     )
     assert result.returncode == 1 and "Traceback" not in result.stderr
     assert "state-000000001.pt: cannot be written (File too large); free space or choose another place" in result.stderr
-    assert sorted(path.name for path in (tmp_path / "runs/stage1").iterdir()) == ["config.yaml", "log.jsonl"]
+    assert sorted(path.name for path in (tmp_path / "runs/stage1").glob("[!.]*")) == ["config.yaml", "log.jsonl"]
 
 
 def test_eval_names_what_it_cannot_score(deepmat, data, weights):
@@ -368,9 +368,9 @@ def test_a_signal_ends_the_step_saves_and_says_how_to_go_on(data, tmp_path, numb
     finally:
         process.kill()
     assert process.returncode == 130, errors
-    assert "`--resume auto` goes on from there" in " ".join(errors.split())
+    assert "the same command with --resume auto goes on" in " ".join(errors.split())
     assert torch.load(states(tmp_path / "runs/stage1")[0])["step"] >= 3
-    assert not list((tmp_path / "runs").rglob(".*"))
+    assert {path.name for path in (tmp_path / "runs").rglob(".*")} <= {".lock"}
 
 
 def test_version(deepmat):

@@ -404,6 +404,19 @@ def test_the_best_score_is_that_of_the_weights_kept(tiny, monkeypatch):
     assert records[-1]["best_sad"] == load_weights(config.run_folder / BEST).about["sad"] == 7.0
 
 
+def test_a_test_that_lacks_a_picture_is_never_the_best_of_whole_ones(tiny, monkeypatch):
+    results = iter([[5.0, 5.0], [1.0, None], [4.0, 4.0]])
+
+    def scored(model, tests, *_):
+        for (name, _), sad in zip(tests, next(results), strict=True):
+            yield {"name": name, "error": "no"} if sad is None else {"name": name, "sad": sad, "mse": 0.1}
+
+    monkeypatch.setattr(testing, "evaluate", scored)
+    records = list(engine.train(tiny("train.iterations=3", "train.test_every=1")))
+    told = [(record["best"], record["pictures"]) for record in of(records, "test")]
+    assert told == [(True, 2), (False, 1), (True, 2)]
+
+
 def test_no_run_is_lost_to_another(tiny):
     config = tiny("train.iterations=1")
     list(engine.train(config))

@@ -84,7 +84,7 @@ def test_processes_together_match_one(launch, tmp_path):
             assert more[step] == pytest.approx(scores, rel=1e-4)
         for key, value in last["state_dict"].items():
             torch.testing.assert_close(saved["state_dict"][key], value, rtol=0, atol=1e-6)
-        assert not list((tmp_path / "runs" / name).glob(".*"))
+        assert [path.name for path in (tmp_path / "runs" / name).glob(".*")] == [".lock"]
 
 
 def test_a_run_goes_on_with_other_processes(launch, tmp_path):
@@ -108,6 +108,17 @@ def test_a_bad_picture_ends_all_processes_with_one_reason(launch, tmp_path):
     )  # no traceback
     assert f"{bad.name}" in err and "--resume auto" in err
     assert len(states(tmp_path / "runs/run")) == 1
+
+
+def test_two_runs_do_not_share_a_folder(launch):
+    first = launch("run", {"iterations": 10**6, "checkpoint_every": 10**6, "test_every": 10**6})
+    while "step 2/" not in first.stdout.readline():
+        assert first.poll() is None
+    second = launch("run", {"iterations": 10**6}, "--resume", "auto")
+    _, err = second.communicate(timeout=60)
+    first.send_signal(signal.SIGTERM)
+    first.communicate(timeout=60)
+    assert second.returncode == 1 and "another process trains here" in err and first.returncode == 130
 
 
 def test_a_signal_to_all_processes_saves_and_ends_them(launch, tmp_path):

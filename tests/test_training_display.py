@@ -84,7 +84,7 @@ def test_a_pipe_gets_lines_and_the_log_every_record_but_pictures_and_progress(tm
         "own step 20/200 epoch 1  alpha 0.2500  total 1e+30  lr 1e-05  grad nan  3.50 samples/s  waits for data 37%"
         "  3 skipped",
         "step 20: the loss is not finite; [/x] skipped",
-        "own test at step 20  SAD 40.000  MSE 0.04000  best",
+        "own test at step 20  SAD 40.000  MSE 0.04000  over 3 pictures  best",
         "not scored: x.png: broken",
     ]
     logged = [record for record in records if record["event"] not in ("caching", "testing", "sample")]

@@ -152,7 +152,8 @@ def _train_one(config: "Config", resume: str | None, overwrite: bool, tensorboar
                 display.show(record)
                 final = record
     if final.get("event") == "stopped":
-        say(f"stopped at step {final['step']}, saved in {config.run_folder}; `--resume auto` goes on from there")
+        kept = f"saved in {config.run_folder}; the same command with --resume auto goes on"
+        say(f"stopped at step {final['step']}, {kept}")
         raise typer.Exit(130)
     say(f"{config.train.name} done: {final['path']}")
 

@@ -1,5 +1,6 @@
 """Scores of test pictures: by themselves, and during a run to choose the best weights by."""
 
+import math
 from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -66,9 +67,11 @@ def test(run: Run, tests: Pictures, stop: Callable[[], bool]) -> Generator[Recor
                 f"step {run.step}; `--resume auto` goes on with this test"
             )
         scores = mean(records, ("sad", "mse"))
-        best = scores["sad"] < run.best_sad
+        scored = [record["name"] for record in records if "sad" in record]
+        # Means over other pictures, where one could not be read this time, do not compare.
+        best = scores["sad"] < run.best_sad and (run.best_sad == math.inf or scored == run.best_of)
         if best:
-            run.best_sad = scores["sad"]
+            run.best_sad, run.best_of = scores["sad"], scored
             run.save_best(**scores)
         pictures = len(records) - len(failed)
         yield {"event": "test", "step": run.step, **scores, "best": best, "pictures": pictures, "failed": failed}

@@ -3,12 +3,13 @@
 import math
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 import torch
+from filelock import FileLock, Timeout
 from torch import nn
 
 from deepmat import inference, ranks, trimap
@@ -25,6 +26,7 @@ from deepmat.devices import describe_device, pick_device, pick_training_precisio
 from deepmat.engine.step import Taken, freeze_unreached, optimise, take_in
 from deepmat.engine.testing import find_tests, score_beginning, test
 from deepmat.errors import CheckpointError, ConfigError, DataError, DeepmatError, TrainingError, lookup
+from deepmat.files import make_folder
 from deepmat.losses import LOSSES
 from deepmat.models import build_model, fill_from, freeze, is_whole
 from deepmat.optimizing import build_optimizer, follow, learning_rate
@@ -57,7 +59,19 @@ def train(
     """
     device = pick_device(ranks.device_name(config.train.device))
     ranks.meet(device.type)
-    yield from _train(config, device, resume, stop)
+    with nullcontext() if ranks.rank() else _alone(config.run_folder):
+        yield from _train(config, device, resume, stop)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Keep others out of a run's folder; ConfigError if one is in it. A kill opens it again."""
+    make_folder(folder)
+    try:
+        with FileLock(folder / ".lock", timeout=0):
+            yield
+    except Timeout as error:
+        raise ConfigError(f"{folder}: another process trains here; wait for its end, or give another --name") from error
 
 
 def _train(
@@ -110,6 +124,8 @@ def _train(
             "the processes do not begin alike: data, run folder and config must be the same for all of them, say on a "
             "disk that all machines see"
         )
+    if settings.compile:
+        more.append("compiles: the first step takes minutes")
     if run.step >= steps and not run.test_due:
         more.append(f"nothing to do: {run.step} of {steps} steps are done")
     yield {

@@ -158,7 +158,8 @@ class TrainingDisplay:
         self.tests.append(record)
         self.best = record if record["best"] else self.best
         best = "  best" if record["best"] else ""
-        self._line(f"{self.name} test at step {record['step']}  {_in_words(record)}{best}")
+        over = f"  over {record['pictures']} pictures" if record["failed"] else ""
+        self._line(f"{self.name} test at step {record['step']}  {_in_words(record)}{over}{best}")
         for message in record["failed"]:
             self._say(f"not scored: {message}", style="yellow")
 
