@@ -103,7 +103,7 @@ def draw_runs(path: Path, runs: Sequence[History]) -> None:
     from matplotlib import colormaps
     from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
-    from matplotlib.ticker import EngFormatter
+    from matplotlib.ticker import EngFormatter, MaxNLocator
 
     batches = [run.summary["batch"] for run in runs]
     by_samples = len(set(batches)) > 1 and all(isinstance(batch, int) for batch in batches)
@@ -144,6 +144,7 @@ def draw_runs(path: Path, runs: Sequence[History]) -> None:
             panel.set_yticks([])
         panel.set_title(name, fontsize=10)
         panel.set_xlabel("samples" if by_samples else "steps")
+        panel.xaxis.set_major_locator(MaxNLocator(integer=True))
         panel.xaxis.set_major_formatter(EngFormatter(sep=""))
         panel.set_xlim(-0.02 * end, 1.02 * end)
         panel.spines[["top", "right"]].set_visible(False)
