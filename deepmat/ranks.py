@@ -4,6 +4,7 @@ They tell each process through its environment: RANK of WORLD_SIZE, LOCAL_RANK o
 """
 
 import atexit
+import gc
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -89,7 +90,17 @@ def meet(device: str = "cpu") -> None:
             f"WORLD_SIZE is {world()}, but the processes do not find each other ({error}); start them with torchrun or "
             "accelerate launch, or unset it"
         ) from error
-    atexit.register(dist.destroy_process_group)  # and not before: a launcher's processes meet once
+    atexit.register(_part)  # and not before: a launcher's processes meet once
+
+
+def _part() -> None:
+    """End gloo's threads, which abort the process if they let go of a tensor while the interpreter ends."""
+    import torch.distributed as dist
+
+    global _group
+    _group = None
+    gc.collect()  # what holds on to the groups, such as DistributedDataParallel
+    dist.destroy_process_group()
 
 
 def with_common_gradients(model: "nn.Module") -> "nn.Module":
