@@ -15,7 +15,7 @@ from deepmat.report import TrainingDisplay, require_tensorboard
 
 START = {
     "event": "start", "step": 0, "device": "cpu", "precision": "bf16", "processes": 2, "batch": 8, "steps": 200,
-    "steps_per_epoch": 50, "parameters": 5_000_000, "pictures": 400, "tests": 3, "notices": ["a [bold]notice"],
+    "steps_per_epoch": 50, "parameters": 5_000_000, "pictures": 400, "tests": 4, "notices": ["a [bold]notice"],
 }  # fmt: skip
 
 
@@ -76,7 +76,7 @@ def test_a_pipe_gets_lines_and_the_log_every_record_but_pictures_and_progress(tm
         for record in records:
             display.show(record)
     assert file.getvalue().splitlines() == [
-        "own on cpu, 2 processes, bf16, batch 8: 200 steps of 50 an epoch, 400 samples, 3 test pictures, "
+        "own on cpu, 2 processes, bf16, batch 8: 200 steps of 50 an epoch, 400 samples, 4 test pictures, "
         "5.0 M trained parameters",
         "a [bold]notice",
         "own begins with w.safetensors  SAD 50.000  MSE 0.05000",
@@ -84,7 +84,7 @@ def test_a_pipe_gets_lines_and_the_log_every_record_but_pictures_and_progress(tm
         "own step 20/200 epoch 1  alpha 0.2500  total 1e+30  lr 1e-05  grad nan  3.50 samples/s  waits for data 37%"
         "  3 skipped",
         "step 20: the loss is not finite; [/x] skipped",
-        "own test at step 20  SAD 40.000  MSE 0.04000  over 3 pictures  best",
+        "own test at step 20  SAD 40.000  MSE 0.04000  over 3 of 4 pictures  best",
         "not scored: x.png: broken",
     ]
     logged = [record for record in records if record["event"] not in ("caching", "testing", "sample")]

@@ -108,7 +108,7 @@ class TrainingDisplay:
         self.console.print(text, style=style, highlight=False, markup=False, soft_wrap=not self.console.is_terminal)
 
     def _show_start(self, record: Mapping[str, Any]) -> None:
-        self.steps = record["steps"]
+        self.steps, self.pictures = record["steps"], record["tests"]
         self.bar.update(self.task, total=record["steps"], completed=record["step"])
         size = f"{record['parameters'] / 1e6:.1f} M trained parameters"
         pictures = f"{record['pictures']:,} samples, {record['tests']:,} test pictures"
@@ -158,7 +158,7 @@ class TrainingDisplay:
         self.tests.append(record)
         self.best = record if record["best"] else self.best
         best = "  best" if record["best"] else ""
-        over = f"  over {record['pictures']} pictures" if record["failed"] else ""
+        over = f"  over {record['pictures']} of {self.pictures} pictures" if record["failed"] else ""
         self._line(f"{self.name} test at step {record['step']}  {_in_words(record)}{over}{best}")
         for message in record["failed"]:
             self._say(f"not scored: {message}", style="yellow")
