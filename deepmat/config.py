@@ -172,7 +172,9 @@ class DistanceTrimap(Section):
 
     probability: Share = 0.5
     width: Range = [1, 40]
-    """Pixels, drawn for the foreground's and the background's border apart."""
+    """Pixels, drawn for the foreground's and the background's border apart, each octave as likely."""
+    uneven: Share = 0.0
+    """How many of them vary along the edge, by up to a few times, as if painted by hand."""
 
 
 class AugmentConfig(Section):

@@ -46,11 +46,13 @@ def from_alpha(
     return cv2.add(not_background, foreground)
 
 
-def by_distance(alpha: np.ndarray, inwards: float, outwards: float, metric: int = cv2.DIST_L2) -> np.ndarray:
+def by_distance(
+    alpha: np.ndarray, inwards: float | np.ndarray, outwards: float | np.ndarray, metric: int = cv2.DIST_L2
+) -> np.ndarray:
     """A trimap from alpha, uint8 [H, W]: unknown within so many pixels of what is not fully foreground or background.
 
     Foreground is what lies further than `inwards` from any alpha under 255; background, further than `outwards` from
-    any alpha over 0. metric: OpenCV's, for the distance.
+    any alpha over 0; either may be an array [H, W] of widths. metric: OpenCV's, for the distance.
     """
     trimap = np.full_like(alpha, UNKNOWN)
     for level, known, width in ((255, FOREGROUND, inwards), (0, BACKGROUND, outwards)):

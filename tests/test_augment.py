@@ -181,8 +181,11 @@ def test_probabilities_and_ranges_are_kept():
     for _ in range(400):
         hits += augment.apply(["flip"], layers, rng, {"flip": {"probability": 0.25}})["alpha"][0, 0] == 3
     assert 60 < hits < 140
-    widths = {augment.trimap_by_distance(disc(), rng, width=[1, 3])["trimap"].tobytes() for _ in range(60)}
-    assert len(widths) == 9  # three widths each way
+    unknown = [
+        (augment.trimap_by_distance(disc(), rng, width=[1, 16], uneven=0)["trimap"] == 128).sum() for _ in range(400)
+    ]
+    widths = np.array(unknown) / (2 * np.pi * 20)  # about the sum of both
+    assert 1.5 < widths.min() and widths.max() < 33 and 6 < np.median(widths) < 11  # each octave as often
 
 
 def disc():
@@ -193,12 +196,12 @@ def disc():
 def test_a_trimap_by_distance_knows_nothing_wrong():
     rng = np.random.default_rng(0)
     for _ in range(20):
-        levels = augment.trimap_by_distance(disc(), rng, width=[1, 30])["trimap"]
+        levels = augment.trimap_by_distance(disc(), rng, width=[1, 30], uneven=0.5)["trimap"]
         alpha = disc()["alpha"]
         assert (alpha[levels == 255] == 255).all() and (alpha[levels == 0] == 0).all()
     for level in (0, 255):
         flat = {"alpha": np.full((9, 9), level, np.uint8)}
-        assert (augment.trimap_by_distance(flat, rng, width=[1, 3])["trimap"] == level).all()
+        assert (augment.trimap_by_distance(flat, rng, width=[1, 3], uneven=0.5)["trimap"] == level).all()
 
 
 def dot(height, width, row, column):

@@ -8,8 +8,8 @@ from deepmat import imaging, synth
 from deepmat.errors import ConfigError, DataError
 from deepmat.synth.camera import motion_blur, straighten
 
-SMALL = {"train": 11, "test": 10, "backgrounds": 3, "size": 64, "seed": 5, "per_foreground": (4, 2)}
-OPAQUE = ("hair", "fur", "feathers", "leaves", "blob")
+SMALL = {"train": 15, "test": 14, "backgrounds": 3, "size": 64, "seed": 5, "per_foreground": (4, 2)}
+OPAQUE = ("hair", "fur", "feathers", "leaves", "blob", "thing", "plant")
 SIZES = [(32, 32), (64, 48), (131, 97), (90, 301), (300, 101)]
 
 
@@ -126,16 +126,17 @@ def read_all(folder):
 
 def test_write_dataset_makes_adobes_layout(tmp_path):
     yielded = [path.relative_to(tmp_path).as_posix() for path in synth.write_dataset(tmp_path, **SMALL)]
-    assert len(yielded) == synth.count_files(11, 10, 3, (4, 2))
+    assert len(yielded) == synth.count_files(15, 14, 3, (4, 2))
     kinds = list(synth.KINDS)
     train = [f"{kind}_{i:04d}.png" for i, kind in enumerate([*kinds, kinds[0]])]
     test = [f"test_{kind}_{i:04d}.png" for i, kind in enumerate(kinds)]
-    halves = {"Training_set/Adobe-licensed images": train[:6], "Training_set/Other": train[6:]}
+    half = (len(train) + 1) // 2
+    halves = {"Training_set/Adobe-licensed images": train[:half], "Training_set/Other": train[half:]}
     expected = [f"{half}/{part}/{n}" for half, names in halves.items() for n in names for part in ("fg", "alpha")]
     expected += [f"Test_set/Adobe-licensed images/{part}/{name}" for name in test for part in ("fg", "alpha")]
     expected += [f"Test_set/Adobe-licensed images/trimaps/{n[:-4]}_{k}.png" for n in test for k in range(2)]
     expected += [f"bg_train/bg_{i:04d}.png" for i in range(3)] + ["bg_test/test_bg_0000.png"]
-    lists = {"training_fg": train, "test_fg": test, "training_bg": None, "test_bg": ["test_bg_0000.png"] * 20}
+    lists = {"training_fg": train, "test_fg": test, "training_bg": None, "test_bg": ["test_bg_0000.png"] * 28}
     expected += [f"{'Test' if name.startswith('test') else 'Training'}_set/{name}_names.txt" for name in lists]
     assert sorted(yielded) == sorted(expected) == sorted(read_all(tmp_path))
 
@@ -143,8 +144,8 @@ def test_write_dataset_makes_adobes_layout(tmp_path):
         path = tmp_path / ("Test_set" if name.startswith("test") else "Training_set") / f"{name}_names.txt"
         assert lines is None or path.read_text().splitlines() == lines
     scenes = (tmp_path / "Training_set/training_bg_names.txt").read_text().splitlines()
-    assert len(scenes) == 44
-    assert all(sorted(set(scenes[i : i + 3])) == [f"bg_{j:04d}.png" for j in range(3)] for i in range(0, 42, 3))
+    assert len(scenes) == 60
+    assert all(sorted(set(scenes[i : i + 3])) == [f"bg_{j:04d}.png" for j in range(3)] for i in range(0, 60, 3))
 
     for name in test:
         alpha = imaging.read_grey(tmp_path / "Test_set/Adobe-licensed images/alpha" / name)
@@ -160,7 +161,7 @@ def test_same_seed_same_files_and_a_larger_set_begins_with_the_smaller(tmp_path)
     for name, changes in {
         "a": {},
         "b": {},
-        "larger": {"train": 12, "test": 11, "backgrounds": 5},
+        "larger": {"train": 16, "test": 15, "backgrounds": 5},
         "other": {"seed": 6},
     }.items():
         list(synth.write_dataset(tmp_path / name, **{**SMALL, **changes}))

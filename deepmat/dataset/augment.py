@@ -247,10 +247,22 @@ def trimap_by_erosion(
     return {**layers, "trimap": trimap.from_alpha(layers["alpha"], *inwards, draw() if independent else None)}
 
 
-def trimap_by_distance(layers: Layers, rng: np.random.Generator, *, width: list[int]) -> Layers:
-    """The trimap by distance from fractional alpha (`trimap.by_distance`), both widths drawn."""
-    inwards, outwards = (int(rng.integers(width[0], width[1] + 1)) for _ in range(2))
-    return {**layers, "trimap": trimap.by_distance(layers["alpha"], inwards, outwards)}
+def trimap_by_distance(layers: Layers, rng: np.random.Generator, *, width: list[int], uneven: float) -> Layers:
+    """The trimap by distance from fractional alpha (`trimap.by_distance`), both widths drawn, each octave as likely.
+
+    The share `uneven` of them varies along the edge, as what a hand paints does.
+    """
+    wander = rng.random() < uneven
+
+    def draw() -> float | np.ndarray:
+        drawn = float(np.exp(rng.uniform(*np.log(width))))
+        if not wander:
+            return drawn
+        cells = int(rng.integers(3, 13))
+        field = rng.standard_normal((cells, cells), np.float32) * np.float32(0.7)
+        return drawn * cv2.exp(cv2.resize(field, layers["alpha"].shape[::-1], interpolation=cv2.INTER_CUBIC))
+
+    return {**layers, "trimap": trimap.by_distance(layers["alpha"], draw(), draw())}
 
 
 GEOMETRY: dict[str, Step] = {"affine": affine, "crop": crop, "resize": resize}

@@ -6,13 +6,15 @@ import numpy as np
 from deepmat.processes import keep_memory
 from deepmat.synth.backgrounds import background
 from deepmat.synth.camera import finish, gaussian_blur
-from deepmat.synth.drawing import check_sides, whole
+from deepmat.synth.colours import some_of
+from deepmat.synth.drawing import check_sides, to_bytes, whole
 from deepmat.synth.foregrounds import KINDS
+from deepmat.synth.textures import natural, surface
 
 keep_memory()
 
-# hair and fur are what most photographs to be cut out show
-DRAWN = (*KINDS, "hair", "fur")
+# solid things, hair and fur are what most photographs to be cut out show
+DRAWN = (*KINDS, "hair", "hair", "fur", "fur", "thing", "thing", "thing", "plant", "leaves")
 
 
 def _close_up(rng: np.random.Generator, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
@@ -39,6 +41,29 @@ def _means(picture: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndar
     return mean, np.sqrt((((picture - mean) ** 2) * share).sum((0, 1)))
 
 
+def _dress(rng: np.random.Generator, colour: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    """Straight colours, uint8 [H W 3], with a natural texture as their relief, mixed with one, or, often, as they were."""
+    height, width = alpha.shape
+    how = rng.random()
+    if how < 0.35:
+        relief = surface(rng, height, width, colour.mean((0, 1), dtype=np.float32) / 255)
+        return cv2.multiply(colour, relief, dtype=cv2.CV_8U)
+    if how < 0.6:
+        cloth = natural(
+            rng, height, width, some_of(rng, _palette(rng, colour, alpha) if how < 0.5 else rng.random((6, 3)))
+        )
+        cloth = cloth if cloth.dtype == np.uint8 else to_bytes(cloth)
+        return cv2.addWeighted(colour, share := rng.uniform(0.1, 0.7), cloth, 1 - share, 0)
+    return colour
+
+
+def _palette(rng: np.random.Generator, colour: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    """Twelve colours [12 3] in [0, 1] out of those of a foreground."""
+    chances = alpha.ravel().astype(np.float32) ** 2 + 1e-3
+    spots = np.searchsorted(np.cumsum(chances) / chances.sum(), rng.random(12)).clip(0, chances.size - 1)
+    return colour.reshape(-1, 3)[spots] / 255
+
+
 def background_like(
     rng: np.random.Generator, height: int, width: int, colour: np.ndarray, alpha: np.ndarray
 ) -> np.ndarray:
@@ -50,9 +75,7 @@ def background_like(
     scale = min(1.0, 80 / min(alpha.shape))
     small = cv2.resize(colour, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
     weight = cv2.resize(alpha, small.shape[1::-1], interpolation=cv2.INTER_AREA).astype(np.float32) / 255
-    chances = weight.ravel() ** 2 + 1e-6
-    spots = np.searchsorted(np.cumsum(chances) / chances.sum(), rng.random(12)).clip(0, chances.size - 1)
-    picture = background(rng, height, width, small.reshape(-1, 3)[spots] / 255)
+    picture = background(rng, height, width, _palette(rng, small, 255 * weight))
 
     if rng.random() < 0.5:
         rows, columns = weight.shape
@@ -81,10 +104,11 @@ def scene(
 
     A random kind at a random zoom, from the whole thing to a close-up of its edge; some of alpha is always fractional.
     `correlated`: whether the background shares the foreground's colours, so that these alone do not separate the two;
-    by default in half of the scenes. Straight colours, defined everywhere. DataError if a side is under 32 pixels.
+    by default in two scenes of five. Straight colours, defined everywhere. DataError if a side is under 32 pixels.
     """
     check_sides(height, width)
-    alike = rng.random() < 0.5 if correlated is None else correlated
+    alike = rng.random() < 0.4 if correlated is None else correlated
     colour, alpha = _close_up(rng, height, width)
+    colour = _dress(rng, colour, alpha)
     behind = background_like(rng, height, width, colour, alpha) if alike else background(rng, height, width)
     return colour, alpha, behind

@@ -1,4 +1,4 @@
-"""Backgrounds with the statistics of photographs: places and surfaces under one camera."""
+"""Backgrounds with the statistics of photographs: places, surfaces and natural textures under one camera."""
 
 from collections.abc import Callable
 
@@ -21,6 +21,7 @@ from deepmat.synth.drawing import (
     uniform,
     whole,
 )
+from deepmat.synth.textures import natural
 
 # each returns [H W 3], uint8 or float32 in [0, 1], as comes easier
 PLACES: dict[str, Callable[[np.random.Generator, int, int, Pick], np.ndarray]] = {
@@ -36,7 +37,11 @@ PLACES: dict[str, Callable[[np.random.Generator, int, int, Pick], np.ndarray]] =
     "wood": wood,
     "studio": studio,
     "poster": poster,
+    "natural": natural,
 }
+
+# one in three is a natural texture: the other places are cleaner than photographs
+DRAWN = (*PLACES, *["natural"] * 5)
 
 
 def _disc(radius: float) -> np.ndarray:
@@ -56,7 +61,7 @@ def background(
     default. ConfigError for a name not in PLACES, DataError if a side is under 32 pixels.
     """
     check_sides(height, width)
-    name = list(PLACES)[rng.integers(len(PLACES))] if place is None else place
+    name = DRAWN[rng.integers(len(DRAWN))] if place is None else place
     pick = any_colour(rng) if palette is None else some_of(rng, palette)
     focus, unit = rng.random(), min(height, width)
     if focus < 0.35:
