@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from deepmat import imaging, inference, synth, trimap
-from deepmat.config import ModelConfig
+from deepmat.config import DIMConfig
 from deepmat.models import build_model, for_prediction
 from deepmat.processes import cores
 
@@ -44,7 +44,7 @@ def prepare(folder: Path) -> None:
         imaging.write_image(folder / "photos" / f"{index}.jpg", image)
         imaging.write_image(folder / "trimaps" / f"{index}.png", guide)
     torch.manual_seed(0)
-    torch.save({"state_dict": build_model(ModelConfig(refine=True)).state_dict()}, folder / "weights.pth")
+    torch.save({"state_dict": build_model(DIMConfig(refine=True)).state_dict()}, folder / "weights.pth")
 
 
 def _read(folder: Path, name: str) -> tuple[np.ndarray, np.ndarray]:
@@ -58,7 +58,7 @@ def _model(folder: Path, precision: str | None) -> torch.nn.Module:
     if precision is None:
         os.environ["THP_MEM_ALLOC_ENABLE"] = "0"  # as torch runs where nothing is said
     torch.manual_seed(0)
-    model = build_model(ModelConfig(refine=True)).eval()
+    model = build_model(DIMConfig(refine=True)).eval()
     return for_prediction(model, precision) if precision else model
 
 

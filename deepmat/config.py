@@ -15,8 +15,11 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    Discriminator,
     Field,
     Strict,
+    Tag,
+    TypeAdapter,
     ValidationError,
     model_validator,
 )
@@ -73,8 +76,23 @@ class DIMConfig(Section):
     """With the refinement network."""
 
 
-ModelConfig = DIMConfig
-"""The options of any network of MODELS, told apart by `arch`; a union once there are several."""
+class LiteConfig(Section):
+    """The small network that deepmat ships."""
+
+    arch: Literal["lite"] = "lite"
+
+
+MODEL_CONFIGS: dict[str, type[Section]] = {"dim": DIMConfig, "lite": LiteConfig}
+
+
+def _arch(options: Any) -> str:
+    return str(options.get("arch", "dim") if isinstance(options, Mapping) else getattr(options, "arch", "dim"))
+
+
+ModelConfig = Annotated[Annotated[DIMConfig, Tag("dim")] | Annotated[LiteConfig, Tag("lite")], Discriminator(_arch)]
+"""The options of any network of MODELS, told apart by `arch`; DIM's where none is named."""
+model_options: TypeAdapter[ModelConfig] = TypeAdapter(ModelConfig)
+"""model_options.validate_python({"arch": "lite"}) is a LiteConfig."""
 
 
 class Affine(Section):
@@ -333,7 +351,7 @@ class TrainConfig(Section):
 
 
 class Config(Section):
-    model: ModelConfig = ModelConfig()
+    model: ModelConfig = DIMConfig()
     data: DataConfig = DataConfig()
     loss: dict[str, Annotated[Float, Field(ge=0)]] = {"alpha": 0.5, "composition": 0.5}
     """Weights of the named loss terms (deepmat.losses.LOSSES)."""
@@ -344,7 +362,7 @@ class Config(Section):
     def _loss_fits(self) -> "Config":
         if not any(self.loss.values()):
             raise ValueError("loss: give at least one term a weight over 0, say loss.alpha=1")
-        if self.loss.get("refined") and not self.model.refine:
+        if self.loss.get("refined") and not getattr(self.model, "refine", False):
             raise ValueError("loss.refined: there is no refined alpha without model.refine=true")
         return self
 
@@ -399,29 +417,32 @@ def parse_overrides(assignments: Iterable[str]) -> dict[str, Any]:
     return values
 
 
-def _section(annotation: Any) -> type[BaseModel] | None:
-    """The section that a key holds, also one that may be left out."""
-    options = (annotation, *get_args(annotation))
-    return next((each for each in options if isinstance(each, type) and issubclass(each, BaseModel)), None)
+def _sections(annotation: Any) -> list[type[BaseModel]]:
+    """The sections that a key may hold: none, one, or of `model` one for each arch."""
+    if within := get_args(annotation):
+        return [section for each in within for section in _sections(each)]
+    return [annotation] if isinstance(annotation, type) and issubclass(annotation, BaseModel) else []
 
 
-def _keys(section: type[BaseModel]) -> dict[str, type[BaseModel] | None]:
-    return {name: _section(field.annotation) for name, field in section.model_fields.items()}
+def _keys(section: type[BaseModel]) -> dict[str, list[type[BaseModel]]]:
+    return {name: _sections(field.annotation) for name, field in section.model_fields.items()}
 
 
 def _all_keys(section: type[BaseModel], prefix: str = "") -> list[str]:
     keys = []
     for name, nested in _keys(section).items():
-        keys += _all_keys(nested, f"{prefix}{name}.") if nested else [prefix + name]
+        keys += [key for each in nested for key in _all_keys(each, f"{prefix}{name}.")] or [prefix + name]
     return keys
 
 
-def _suggest(location: Sequence[Any]) -> str:
-    """The nearest valid dotted key: in the same section first, then the same name anywhere."""
-    section: type[BaseModel] | None = Config
-    for part in location[:-1]:
-        section = _keys(section).get(part) if section else None
+def _suggest(location: Sequence[Any], arch: str) -> str:
+    """The nearest valid dotted key: in the same section first, then the same name anywhere. arch: that of `model`."""
+    section: type[BaseModel] | None = MODEL_CONFIGS[arch] if arch else Config
+    for part in location[bool(arch) : -1]:
+        section = next(iter(_keys(section).get(part, [])), None) if section else None
     name, prefix = str(location[-1]), "".join(f"{part}." for part in location[:-1])
+    if arch and (others := [other for other, options in MODEL_CONFIGS.items() if name in options.model_fields]):
+        return f" of arch {arch}; {others[0]} has it"
     near = did_you_mean(name, _keys(section)) if section else ""
     if near:
         return near.replace("did you mean ", f"did you mean {prefix}")
@@ -433,9 +454,14 @@ def _suggest(location: Sequence[Any]) -> str:
 
 def _explain(mistake: Mapping[str, Any]) -> str:
     location = [part for part in mistake["loc"] if part != "[key]"]
+    arch = location.pop(1) if location[:1] == ["model"] and len(location) > 1 else ""  # how pydantic tells it
     dotted = ".".join(str(part) for part in location)
     if mistake["type"] == "extra_forbidden":
-        return f"{dotted}: unknown key{_suggest(location)}"
+        return f"{dotted}: unknown key{_suggest(location, arch)}"
+    if mistake["type"] == "union_tag_invalid":
+        name = mistake["ctx"]["tag"]
+        near = did_you_mean(name, MODEL_CONFIGS) or ","
+        return f"{dotted}.arch {name!r}: unknown{near} known: {', '.join(MODEL_CONFIGS)}"
     message = mistake["msg"].removeprefix("Value error, ")
     got = "" if mistake["type"] == "value_error" else f" (got {mistake['input']!r})"
     return f"{dotted}: {message}{got}" if dotted else message

@@ -19,7 +19,7 @@ from deepmat import trimap as trimaps
 from deepmat.config import TestConfig
 from deepmat.devices import free_memory
 from deepmat.errors import CheckpointError, DataError, lookup
-from deepmat.models.fast import FastDIM
+from deepmat.models.dim_fast import FastDIM
 
 Forward = Callable[[np.ndarray, np.ndarray], np.ndarray]
 STRIDE = 32

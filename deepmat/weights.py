@@ -8,10 +8,10 @@ from typing import Any, cast
 import torch
 
 from deepmat.checkpoint import Weights, load_weights, save_weights
-from deepmat.config import ModelConfig
+from deepmat.config import DIMConfig, ModelConfig
 from deepmat.errors import CheckpointError, ConfigError
 from deepmat.files import real
-from deepmat.models import MODELS, Known, assemble, build_model, describe_config, identify, refuse_other
+from deepmat.models import MODELS, Known, assemble, build_model, describe_config, identify, parts_of, refuse_other
 
 UNSTATED = (
     "not stated by the file; published DIM weights were trained on Adobe's data set, which is for non-commercial use"
@@ -101,7 +101,7 @@ def describe_weights(path: Path | str) -> dict[str, Any]:
         "format": _format(known, path),
         "model": config.model_dump() if config else None,
         "network": describe_config(config) if config else None,
-        "assumed": ["skip"] if config and config.skip and weights.about is None else [],
+        "assumed": ["skip"] if isinstance(config, DIMConfig) and config.skip and weights.about is None else [],
         "parts": _parts(known) if known else {},
         "parameters": sum(value.numel() for value in weights.state.values()),
         "dtypes": dict(Counter(str(value.dtype).removeprefix("torch.") for value in weights.state.values())),
@@ -123,7 +123,7 @@ def _format(known: Known | None, path: Path) -> str:
 
 def _parts(known: Known) -> dict[str, int]:
     """Parameters in each part of the network that the file has."""
-    prefixes = MODELS[known.config.arch if known.config else "dim"].PARTS
+    prefixes = parts_of(MODELS[known.config.arch if known.config else "dim"])
     counts = {
         part: sum(value.numel() for key, value in known.state.items() if key.startswith(begin))
         for part, begin in prefixes.items()

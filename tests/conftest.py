@@ -11,7 +11,7 @@ from deepmat import synth
 from deepmat.checkpoint import save_weights
 from deepmat.cli import app
 from deepmat.compositing import composite, plan_adobe
-from deepmat.config import ModelConfig
+from deepmat.config import DIMConfig
 from deepmat.errors import DeepmatError
 from deepmat.models import build_model
 
@@ -92,7 +92,7 @@ def deepmat(tmp_path, monkeypatch):
 def weights(tmp_path_factory):
     path = tmp_path_factory.mktemp("weights") / "w.safetensors"
     torch.manual_seed(0)
-    save_weights(path, build_model(ModelConfig()).state_dict(), ModelConfig().model_dump())
+    save_weights(path, build_model(DIMConfig()).state_dict(), DIMConfig().model_dump())
     return path
 
 

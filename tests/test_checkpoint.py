@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from deepmat.checkpoint import load_weights, save_state, save_weights
-from deepmat.config import ModelConfig
+from deepmat.config import DIMConfig
 from deepmat.errors import CheckpointError
 from deepmat.models import build_model, fill_from, load_model
 from deepmat.models.vgg import VGG_LAYERS, convert_vgg, untrained_vgg
@@ -17,9 +17,7 @@ from deepmat.models.vgg import VGG_LAYERS, convert_vgg, untrained_vgg
 
 @pytest.fixture(scope="module")
 def dim():
-    return {
-        conv6: build_model(ModelConfig(conv6=conv6, skip=False, refine=conv6 == 3)).state_dict() for conv6 in (1, 3)
-    }
+    return {conv6: build_model(DIMConfig(conv6=conv6, skip=False, refine=conv6 == 3)).state_dict() for conv6 in (1, 3)}
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +27,7 @@ def vgg():
 
 def test_weights_carry_their_model(tmp_path, dim):
     path = tmp_path / "w.safetensors"
-    saved = ModelConfig(conv6=1, skip=False)
+    saved = DIMConfig(conv6=1, skip=False)
     save_weights(path, dim[1], saved.model_dump(), step=3)
     weights = load_weights(path)
     assert weights.about == {"model": saved.model_dump(), "step": 3}
@@ -46,7 +44,7 @@ def test_published_checkpoints_are_recognised(tmp_path, dim, prefix, conv6):
     path = tmp_path / "published.pth"
     state = {prefix + key: value for key, value in dim[conv6].items()}
     torch.save({"epoch": 12, "state_dict": state, "best_sad": np.float64(54.4)}, path)
-    assert load_model(path).config == ModelConfig(conv6=conv6, skip=conv6 == 3, refine=conv6 == 3)
+    assert load_model(path).config == DIMConfig(conv6=conv6, skip=conv6 == 3, refine=conv6 == 3)
     assert torch.equal(load_model(path).state_dict()["deconv1.weight"], dim[conv6]["deconv1.weight"])
     assert load_model(path, skip=False).skip is False
 
@@ -117,7 +115,7 @@ def test_code_in_a_pickle_never_runs(tmp_path, monkeypatch):
 def test_truncated_and_foreign_files_are_refused(tmp_path, dim, name):
     path = tmp_path / name
     if name.endswith("safetensors"):
-        save_weights(path, dim[1], ModelConfig(conv6=1).model_dump())
+        save_weights(path, dim[1], DIMConfig(conv6=1).model_dump())
     else:
         torch.save({"state_dict": dim[1]}, path, _use_new_zipfile_serialization=name.endswith("pth"))
     whole = path.read_bytes()
@@ -184,7 +182,7 @@ def test_vgg_becomes_the_encoder(tmp_path, vgg):
         assert torch.equal(state[f"{layer}.bias"], vgg[f"features.{index}.bias"])
     assert not state["conv1_1.weight"][:, 3].any() and state["conv1_1.weight"].shape[1] == 4
     save_weights(tmp_path / "encoder.safetensors", state, None)
-    model = build_model(ModelConfig())
+    model = build_model(DIMConfig())
     fresh = fill_from(model, tmp_path / "encoder.safetensors")
     assert {key.split(".")[0] for key in fresh} == {
         "conv6_1",

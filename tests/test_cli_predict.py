@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 
 from deepmat import imaging
-from deepmat.config import ModelConfig
+from deepmat.config import DIMConfig
 from deepmat.models import build_model
 
 
@@ -280,7 +280,7 @@ def test_flags_arrive(deepmat, catch, photos, weights):
     assert settings("--max-size", 96, "--fit", "stretch").fit == "stretch"
     assert settings("--mode", "tile", "--set", "test.tile=512").tile == 512
     assert settings("--memory", 3.5).memory == 3.5
-    torch.save({"state_dict": build_model(ModelConfig()).state_dict()}, "published.pth")
+    torch.save({"state_dict": build_model(DIMConfig()).state_dict()}, "published.pth")
     published = [argument if argument != weights else "published.pth" for argument in command]
     assert "skip False" in deepmat(*published, "--no-skip").stderr
 

@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from deepmat import config as configs
 from deepmat import engine, imaging
 from deepmat.checkpoint import load_weights, save_weights
-from deepmat.config import ModelConfig
+from deepmat.config import DIMConfig
 from deepmat.engine import step as stepping
 from deepmat.engine import testing, training
 from deepmat.errors import CheckpointError, ConfigError, DataError, DeviceError, TrainingError
@@ -431,7 +431,7 @@ def test_no_run_is_lost_to_another(tiny):
 
 def test_a_stop_before_the_first_step_loses_no_first_score(tiny, tmp_path, monkeypatch):
     begin = tmp_path / "begin.safetensors"
-    save_weights(begin, build_model(ModelConfig()).state_dict(), ModelConfig().model_dump())
+    save_weights(begin, build_model(DIMConfig()).state_dict(), DIMConfig().model_dump())
     monkeypatch.setattr(training, "build_model", build_model)
     monkeypatch.setattr(training, "optimise", lambda *_, **__: {"norm": torch.ones(()), "total": torch.ones(())})
     config = tiny("train.iterations=1", f"train.pretrain={begin}")
@@ -469,8 +469,8 @@ def test_the_means_of_a_line_do_not_depend_on_a_stop(tiny):
 
 def test_a_stage_that_ends_no_better_than_it_began_says_so(tiny, tmp_path, monkeypatch):
     begin = tmp_path / "begin.safetensors"
-    model = build_model(ModelConfig())
-    save_weights(begin, model.state_dict(), ModelConfig().model_dump())
+    model = build_model(DIMConfig())
+    save_weights(begin, model.state_dict(), DIMConfig().model_dump())
     monkeypatch.undo()
     sads = iter([3.0, 3.0, 5.0, 5.0])
 

@@ -19,7 +19,7 @@ from test_checkpoint import Hostile, Python2Pickler, python_2
 
 from deepmat.checkpoint import load_weights, save_state, save_weights
 from deepmat.cli.options import plain
-from deepmat.config import ModelConfig
+from deepmat.config import DIMConfig
 from deepmat.models import build_model, fill_from, load_model
 from deepmat.weights import UNSTATED
 
@@ -38,7 +38,7 @@ def network():
     made = {}
 
     def make(**options):
-        config = ModelConfig(**options)
+        config = DIMConfig(**options)
         if str(config) not in made:
             made[str(config)] = build_model(config).eval()
             made[str(config)].load_state_dict(rule_state(made[str(config)], config.skip))
@@ -140,7 +140,7 @@ def test_mmagic_is_imported(deepmat, network, history, stage, name, meta):
     hub = {"message_hub": {"log_scalars": OrderedDict({"train/loss": history})}} if stage == 3 else {}
     torch.save({"meta": meta, "state_dict": as_mmagic(model.state_dict()), "optimizer": {"state": {}}, **hub}, name)
     assert same(load_model(name), model)  # predict, eval and --pretrain take it as it is
-    assert fill_from(build_model(ModelConfig(conv6=1, skip=False)), Path(name)) == []
+    assert fill_from(build_model(DIMConfig(conv6=1, skip=False)), Path(name)) == []
     result = deepmat("import", name, "-o", "out.safetensors")
     assert result.exit_code == 0 and f"{name}: MMagic DIM stage {stage}" in result.stderr
     about = load_weights(Path("out.safetensors")).about

@@ -6,10 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deepmat import inference
-from deepmat.config import ModelConfig, TestConfig
+from deepmat.config import DIMConfig, TestConfig
 from deepmat.errors import CheckpointError, ConfigError, DataError
 from deepmat.models import build_model, for_prediction
-from deepmat.models.fast import FastDIM
+from deepmat.models.dim_fast import FastDIM
 
 LEGACY = {
     "whole_max1600": {"mode": "whole", "max_size": 1600, "fit": "stretch"},
@@ -21,7 +21,7 @@ LEGACY = {
 
 @pytest.fixture(scope="module")
 def models():
-    built = {stage: build_model(ModelConfig(refine=stage == 3)).eval() for stage in (1, 3)}
+    built = {stage: build_model(DIMConfig(refine=stage == 3)).eval() for stage in (1, 3)}
     for model in built.values():
         model.load_state_dict(rule_state(model, skip=True))
     return built
@@ -180,7 +180,7 @@ def scene(height, width):
 
 @pytest.mark.parametrize("options", VARIANTS, ids=str)
 def test_the_fast_network_answers_as_the_plain_one(options):
-    model = build_model(ModelConfig(**options)).eval()
+    model = build_model(DIMConfig(**options)).eval()
     model.load_state_dict(rule_state(model, skip=options.get("skip", True)))
     image, trimap = scene(320, 192)
     fast = for_prediction(model)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from test_inference import VARIANTS, scene
 
 from deepmat import devices
-from deepmat.config import ModelConfig
+from deepmat.config import DIMConfig
 from deepmat.errors import CheckpointError, DeviceError
 from deepmat.models import build_model, for_prediction, int8
 
@@ -20,7 +20,7 @@ needs_int8 = pytest.mark.skipif(bool(lacking), reason=f"int8: {lacking}")
 
 
 def plain(**options):
-    model = build_model(ModelConfig(**options)).eval()
+    model = build_model(DIMConfig(**options)).eval()
     model.load_state_dict(rule_state(model, skip=options.get("skip", True)))
     return model.requires_grad_(False)
 

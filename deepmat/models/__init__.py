@@ -9,25 +9,29 @@ recognise(state)  the config of published weights without one, or None
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 import torch
 from pydantic import ValidationError
 from torch import Tensor, nn
 
 from deepmat.checkpoint import Weights, load_weights
-from deepmat.config import ModelConfig
+from deepmat.config import ModelConfig, model_options
 from deepmat.errors import CheckpointError, ConfigError, lookup
 from deepmat.models.dim import DIM
-from deepmat.models.fast import FastDIM
+from deepmat.models.dim_fast import FastDIM
+from deepmat.models.dim_int8 import Int8DIM
 from deepmat.models.foreign import LAYOUTS, named, translate
-from deepmat.models.int8 import Int8DIM
+from deepmat.models.lite import Lite
+from deepmat.models.lite_fast import FastLite
 
-MODELS: dict[str, type[DIM]] = {"dim": DIM}
+MODELS: dict[str, type[nn.Module]] = {"dim": DIM, "lite": Lite}
 FAST: dict[tuple[type[nn.Module], str], Callable[..., nn.Module]] = {
     (DIM, "fp32"): FastDIM,
     (DIM, "bf16"): partial(FastDIM, dtype=torch.bfloat16),
     (DIM, "int8"): Int8DIM,
+    (Lite, "fp32"): FastLite,
+    (Lite, "bf16"): partial(FastLite, dtype=torch.bfloat16),
 }
 """By network and precision: rewritten for prediction alone, the same answer in less time and memory."""
 FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
@@ -49,7 +53,8 @@ def describe_model(model: nn.Module) -> str:
 def describe_config(config: ModelConfig) -> str:
     """`describe_model` of a model that is not built."""
     options = config.model_dump()
-    return f"{options.pop('arch')} ({', '.join(f'{key} {value}' for key, value in options.items())})"
+    arch = options.pop("arch")
+    return f"{arch} ({', '.join(f'{key} {value}' for key, value in options.items())})" if options else arch
 
 
 class Known(NamedTuple):
@@ -70,7 +75,7 @@ def identify(weights: Weights, path: Path) -> Known:
     if weights.about is None:
         return _recognise(weights, path)
     try:
-        config = ModelConfig.model_validate(weights.about["model"]) if weights.about["model"] else None
+        config = model_options.validate_python(weights.about["model"]) if weights.about["model"] else None
     except (ValidationError, KeyError, TypeError) as error:
         raise CheckpointError(f"{path}: of a model that this version of deepmat does not have") from error
     return Known("deepmat", config, weights.state, {})
@@ -82,7 +87,7 @@ def _recognise(weights: Weights, path: Path) -> Known:
         name, state = translated
         layout = LAYOUTS[name]
         for model in MODELS.values():
-            if config := model.recognise(state):
+            if config := cast(Any, model).recognise(state):
                 config = config.model_copy(update=layout.options)
                 meta = weights.beside.get("meta")
                 about = [meta.get(key) for key in ("experiment_name", "exp_name")] if isinstance(meta, dict) else []
@@ -117,7 +122,7 @@ def assemble(weights: Weights, known: Known, path: Path, skip: bool | None = Non
     if config is None:
         raise CheckpointError(f"{path}: an encoder alone; `deepmat train --pretrain {path}` makes a whole model of it")
     if skip is not None and weights.about:
-        raise CheckpointError(f"{path}: says itself how it was trained (skip {config.skip}); leave --skip out")
+        raise CheckpointError(f"{path}: says itself how it was trained ({describe_config(config)}); leave --skip out")
     model = build_model(config if skip is None else config.model_copy(update={"skip": skip}))
     refuse_other(model, known, path)
     model.load_state_dict(known.state)
@@ -182,19 +187,22 @@ def fill_from(model: nn.Module, path: Path) -> list[str]:
                 raise CheckpointError(
                     f"{path}: made with model.{key}={made}, this run has {wanted}; --set model.{key}={made} agrees"
                 )
-    absent = tuple(prefix for part, prefixes in _parts(model).items() if not _named(model, part) for prefix in prefixes)
+    absent = tuple(
+        prefix for part, prefixes in parts_of(model).items() if not _named(model, part) for prefix in prefixes
+    )
     taken = {key: value for key, value in known.state.items() if not key.startswith(absent)}
     fresh = fit(model, known._replace(state=taken), path)
     model.load_state_dict(taken, strict=False)
     return fresh
 
 
-def _parts(model: nn.Module) -> dict[str, tuple[str, ...]]:
-    return cast(dict[str, tuple[str, ...]], model.PARTS)
+def parts_of(model: nn.Module | type[nn.Module]) -> dict[str, tuple[str, ...]]:
+    """A network's PARTS."""
+    return cast(Any, model).PARTS
 
 
 def _named(model: nn.Module, part: str) -> list[nn.Parameter]:
-    prefixes = lookup(_parts(model), part, "train.freeze")
+    prefixes = lookup(parts_of(model), part, "train.freeze")
     return [parameter for name, parameter in model.named_parameters() if name.startswith(prefixes)]
 
 

@@ -23,7 +23,7 @@ deconv1_1 and (at half size) deconv2_1, 4 of the refinement's 3x3. It is a multi
 CELL = 32
 
 
-def _convolve(layer: nn.Conv2d, x: Tensor) -> Tensor:
+def convolve(layer: nn.Conv2d, x: Tensor) -> Tensor:
     """ReLU of the convolution."""
     if x.device.type == "cpu" and hasattr(torch.ops.mkldnn, "_convolution_pointwise"):
         geometry = [*cast(tuple[int, int], layer.padding)], [*layer.stride], [*layer.dilation], layer.groups
@@ -105,7 +105,7 @@ class FastDIM(nn.Module):
         return cast(nn.Conv2d, self.net.get_submodule(name))
 
     def _convolve(self, name: str, x: Tensor) -> Tensor:
-        return _convolve(self._layer(name), x)
+        return convolve(self._layer(name), x)
 
     def _logit(self, name: str, x: Tensor) -> Tensor:
         return _convolve_to_one(self._layer(name), x)

@@ -19,7 +19,7 @@ from deepmat import synth
 from deepmat import trimap as trimaps
 from deepmat.errors import CheckpointError
 from deepmat.models.dim import DIM, ENCODER
-from deepmat.models.fast import LAST, FastDIM
+from deepmat.models.dim_fast import LAST, FastDIM
 
 SCENES, SIDE = 4, 192
 MARGIN = 1.5

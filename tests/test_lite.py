@@ -1,0 +1,84 @@
+"""The shipped network: what it is told, and its fast form."""
+
+import numpy as np
+import pytest
+import torch
+
+from deepmat import inference
+from deepmat.config import LiteConfig
+from deepmat.models import build_model, for_prediction
+from deepmat.models.lite import guess, see, split
+from deepmat.models.lite_fast import FastLite
+
+
+@pytest.fixture(scope="module")
+def model():
+    """Weights of the size that training makes, also where it begins with zeros."""
+    torch.manual_seed(0)
+    built = build_model(LiteConfig()).eval()
+    for name, parameter in built.named_parameters():
+        if name.endswith("weight") and not parameter.any():
+            torch.nn.init.normal_(parameter, std=0.003)
+    return built
+
+
+def ramp(height, width):
+    """A red foreground that fades to the right into a blue background, and a trimap with all of the fading unknown."""
+    alpha = np.clip(np.linspace(1.5, -0.5, width), 0, 1)[None].repeat(height, 0)
+    image = alpha[..., None] * [200, 60, 40] + (1 - alpha[..., None]) * [20, 80, 220]
+    trimap = np.where(alpha == 1, 255, np.where(alpha == 0, 0, 128)).astype(np.uint8)
+    return np.rint(image).astype(np.uint8), trimap, alpha
+
+
+def test_what_follows_from_plain_colours_is_right_before_any_training():
+    image, trimap, alpha = ramp(100, 300)
+    found = inference.predict(build_model(LiteConfig()).eval(), image, trimap)
+    assert np.abs(found - alpha).max() < 0.04  # NOISE keeps guesses of like colours from running off
+
+
+def test_known_colours_are_kept_where_they_are_and_go_on_where_they_are_not():
+    image = torch.full((1, 3, 64, 64), 51.0)
+    image[:, :, 32:] = 204
+    trimap = torch.full((1, 1, 64, 64), 128.0)
+    trimap[:, :, :8], trimap[:, :, 56:] = 255, 0
+    rgb, known = split(image, trimap)
+    assert rgb.min() == pytest.approx(-0.3) and known.sum(1).max() == 1
+    fields = guess(rgb, known).unflatten(1, (3, 2, 5))
+    torch.testing.assert_close(fields[:, :, 0, :3], torch.full((1, 3, 3, 16, 16), -0.3), rtol=0, atol=0.02)
+    torch.testing.assert_close(fields[:, :, 1, :3], torch.full((1, 3, 3, 16, 16), 0.3), rtol=0, atol=0.02)
+    assert fields[0, 0, 0, 4, :2].min() == 1 and fields[0, 0, 0, 4, 2:].max() == 0  # the share that is known
+
+
+def test_a_cell_holds_its_own_four_pixels():
+    image = torch.randint(0, 256, (1, 3, 32, 64), generator=torch.Generator().manual_seed(0)).float()
+    rgb, known = split(image, torch.full((1, 1, 32, 64), 128.0))
+    seen, colours, alphas = see(rgb, known, torch.zeros(1, 30, 16, 32))
+    assert seen.shape == (1, 96, 16, 32) and seen.isfinite().all() and alphas.shape == (1, 3, 4, 16, 32)
+    torch.testing.assert_close(colours[0, 1, 2, 3, 5], rgb[0, 1, 7, 10])  # row 1, column 0 of the cell
+
+
+@pytest.mark.parametrize(("precision", "most", "mean"), [("fp32", 1e-4, 1e-6), ("bf16", 0.1, 0.003)])
+@pytest.mark.parametrize("size", [(32, 32), (160, 96), (96, 224)])
+def test_the_fast_network_answers_as_the_plain_one(model, size, precision, most, mean):
+    image, trimap, _ = ramp(*size)
+    image = image + np.random.default_rng(0).integers(0, 30, image.shape, dtype=np.uint8)
+    tensors = torch.from_numpy(image).permute(2, 0, 1)[None], torch.from_numpy(trimap)[None, None]
+    fast = for_prediction(model, precision)
+    assert isinstance(fast, FastLite)
+    with torch.inference_mode():
+        expected, found = model(*tensors)["alpha"], fast(*tensors)["alpha"]
+    assert expected.std() > 0.1 and found.dtype == torch.float32
+    assert (found - expected).abs().max() < most and (found - expected).abs().mean() < mean
+
+
+def test_a_pixel_beyond_the_range_is_not_lost(model):
+    """Alpha is held to 0 ... 1, its gradient is not."""
+    image, trimap = torch.zeros(1, 3, 32, 32), torch.full((1, 1, 32, 32), 128.0)
+    model.head.bias.data[:4] -= 5
+    alpha = model(image, trimap)["alpha"]
+    model.head.bias.data[:4] += 5
+    assert alpha.max() == 0
+    model.zero_grad()
+    alpha.sum().backward()
+    assert model.head.bias.grad[:4].min() > 0
+    model.zero_grad()
