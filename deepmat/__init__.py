@@ -1,7 +1,7 @@
 """deepmat: build matting data sets, train, score and cut out.
 
     import deepmat
-    model = deepmat.load_model("best.safetensors")
+    model = deepmat.load_model()  # the one that deepmat ships; load_model("best.safetensors") is your own
     alpha = deepmat.predict(model, image, trimap)
 
 The names below are loaded when first used, so that importing deepmat costs nothing.

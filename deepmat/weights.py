@@ -11,7 +11,17 @@ from deepmat.checkpoint import Weights, load_weights, save_weights
 from deepmat.config import DIMConfig, ModelConfig
 from deepmat.errors import CheckpointError, ConfigError
 from deepmat.files import real
-from deepmat.models import MODELS, Known, assemble, build_model, describe_config, identify, parts_of, refuse_other
+from deepmat.models import (
+    MODELS,
+    Known,
+    assemble,
+    build_model,
+    describe_config,
+    find_weights,
+    identify,
+    parts_of,
+    refuse_other,
+)
 
 UNSTATED = (
     "not stated by the file; published DIM weights were trained on Adobe's data set, which is for non-commercial use"
@@ -74,14 +84,14 @@ def _told(weights: Weights) -> dict[str, Any]:
 
 
 def describe_weights(path: Path | str) -> dict[str, Any]:
-    """What is in a weights file, also of a network that deepmat does not know.
+    """What is in a weights file (a path, or a name of models.SHIPPED), also of a network that deepmat does not know.
 
     Returns {"file", "bytes", "sha256", "format", "model": its config or None, "network": in words, "assumed": options
     that the weights do not show, "parts": {name: parameters}, "parameters", "dtypes": {name: tensors}, "shapes": {key:
     shape}, "about": what the file says of itself, "problem": why deepmat cannot use it, or None}. CheckpointError if it
     is missing, broken or without weights.
     """
-    path = Path(path)
+    path = find_weights(path)
     weights = load_weights(path)
     known, problem = None, None
     try:

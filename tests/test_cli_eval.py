@@ -154,14 +154,13 @@ def test_sweeps_are_tables_and_drawn(deepmat, data, weights):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["-p", "near", "--trimap-sweep"], "no weights: give --weights FILE;"),
+        (["-p", "near", "--trimap-sweep"], "--predictions: a sweep has no use for it"),
         (["-w", "w", "--noise-sweep", "--report", "r.html"], "--report: a sweep has no use for it"),
         (["-p", "near", "--save-alphas", "-o", "out"], "--save-alphas: give --weights once"),
         (["-p", "near", "--alphas", "nosuch"], "nosuch: no such folder; check test.alpha (eval: --alphas)"),
         (["-p", "x="], "--predictions x=: write NAME=DIR"),
         (["-p", "near", "--mode", "tile"], "--mode: saved mattes are scored as they are"),
         (["-w", "w", "--jpeg-sweep", "--set", "test.sweep.jpeg=[101]"], "test.sweep.jpeg.0"),
-        ([], "--predictions DIR scores mattes that a tool saved"),
     ],
 )
 def test_options_that_do_not_go_together(deepmat, data, mattes, options, message):

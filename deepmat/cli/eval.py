@@ -23,7 +23,6 @@ from deepmat.cli.options import (
     progress_bar,
     refuse_keys,
     refuse_unused,
-    require_weights,
     say,
     stderr,
     stdout,
@@ -44,7 +43,11 @@ GENERAL = ("best", "last", "model", "prediction", "predictions", "alpha", "pred"
 def evaluate(
     weights: Annotated[
         list[Path] | None,
-        typer.Option("--weights", "-w", help="best.safetensors of a run, or a published DIM file; repeatable."),
+        typer.Option(
+            "--weights",
+            "-w",
+            help="best.safetensors of a run, or a published DIM file; repeatable [lite].",
+        ),
     ] = None,
     predictions: Annotated[
         list[str] | None,
@@ -101,6 +104,7 @@ def evaluate(
 ) -> None:
     """Score weights or saved mattes.
 
+    Without either it scores deepmat's own network, lite.
     SAD, MSE, Grad, Conn and MAD over the unknown region of pictures with known alpha, as the benchmark takes them or by
     another protocol; SAD, Grad and Conn in thousands. The sweeps score weights on pictures made harder step by step;
     with -o, they are drawn.
@@ -119,19 +123,19 @@ def evaluate(
     refuse_keys(set_ or [], ("test", "data"))
     config = configs.load(flags=given, overrides=set_ or [])
     folders = _folders(predictions or [])
+    files: Sequence[Path | None] = weights or ([] if folders else [None])  # None is the network that deepmat ships
     sweeps = [axis for axis, asked in zip(AXES, (trimap_sweep, jpeg_sweep, noise_sweep), strict=True) if asked]
     if picture and not is_picture(picture):
         raise ConfigError(f"--sheet {picture}: not the name of a picture; write {picture}.png")
     if report and report.suffix.lower() not in (".html", ".htm"):
         raise ConfigError(f"--report {report}: a page; write {report}.html")
-    if save_alphas and not (len(weights or []) == 1 and out):
+    if save_alphas and not (len(files) == 1 and out):
         raise ConfigError("--save-alphas: give --weights once, whose alphas are saved, and -o DIR")
     if skip_existing and not save_alphas:
         raise ConfigError("--skip-existing: goes on from alphas that --save-alphas wrote; give it too")
     if ranks.world() > 1 and (sweeps or report):
         raise ConfigError(f"{'--report' if report else 'a sweep'}: is made by one process; start it without a launcher")
     if sweeps:
-        require_weights(next(iter(weights or []), None))
         unused = {"--predictions": folders, "--protocol": protocol, "--regions": regions, "--report": report}
         refuse_for_a_sweep({**unused, "--sheet": picture, "--save-alphas": save_alphas}, out)
 
@@ -147,10 +151,8 @@ def evaluate(
         raise ConfigError(f"--skip-existing: protocol {apart[0]} takes other alphas than the 8 bits kept")
     pictures, notices = pictures_to_score(config.test, config.data.root)
     notify(notices)
-    if not folders:
-        require_weights(next(iter(weights or []), None), "; --predictions DIR scores mattes that a tool saved")
     for flag, value in {"--mode": mode, "--max-size": max_size, "--fit": fit, "--skip": skip}.items():
-        if value is not None and not weights:
+        if value is not None and not files:
             raise ConfigError(f"{flag}: saved mattes are scored as they are; leave it out, or give --weights")
     places = {name: out / "prediction" / f"{name}.png" for name, _ in pictures} if out and save_alphas else {}
 
@@ -158,24 +160,26 @@ def evaluate(
 
     names = [name for name, _ in pictures]
     saved = scoring.find_mattes(names, folders)
-    files: list[Mapping[str, Any]] = [*(paths for _, paths in pictures if isinstance(paths, dict)), *saved.values()]
-    read = [path for paths in files for path in paths.values() if isinstance(path, Path)]
+    sources: list[Mapping[str, Any]] = [*(paths for _, paths in pictures if isinstance(paths, dict)), *saved.values()]
+    read = [path for paths in sources for path in paths.values() if isinstance(path, Path)]
     refuse_overwriting([*places.values(), *filter(None, (picture, report))], read)
 
     settings: dict[str, Any] = {"deepmat": __version__, "protocol": next(iter(protocols))}
     networks: dict[str, scoring.Network] = {}
     runs: dict[str, dict[str, Any]] = {}
-    for file in weights or []:
+    for file in files:
         from deepmat.inference import as_network, mode_options
+        from deepmat.models import find_weights, label_of
         from deepmat.weights import sha256
 
         refuse_unused({"--max-size": max_size, "--fit": fit}, mode_options(config.test))
         options = mode_options(config.test.model_copy(update=dict(next(iter(protocols.values())).geometry)))
         told = ", ".join(f"{key} {value}" for key, value in options.items())
         model, used = open_model(file, ranks.device_name(device), precision, skip, told)
-        run = _new_run(_label(file), runs)
+        path = find_weights(file)
+        run = _new_run(_label(path), runs)
         networks[run] = as_network(model, config.test)
-        runs[run] = {"weights": str(file), "sha256": sha256(file)}
+        runs[run] = {"weights": label_of(path), "sha256": sha256(path)}
         settings |= {"precision": used, **options}
     if sweeps:
         axes = {axis: getattr(config.test.sweep, axis) for axis in sweeps}

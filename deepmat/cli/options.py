@@ -11,14 +11,14 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from deepmat.config import merge, recipe
-from deepmat.errors import CheckpointError, ConfigError
+from deepmat.errors import ConfigError
 
 if TYPE_CHECKING:
     from torch import nn
 
 Weights = Annotated[
     Path | None,
-    typer.Option("--weights", "-w", help="Weights: best.safetensors of a run, or a published DIM file."),
+    typer.Option("--weights", "-w", help="best.safetensors of a run, or a published DIM file [lite, deepmat's own]."),
 ]
 Device = Annotated[str, typer.Option(help="auto (the first of cuda, mps, cpu), cuda, cuda:1, mps or cpu.")]
 Precision = Annotated[
@@ -63,6 +63,7 @@ Skip = Annotated[
 
 
 NOTES, PIPE = 20, 1000
+SHIPPED_IS = "trained on procedural pictures alone; docs/lite.md"
 
 
 def stdout() -> Console:
@@ -90,33 +91,25 @@ def progress_bar(console: Console) -> Progress:
     )
 
 
-def require_weights(weights: Path | None, others: str = "") -> Path:
-    """CheckpointError if no weights were given. others: what can be given in their place."""
-    if weights is None:
-        raise CheckpointError(
-            f"no weights: give --weights FILE; `deepmat train` makes runs/NAME/best.safetensors{others}"
-        )
-    return weights
-
-
 def open_model(
     weights: Path | None, device: str, precision: str, skip: bool | None, settings: str
 ) -> tuple["nn.Module", str]:
     """The network in a weights file, ready to predict on its device, and its precision; both told on stderr.
 
-    CheckpointError also if no file was given.
+    weights: as for models.find_weights.
     """
-    weights = require_weights(weights)
-
     from deepmat.devices import describe_device, lacking_for_int8, pick_device, pick_precision
-    from deepmat.models import describe_model, for_prediction, load_model
+    from deepmat.models import SHIPPED, describe_model, find_weights, for_prediction, label_of, load_model, precisions
 
-    chosen = pick_device(device)
-    hint = " (--precision int8 is faster)" if precision == "auto" and not lacking_for_int8(chosen) else ""
-    precision = pick_precision(precision, chosen)
-    model = load_model(weights, device=chosen, skip=skip)
-    say(f"{weights}: {describe_model(model)} on {describe_device(chosen)}, {precision}{hint}, {settings}")
-    return for_prediction(model, precision), precision
+    path, chosen = find_weights(weights), pick_device(device)
+    used = pick_precision(precision, chosen)
+    model = load_model(path, device=chosen, skip=skip)
+    faster = precision == "auto" and "int8" in precisions(model) and not lacking_for_int8(chosen)
+    hint = " (--precision int8 is faster)" if faster else ""
+    ready = for_prediction(model, used)
+    own = f", deepmat's own ({SHIPPED_IS})" if path in SHIPPED.values() else ""
+    say(f"{label_of(path)}{own}: {describe_model(model)} on {describe_device(chosen)}, {used}{hint}, {settings}")
+    return ready, used
 
 
 def flags(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -20,7 +20,6 @@ from deepmat.cli.options import (
     refuse_inside,
     refuse_keys,
     refuse_unused,
-    require_weights,
     say,
     stderr,
     tell,
@@ -82,6 +81,7 @@ def predict(
 ) -> None:
     """Cut pictures out: image + trimap -> alpha.
 
+    Without weights it takes deepmat's own network, lite.
     Trimaps or masks are paired by name; without either, the pictures' own alpha channels are the masks. A picture that
     fails is named at the end; the rest is done, and told in OUT/log.jsonl. The same command with --skip-existing goes
     on after a stop. Under torchrun or accelerate launch the processes share the pictures.
@@ -90,7 +90,6 @@ def predict(
     given = flags({"test.mode": how, "test.max_size": max_size, "test.fit": fit, "test.memory": memory})
     refuse_keys(set_ or [], ("test",))
     settings = configs.load(flags=given, overrides=set_ or []).test
-    require_weights(weights)
     if trimaps and masks:
         raise ConfigError("--trimaps and --masks: give one of them")
     if trimaps and width:

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from deepmat.checkpoint import Weights, load_weights
 from deepmat.config import ModelConfig, model_options
+from deepmat.devices import PRECISIONS
 from deepmat.errors import CheckpointError, ConfigError, lookup
 from deepmat.models.dim import DIM
 from deepmat.models.dim_fast import FastDIM
@@ -26,6 +27,8 @@ from deepmat.models.lite import Lite
 from deepmat.models.lite_fast import FastLite
 
 MODELS: dict[str, type[nn.Module]] = {"dim": DIM, "lite": Lite}
+SHIPPED: dict[str, Path] = {"lite": Path(__file__).with_name("lite.safetensors")}
+"""Weights that come with deepmat, by name; the first are taken where none are named."""
 FAST: dict[tuple[type[nn.Module], str], Callable[..., nn.Module]] = {
     (DIM, "fp32"): FastDIM,
     (DIM, "bf16"): partial(FastDIM, dtype=torch.bfloat16),
@@ -104,14 +107,30 @@ def few(keys: Sequence[str]) -> str:
     return ", ".join(keys[:3]) + (f" and {len(keys) - 3} more" if len(keys) > 3 else "")
 
 
-def load_model(path: Path | str, *, device: str | torch.device = "cpu", skip: bool | None = None) -> nn.Module:
-    """The network in a weights file, ready to predict.
+def find_weights(named: Path | str | None = None) -> Path:
+    """The file that is meant: None or a name of SHIPPED is deepmat's own, unless a file is called so."""
+    if named is None:
+        return next(iter(SHIPPED.values()))
+    path = Path(named)
+    return path if path.is_file() else SHIPPED.get(str(named), path)
 
-    The file is deepmat's own (.safetensors, config inside) or another tool's (models.foreign.LAYOUTS), whose variant is
-    told from its keys and shapes; `skip` then says whether it was trained with skip connections, which weights do not
-    show. CheckpointError if the file is missing, broken or of another model.
+
+def label_of(path: Path) -> str:
+    """What a weights file is called in messages: by its name if deepmat ships it, else by its path."""
+    return next((name for name, shipped in SHIPPED.items() if shipped == path), str(path))
+
+
+def load_model(
+    path: Path | str | None = None, *, device: str | torch.device = "cpu", skip: bool | None = None
+) -> nn.Module:
+    """The network in a weights file, ready to predict, float32; without a path the one that deepmat ships.
+
+    The file is deepmat's own (.safetensors, config inside), by path or by its name in SHIPPED, or another tool's
+    (models.foreign.LAYOUTS), whose variant is told from its keys and shapes; `skip` then says whether it was trained
+    with skip connections, which weights do not show. CheckpointError if the file is missing, broken or of another
+    model.
     """
-    path = Path(path)
+    path = find_weights(path)
     weights = load_weights(path)
     return assemble(weights, identify(weights, path), path, skip).to(device).eval()
 
@@ -122,7 +141,9 @@ def assemble(weights: Weights, known: Known, path: Path, skip: bool | None = Non
     if config is None:
         raise CheckpointError(f"{path}: an encoder alone; `deepmat train --pretrain {path}` makes a whole model of it")
     if skip is not None and weights.about:
-        raise CheckpointError(f"{path}: says itself how it was trained ({describe_config(config)}); leave --skip out")
+        raise CheckpointError(
+            f"{label_of(path)}: says itself how it was trained ({describe_config(config)}); leave --skip out"
+        )
     model = build_model(config if skip is None else config.model_copy(update={"skip": skip}))
     refuse_other(model, known, path)
     model.load_state_dict(known.state)
@@ -137,14 +158,20 @@ def refuse_other(model: nn.Module, known: Known, path: Path) -> None:
         raise CheckpointError(f"{path}: has no {few(names)}, which its model needs; fetch or make it again")
 
 
+def precisions(model: nn.Module) -> list[str]:
+    """Those of devices.PRECISIONS that `for_prediction` makes the network in."""
+    return [precision for precision in PRECISIONS if precision == "fp32" or (type(model), precision) in FAST]
+
+
 def for_prediction(model: nn.Module, precision: str = "fp32") -> nn.Module:
     """The network made fast for `predict`, in one of devices.PRECISIONS; itself in fp32 if there is no such form of it.
 
     ConfigError for another precision of such a network.
     """
+    if precision not in precisions(model):
+        others = " or ".join(reversed(precisions(model)))
+        raise ConfigError(f"precision {precision}: {describe_model(model)} has no such form; use {others}")
     fast = FAST.get((type(model), precision))
-    if not fast and precision != "fp32":
-        raise ConfigError(f"precision {precision}: this network has no such form; use fp32")
     return fast(model) if fast else model
 
 
@@ -180,12 +207,13 @@ def fill_from(model: nn.Module, path: Path) -> list[str]:
     weights = load_weights(path)
     known = identify(weights, path)
     theirs, ours = known.config, cast(ModelConfig, model.config)
-    if theirs and weights.about:
-        for key in ("arch", *cast(tuple[str, ...], model.LASTING)):
+    if theirs:
+        for key in ("arch", *(cast(tuple[str, ...], model.LASTING) if weights.about else ())):
             made, wanted = getattr(theirs, key), getattr(ours, key)
             if made != wanted:
                 raise CheckpointError(
-                    f"{path}: made with model.{key}={made}, this run has {wanted}; --set model.{key}={made} agrees"
+                    f"{label_of(path)}: made with model.{key}={made}, this run has {wanted}; "
+                    f"--set model.{key}={made} agrees"
                 )
     absent = tuple(
         prefix for part, prefixes in parts_of(model).items() if not _named(model, part) for prefix in prefixes
