@@ -310,7 +310,8 @@ class TrainConfig(Section):
     runs: PathIn = Path("runs")
     """The run's folder is runs/name."""
     pretrain: str | None = None
-    """Weights to begin with; {runs} stands for the folder above. None begins with random weights."""
+    """Weights to begin with: a file, in whose path {runs} stands for the folder above, or lite, deepmat's own. None
+    begins with random weights."""
     device: str = "auto"
     precision: str = "auto"
     """fp32, bf16 (autocast) or fp16 (autocast, scaled loss); auto is what the device computes with fastest."""

@@ -88,13 +88,13 @@ def test_the_main_job(deepmat, read_log):
         (["train", "--stage", 3], "no training data: give some with --data DIR, foregrounds and backgrounds or"),
         (["train", "--stage", 3, "--data", "nowhere"], "nowhere: no such folder; check the path (`deepmat synth"),
         (["train"], "say what to train: --stage 0, 1, 2, 3"),
-        (["train", "--stage", 9], "stage9: deepmat ships no such recipe; known: stage0, stage1, stage2, stage3"),
+        (["train", "--stage", 9], "stage9: deepmat ships no such recipe; known: finetune, lite, stage0, stage1"),
         (["train", "--stage", 1, "--set", "train.epoch=3"], "train.epoch: unknown key, did you mean train.epochs?"),
         (["train", "--stage", "0,1", "--name", "x"], "several stages need their own names"),
         (["composite", "nowhere", "-o", "x"], "nowhere: no such folder; check the path (`deepmat synth"),
         (["convert-vgg", "--weights", "none.pth"], "none.pth: no such file"),
         (["eval"], "no folder of test pictures: give a test set with --data DIR (train: --test DIR);"),
-        (["predict", "x.png", "-t", "t.png", "-o", "out"], "no weights: give --weights FILE; `deepmat train` makes"),
+        (["predict", "x.png", "-t", "t.png", "-o", "out"], "t.png: no such folder or file of trimaps; check"),
         (["synth", "x", "--size", 5], "size is 5"),
     ],
 )  # fmt: skip
@@ -110,11 +110,6 @@ def test_stage_3_without_stage_2_says_what_makes_it(deepmat, data):
     assert (
         "runs/stage2/best.safetensors: no such weights to begin with; `deepmat train --stage 2` makes" in result.stderr
     )
-
-
-def test_eval_without_weights_says_what_makes_them(deepmat, data):
-    result = deepmat("eval", "--data", data)
-    assert result.exit_code == 1 and "no weights: give --weights FILE; `deepmat train` makes" in result.stderr
 
 
 def test_a_device_that_is_not_there_is_an_error(deepmat, data, weights):

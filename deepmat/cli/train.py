@@ -29,7 +29,8 @@ def train(
     ] = None,
     augment: Augment = None,
     pretrain: Annotated[
-        str | None, typer.Option(help="Weights to begin with in place of the stage's own; none for random ones.")
+        str | None,
+        typer.Option(help="Weights to begin with in place of the config's; lite: deepmat's own; none: random ones."),
     ] = None,
     resume: Annotated[
         str | None, typer.Option(help="Go on from a saved state, or auto: the run's newest whole one, if any.")

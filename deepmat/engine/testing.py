@@ -11,7 +11,7 @@ from deepmat import inference, ranks
 from deepmat.config import Config, TestConfig
 from deepmat.errors import DataError
 from deepmat.metrics import METRICS, mean
-from deepmat.models import for_prediction, load_model
+from deepmat.models import for_prediction, label_of, load_model
 from deepmat.paired import Paths, pictures_to_score
 from deepmat.runs import Run
 from deepmat.scoring import score_pictures
@@ -93,8 +93,8 @@ def score_beginning(run: Run, path: Path, tests: Pictures, stop: Callable[[], bo
         return True
     if any("sad" in record for record in records):
         scores = mean(records, ("sad", "mse"))
-        run.began = (scores["sad"], str(path))
-        yield {"event": "began", "step": run.step, **scores, "path": str(path)}
+        run.began = (scores["sad"], label_of(path))
+        yield {"event": "began", "step": run.step, **scores, "path": label_of(path)}
     return False
 
 

@@ -28,7 +28,7 @@ from deepmat.engine.testing import find_tests, score_beginning, test
 from deepmat.errors import CheckpointError, ConfigError, DataError, DeepmatError, TrainingError, lookup
 from deepmat.files import make_folder
 from deepmat.losses import LOSSES
-from deepmat.models import build_model, fill_from, freeze, is_whole
+from deepmat.models import build_model, fill_from, find_weights, freeze, is_whole, label_of
 from deepmat.optimizing import build_optimizer, follow, learning_rate
 from deepmat.paired import refuse_failed
 from deepmat.processes import cores
@@ -325,7 +325,7 @@ def _fill_cache(config: Config, plan: CachePlan, stop: Callable[[], bool]) -> Ge
 def _pretrained(config: Config) -> Path | None:
     """The file of the weights to begin with."""
     wanted = config.train.pretrain
-    return Path(wanted.replace("{runs}", str(config.train.runs))) if wanted else None
+    return find_weights(wanted.replace("{runs}", str(config.train.runs))) if wanted else None
 
 
 def _pretrain(config: Config, model: nn.Module) -> list[str]:
@@ -341,4 +341,4 @@ def _pretrain(config: Config, model: nn.Module) -> list[str]:
         )
     fresh = fill_from(model, path)
     layers = list(dict.fromkeys(key.rpartition(".")[0] for key in fresh))
-    return [f"begins with {path}" + (f"; random: {', '.join(layers)}" if layers else "")]
+    return [f"begins with {label_of(path)}" + (f"; random: {', '.join(layers)}" if layers else "")]
