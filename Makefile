@@ -26,10 +26,13 @@ TRAIN := $(DEEPMAT) train --data demo/source --test demo/data --runs demo/runs -
 
 demo: install
 	rm -rf demo
-	@echo; echo '== Foregrounds, backgrounds and test trimaps, made by program'
+	@echo; echo '== Foregrounds and backgrounds, made by program; a test set of them'
 	$(DEEPMAT) synth demo/source --train 50 --test 10 --backgrounds 24 --size 320
-	@echo; echo '== A test set; a look at what the network will see'
 	$(DEEPMAT) composite demo/source -o demo/data --split test --per-foreground 1
+	@echo; echo "== Cut-outs and scores of deepmat's own network, as it is: see demo/lite.png"
+	$(DEEPMAT) predict demo/data/test/image -t demo/data/test/trimap -o demo/lite --save alpha,cutout,preview
+	$(DEEPMAT) eval --data demo/data --sheet demo/lite.png
+	@echo; echo '== Now a training from nothing: what its network will see'
 	$(DEEPMAT) data show demo/source -o demo/samples.png
 	@echo; echo '== First weights: an untrained VGG16 stands in for the ImageNet weights, which would be a download'
 	$(DEEPMAT) convert-vgg --untrained -o demo/vgg16.safetensors
@@ -42,8 +45,8 @@ demo: install
 	$(DEEPMAT) predict demo/data/test/image -t demo/data/test/trimap -o demo/out \
 		-w demo/runs/stage3/best.safetensors
 	$(DEEPMAT) eval -w demo/runs/stage3/best.safetensors --data demo/data --sheet demo/sheet.png
-	@echo; echo 'Look at demo/sheet.png: image | trimap | ground truth | prediction. Minutes of training from random weights'
-	@echo 'make rough alphas; ImageNet weights, real foregrounds and days make good ones.'
+	@echo; echo "Look at demo/lite.png, by deepmat's own network, and demo/sheet.png, by the one just trained: image | trimap |"
+	@echo 'ground truth | prediction. Minutes of training from random weights make rough alphas; days make good ones.'
 
 clean:
 	rm -rf .venv demo

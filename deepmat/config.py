@@ -340,7 +340,7 @@ class TrainConfig(Section):
     max_skipped: Annotated[int, Field(ge=0)] = 5
     """Steps in a row that may be skipped since loss or gradient is not finite; one more ends the run."""
     freeze: list[str] = []
-    """Parts of the model that are not trained (DIM: encoder, decoder, refinement)."""
+    """Parts of the model that are not trained (encoder, decoder; DIM: refinement too)."""
     print_every: Annotated[int, Field(ge=1)] = 10
     test_every: Annotated[int, Field(ge=1)] | None = None
     checkpoint_every: Annotated[int, Field(ge=1)] | None = None

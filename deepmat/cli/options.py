@@ -25,7 +25,7 @@ Precision = Annotated[
     str,
     typer.Option(
         metavar="auto|fp32|bf16|int8",
-        help="Of the network's arithmetic; auto is bf16 where that is faster. int8 takes half its time on most CPUs.",
+        help="Of the network's arithmetic; auto is bf16 where that is faster. DIM's int8 takes half that on most CPUs.",
     ),
 ]
 Workers = Annotated[int | None, typer.Option(help="Pictures at a time; one per core by default.", min=1)]
