@@ -11,7 +11,7 @@ LONG = 200
 
 
 def info(
-    weights: Annotated[Path, typer.Argument(help="Weights or a run's state, deepmat's own or another tool's.")],
+    weights: Annotated[Path, typer.Argument(help="Weights or a run's state, deepmat's or another tool's; or lite.")],
     json: Annotated[bool, typer.Option("--json", help="All of it as one JSON object.")] = False,
 ) -> None:
     """Say what is in a weights file.

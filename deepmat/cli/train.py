@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 def train(
     stage: Annotated[str | None, typer.Option(help="0, 1, 2 or 3 of Deep Image Matting, or several: 0,1,2,3.")] = None,
-    config: Annotated[Path | None, typer.Option("--config", "-c", help="A YAML file in place of a stage.")] = None,
+    config: Annotated[
+        Path | None, typer.Option("--config", "-c", help="In place of a stage: finetune, lite, or a YAML file.")
+    ] = None,
     recipe: Annotated[
         str | None, typer.Option(help="How it is trained: reference, mmagic, modern, or a YAML file [the stage's].")
     ] = None,
@@ -72,6 +74,8 @@ def train(
         raise ConfigError("--stage and --config: give one of them")
     if resume and overwrite:
         raise ConfigError("--resume and --overwrite: give one of them")
+    if config and not config.suffix and not config.is_file():
+        config = configs.recipe(str(config))
     files = [config] if config else [configs.recipe(f"stage{part.strip()}") for part in (stage or "").split(",")]
     if name and len(files) > 1:
         raise ConfigError("--name: several stages need their own names; leave it out")
