@@ -50,7 +50,7 @@ def _spread(values: Tensor, share: Tensor) -> list[Tensor]:
         levels.append(F.avg_pool2d(_blur(levels[-1]), 2, ceil_mode=True, count_include_pad=False))
     everywhere = levels[-1].mean((2, 3), keepdim=True)
     filled = everywhere[:, :-1] / everywhere[:, -1:].clamp(min=1e-6)  # 0, a middle grey, where nothing is known
-    spread = []
+    spread: list[Tensor] = []
     for level in reversed(levels):
         filled = (level[:, :-1] + 0.01 * _resize(filled, level)) / (level[:, -1:] + 0.01)
         spread.insert(0, torch.cat((filled, level[:, -1:]), 1))
@@ -152,8 +152,8 @@ class Lite(nn.Module):
             if isinstance(layer, Block):
                 nn.init.zeros_(layer.conv2.weight)
         nn.init.zeros_(self.head.weight)
-        with torch.no_grad():
-            self.head.bias[-3:] = 1 / 3  # begins as the mean of the guesses
+        assert self.head.bias is not None
+        nn.init.constant_(self.head.bias[-3:], 1 / 3)  # begins as the mean of the guesses
 
     @staticmethod
     def recognise(state: Mapping[str, Tensor]) -> LiteConfig | None:
