@@ -113,7 +113,7 @@ def _tones(rng: np.random.Generator, pick: Pick, count: int, clusters: int = 1) 
     """Colours [count 3] of a few clusters: they differ in lightness far more than in hue."""
     parts = []
     for share in np.array_split(np.arange(count), clusters):
-        hue = float(rng.choice(HUES)) if rng.random() < 0.85 else rng.random()
+        hue = float(rng.choice(HUES)) if rng.random() < 0.9 else rng.random()
         vivid = 0.55 * rng.random() ** 1.5
         light = rng.uniform(0.25, 0.8 - 0.5 * vivid)
         spans = (hue - 0.03, hue + 0.03), (0.6 * vivid, 1.3 * vivid), (light - 0.2, light + 0.2)
@@ -385,8 +385,9 @@ def cells(rng: np.random.Generator, height: int, width: int, pick: Pick) -> np.n
     picture = np.take(colours.astype(np.float32), labels, axis=0)
     picture = picture * spread_out(np.clip(light * (1 + rng.uniform(0.05, 0.2) * field), 0.1, 2))
     columns, rows = _pixels(height, width)
-    ragged = np.float32(size * rng.uniform(0.03, 0.12))
-    places = columns + ragged * field, rows + ragged * cv2.flip(field, -1)
+    ragged = np.float32(size * rng.uniform(0.03, 0.15))
+    across, down = _fields(rng, height, width, rng.uniform(1.1, 1.8), 4)
+    places = columns + ragged * across, rows + ragged * down
     return cv2.remap(picture, *places, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
 
 
