@@ -42,7 +42,7 @@ def _means(picture: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndar
 
 
 def _dress(rng: np.random.Generator, colour: np.ndarray, alpha: np.ndarray) -> np.ndarray:
-    """Straight colours, uint8 [H W 3], under a natural texture's relief, mixed with a texture, or, often, as they were."""
+    """Straight colours, uint8 [H W 3], under a natural texture's relief, mixed with one, or, often, as they were."""
     height, width = alpha.shape
     how = rng.random()
     if how < 0.35:
