@@ -7,7 +7,7 @@ import torch
 from deepmat import inference
 from deepmat.config import LiteConfig
 from deepmat.models import build_model, for_prediction
-from deepmat.models.lite import guess, see, split
+from deepmat.models.lite import FIELDS, NOISE, _squares, _tell_apart, look, look_again, see, split
 from deepmat.models.lite_fast import FastLite
 
 
@@ -43,18 +43,43 @@ def test_known_colours_are_kept_where_they_are_and_go_on_where_they_are_not():
     trimap[:, :, :8], trimap[:, :, 56:] = 255, 0
     rgb, known = split(image, trimap)
     assert rgb.min() == pytest.approx(-0.3) and known.sum(1).max() == 1
-    fields = guess(rgb, known).unflatten(1, (3, 2, 5))
-    torch.testing.assert_close(fields[:, :, 0, :3], torch.full((1, 3, 3, 16, 16), -0.3), rtol=0, atol=0.02)
-    torch.testing.assert_close(fields[:, :, 1, :3], torch.full((1, 3, 3, 16, 16), 0.3), rtol=0, atol=0.02)
-    assert fields[0, 0, 0, 4, :2].min() == 1 and fields[0, 0, 0, 4, 2:].max() == 0  # the share that is known
+    fields = look(rgb, known).unflatten(1, (3, FIELDS))
+    for at, value in ((0, -0.3), (3, 0.3)):  # of foreground and background
+        torch.testing.assert_close(fields[:, :, at : at + 3], torch.full((1, 3, 3, 16, 16), value), rtol=0, atol=1e-4)
+    share = fields[0, 0, -2]
+    assert share[:2].min() == 1 and share[2:].max() == 0  # of known foreground in a cell
+
+
+def test_the_second_look_takes_what_was_found_for_known():
+    image, trimap = torch.full((1, 3, 64, 64), 51.0), torch.full((1, 1, 64, 64), 128.0)
+    image[:, :, 32:] = 204
+    found = torch.ones(1, 1, 8, 8)
+    found[:, :, 4:] = 0
+    fields = look_again(*split(image, trimap), found)
+    assert fields.shape == (1, FIELDS, 8, 8)
+    torch.testing.assert_close(fields[:, 0], torch.full((1, 8, 8), -0.3), rtol=0, atol=1e-4)
+    torch.testing.assert_close(fields[:, 3], torch.full((1, 8, 8), 0.3), rtol=0, atol=1e-4)
+    trimap[:] = 0  # what the trimap knows, nothing found can change
+    assert look_again(*split(image, trimap), found)[0, -2:].mean((1, 2)).tolist() == [0, 1]
+
+
+def test_the_direction_that_tells_two_colours_apart_solves_its_equation():
+    generator = torch.Generator().manual_seed(0)
+    colours = 0.3 * torch.randn(4, 3, 5, 5, generator=generator)
+    covariance = _squares(colours).mean((2, 3), keepdim=True) - _squares(colours.mean((2, 3), keepdim=True))
+    difference = torch.randn(4, 3, 1, 1, generator=generator)
+    rr, gg, bb, rg, rb, gb = covariance[..., 0, 0].unbind(1)
+    matrix = torch.stack([rr, rg, rb, rg, gg, gb, rb, gb, bb], 1).view(4, 3, 3) + NOISE * torch.eye(3)
+    expected = torch.linalg.solve(matrix, difference[..., 0, 0])
+    torch.testing.assert_close(_tell_apart(difference, covariance)[..., 0, 0], expected, rtol=1e-3, atol=1e-3)
 
 
 def test_a_cell_holds_its_own_four_pixels():
     image = torch.randint(0, 256, (1, 3, 32, 64), generator=torch.Generator().manual_seed(0)).float()
     rgb, known = split(image, torch.full((1, 1, 32, 64), 128.0))
-    seen, colours, alphas = see(rgb, known, torch.zeros(1, 30, 16, 32))
-    assert seen.shape == (1, 96, 16, 32) and seen.isfinite().all() and alphas.shape == (1, 3, 4, 16, 32)
-    torch.testing.assert_close(colours[0, 1, 2, 3, 5], rgb[0, 1, 7, 10])  # row 1, column 0 of the cell
+    seen, alphas = see(rgb, known, torch.zeros(1, 3 * FIELDS, 16, 32))
+    assert seen.shape == (1, 110, 16, 32) and seen.isfinite().all() and alphas.shape == (1, 3, 4, 16, 32)
+    torch.testing.assert_close(seen[0, 1 * 4 + 2, 3, 5], rgb[0, 1, 7, 10])  # row 1, column 0 of the cell, green
 
 
 @pytest.mark.parametrize(("precision", "most", "mean"), [("fp32", 1e-4, 1e-6), ("bf16", 0.1, 0.003)])

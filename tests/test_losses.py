@@ -87,7 +87,7 @@ def random_batch(count, *size):
 
 
 def term(name, prediction, batch):
-    return LOSSES[name]({"alpha": prediction, "coarse": prediction}, batch)
+    return LOSSES[name]({"alpha": prediction, "coarse": prediction, "first": prediction}, batch)
 
 
 @pytest.mark.parametrize("name", LOSSES)
@@ -141,12 +141,12 @@ def test_terms_are_of_single_precision_under_autocast(name):
     assert loss.dtype == torch.float32 and torch.equal(loss, expected)
 
 
-def test_only_refined_looks_at_the_refined_alpha():
+def test_only_refined_looks_at_the_refined_alpha_and_only_first_at_the_first():
     batch, prediction = random_batch(1, 4, 5)
     for name, loss in LOSSES.items():
-        good, poor = ({"alpha": batch["alpha"], "coarse": prediction}, {"alpha": prediction, "coarse": batch["alpha"]})
-        if name == "refined":
-            good, poor = poor, good
+        looked_at = name if name == "first" else "alpha" if name == "refined" else "coarse"
+        poor = {"alpha": prediction, "coarse": prediction, "first": prediction, looked_at: batch["alpha"]}
+        good = {key: batch["alpha"] for key in poor} | {looked_at: prediction}
         assert loss(good, batch) > 1e-3 > loss(poor, batch), name
 
 

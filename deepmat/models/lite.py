@@ -1,10 +1,11 @@
-"""The small network that deepmat ships: it is told what classical matting knows, and corrects it.
+"""The small network that deepmat ships: it is told what classical matting knows, and corrects it, twice.
 
 A pixel lies on the line between a foreground and a background colour, which says its alpha (Chuang et al. 2001,
 Bayesian matting, equation 1). Guesses of both colours are those of the known regions, spread into the unknown region
-from near and from far; the network sees the alpha that follows from each pair, how well each pair explains the pixel,
-weighs them and adds what it makes of the picture itself. It is built for processors: half the size from the first layer
-on, no normalisation, 3x3 convolutions of 32 to 256 channels alone.
+from near and from far; the network sees the alpha that follows from each pair and how well each pair explains the
+pixel. Half way it says alpha at an eighth of the size: what that finds to be foreground or background counts as known
+in a second look. In the end it weighs all these alphas and adds what it makes of the picture itself. It is built for
+processors: half the size from the first layer on, no normalisation, 3x3 convolutions of 32 to 256 channels alone.
 """
 
 from collections.abc import Callable, Mapping
@@ -23,10 +24,11 @@ BLOCKS = (1, 2, 2, 2, 1)
 """Residual blocks of the encoder at each of them."""
 SCALES = (0, 2, 4)
 """Of the guesses: colours from as near as there are any, from about 16 pixels, from about 64 (4 x 2^scale)."""
-FIELDS = 10
-"""Channels of a guess: of foreground and background mean colour, mean square and share of pixels that are known."""
-HINTS = 28 + 4 * 3 * 4
-"""What `see` makes of the guesses: 28 channels of their own and four for each of a cell's four pixels at each scale."""
+FIELDS = 14
+"""Channels of a guess: foreground and background colour, the direction that tells them apart, how far apart they are
+along it, the spread of both, and how much is known of both nearby."""
+EXPLAINED = 4 * 4
+"""What `explain` makes of a guess: alpha and three distances for each of a cell's four pixels."""
 NOISE = 0.003
 """Square of the difference in colour, of 1, under which two colours are hard to tell apart."""
 
@@ -39,8 +41,8 @@ def _resize(x: Tensor, like: Tensor) -> Tensor:
     return F.interpolate(x, like.shape[2:], mode="bilinear", align_corners=False)
 
 
-def _spread(values: Tensor, share: Tensor) -> list[Tensor]:
-    """Means of what is known, gone on into what is not, at each of SCALES: values, and the share that is known there.
+def _spread(values: Tensor, share: Tensor, scales: tuple[int, ...]) -> list[Tensor]:
+    """Means of what is known, gone on into what is not, for each of `scales`: values, and the share that is known there.
 
     values: [N, C, h, w], means over the known part of each cell; share: [N, 1, h, w], how much of it is known.
     Returns [N, C + 1, h, w] each: from a pyramid of normalised blurs, each level fills the holes of the finer ones.
@@ -54,7 +56,45 @@ def _spread(values: Tensor, share: Tensor) -> list[Tensor]:
     for level in reversed(levels):
         filled = (level[:, :-1] + 0.01 * _resize(filled, level)) / (level[:, -1:] + 0.01)
         spread.insert(0, torch.cat((filled, level[:, -1:]), 1))
-    return [_resize(spread[min(scale, len(spread) - 1)], values) for scale in SCALES]
+    return [_resize(spread[min(scale, len(spread) - 1)], values) for scale in scales]
+
+
+def _tell_apart(difference: Tensor, covariance: Tensor) -> Tensor:
+    """(covariance + NOISE)^-1 difference, Fisher's direction: [N, 3, h, w] and [N, 6, h, w] (rr, gg, bb, rg, rb, gb)."""
+    rr, gg, bb, rg, rb, gb = covariance.unbind(1)
+    rr, gg, bb = rr + NOISE, gg + NOISE, bb + NOISE
+    r, g, b = difference.unbind(1)
+    cofactors = gg * bb - gb * gb, rb * gb - rg * bb, rg * gb - rb * gg
+    determinant = rr * cofactors[0] + rg * cofactors[1] + rb * cofactors[2]
+    solved = (
+        cofactors[0] * r + cofactors[1] * g + cofactors[2] * b,
+        cofactors[1] * r + (rr * bb - rb * rb) * g + (rg * rb - rr * gb) * b,
+        cofactors[2] * r + (rg * rb - rr * gb) * g + (rr * gg - rg * rg) * b,
+    )
+    return torch.stack(solved, 1) / determinant.clamp(min=NOISE**3)[:, None]
+
+
+def _guess(moments: Tensor, foreground: Tensor, background: Tensor, scales: tuple[int, ...]) -> Tensor:
+    """Guesses from `_moments` [N, 9, h, w] and the shares of cells that are foreground and background [N, 1, h, w].
+
+    moments: [N, 2, 9, h, w], means over the foreground of each cell and over its background. Returns
+    [N, len(scales) x FIELDS, h, w].
+    """
+    sides = [_spread(moments[:, index], share, scales) for index, share in enumerate((foreground, background))]
+    fields = []
+    for front, back in zip(*sides, strict=True):
+        (fg, fg_squares, fg_share), (bg, bg_squares, bg_share) = (side.split((3, 6, 1), 1) for side in (front, back))
+        fg_covariance, bg_covariance = fg_squares - _squares(fg), bg_squares - _squares(bg)
+        spreads = [each[:, :3].sum(1, keepdim=True).clamp(min=0) for each in (fg_covariance, bg_covariance)]
+        direction = _tell_apart(fg - bg, (fg_covariance + bg_covariance) / 2)
+        apart = ((fg - bg) * direction).sum(1, keepdim=True).clamp(min=0)
+        fields += [fg, bg, direction, apart, *spreads, fg_share, bg_share]
+    return torch.cat(fields, 1)
+
+
+def _squares(rgb: Tensor) -> Tensor:
+    """[N, 3, h, w] -> the products of its channels, [N, 6, h, w] (rr, gg, bb, rg, rb, gb)."""
+    return torch.cat((rgb * rgb, rgb[:, :1] * rgb[:, 1:2], rgb[:, :1] * rgb[:, 2:], rgb[:, 1:2] * rgb[:, 2:]), 1)
 
 
 def split(image: Tensor, trimap: Tensor) -> tuple[Tensor, Tensor]:
@@ -63,55 +103,82 @@ def split(image: Tensor, trimap: Tensor) -> tuple[Tensor, Tensor]:
     return image.float() / 255 - 0.5, torch.cat((trimap > 191, trimap < 64), 1).float()
 
 
-def guess(rgb: Tensor, known: Tensor) -> Tensor:
-    """Guesses of foreground and background for every pixel: [N, 3 x FIELDS, H/4, W/4], from what `split` made."""
-    moments = torch.cat((rgb, (rgb**2).sum(1, keepdim=True)), 1)
-    sides = []
+def look(rgb: Tensor, known: Tensor) -> Tensor:
+    """Guesses of both colours from what is known, one for each of SCALES: [N, 3 x FIELDS, H/4, W/4]."""
+    moments, shares = [], []
     for mask in known.split(1, 1):
-        share = F.avg_pool2d(mask, 4)
-        sides.append(_spread(F.avg_pool2d(moments * mask, 4) / share.clamp(min=1e-6), share))
-    return torch.cat([side[index] for index in range(len(SCALES)) for side in sides], 1)
+        share = F.avg_pool2d(mask, 2)
+        colours = F.avg_pool2d(rgb * mask, 2) / share.clamp(min=1e-6)
+        within = F.avg_pool2d(share, 2)
+        both = torch.cat((colours, _squares(colours)), 1)
+        moments.append(F.avg_pool2d(both * share, 2) / within.clamp(min=1e-6))
+        shares.append(within)
+    return _guess(torch.stack(moments, 1), *shares, SCALES)
 
 
-def see(rgb: Tensor, known: Tensor, guesses: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """What the network sees, in cells of 2 x 2 pixels: [N, 20 + HINTS, H/2, W/2].
+def look_again(rgb: Tensor, known: Tensor, alpha: Tensor) -> Tensor:
+    """A guess from what is known or found so: [N, FIELDS, H/8, W/8]. alpha: [N, 1, H/8, W/8]."""
+    colours, shares = F.avg_pool2d(rgb, 8), F.avg_pool2d(known, 8)
+    alpha = shares[:, :1] + (1 - shares.sum(1, keepdim=True)) * alpha.clamp(0, 1)
+    moments = torch.cat((colours, _squares(colours)), 1)
+    return _guess(torch.stack((moments, moments), 1), (2 * alpha - 1).clamp(min=0), (1 - 2 * alpha).clamp(min=0), (0,))
 
-    rgb, known: as `split` made them; guesses: [N, 3 x FIELDS, H/2, W/2]. Also returns the cells' colours
-    [N, 3, 4, H/2, W/2] and the alpha that follows from each guess [N, 3, 4, H/2, W/2], in [0, 1].
+
+def explain(colours: Tensor, fields: Tensor) -> tuple[Tensor, Tensor]:
+    """What a guess makes of each pixel: [N, EXPLAINED + FIELDS, h, w], and the alpha that follows [N, 4, h, w].
+
+    colours: [N, 3, 4, h, w], of cells of four pixels; fields: [N, FIELDS, h, w]. Distances are to the foreground, the
+    background, both by their spread, and to the line between the two.
     """
-    inside = F.pixel_unshuffle(rgb, 2)
-    colours = inside.unflatten(1, (3, 4))
-    parts, alphas = [inside, F.pixel_unshuffle(known, 2)], []
-    for index, fields in enumerate(guesses.split(FIELDS, 1)):
-        fg, fg_square, fg_share, bg, bg_square, bg_share = fields.split((3, 1, 1, 3, 1, 1), 1)
-        fg_spread = (fg_square - (fg**2).sum(1, keepdim=True)).clamp(min=0)
-        bg_spread = (bg_square - (bg**2).sum(1, keepdim=True)).clamp(min=0)
-        line = fg - bg
-        length = (line**2).sum(1, keepdim=True)
-        along, to_bg = torch.zeros_like(colours[:, 0]), torch.zeros_like(colours[:, 0])
-        for channel in range(3):
-            off = colours[:, channel] - bg[:, channel, None]
-            along.addcmul_(off, line[:, channel, None])
-            to_bg.addcmul_(off, off)
-        alpha = along / (length + NOISE)
-        to_fg = (to_bg - 2 * along + length).clamp_(min=0)
-        beside = (to_bg - alpha * (2 * along - alpha * length)).clamp_(min=0)
-        distances = to_fg / (fg_spread + NOISE), to_bg / (bg_spread + NOISE), beside / NOISE
-        parts += [alpha.clamp(-0.5, 1.5), *(1 - torch.rsqrt(1 + distance / 4) for distance in distances)]
-        parts += [fg, bg, fg_spread.sqrt(), bg_spread.sqrt()] + ([fg_share, bg_share] if index else [])
-        alphas.append(alpha.clamp_(0, 1))
-    return torch.cat(parts, 1), colours, torch.stack(alphas, 1)
+    fg, bg, direction, apart, fg_spread, bg_spread, shares = fields.split((3, 3, 3, 1, 1, 1, 2), 1)
+    line = fg - bg
+    length = (line**2).sum(1, keepdim=True)
+    along, projected, to_bg = (torch.zeros_like(colours[:, 0]) for _ in range(3))
+    for channel in range(3):
+        off = colours[:, channel] - bg[:, channel, None]
+        along.addcmul_(off, line[:, channel, None])
+        projected.addcmul_(off, direction[:, channel, None])
+        to_bg.addcmul_(off, off)
+    alpha = projected / (apart + 1)
+    to_fg = (to_bg - 2 * along + length).clamp_(min=0)
+    beside = (to_bg - along * along / (length + NOISE)).clamp_(min=0)
+    distances = to_fg / (fg_spread + NOISE), to_bg / (bg_spread + NOISE), beside / NOISE
+    made = [alpha.clamp(-0.5, 1.5), *(1 - torch.rsqrt(1 + distance / 4) for distance in distances)]
+    # Numbers of one size; a direction's length says no more than how far apart the two are.
+    size = torch.linalg.vector_norm(direction, dim=1, keepdim=True) + 1
+    made += [fg, bg, direction / size, apart / (apart + 4), fg_spread.sqrt(), bg_spread.sqrt(), shares]
+    return torch.cat(made, 1), alpha.clamp_(0, 1)
+
+
+def see(rgb: Tensor, known: Tensor, guesses: Tensor) -> tuple[Tensor, Tensor]:
+    """What the network sees at first, in cells of 2 x 2 pixels: [N, 20 + 3 x (EXPLAINED + FIELDS), H/2, W/2].
+
+    rgb, known: as `split` made them; guesses: [N, 3 x FIELDS, H/2, W/2]. Also returns the alphas that follow from the
+    guesses, [N, 3, 4, H/2, W/2] in [0, 1].
+    """
+    colours = cells(rgb)
+    told, alphas = zip(*(explain(colours, fields) for fields in guesses.split(FIELDS, 1)), strict=True)
+    return torch.cat((colours.flatten(1, 2), F.pixel_unshuffle(known, 2), *told), 1), torch.stack(alphas, 1)
+
+
+def cells(rgb: Tensor) -> Tensor:
+    """[N, 3, H, W] -> [N, 3, 4, H/2, W/2]."""
+    return F.pixel_unshuffle(rgb, 2).unflatten(1, (3, 4))
 
 
 def blend(out: Tensor, colours: Tensor, alphas: Tensor) -> Tensor:
-    """Alpha [N, 1, H, W], not yet held to [0, 1], from the head's channels [N, 10, H/2, W/2] for each cell.
+    """Alpha [N, 1, H, W], not yet held to [0, 1], from the head's channels [N, 11, H/2, W/2] for each cell.
 
     Four are alphas, three a linear function of a pixel's colour (as closed-form matting has it, Levin et al. 2008,
-    equation 2), three the weights of the guesses' alphas.
+    equation 2), four the weights of the guesses' alphas [N, 4, 4, H/2, W/2].
     """
-    own, slope, weights = out.split((4, 3, 3), 1)
-    cells = own + (colours * slope[:, :, None]).sum(1) + (alphas * weights[:, :, None]).sum(1)
-    return F.pixel_shuffle(cells, 2)
+    own, slope, weights = out.split((4, 3, 4), 1)
+    found = own + (colours * slope[:, :, None]).sum(1) + (alphas * weights[:, :, None]).sum(1)
+    return F.pixel_shuffle(found, 2)
+
+
+def double(x: Tensor) -> Tensor:
+    return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
 
 
 class Block(nn.Module):
@@ -129,14 +196,14 @@ class Block(nn.Module):
 class Lite(nn.Module):
     """A residual U-Net over cells of 2 x 2 pixels."""
 
-    PARTS = {"encoder": ("stem", "down", "encode", "bottom"), "decoder": ("across", "decode", "head")}
+    PARTS = {"encoder": ("stem", "down", "encode", "bottom"), "decoder": ("across", "decode", "first", "again", "head")}
     LASTING = ()
 
     def __init__(self) -> None:
         super().__init__()
         self.recompute = False
         steps = list(zip(WIDTHS, WIDTHS[1:], strict=False))
-        self.stem = nn.Conv2d(20 + HINTS, WIDTHS[0], 3, padding=1)
+        self.stem = nn.Conv2d(20 + len(SCALES) * (EXPLAINED + FIELDS), WIDTHS[0], 3, padding=1)
         self.encode = nn.ModuleList(
             nn.Sequential(*(Block(width) for _ in range(count))) for width, count in zip(WIDTHS, BLOCKS, strict=True)
         )
@@ -144,16 +211,20 @@ class Lite(nn.Module):
         self.bottom = Block(WIDTHS[-1])
         self.across = nn.ModuleList(nn.Conv2d(deep, wide, 1) for wide, deep in steps)
         self.decode = nn.ModuleList(Block(width) for width in WIDTHS[:-1])
-        self.head = nn.Conv2d(WIDTHS[0], 10, 3, padding=1)
+        self.first = nn.Conv2d(WIDTHS[2], 1, 3, padding=1)
+        self.again = nn.Conv2d(EXPLAINED + FIELDS, WIDTHS[0], 3, padding=1)
+        self.head = nn.Conv2d(WIDTHS[0], 11, 3, padding=1)
         for layer in self.modules():
             if isinstance(layer, nn.Conv2d) and layer.bias is not None:
                 nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
                 nn.init.zeros_(layer.bias)
             if isinstance(layer, Block):
                 nn.init.zeros_(layer.conv2.weight)
-        nn.init.zeros_(self.head.weight)
-        assert self.head.bias is not None
-        nn.init.constant_(self.head.bias[-3:], 1 / 3)  # begins as the mean of the guesses
+        for last in (self.first, self.head):
+            nn.init.zeros_(last.weight)
+        assert self.first.bias is not None and self.head.bias is not None
+        nn.init.constant_(self.first.bias, 0.5)
+        nn.init.constant_(self.head.bias[-4:], 1 / 4)  # begins as the mean of the guesses
 
     @staticmethod
     def recognise(state: Mapping[str, Tensor]) -> LiteConfig | None:
@@ -163,17 +234,26 @@ class Lite(nn.Module):
     def forward(self, image: Tensor, trimap: Tensor) -> dict[str, Tensor]:
         """image: RGB [N, 3, H, W]; trimap: [N, 1, H, W] of 0, 128, 255; both 0 ... 255, H and W multiples of 32.
 
-        Returns {"alpha": [N, 1, H, W] in [0, 1]}, exact zeros and ones among it; its gradient is that of the alpha
-        before it is held to that range, so that no pixel is lost beyond it.
+        Returns {"alpha": [N, 1, H, W] in [0, 1], "first": likewise, found between the two looks}, exact zeros and ones
+        among them; the gradient is that before they are held to that range, so that no pixel is lost beyond it.
         """
-        with torch.no_grad(), torch.autocast(image.device.type, enabled=False):
+        exact = torch.autocast(image.device.type, enabled=False)
+        with torch.no_grad(), exact:
             rgb, known = split(image, trimap)
-            guesses = F.interpolate(guess(rgb, known), scale_factor=2, mode="bilinear", align_corners=False)
-            seen, colours, alphas = see(rgb, known, guesses)
-        x = self._decode(*self._encode(F.relu_(self.stem(seen.contiguous(memory_format=torch.channels_last)))))
-        with torch.autocast(image.device.type, enabled=False):
-            alpha = blend(self.head(x.float()), colours, alphas)
-            return {"alpha": alpha + (alpha.clamp(0, 1) - alpha).detach()}
+            seen, alphas = see(rgb, known, double(look(rgb, known)))
+        x, kept = self._encode(F.relu_(self.stem(_last(seen))))
+        for level in (3, 2):
+            x = self._up(level, x, kept[level])
+        with exact:
+            first = self.first(x.float())
+        x = self._up(1, x, kept[1])
+        with torch.no_grad(), exact:
+            colours = cells(rgb)
+            told, alpha = explain(colours, double(double(look_again(rgb, known, first))))
+        x = self._up(0, x, kept[0] + self.again(_last(told)))
+        with exact:
+            found = blend(self.head(x.float()), colours, torch.cat((alphas, alpha[:, None]), 1))
+            return {"alpha": _held(found), "first": _held(_resize(first, trimap))}
 
     def _part(self, part: Callable[..., Any], x: Tensor) -> Any:
         """Part of the forward pass, of which `recompute` keeps the input alone (Chen et al. 2016)."""
@@ -191,8 +271,15 @@ class Lite(nn.Module):
         deepest = self.bottom(F.avg_pool2d(x, 2, ceil_mode=True, count_include_pad=False))
         return x + F.interpolate(deepest, x.shape[2:], mode="nearest"), kept
 
-    def _decode(self, x: Tensor, kept: list[Tensor]) -> Tensor:
-        for across, decode in zip(reversed(self.across), reversed(self.decode), strict=True):
-            x = kept.pop() + F.interpolate(across(x), scale_factor=2, mode="nearest")
-            x = self._part(decode, x)
-        return x
+    def _up(self, level: int, x: Tensor, kept: Tensor) -> Tensor:
+        x = kept + F.interpolate(self.across[level](x), scale_factor=2, mode="nearest")
+        return self._part(self.decode[level], x)
+
+
+def _last(x: Tensor) -> Tensor:
+    return x.contiguous(memory_format=torch.channels_last)
+
+
+def _held(alpha: Tensor) -> Tensor:
+    """In [0, 1], with the gradient of what is not."""
+    return alpha + (alpha.clamp(0, 1) - alpha).detach()

@@ -1,10 +1,11 @@
 """Lite for prediction alone: Lite.forward's alpha in less time and memory.
 
-bfloat16 where the processor computes with it, channels last, ReLU fused into the convolution; what the network sees,
-much larger than what it keeps, is made in strips that stay in the processor's cache.
+bfloat16 where the processor computes with it, channels last, ReLU fused into the convolution; what the network is told
+of each pixel, much more than what it keeps, is made in strips that stay in the processor's cache.
 """
 
 import copy
+from collections.abc import Callable
 from typing import cast
 
 import torch
@@ -12,10 +13,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from deepmat.models.dim_fast import LAST, convolve
-from deepmat.models.lite import Block, Lite, blend, guess, see, split
+from deepmat.models.lite import Block, Lite, blend, cells, double, explain, look, look_again, see, split
 
 STRIP = 16
-"""Rows of cells in a strip; even, as cells of the guesses are twice as large."""
+"""Rows of cells in a strip; even, as the guesses have half as many."""
 
 
 class FastLite(nn.Module):
@@ -24,6 +25,7 @@ class FastLite(nn.Module):
     def __init__(self, model: Lite, dtype: torch.dtype = torch.float32) -> None:
         super().__init__()
         self.net = copy.deepcopy(model).to(dtype).to(memory_format=LAST).eval().requires_grad_(False)
+        self.net.first.to(torch.float32)
         self.net.head.to(torch.float32)
         self.config, self.dtype = model.config, dtype
         self.bytes_a_pixel = 60 + 40 * dtype.itemsize
@@ -33,40 +35,59 @@ class FastLite(nn.Module):
 
         Returns {"alpha": float32 [1, 1, H, W] in [0, 1]}.
         """
+        net = self.net
         rgb, known = split(image, trimap)
-        x, colours, alphas = self._stem(rgb, known, guess(rgb, known))
+
+        def told(window: slice, fields: Tensor) -> tuple[Tensor, Tensor]:
+            return see(rgb[:, :, window], known[:, :, window], fields)
+
+        def told_again(window: slice, fields: Tensor) -> tuple[Tensor, Tensor]:
+            seen, alpha = explain(cells(rgb[:, :, window]), fields)
+            return seen, alpha[:, None]
+
+        x, alphas = self._in_strips(told, look(rgb, known), net.stem)
+        x = x.relu_()
         kept = []
-        for encode, down in zip(self.net.encode, self.net.down, strict=False):
+        for encode, down in zip(net.encode, net.down, strict=False):
             kept.append(self._blocks(encode, x))
             x = convolve(cast(nn.Conv2d, down), kept[-1])
-        x = self._blocks(self.net.encode[-1], x)
-        deepest = self._block(self.net.bottom, F.avg_pool2d(x, 2, ceil_mode=True, count_include_pad=False))
+        x = self._blocks(net.encode[-1], x)
+        deepest = self._block(net.bottom, F.avg_pool2d(x, 2, ceil_mode=True, count_include_pad=False))
         x = x + F.interpolate(deepest, x.shape[2:], mode="nearest")
-        for across, decode in zip(reversed(self.net.across), reversed(self.net.decode), strict=True):
-            x = kept.pop().add_(F.interpolate(across(x), scale_factor=2, mode="nearest"))
-            x = self._block(cast(Block, decode), x)
-        return {"alpha": blend(self.net.head(x.float()), colours, alphas).clamp_(0, 1)}
+        for level in (3, 2):
+            x = self._up(level, x, kept.pop())
+        first = net.first(x.float())
+        x = self._up(1, x, kept.pop())
+        again, alpha = self._in_strips(told_again, double(look_again(rgb, known, first)), net.again)
+        x = self._up(0, x, kept.pop().add_(again))
+        found = blend(net.head(x.float()), cells(rgb), torch.cat((alphas, alpha), 1))
+        return {"alpha": found.clamp_(0, 1)}
 
-    def _stem(self, rgb: Tensor, known: Tensor, guesses: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The stem's features, and the colours and alphas that `see` returns."""
-        stem, rows = self.net.stem, rgb.shape[2] // 2
-        strip = STRIP if rgb.device.type == "cpu" else rows
+    def _in_strips(
+        self, tell: Callable[[slice, Tensor], tuple[Tensor, Tensor]], guesses: Tensor, layer: nn.Conv2d
+    ) -> tuple[Tensor, Tensor]:
+        """The layer's features of what `tell` makes of a strip of the picture and its guesses, and the alphas.
+
+        guesses: [1, C, H/4, W/4]; tell(rows of the picture, [1, C, rows/2, W/2]) -> features and alphas.
+        """
+        rows = 2 * guesses.shape[2]
+        strip = STRIP if guesses.device.type == "cpu" else rows
         parts = []
         for top in range(0, rows, strip):
             bottom = min(top + strip, rows)
-            # Two rows of cells more, of which the convolution needs one; the guesses' halves need one more to blend.
-            first, last = max(top - 2, 0), min(bottom + 2, rows)
-            above, below = max(first // 2 - 1, 0), min(last // 2 + 1, rows // 2)
-            near = F.interpolate(guesses[:, :, above:below], scale_factor=2, mode="bilinear", align_corners=False)
-            window = slice(2 * first, 2 * last)
-            seen, colours, alphas = see(
-                rgb[:, :, window], known[:, :, window], near[:, :, first - 2 * above : last - 2 * above]
-            )
-            x = convolve(stem, seen.to(self.dtype, memory_format=LAST))
-            inner = slice(top - first, bottom - first)
-            parts.append((x[:, :, inner], colours[..., inner, :], alphas[..., inner, :]))
-        x, colours, alphas = (torch.cat(each, -2) for each in zip(*parts, strict=True))
-        return x.contiguous(memory_format=LAST), colours, alphas
+            # Two rows of cells more, of which the convolution needs one; guesses need one of theirs more to blend.
+            begin, end = max(top - 2, 0), min(bottom + 2, rows)
+            above, below = max(begin // 2 - 1, 0), min(end // 2 + 1, rows // 2)
+            fields = double(guesses[:, :, above:below])[:, :, begin - 2 * above : end - 2 * above]
+            seen, alphas = tell(slice(2 * begin, 2 * end), fields)
+            inner = slice(top - begin, bottom - begin)
+            parts.append((layer(seen.to(self.dtype, memory_format=LAST))[:, :, inner], alphas[..., inner, :]))
+        x, alphas = (torch.cat(each, -2) for each in zip(*parts, strict=True))
+        return x.contiguous(memory_format=LAST), alphas
+
+    def _up(self, level: int, x: Tensor, kept: Tensor) -> Tensor:
+        x = kept.add_(F.interpolate(self.net.across[level](x), scale_factor=2, mode="nearest"))
+        return self._block(cast(Block, self.net.decode[level]), x)
 
     def _blocks(self, blocks: nn.Module, x: Tensor) -> Tensor:
         for block in cast(nn.Sequential, blocks):
