@@ -1,4 +1,5 @@
 """Alphas by DIM with refinement: `predict` in modes whole and tile, against the network as it is trained, in float32.
+And by deepmat's own network, lite, against DIM without refinement as `predict` runs both.
 
 The pictures are fur before a photo-like background; a quarter of each is unknown, as is usual, or (worst case) all of
 it. "folder" is the whole command, from files to files, over 50 pictures of 0.5 megapixels: alphas and cut-outs.
@@ -18,15 +19,16 @@ import numpy as np
 import torch
 
 from deepmat import imaging, inference, synth, trimap
-from deepmat.config import DIMConfig
+from deepmat.config import DIMConfig, LiteConfig, ModelConfig
 from deepmat.models import build_model, for_prediction
 from deepmat.processes import cores
 
 UNIT = "pictures"
 THREADS = cores()
-SIZES = {"0.5 MP": (576, 864), "2 MP": (1152, 1728), "8 MP": (2304, 3456)}
+SIZES = {"0.5 MP": (576, 864), "1600": (1088, 1600), "2 MP": (1152, 1728), "8 MP": (2304, 3456)}
 FOLDER = 50
 REFERENCE = 3
+REFINING = DIMConfig(refine=True)
 
 
 def prepare(folder: Path) -> None:
@@ -44,7 +46,7 @@ def prepare(folder: Path) -> None:
         imaging.write_image(folder / "photos" / f"{index}.jpg", image)
         imaging.write_image(folder / "trimaps" / f"{index}.png", guide)
     torch.manual_seed(0)
-    torch.save({"state_dict": build_model(DIMConfig(refine=True)).state_dict()}, folder / "weights.pth")
+    torch.save({"state_dict": build_model(REFINING).state_dict()}, folder / "weights.pth")
 
 
 def _read(folder: Path, name: str) -> tuple[np.ndarray, np.ndarray]:
@@ -54,21 +56,25 @@ def _read(folder: Path, name: str) -> tuple[np.ndarray, np.ndarray]:
     return image, levels
 
 
-def _model(folder: Path, precision: str | None) -> torch.nn.Module:
+def _model(precision: str | None, config: ModelConfig = REFINING) -> torch.nn.Module:
     if precision is None:
         os.environ["THP_MEM_ALLOC_ENABLE"] = "0"  # as torch runs where nothing is said
     torch.manual_seed(0)
-    model = build_model(DIMConfig(refine=True)).eval()
+    model = build_model(config).eval()
     return for_prediction(model, precision) if precision else model
 
 
 def _side(
-    size: str, precision: str | None, mode: str = "whole", everywhere: bool = False
+    size: str,
+    precision: str | None,
+    mode: str = "whole",
+    everywhere: bool = False,
+    config: ModelConfig = REFINING,
 ) -> Callable[[Path], tuple[int, float, dict[str, float]]]:
     options = {"max_size": 2**15} if mode == "whole" else {"tile": 1024, "overlap": 256}
 
     def side(folder: Path) -> tuple[int, float, dict[str, float]]:
-        model = _model(folder, precision)
+        model = _model(precision, config)
         image, levels = _read(folder, size)
         if everywhere:
             levels[:] = trimap.UNKNOWN
@@ -85,7 +91,7 @@ def _side(
 
 def folder_reference(folder: Path) -> tuple[int, float]:
     """As the obvious script does it."""
-    model = _model(folder, None)
+    model = _model(None)
     begin = time.perf_counter()
     for index in range(REFERENCE):
         image = cv2.imread(str(folder / "photos" / f"{index}.jpg"))
@@ -111,21 +117,29 @@ def folder_deepmat(folder: Path, precision: str) -> tuple[int, float, dict[str, 
     return FOLDER, seconds, figures
 
 
-SIDES = {
-    f"{size}: {name}": side
-    for size in SIZES
-    for name, side in (
-        ("reference", _side(size, None)),
-        ("whole", _side(size, "bf16")),
-        ("tile", _side(size, "bf16", "tile")),
-        ("whole, all unknown", _side(size, "bf16", everywhere=True)),
-        ("whole, fp32", _side(size, "fp32")),
-        ("whole, int8", _side(size, "int8")),
-        ("tile, int8", _side(size, "int8", "tile")),
-        ("whole, int8, all unknown", _side(size, "int8", everywhere=True)),
-    )
-} | {
-    "folder: reference": folder_reference,
-    "folder: predict": lambda folder: folder_deepmat(folder, "bf16"),
-    "folder: predict, int8": lambda folder: folder_deepmat(folder, "int8"),
-}
+SIDES = (
+    {
+        f"{size}: {name}": side
+        for size in ("0.5 MP", "2 MP", "8 MP")
+        for name, side in (
+            ("reference", _side(size, None)),
+            ("whole", _side(size, "bf16")),
+            ("tile", _side(size, "bf16", "tile")),
+            ("whole, all unknown", _side(size, "bf16", everywhere=True)),
+            ("whole, fp32", _side(size, "fp32")),
+            ("whole, int8", _side(size, "int8")),
+            ("tile, int8", _side(size, "int8", "tile")),
+            ("whole, int8, all unknown", _side(size, "int8", everywhere=True)),
+        )
+    }
+    | {
+        f"lite, 1600, {kind}: {name}": _side("1600", kind[:4], everywhere="all" in kind, config=config)
+        for kind in ("bf16", "fp32", "bf16 all unknown")
+        for name, config in (("reference", DIMConfig()), ("whole", LiteConfig()))
+    }
+    | {
+        "folder: reference": folder_reference,
+        "folder: predict": lambda folder: folder_deepmat(folder, "bf16"),
+        "folder: predict, int8": lambda folder: folder_deepmat(folder, "int8"),
+    }
+)

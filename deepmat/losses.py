@@ -1,7 +1,7 @@
 """Loss terms: name -> function of the model's outputs and the batch. Their weights are data (the config's `loss`).
 
-outputs: {"alpha": float [N, 1, H, W] in [0, 1]}, with "coarse" beside it where the model refines, "first" where it looks
-twice.
+outputs: {"alpha": float [N, 1, H, W] in [0, 1]}, with "coarse" beside it where the model refines, "first" where it
+looks twice.
 batch: "alpha" float [N, 1, H, W] in [0, 1], "composite", "fg", "bg" float [N, 3, H, W] in 0 ... 255,
 "unknown" float [N, 1, H, W], 1 where the trimap is unknown, else 0; "count" float or float [], those of the step + 1.
 Each term is a scalar, a sum divided by "count", to which known pixels add nothing: over the parts of a step that share

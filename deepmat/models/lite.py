@@ -42,7 +42,7 @@ def _resize(x: Tensor, like: Tensor) -> Tensor:
 
 
 def _spread(values: Tensor, share: Tensor, scales: tuple[int, ...]) -> list[Tensor]:
-    """Means of what is known, gone on into what is not, for each of `scales`: values, and the share that is known there.
+    """Means of what is known, gone on into what is not, for each of `scales`, and the share that is known there.
 
     values: [N, C, h, w], means over the known part of each cell; share: [N, 1, h, w], how much of it is known.
     Returns [N, C + 1, h, w] each: from a pyramid of normalised blurs, each level fills the holes of the finer ones.
@@ -60,7 +60,7 @@ def _spread(values: Tensor, share: Tensor, scales: tuple[int, ...]) -> list[Tens
 
 
 def _tell_apart(difference: Tensor, covariance: Tensor) -> Tensor:
-    """(covariance + NOISE)^-1 difference, Fisher's direction: [N, 3, h, w] and [N, 6, h, w] (rr, gg, bb, rg, rb, gb)."""
+    """(covariance + NOISE)^-1 difference, Fisher's direction: [N, 3, h, w]; covariance as `_squares` orders it."""
     rr, gg, bb, rg, rb, gb = covariance.unbind(1)
     rr, gg, bb = rr + NOISE, gg + NOISE, bb + NOISE
     r, g, b = difference.unbind(1)
@@ -75,10 +75,10 @@ def _tell_apart(difference: Tensor, covariance: Tensor) -> Tensor:
 
 
 def _guess(moments: Tensor, foreground: Tensor, background: Tensor, scales: tuple[int, ...]) -> Tensor:
-    """Guesses from `_moments` [N, 9, h, w] and the shares of cells that are foreground and background [N, 1, h, w].
+    """Guesses for each of `scales`: [N, len(scales) x FIELDS, h, w].
 
-    moments: [N, 2, 9, h, w], means over the foreground of each cell and over its background. Returns
-    [N, len(scales) x FIELDS, h, w].
+    moments: [N, 2, 9, h, w], means of colours and their `_squares` over the foreground of each cell and over its
+    background; foreground, background: [N, 1, h, w], their shares of the cell.
     """
     sides = [_spread(moments[:, index], share, scales) for index, share in enumerate((foreground, background))]
     fields = []
@@ -113,7 +113,7 @@ def look(rgb: Tensor, known: Tensor) -> Tensor:
         both = torch.cat((colours, _squares(colours)), 1)
         moments.append(F.avg_pool2d(both * share, 2) / within.clamp(min=1e-6))
         shares.append(within)
-    return _guess(torch.stack(moments, 1), *shares, SCALES)
+    return _guess(torch.stack(moments, 1), shares[0], shares[1], SCALES)
 
 
 def look_again(rgb: Tensor, known: Tensor, alpha: Tensor) -> Tensor:
@@ -139,13 +139,16 @@ def explain(colours: Tensor, fields: Tensor) -> tuple[Tensor, Tensor]:
         along.addcmul_(off, line[:, channel, None])
         projected.addcmul_(off, direction[:, channel, None])
         to_bg.addcmul_(off, off)
-    alpha = projected / (apart + 1)
+    alpha = projected * (1 / (apart + 1))
     to_fg = (to_bg - 2 * along + length).clamp_(min=0)
-    beside = (to_bg - along * along / (length + NOISE)).clamp_(min=0)
-    distances = to_fg / (fg_spread + NOISE), to_bg / (bg_spread + NOISE), beside / NOISE
-    made = [alpha.clamp(-0.5, 1.5), *(1 - torch.rsqrt(1 + distance / 4) for distance in distances)]
+    beside = (to_bg - along.square_() * (1 / (length + NOISE))).clamp_(min=0)
+    units = 1 / (4 * (fg_spread + NOISE)), 1 / (4 * (bg_spread + NOISE)), 1 / (4 * NOISE)
+    distances = (
+        1 - (1 + distance * unit).rsqrt_() for distance, unit in zip((to_fg, to_bg, beside), units, strict=True)
+    )
     # Numbers of one size; a direction's length says no more than how far apart the two are.
-    size = torch.linalg.vector_norm(direction, dim=1, keepdim=True) + 1
+    size = 1 + (direction * direction).sum(1, keepdim=True).sqrt_()
+    made = [alpha.clamp(-0.5, 1.5), *distances]
     made += [fg, bg, direction / size, apart / (apart + 4), fg_spread.sqrt(), bg_spread.sqrt(), shares]
     return torch.cat(made, 1), alpha.clamp_(0, 1)
 
