@@ -195,6 +195,15 @@ class DistanceTrimap(Section):
     """How many of them vary along the edge, by up to a few times, as if painted by hand."""
 
 
+class Blots(Section):
+    """Ellipses of the trimap, anywhere, that are unknown too."""
+
+    probability: Share = 0.3
+    count: Range = [1, 4]
+    radius: Range = [5, 80]
+    """Pixels, both half axes, each octave as likely."""
+
+
 class AugmentConfig(Section):
     """What makes a sample of a picture, in this order; null leaves a step out (functions: deepmat.dataset.augment)."""
 
@@ -210,6 +219,7 @@ class AugmentConfig(Section):
     jpeg: Jpeg | None = None
     trimap: Trimap = Trimap()
     distance_trimap: DistanceTrimap | None = None
+    blots: Blots | None = None
 
     @model_validator(mode="after")
     def _window_fits(self) -> "AugmentConfig":

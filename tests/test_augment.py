@@ -87,6 +87,7 @@ def test_each_step_changes_what_it_names_and_nothing_else(name):
         "jpeg": {"image", "trimap"},
         "trimap": {"trimap"},
         "distance_trimap": {"trimap"},
+        "blots": {"trimap"},
     }[name]
     changes = {
         "crop": {"sizes": [32]},
@@ -98,7 +99,14 @@ def test_each_step_changes_what_it_names_and_nothing_else(name):
     without, with_it = drawn_with(**base), drawn_with(**{**base, name: changes})
     same = {kind for kind in without if np.array_equal(without[kind], with_it[kind])}
     assert {kind for kind in without if kind not in what} <= same
-    first = {"blur": "image", "noise": "image", "jpeg": "image", "trimap": "trimap", "distance_trimap": "trimap"}
+    first = {
+        "blur": "image",
+        "noise": "image",
+        "jpeg": "image",
+        "trimap": "trimap",
+        "distance_trimap": "trimap",
+        "blots": "trimap",
+    }
     assert first.get(name, "composite") not in same
 
 
@@ -202,6 +210,17 @@ def test_a_trimap_by_distance_knows_nothing_wrong():
     for level in (0, 255):
         flat = {"alpha": np.full((9, 9), level, np.uint8)}
         assert (augment.trimap_by_distance(flat, rng, width=[1, 3], uneven=0.5)["trimap"] == level).all()
+
+
+def test_blots_make_unknown_what_was_known_and_nothing_else():
+    rng, changed = np.random.default_rng(0), 0
+    before = {"trimap": np.where(np.arange(64) < 32, 255, 0).astype(np.uint8)[None].repeat(64, 0)}
+    for _ in range(20):
+        after = augment.blots(before, rng, count=[1, 3], radius=[4, 16])["trimap"]
+        other = after != before["trimap"]
+        assert 20 < other.sum() < 3 * np.pi * 17**2 and (after[other] == 128).all()
+        changed += other
+    assert (changed > 0).mean() > 0.5 and (before["trimap"] != 128).all()
 
 
 def dot(height, width, row, column):

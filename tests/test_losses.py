@@ -146,7 +146,7 @@ def test_only_refined_looks_at_the_refined_alpha_and_only_first_at_the_first():
     for name, loss in LOSSES.items():
         looked_at = name if name == "first" else "alpha" if name == "refined" else "coarse"
         poor = {"alpha": prediction, "coarse": prediction, "first": prediction, looked_at: batch["alpha"]}
-        good = {key: batch["alpha"] for key in poor} | {looked_at: prediction}
+        good = dict.fromkeys(poor, batch["alpha"]) | {looked_at: prediction}
         assert loss(good, batch) > 1e-3 > loss(poor, batch), name
 
 

@@ -265,6 +265,17 @@ def trimap_by_distance(layers: Layers, rng: np.random.Generator, *, width: list[
     return {**layers, "trimap": trimap.by_distance(layers["alpha"], draw(), draw())}
 
 
+def blots(layers: Layers, rng: np.random.Generator, *, count: list[int], radius: list[int]) -> Layers:
+    """Ellipses anywhere that the trimap does not know, as where a hand was quick: parts of a thing, or nothing."""
+    spotted = layers["trimap"].copy()
+    height, width = spotted.shape
+    for _ in range(int(rng.integers(count[0], count[1] + 1))):
+        middle = int(rng.integers(width)), int(rng.integers(height))
+        long, broad = (round(float(np.exp(rng.uniform(*np.log(radius))))) for _ in range(2))
+        cv2.ellipse(spotted, middle, (long, broad), rng.uniform(0, 180), 0, 360, trimap.UNKNOWN, cv2.FILLED)
+    return {**layers, "trimap": spotted}
+
+
 GEOMETRY: dict[str, Step] = {"affine": affine, "crop": crop, "resize": resize}
 """The steps of full pictures; a sample that is drawn at its size begins after them."""
 COLOURS: dict[str, Step] = {"flip": flip, "combine": combine, "jitter": jitter, "background": background}
@@ -274,6 +285,7 @@ SEEN: dict[str, Step] = {
     "jpeg": jpeg,
     "trimap": trimap_by_erosion,
     "distance_trimap": trimap_by_distance,
+    "blots": blots,
 }
 AUGMENTATIONS = {**GEOMETRY, **COLOURS, **SEEN}
 
