@@ -29,11 +29,15 @@ from deepmat.synth.drawing import (
 
 
 def _outline(rng: np.random.Generator, x: float, y: float, size: float, turn: float, petals: int) -> np.ndarray:
-    """A closed curve [N 2] around (x, y): round, or with so many petals or points."""
+    """A closed curve [N 2] around (x, y): round, or with so many petals or points; without, sometimes with corners."""
     t = np.linspace(0, 2 * np.pi, 160, endpoint=False, dtype=np.float32)
     radius = np.ones_like(t)
-    for wave in range(2, 6):
-        radius += np.float32(rng.normal(0, 0.25) / wave**1.5) * np.cos(wave * t + np.float32(rng.uniform(0, 6.3)))
+    if not petals and rng.random() < 0.35:
+        side = 2 * np.pi / rng.integers(3, 7)
+        radius = np.cos(side / 2) / np.cos(t % side - side / 2)
+    else:
+        for wave in range(2, 6):
+            radius += np.float32(rng.normal(0, 0.25) / wave**1.5) * np.cos(wave * t + np.float32(rng.uniform(0, 6.3)))
     if petals:
         radius *= 1 + rng.uniform(0.1, 0.45) * (np.abs(np.cos(petals * t / 2)) ** rng.uniform(0.4, 2.5) - 0.5)
     u, v = radius * np.cos(t), radius * np.sin(t) * np.float32(rng.uniform(0.35, 1))
@@ -59,8 +63,8 @@ def thing(rng: np.random.Generator, view: View) -> np.ndarray:
     """One to seven bodies in a heap, and rods: smooth, fluffy or with petals; some have a hole."""
     count, petals = int(rng.choice([1, 2, 3, 5, 7])), int(rng.choice([0, 0, 0, 7, 13, 24]))
     fluff = rng.uniform(0.012, 0.07) if rng.random() < 0.5 else 0.0
-    tints = [random_colour(rng, (0, 1), (0.0, 0.8), (0.08, 0.95)) for _ in range(2)]
-    bodies, x, y, size = [], 0.0, 0.05, rng.uniform(0.18, 0.3)
+    tints = [random_colour(rng, (0, 1), (0.0, 0.8), (0.08, 0.95)) for _ in range(int(rng.choice([1, 2, 6])))]
+    bodies, x, y, size = [], 0.0, 0.05, rng.uniform(0.22, 0.3)
     for _ in range(count):
         bodies.append((_outline(rng, x, y, size, rng.uniform(0, 6.3), petals), size))
         turn = rng.uniform(0, 2 * np.pi)
@@ -73,10 +77,10 @@ def thing(rng: np.random.Generator, view: View) -> np.ndarray:
     view = aim(rng, view, np.concatenate([outline[::9] for outline, _ in bodies] + [rod for rod, _ in rods]))
     canvas, sheet = new_canvas(view, 0.002 if fluff else 1.0)
     for rod, width in rods:
-        draw_lines(canvas, sheet, rod[None], make_paint(tints[1] * rng.uniform(0.4, 1.2)), width)
+        draw_lines(canvas, sheet, rod[None], make_paint(tints[-1] * rng.uniform(0.4, 1.2)), width)
     thin = min(1.0, (450 / view.scale) ** 0.4)
     for outline, size in bodies:
-        tint = tints[int(rng.integers(2))] * rng.uniform(0.7, 1.2)
+        tint = tints[int(rng.integers(len(tints)))] * rng.uniform(0.7, 1.2)
         if fluff:
             tones = tint * np.clip(1 + normal(rng, 0.25, 12, 1), 0.4, 1.6)
             hairs = _fluff(rng, outline, int(min(4000, size * rng.uniform(3000, 9000) / thin)), fluff)
@@ -88,7 +92,7 @@ def thing(rng: np.random.Generator, view: View) -> np.ndarray:
     layers = shade(to_layers(canvas, view), 0.6 + 0.8 * texture(rng, view, rng.uniform(0.5, 1.5), 4))
     if rng.random() < 0.3:
         depth = smooth_step(texture(rng, view, 2.0, 1.5, 3), 0.4, 0.9)
-        layers = defocus(layers, depth, rng.uniform(0.003, 0.03) * view.scale)
+        layers = defocus(layers, depth, rng.uniform(0.003, 0.025) * view.scale)
     return layers
 
 
