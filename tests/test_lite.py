@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from deepmat import inference
+from deepmat import inference, synth, trimap
+from deepmat.compositing import COMPOSITORS
 from deepmat.config import LiteConfig
-from deepmat.models import build_model, for_prediction
+from deepmat.models import build_model, for_prediction, load_model
 from deepmat.models.lite import FIELDS, NOISE, _squares, _tell_apart, look, look_again, see, split
 from deepmat.models.lite_fast import FastLite
 
@@ -82,18 +83,31 @@ def test_a_cell_holds_its_own_four_pixels():
     torch.testing.assert_close(seen[0, 1 * 4 + 2, 3, 5], rgb[0, 1, 7, 10])  # row 1, column 0 of the cell, green
 
 
-@pytest.mark.parametrize(("precision", "most", "mean"), [("fp32", 1e-4, 1e-6), ("bf16", 0.1, 0.003)])
 @pytest.mark.parametrize("size", [(32, 32), (160, 96), (96, 224)])
-def test_the_fast_network_answers_as_the_plain_one(model, size, precision, most, mean):
+def test_the_fast_network_answers_as_the_plain_one(model, size):
     image, trimap, _ = ramp(*size)
     image = image + np.random.default_rng(0).integers(0, 30, image.shape, dtype=np.uint8)
     tensors = torch.from_numpy(image).permute(2, 0, 1)[None], torch.from_numpy(trimap)[None, None]
-    fast = for_prediction(model, precision)
+    fast = for_prediction(model)
     assert isinstance(fast, FastLite)
     with torch.inference_mode():
         expected, found = model(*tensors)["alpha"], fast(*tensors)["alpha"]
     assert expected.std() > 0.1 and found.dtype == torch.float32
-    assert (found - expected).abs().max() < most and (found - expected).abs().mean() < mean
+    assert (found - expected).abs().max() < 1e-4
+
+
+@pytest.mark.parametrize("kind", ["hair", "thing", "leaves"])
+def test_bf16_is_near_and_the_shipped_weights_are_good(kind):
+    """Not what they score on a test set: what no broken file or network could reach."""
+    rng = np.random.default_rng(3)
+    fg, alpha = synth.foreground(rng, 192, 192, kind)
+    bg = synth.background(rng, 192, 192)
+    image, levels = COMPOSITORS["cv2"].blend(fg, alpha, bg), trimap.by_distance(alpha, 6, 6)
+    plain, fast = (inference.predict(for_prediction(load_model(), form), image, levels) for form in ("fp32", "bf16"))
+    unknown = levels == trimap.UNKNOWN
+    guessed = np.abs(0.5 - alpha / 255)[unknown].mean()
+    assert np.abs(plain - alpha / 255)[unknown].mean() < 0.4 * guessed
+    assert np.abs(fast - plain)[unknown].mean() < 0.002
 
 
 def test_a_pixel_beyond_the_range_is_not_lost(model):
