@@ -24,7 +24,8 @@ from deepmat.models.dim_fast import FastDIM
 Forward = Callable[[np.ndarray, np.ndarray], np.ndarray]
 STRIDE = 32
 MARGIN = 224
-"""Pixels, at least DIM's receptive radius (217), a multiple of 32."""
+"""Pixels, at least DIM's receptive radius (217), a multiple of 32. Lite's guesses reach over all that it is shown, but
+colours beyond these count only where none are nearer."""
 TILES = (0, 2048, 1024, 512)
 """Sides that mode auto chooses from; 0 is the whole picture."""
 NO_MEMORY = ("memory", "ALLOC_FAILED", "could not create a primitive")
@@ -130,7 +131,7 @@ def auto(
 ) -> np.ndarray:
     """Full resolution, all at once where the memory allows it, else in the largest tiles that it allows.
 
-    Only the rectangle around the unknown region is looked at, with as much around it as can matter. memory: GB that
+    Only the rectangle around the unknown region is looked at, with as much around it as matters. memory: GB that
     the process may take in all; None is half of what is free. Where the estimate was wrong and the memory runs out,
     it goes on with smaller tiles, and says so. TooLarge if even the smallest are too much.
     """
