@@ -204,6 +204,14 @@ class Blots(Section):
     """Pixels, both half axes, each octave as likely."""
 
 
+class Forget(Section):
+    """What has the colour of a known pixel is unknown, on its side."""
+
+    probability: Share = 0.2
+    levels: Range = [15, 50]
+    """How near a colour must be, of 255 levels in each channel."""
+
+
 class AugmentConfig(Section):
     """What makes a sample of a picture, in this order; null leaves a step out (functions: deepmat.dataset.augment)."""
 
@@ -220,6 +228,7 @@ class AugmentConfig(Section):
     trimap: Trimap = Trimap()
     distance_trimap: DistanceTrimap | None = None
     blots: Blots | None = None
+    forget: Forget | None = None
 
     @model_validator(mode="after")
     def _window_fits(self) -> "AugmentConfig":

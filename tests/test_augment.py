@@ -88,6 +88,7 @@ def test_each_step_changes_what_it_names_and_nothing_else(name):
         "trimap": {"trimap"},
         "distance_trimap": {"trimap"},
         "blots": {"trimap"},
+        "forget": {"trimap"},
     }[name]
     changes = {
         "crop": {"sizes": [32]},
@@ -221,6 +222,24 @@ def test_blots_make_unknown_what_was_known_and_nothing_else():
         assert 20 < other.sum() < 3 * np.pi * 17**2 and (after[other] == 128).all()
         changed += other
     assert (changed > 0).mean() > 0.5 and (before["trimap"] != 128).all()
+
+
+def test_a_part_of_one_colour_is_forgotten_and_the_rest_of_its_side_is_not():
+    image = np.zeros((48, 48, 3), np.uint8)
+    image[:24], image[24:, :24] = 200, (180, 20, 20)
+    levels = np.where(np.arange(48) < 32, 255, 0).astype(np.uint8)[None].repeat(48, 0)
+    forgotten = np.zeros((48, 48), int)
+    for seed in range(30):
+        after = augment.forget({"image": image, "trimap": levels}, np.random.default_rng(seed), levels=[10, 10])[
+            "trimap"
+        ]
+        other = after != levels
+        assert (after[other] == 128).all() and {*after.ravel()} >= {0, 255}  # something of both sides is left
+        assert not (other[:, :32].any() and other[:, 32:].any())
+        forgotten += other
+    assert forgotten[36, 8] and forgotten[8, 8] and forgotten[8, 40]
+    nothing = {"image": image, "trimap": np.full_like(levels, 128)}
+    assert augment.forget(nothing, np.random.default_rng(0), levels=[10, 10]) is nothing
 
 
 def dot(height, width, row, column):

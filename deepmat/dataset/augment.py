@@ -276,6 +276,25 @@ def blots(layers: Layers, rng: np.random.Generator, *, count: list[int], radius:
     return {**layers, "trimap": spotted}
 
 
+def forget(layers: Layers, rng: np.random.Generator, *, levels: list[int]) -> Layers:
+    """What has the colour of a known pixel, within so many of 255 levels, is unknown: a part with a colour of its own.
+
+    On that pixel's side alone, foreground or background, and unless nothing else is known of that side.
+    """
+    known = np.flatnonzero(layers["trimap"] != trimap.UNKNOWN)
+    if not known.size:
+        return layers
+    row, column = divmod(int(known[rng.integers(known.size)]), layers["trimap"].shape[1])
+    smooth, side = cv2.blur(layers["image"], (5, 5)), layers["trimap"] == layers["trimap"][row, column]
+    near = int(rng.integers(levels[0], levels[1] + 1))
+    colour = smooth[row, column].astype(int)
+    alike = cv2.inRange(smooth, np.clip(colour - near, 0, 255), np.clip(colour + near, 0, 255))
+    forgotten = side & (cv2.dilate(alike, np.ones((9, 9), np.uint8)) > 0)
+    if forgotten.sum() > 0.9 * side.sum():
+        return layers
+    return {**layers, "trimap": np.where(forgotten, np.uint8(trimap.UNKNOWN), layers["trimap"])}
+
+
 GEOMETRY: dict[str, Step] = {"affine": affine, "crop": crop, "resize": resize}
 """The steps of full pictures; a sample that is drawn at its size begins after them."""
 COLOURS: dict[str, Step] = {"flip": flip, "combine": combine, "jitter": jitter, "background": background}
@@ -286,6 +305,7 @@ SEEN: dict[str, Step] = {
     "trimap": trimap_by_erosion,
     "distance_trimap": trimap_by_distance,
     "blots": blots,
+    "forget": forget,
 }
 AUGMENTATIONS = {**GEOMETRY, **COLOURS, **SEEN}
 
