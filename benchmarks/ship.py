@@ -1,6 +1,8 @@
-"""Make the weights that deepmat ships of a training run: `python -m benchmarks.ship runs/lite/best.safetensors`.
+"""Make the weights that deepmat ships of a training run's:
 
-Half precision, with what they are beside them; prints the checksum for docs/lite.md.
+    python -m benchmarks.ship runs/lite/best.safetensors --trained "on what, how long"
+
+in half precision, with what they are beside them; prints the checksum for docs/lite.md.
 """
 
 from pathlib import Path
@@ -20,9 +22,11 @@ def main(
 ) -> None:
     """Write deepmat/models/NAME.safetensors."""
     loaded = load_weights(weights)
-    assert loaded.about, "a run's weights say what they are"
+    if not loaded.about:
+        raise SystemExit(f"{weights}: is not a run's best.safetensors, which says what it is")
     half = {key: value.half() for key, value in loaded.state.items()}
-    assert all(value.isfinite().all() for value in half.values()), "too large for half precision"
+    if not all(value.isfinite().all() for value in half.values()):
+        raise SystemExit(f"{weights}: holds numbers that half precision cannot")
     save_weights(SHIPPED[name], half, loaded.about["model"], name=name, licence="MIT", trained=trained)
     print(f"{sha256(SHIPPED[name])}  {SHIPPED[name].name}  {SHIPPED[name].stat().st_size / 1e6:.1f} MB")
 

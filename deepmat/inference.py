@@ -24,10 +24,12 @@ from deepmat.models.dim_fast import FastDIM
 Forward = Callable[[np.ndarray, np.ndarray], np.ndarray]
 STRIDE = 32
 MARGIN = 224
-"""Pixels, at least DIM's receptive radius (217), a multiple of 32. Lite's guesses reach over all that it is shown, but
-colours beyond these count only where none are nearer."""
+"""Pixels, at least DIM's receptive radius (217), a multiple of 32. Lite's guesses reach over all that it is shown;
+colours from further away change its alpha by thousandths (docs/lite.md)."""
 TILES = (0, 2048, 1024, 512)
 """Sides that mode auto chooses from; 0 is the whole picture."""
+SUMMARY = 1024
+"""Pixels a side, at most, from which the colours of a whole picture are taken."""
 NO_MEMORY = ("memory", "ALLOC_FAILED", "could not create a primitive")
 """What torch and its libraries say then."""
 BYTES_A_PIXEL = 2000
@@ -195,16 +197,26 @@ class Network:
     def __init__(self, model: nn.Module, everywhere: bool = False) -> None:
         self.model = model
         # A trimap shrunk as the old tool does it can lose what is unknown, where alpha is the network's all the same.
-        self.options = {"everywhere": True} if everywhere and isinstance(model, FastDIM) else {}
+        self.options: dict[str, Any] = {"everywhere": True} if everywhere and isinstance(model, FastDIM) else {}
         self.about: dict[str, Any] = {"notices": []}
 
     @torch.inference_mode()
-    def __call__(self, image: np.ndarray, trimap: np.ndarray) -> np.ndarray:
+    def see_whole(self, image: np.ndarray, trimap: np.ndarray) -> None:
+        """Tell a network that goes by known colours those of the whole picture: a tile may have none of one side."""
+        if summarise := getattr(self.model, "summarise", None):
+            step = -(-max(trimap.shape) // SUMMARY)
+            self.options["beyond"] = summarise(*self._tensors(image[::step, ::step], trimap[::step, ::step]))
+
+    def _tensors(self, image: np.ndarray, trimap: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
         device = next(self.model.parameters()).device
+        pixels = torch.from_numpy(np.ascontiguousarray(image)).to(device).permute(2, 0, 1)[None]
+        return pixels, torch.from_numpy(np.ascontiguousarray(trimap)).to(device)[None, None]
+
+    @torch.inference_mode()
+    def __call__(self, image: np.ndarray, trimap: np.ndarray) -> np.ndarray:
         try:
-            pixels = torch.from_numpy(np.ascontiguousarray(image)).to(device).permute(2, 0, 1)[None]
-            levels = torch.from_numpy(np.ascontiguousarray(trimap)).to(device)[None, None]
-            return np.asarray(self.model(pixels, levels, **self.options)["alpha"][0, 0].float().cpu())
+            outputs = self.model(*self._tensors(image, trimap), **self.options)
+            return np.asarray(outputs["alpha"][0, 0].float().cpu())
         except (RuntimeError, MemoryError) as error:
             if not isinstance(error, MemoryError) and not any(sign in str(error) for sign in NO_MEMORY):
                 raise
@@ -254,6 +266,7 @@ def predict(
     network = Network(model, everywhere=mode in ("crop", "resize") or options.get("fit") == "stretch")
     network.about["mode"] = mode
     if trimaps.unknown_region(levels).any():
+        network.see_whole(image, levels)
         alpha = run(image, levels, network, **options)
         if not np.isfinite(alpha[trimaps.unknown_region(levels)]).all():
             raise CheckpointError("the network's alpha is not a finite number; its weights are broken")

@@ -60,7 +60,7 @@ def refined(outputs: Tensors, batch: Tensors) -> Tensor:
 
 def first(outputs: Tensors, batch: Tensors) -> Tensor:
     """Alpha loss of what a network that looks twice finds between the two looks."""
-    return _mean_unknown(_charbonnier(outputs["first"].to(batch["alpha"].dtype) - batch["alpha"]), batch)
+    return _mean_unknown(_charbonnier(outputs["first"] - batch["alpha"]), batch)
 
 
 def l1(outputs: Tensors, batch: Tensors) -> Tensor:

@@ -100,14 +100,8 @@ def test_each_step_changes_what_it_names_and_nothing_else(name):
     without, with_it = drawn_with(**base), drawn_with(**{**base, name: changes})
     same = {kind for kind in without if np.array_equal(without[kind], with_it[kind])}
     assert {kind for kind in without if kind not in what} <= same
-    first = {
-        "blur": "image",
-        "noise": "image",
-        "jpeg": "image",
-        "trimap": "trimap",
-        "distance_trimap": "trimap",
-        "blots": "trimap",
-    }
+    first = dict.fromkeys(("blur", "noise", "jpeg"), "image")
+    first |= dict.fromkeys(("trimap", "distance_trimap", "blots", "forget"), "trimap")
     assert first.get(name, "composite") not in same
 
 
@@ -190,11 +184,14 @@ def test_probabilities_and_ranges_are_kept():
     for _ in range(400):
         hits += augment.apply(["flip"], layers, rng, {"flip": {"probability": 0.25}})["alpha"][0, 0] == 3
     assert 60 < hits < 140
-    unknown = [
-        (augment.trimap_by_distance(disc(), rng, width=[1, 16], uneven=0)["trimap"] == 128).sum() for _ in range(400)
-    ]
-    widths = np.array(unknown) / (2 * np.pi * 20)  # about the sum of both
-    assert 1.5 < widths.min() and widths.max() < 33 and 6 < np.median(widths) < 11  # each octave as often
+    inside = disc()["alpha"] == 255
+    unknown = [augment.trimap_by_distance(disc(), rng, width=[1, 16], uneven=0)["trimap"] == 128 for _ in range(400)]
+    widths = np.array([[np.count_nonzero(each & side) for side in (inside, ~inside)] for each in unknown]) / (
+        40 * np.pi
+    )
+    assert 0.5 < widths.min() and widths.max() < 23  # circles are longer outside
+    assert all(3 < middle < 6 for middle in np.median(widths, 0))  # each octave as often
+    assert abs(np.corrcoef(widths.T)[0, 1]) < 0.2  # both borders by themselves
 
 
 def disc():

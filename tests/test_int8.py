@@ -12,7 +12,7 @@ from test_inference import VARIANTS, scene
 from deepmat import devices
 from deepmat.config import DIMConfig
 from deepmat.errors import CheckpointError, DeviceError
-from deepmat.models import build_model, for_prediction, int8
+from deepmat.models import build_model, dim_int8, for_prediction
 
 CPU = torch.device("cpu")
 lacking = devices.lacking_for_int8(CPU)
@@ -28,7 +28,7 @@ def plain(**options):
 @pytest.fixture(scope="module", autouse=True)
 def small_scenes():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(int8, "SIDE", 96)
+        patch.setattr(dim_int8, "SIDE", 96)
         yield
 
 
@@ -60,22 +60,22 @@ def test_int8_is_near(options, even):
 @pytest.mark.parametrize("name", ["conv1_1", "conv1_2", "deconv3_1", "deconv6_1", "refine_conv1"])
 def test_a_convolution_rounds_and_nothing_else(pair, name, monkeypatch):
     model, fast = pair
-    monkeypatch.setattr(fast, "gains", {name: 1.0} | dict.fromkeys(int8.SKIPPED.values(), 3.0))
+    monkeypatch.setattr(fast, "gains", {name: 1.0} | dict.fromkeys(dim_int8.SKIPPED.values(), 3.0))
     layer = model.get_submodule(name)
     torch.manual_seed(0)
     number = torch.randint(0, 256, (1, layer.in_channels, 16, 24), dtype=torch.uint8).contiguous(
         memory_format=torch.channels_last
     )
-    if name in int8.FIRST:
+    if name in dim_int8.FIRST:
         truth = torch.cat(((number[:, :3] / 255 - model.mean) / model.std, number[:, 3:] / 255), dim=1)
     else:
         truth = number * fast.units[name].view(1, -1, 1, 1)
     expected = layer(truth).relu()
-    unit = fast.units[int8.READER[name]].view(1, -1, 1, 1)
+    unit = fast.units[dim_int8.READER[name]].view(1, -1, 1, 1)
     with torch.inference_mode():
-        found = fast._convolve(name, number) * unit * fast.gains[int8.READER[name]]
+        found = fast._convolve(name, number) * unit * fast.gains[dim_int8.READER[name]]
     # What 255 steps cannot show is cut off. At the borders, what lies outside must be the colour that stands for 0.
-    cut = expected.minimum(255 * unit * fast.gains[int8.READER[name]])
+    cut = expected.minimum(255 * unit * fast.gains[dim_int8.READER[name]])
     assert (cut < expected).float().mean() < 0.05
     assert (found - cut).abs().mean() < 0.03 * cut.mean()
     assert (found - cut)[..., 0].abs().mean() < 0.03 * cut[..., 0].mean()
@@ -120,10 +120,10 @@ def test_numbers_far_from_those_of_the_scenes_find_their_gain(pair, monkeypatch)
     """As if the scenes had been four times too dull: the deep layers' gains grow, and the answer stays."""
     model, fast = pair
     image, trimap = scene(320, 192)
-    true = int8._peaks
+    true = dim_int8._peaks
     deep = ("conv4", "conv5", "conv6", "deconv")
     monkeypatch.setattr(
-        int8, "_peaks", lambda net: {k: v / 4 if k.startswith(deep) else v for k, v in true(net).items()}
+        dim_int8, "_peaks", lambda net: {k: v / 4 if k.startswith(deep) else v for k, v in true(net).items()}
     )
     other = for_prediction(model, "int8")
     with torch.inference_mode():

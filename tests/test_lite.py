@@ -7,7 +7,7 @@ import torch
 from deepmat import inference, synth, trimap
 from deepmat.compositing import COMPOSITORS
 from deepmat.config import LiteConfig
-from deepmat.models import build_model, for_prediction, load_model
+from deepmat.models import build_model, for_prediction, lite_fast, load_model
 from deepmat.models.lite import FIELDS, NOISE, _squares, _tell_apart, look, look_again, see, split
 from deepmat.models.lite_fast import FastLite
 
@@ -108,6 +108,25 @@ def test_bf16_is_near_and_the_shipped_weights_are_good(kind):
     guessed = np.abs(0.5 - alpha / 255)[unknown].mean()
     assert np.abs(plain - alpha / 255)[unknown].mean() < 0.4 * guessed
     assert np.abs(fast - plain)[unknown].mean() < 0.002
+
+
+@pytest.mark.parametrize("form", [None, "fp32"])
+def test_a_tile_that_knows_nothing_of_one_side_goes_by_the_whole_picture(form):
+    image, levels, alpha = ramp(64, 900)
+    built = build_model(LiteConfig()).eval()
+    network = for_prediction(built, form) if form else built
+    found = inference.predict(network, image, levels, mode="tile", tile=128, overlap=32)
+    assert np.abs(found - alpha).max() < 0.05
+
+
+def test_strips_make_no_difference(model, monkeypatch):
+    image, levels, _ = ramp(192, 96)
+    found = []
+    for rows in (2, 6, 16, 256):
+        monkeypatch.setitem(lite_fast.STRIPS, "cpu", rows)
+        found.append(inference.predict(for_prediction(model), image.transpose(1, 0, 2), levels.T))
+    for other in found[1:]:
+        np.testing.assert_allclose(other, found[0], atol=1e-4)
 
 
 def test_a_pixel_beyond_the_range_is_not_lost(model):

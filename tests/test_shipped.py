@@ -17,7 +17,7 @@ from deepmat.imaging import read_grey
 from deepmat.models import SHIPPED, build_model, fill_from, find_weights, load_model
 
 LITE = SHIPPED["lite"]
-OWN = "lite, deepmat's own (trained on procedural pictures alone; docs/lite.md): lite"
+OWN = "lite, deepmat's own (trained on procedural pictures alone): lite"
 
 
 @pytest.mark.parametrize("name", SHIPPED)
@@ -86,9 +86,9 @@ def test_eval_scores_it(deepmat, data):
     result = deepmat("eval", "--data", data, "--json", "-o", "out", "--save-alphas")
     assert result.exit_code == 0 and result.stderr.startswith(OWN)
     (run,) = json.loads(result.stdout)["runs"]
-    assert (run["run"], run["weights"]) == ("lite", "lite")
+    assert (run["run"], run["weights"]) == ("deepmat's lite", "lite")
     compared = json.loads(deepmat("eval", "--data", data, "--json", "-w", "lite", "-p", "p=out/prediction").stdout)
-    assert [each["run"] for each in compared["runs"]] == ["lite", "p"]
+    assert [each["run"] for each in compared["runs"]] == ["deepmat's lite", "p"]
     alone = deepmat("eval", "--data", data, "--json", "-p", "p=out/prediction")
     assert alone.exit_code == 0 and "lite" not in alone.output  # mattes by themselves need no network
 
@@ -112,6 +112,6 @@ def test_training_begins_with_it(source, data, tmp_path):
 
 def test_a_run_of_another_network_is_told_what_agrees():
     with pytest.raises(
-        CheckpointError, match=r"^lite: made with model.arch=lite, .* dim; --set model.arch=lite agrees"
+        CheckpointError, match=r"^lite: weights of lite, this run trains dim; --config finetune goes on"
     ):
         fill_from(build_model(DIMConfig()), find_weights("lite"))

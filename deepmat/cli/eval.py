@@ -169,7 +169,7 @@ def evaluate(
     runs: dict[str, dict[str, Any]] = {}
     for file in files:
         from deepmat.inference import as_network, mode_options
-        from deepmat.models import find_weights, label_of
+        from deepmat.models import SHIPPED, find_weights, label_of
         from deepmat.weights import sha256
 
         refuse_unused({"--max-size": max_size, "--fit": fit}, mode_options(config.test))
@@ -177,7 +177,8 @@ def evaluate(
         told = ", ".join(f"{key} {value}" for key, value in options.items())
         model, used = open_model(file, ranks.device_name(device), precision, skip, told)
         path = find_weights(file)
-        run = _new_run(_label(path), runs)
+        # Not what `train --config lite` calls its run.
+        run = _new_run(f"deepmat's {path.stem}" if path in SHIPPED.values() else _label(path), runs)
         networks[run] = as_network(model, config.test)
         runs[run] = {"weights": label_of(path), "sha256": sha256(path)}
         settings |= {"precision": used, **options}

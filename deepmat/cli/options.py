@@ -63,7 +63,7 @@ Skip = Annotated[
 
 
 NOTES, PIPE = 20, 1000
-SHIPPED_IS = "trained on procedural pictures alone; docs/lite.md"
+SHIPPED_IS = "trained on procedural pictures alone"
 
 
 def stdout() -> Console:

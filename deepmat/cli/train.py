@@ -22,7 +22,8 @@ def train(
         Path | None, typer.Option("--config", "-c", help="In place of a stage: finetune, lite, or a YAML file.")
     ] = None,
     recipe: Annotated[
-        str | None, typer.Option(help="How it is trained: reference, mmagic, modern, or a YAML file [the stage's].")
+        str | None,
+        typer.Option(help="How it is trained: modern, for DIM reference and mmagic too, or a YAML file [the stage's]."),
     ] = None,
     data: Data = None,
     bg: Backgrounds = None,
@@ -74,7 +75,7 @@ def train(
         raise ConfigError("--stage and --config: give one of them")
     if resume and overwrite:
         raise ConfigError("--resume and --overwrite: give one of them")
-    if config and not config.suffix and not config.is_file():
+    if config and config.name == str(config) and not config.suffix and not config.is_file():
         config = configs.recipe(str(config))
     files = [config] if config else [configs.recipe(f"stage{part.strip()}") for part in (stage or "").split(",")]
     if name and len(files) > 1:

@@ -335,10 +335,8 @@ def _pretrain(config: Config, model: nn.Module) -> list[str]:
     if not path.is_file():
         stage = path.parent.name.removeprefix("stage")
         made_by = f"deepmat train --stage {stage}" if "{runs}" in wanted else "deepmat convert-vgg"
-        raise CheckpointError(
-            f"{path}: no such weights to begin with; `{made_by}` makes them, --pretrain FILE names others, "
-            "--pretrain none begins with random ones"
-        )
+        others = f"`{made_by}` makes them, --pretrain FILE names others" if config.model.arch == "dim" else "try lite"
+        raise CheckpointError(f"{path}: no such weights to begin with; {others}, --pretrain none takes random ones")
     fresh = fill_from(model, path)
     layers = list(dict.fromkeys(key.rpartition(".")[0] for key in fresh))
     return [f"begins with {label_of(path)}" + (f"; random: {', '.join(layers)}" if layers else "")]

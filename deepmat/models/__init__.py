@@ -207,8 +207,13 @@ def fill_from(model: nn.Module, path: Path) -> list[str]:
     weights = load_weights(path)
     known = identify(weights, path)
     theirs, ours = known.config, cast(ModelConfig, model.config)
-    if theirs:
-        for key in ("arch", *(cast(tuple[str, ...], model.LASTING) if weights.about else ())):
+    if theirs and theirs.arch != ours.arch:
+        fitting = "--config finetune" if theirs.arch == "lite" else "--stage 0, 1, 2 or 3"
+        raise CheckpointError(
+            f"{label_of(path)}: weights of {theirs.arch}, this run trains {ours.arch}; {fitting} goes on with them"
+        )
+    if theirs and weights.about:
+        for key in cast(tuple[str, ...], model.LASTING):
             made, wanted = getattr(theirs, key), getattr(ours, key)
             if made != wanted:
                 raise CheckpointError(

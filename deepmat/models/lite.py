@@ -5,7 +5,7 @@ Bayesian matting, equation 1). Guesses of both colours are those of the known re
 from near and from far; the network sees the alpha that follows from each pair and how well each pair explains the
 pixel. Half way it says alpha at an eighth of the size: what that finds to be foreground or background counts as known
 in a second look. In the end it weighs all these alphas and adds what it makes of the picture itself. It is built for
-processors: half the size from the first layer on, no normalisation, 3x3 convolutions of 32 to 256 channels alone.
+processors: half the size from the first layer on, no normalisation, plain convolutions of 32 to 256 channels.
 """
 
 from collections.abc import Callable, Mapping
@@ -41,17 +41,18 @@ def _resize(x: Tensor, like: Tensor) -> Tensor:
     return F.interpolate(x, like.shape[2:], mode="bilinear", align_corners=False)
 
 
-def _spread(values: Tensor, share: Tensor, scales: tuple[int, ...]) -> list[Tensor]:
+def _spread(values: Tensor, share: Tensor, beyond: Tensor, scales: tuple[int, ...]) -> list[Tensor]:
     """Means of what is known, gone on into what is not, for each of `scales`, and the share that is known there.
 
-    values: [N, C, h, w], means over the known part of each cell; share: [N, 1, h, w], how much of it is known.
-    Returns [N, C + 1, h, w] each: from a pyramid of normalised blurs, each level fills the holes of the finer ones.
+    values: [N, C, h, w], means over the known part of each cell; share: [N, 1, h, w], how much of it is known; beyond:
+    [N, C, 1, 1], to take where nothing is. Returns [N, C + 1, h, w] each: from a pyramid of normalised blurs, each
+    level fills the holes of the finer ones.
     """
     levels = [torch.cat((values * share, share), 1)]
     while len(levels) < 7 and min(levels[-1].shape[2:]) > 2:
         levels.append(F.avg_pool2d(_blur(levels[-1]), 2, ceil_mode=True, count_include_pad=False))
-    everywhere = levels[-1].mean((2, 3), keepdim=True)
-    filled = everywhere[:, :-1] / everywhere[:, -1:].clamp(min=1e-6)  # 0, a middle grey, where nothing is known
+    total = levels[-1].mean((2, 3), keepdim=True)
+    filled = torch.where(total[:, -1:] > 1e-6, total[:, :-1] / total[:, -1:].clamp(min=1e-6), beyond)
     spread: list[Tensor] = []
     for level in reversed(levels):
         filled = (level[:, :-1] + 0.01 * _resize(filled, level)) / (level[:, -1:] + 0.01)
@@ -74,13 +75,20 @@ def _tell_apart(difference: Tensor, covariance: Tensor) -> Tensor:
     return torch.stack(solved, 1) / determinant.clamp(min=NOISE**3)[:, None]
 
 
-def _guess(moments: Tensor, foreground: Tensor, background: Tensor, scales: tuple[int, ...]) -> Tensor:
+def _guess(
+    moments: Tensor, foreground: Tensor, background: Tensor, beyond: Tensor | None, scales: tuple[int, ...]
+) -> Tensor:
     """Guesses for each of `scales`: [N, len(scales) x FIELDS, h, w].
 
     moments: [N, 2, 9, h, w], means of colours and their `_squares` over the foreground of each cell and over its
-    background; foreground, background: [N, 1, h, w], their shares of the cell.
+    background; foreground, background: [N, 1, h, w], their shares of the cell; beyond: as `summary` made it.
     """
-    sides = [_spread(moments[:, index], share, scales) for index, share in enumerate((foreground, background))]
+    if beyond is None:
+        beyond = torch.zeros_like(moments[..., :1, :1])
+    sides = [
+        _spread(moments[:, index], share, beyond[:, index], scales)
+        for index, share in enumerate((foreground, background))
+    ]
     fields = []
     for front, back in zip(*sides, strict=True):
         (fg, fg_squares, fg_share), (bg, bg_squares, bg_share) = (side.split((3, 6, 1), 1) for side in (front, back))
@@ -103,8 +111,19 @@ def split(image: Tensor, trimap: Tensor) -> tuple[Tensor, Tensor]:
     return image.float() / 255 - 0.5, torch.cat((trimap > 191, trimap < 64), 1).float()
 
 
-def look(rgb: Tensor, known: Tensor) -> Tensor:
-    """Guesses of both colours from what is known, one for each of SCALES: [N, 3 x FIELDS, H/4, W/4]."""
+def summary(rgb: Tensor, known: Tensor) -> Tensor:
+    """Of a whole picture, for parts of it in which nothing is known of one side: [N, 2, 9, 1, 1], means of colours and
+    their `_squares` over the known foreground and over the known background; zeros, a middle grey, for none."""
+    both = torch.cat((rgb, _squares(rgb)), 1)
+    sides = [(both * mask).sum((2, 3)) / mask.sum((2, 3)).clamp(min=1) for mask in known.split(1, 1)]
+    return torch.stack(sides, 1)[..., None, None]
+
+
+def look(rgb: Tensor, known: Tensor, beyond: Tensor | None = None) -> Tensor:
+    """Guesses of both colours from what is known, one for each of SCALES: [N, 3 x FIELDS, H/4, W/4].
+
+    beyond: the `summary` of the whole picture, where this is a part of it.
+    """
     moments, shares = [], []
     for mask in known.split(1, 1):
         share = F.avg_pool2d(mask, 2)
@@ -113,15 +132,16 @@ def look(rgb: Tensor, known: Tensor) -> Tensor:
         both = torch.cat((colours, _squares(colours)), 1)
         moments.append(F.avg_pool2d(both * share, 2) / within.clamp(min=1e-6))
         shares.append(within)
-    return _guess(torch.stack(moments, 1), shares[0], shares[1], SCALES)
+    return _guess(torch.stack(moments, 1), shares[0], shares[1], beyond, SCALES)
 
 
-def look_again(rgb: Tensor, known: Tensor, alpha: Tensor) -> Tensor:
-    """A guess from what is known or found so: [N, FIELDS, H/8, W/8]. alpha: [N, 1, H/8, W/8]."""
+def look_again(rgb: Tensor, known: Tensor, alpha: Tensor, beyond: Tensor | None = None) -> Tensor:
+    """A guess from what is known or found so: [N, FIELDS, H/8, W/8]. alpha: [N, 1, H/8, W/8]; beyond: as for `look`."""
     colours, shares = F.avg_pool2d(rgb, 8), F.avg_pool2d(known, 8)
     alpha = shares[:, :1] + (1 - shares.sum(1, keepdim=True)) * alpha.clamp(0, 1)
     moments = torch.cat((colours, _squares(colours)), 1)
-    return _guess(torch.stack((moments, moments), 1), (2 * alpha - 1).clamp(min=0), (1 - 2 * alpha).clamp(min=0), (0,))
+    found = (2 * alpha - 1).clamp(min=0), (1 - 2 * alpha).clamp(min=0)
+    return _guess(torch.stack((moments, moments), 1), *found, beyond, (0,))
 
 
 def explain(colours: Tensor, fields: Tensor) -> tuple[Tensor, Tensor]:
@@ -185,7 +205,7 @@ def double(x: Tensor) -> Tensor:
 
 
 class Block(nn.Module):
-    """Two convolutions and a way past them, which is all that there is at first (Zhang et al. 2019, Fixup)."""
+    """Two convolutions and a way past them (He et al. 2016)."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -205,6 +225,7 @@ class Lite(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.recompute = False
+        self.bytes_a_pixel = 450
         steps = list(zip(WIDTHS, WIDTHS[1:], strict=False))
         self.stem = nn.Conv2d(20 + len(SCALES) * (EXPLAINED + FIELDS), WIDTHS[0], 3, padding=1)
         self.encode = nn.ModuleList(
@@ -221,8 +242,6 @@ class Lite(nn.Module):
             if isinstance(layer, nn.Conv2d) and layer.bias is not None:
                 nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
                 nn.init.zeros_(layer.bias)
-            if isinstance(layer, Block):
-                nn.init.zeros_(layer.conv2.weight)
         for last in (self.first, self.head):
             nn.init.zeros_(last.weight)
         assert self.first.bias is not None and self.head.bias is not None
@@ -234,8 +253,14 @@ class Lite(nn.Module):
         """No other tool has weights of it."""
         return None
 
-    def forward(self, image: Tensor, trimap: Tensor) -> dict[str, Tensor]:
+    def summarise(self, image: Tensor, trimap: Tensor) -> Tensor:
+        """The `summary` of a whole picture, for `forward` with a part of it."""
+        return summary(*split(image, trimap))
+
+    def forward(self, image: Tensor, trimap: Tensor, beyond: Tensor | None = None) -> dict[str, Tensor]:
         """image: RGB [N, 3, H, W]; trimap: [N, 1, H, W] of 0, 128, 255; both 0 ... 255, H and W multiples of 32.
+
+        beyond: the `summary` of the whole picture, where this is a part of it.
 
         Returns {"alpha": [N, 1, H, W] in [0, 1], "first": likewise, found between the two looks}, exact zeros and ones
         among them; the gradient is that before they are held to that range, so that no pixel is lost beyond it.
@@ -243,7 +268,7 @@ class Lite(nn.Module):
         exact = torch.autocast(image.device.type, enabled=False)
         with torch.no_grad(), exact:
             rgb, known = split(image, trimap)
-            seen, alphas = see(rgb, known, double(look(rgb, known)))
+            seen, alphas = see(rgb, known, double(look(rgb, known, beyond)))
         x, kept = self._encode(F.relu_(self.stem(_last(seen))))
         for level in (3, 2):
             x = self._up(level, x, kept[level])
@@ -252,7 +277,7 @@ class Lite(nn.Module):
         x = self._up(1, x, kept[1])
         with torch.no_grad(), exact:
             colours = cells(rgb)
-            told, alpha = explain(colours, double(double(look_again(rgb, known, first))))
+            told, alpha = explain(colours, double(double(look_again(rgb, known, first, beyond))))
         x = self._up(0, x, kept[0] + self.again(_last(told)))
         with exact:
             found = blend(self.head(x.float()), colours, torch.cat((alphas, alpha[:, None]), 1))

@@ -15,8 +15,9 @@ from torch import Tensor, nn
 from deepmat.models.dim_fast import LAST, convolve
 from deepmat.models.lite import Block, Lite, blend, cells, double, explain, look, look_again, see, split
 
-STRIP = 16
-"""Rows of cells in a strip; even, as the guesses have half as many."""
+STRIPS = {"cpu": 16}
+"""Rows of cells in a strip, by device; even, as the guesses have half as many."""
+LARGE_STRIP = 256
 
 
 class FastLite(nn.Module):
@@ -28,10 +29,16 @@ class FastLite(nn.Module):
         self.net.first.to(torch.float32)
         self.net.head.to(torch.float32)
         self.config, self.dtype = model.config, dtype
-        self.bytes_a_pixel = 60 + 40 * dtype.itemsize
+        self.bytes_a_pixel = 100 + 30 * dtype.itemsize
 
-    def forward(self, image: Tensor, trimap: Tensor) -> dict[str, Tensor]:
+    def summarise(self, image: Tensor, trimap: Tensor) -> Tensor:
+        """As Lite's."""
+        return self.net.summarise(image, trimap)
+
+    def forward(self, image: Tensor, trimap: Tensor, beyond: Tensor | None = None) -> dict[str, Tensor]:
         """image: RGB [1, 3, H, W]; trimap: [1, 1, H, W] of 0, 128, 255; both 0 ... 255, H and W multiples of 32.
+
+        beyond: the `summary` of the whole picture, where this is a part of it.
 
         Returns {"alpha": float32 [1, 1, H, W] in [0, 1]}.
         """
@@ -45,7 +52,7 @@ class FastLite(nn.Module):
             seen, alpha = explain(cells(rgb[:, :, window]), fields)
             return seen, alpha[:, None]
 
-        x, alphas = self._in_strips(told, look(rgb, known), net.stem)
+        x, alphas = self._in_strips(told, look(rgb, known, beyond), net.stem)
         x = x.relu_()
         kept = []
         for encode, down in zip(net.encode, net.down, strict=False):
@@ -58,7 +65,7 @@ class FastLite(nn.Module):
             x = self._up(level, x, kept.pop())
         first = net.first(x.float())
         x = self._up(1, x, kept.pop())
-        again, alpha = self._in_strips(told_again, double(look_again(rgb, known, first)), net.again)
+        again, alpha = self._in_strips(told_again, double(look_again(rgb, known, first, beyond)), net.again)
         x = self._up(0, x, kept.pop().add_(again))
         found = blend(net.head(x.float()), cells(rgb), torch.cat((alphas, alpha), 1))
         return {"alpha": found.clamp_(0, 1)}
@@ -71,7 +78,7 @@ class FastLite(nn.Module):
         guesses: [1, C, H/4, W/4]; tell(rows of the picture, [1, C, rows/2, W/2]) -> features and alphas.
         """
         rows = 2 * guesses.shape[2]
-        strip = STRIP if guesses.device.type == "cpu" else rows
+        strip = STRIPS.get(guesses.device.type, LARGE_STRIP)
         parts = []
         for top in range(0, rows, strip):
             bottom = min(top + strip, rows)

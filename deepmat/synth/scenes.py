@@ -49,11 +49,10 @@ def _dress(rng: np.random.Generator, colour: np.ndarray, alpha: np.ndarray) -> n
         relief = surface(rng, height, width, colour.mean((0, 1), dtype=np.float32) / 255)
         return cv2.multiply(colour, relief, dtype=cv2.CV_8U)
     if how < 0.6:
-        cloth = natural(
-            rng, height, width, some_of(rng, _palette(rng, colour, alpha) if how < 0.5 else rng.random((6, 3)))
-        )
-        cloth = cloth if cloth.dtype == np.uint8 else to_bytes(cloth)
-        return cv2.addWeighted(colour, share := rng.uniform(0.1, 0.7), cloth, 1 - share, 0)
+        palette = _palette(rng, colour, alpha) if how < 0.5 else rng.random((6, 3))
+        cloth = to_bytes(natural(rng, height, width, some_of(rng, palette)))
+        share = rng.uniform(0.1, 0.7)
+        return cv2.addWeighted(colour, share, cloth, 1 - share, 0)
     return colour
 
 
