@@ -133,8 +133,12 @@ SIDES = (
         )
     }
     | {
-        f"lite, 1600, {kind}: {name}": _side("1600", kind[:4], everywhere="all" in kind, config=config)
-        for kind in ("bf16", "fp32", "bf16 all unknown")
+        f"lite, 1600, {kind}: {name}": _side("1600", precision, everywhere=everywhere, config=config)
+        for kind, precision, everywhere in (
+            ("bf16", "bf16", False),
+            ("fp32", "fp32", False),
+            ("all unknown", "bf16", True),
+        )
         for name, config in (("reference", DIMConfig()), ("whole", LiteConfig()))
     }
     | {
