@@ -333,10 +333,15 @@ def _pretrain(config: Config, model: nn.Module) -> list[str]:
     wanted, path = config.train.pretrain or "", _pretrained(config)
     assert path
     if not path.is_file():
-        stage = path.parent.name.removeprefix("stage")
-        made_by = f"deepmat train --stage {stage}" if "{runs}" in wanted else "deepmat convert-vgg"
-        others = f"`{made_by}` makes them, --pretrain FILE names others" if config.model.arch == "dim" else "try lite"
-        raise CheckpointError(f"{path}: no such weights to begin with; {others}, --pretrain none takes random ones")
+        run = path.parent.name
+        if "{runs}" in wanted:
+            made_by = f"deepmat train --stage {run[5:]}" if run.startswith("stage") else f"deepmat train --config {run}"
+        else:
+            made_by = "deepmat convert-vgg" if config.model.arch == "dim" else "deepmat train --config lite"
+        raise CheckpointError(
+            f"{path}: no such weights to begin with; `{made_by}` makes them, --pretrain FILE names others, "
+            "--pretrain none begins with random ones"
+        )
     fresh = fill_from(model, path)
     layers = list(dict.fromkeys(key.rpartition(".")[0] for key in fresh))
     return [f"begins with {label_of(path)}" + (f"; random: {', '.join(layers)}" if layers else "")]
