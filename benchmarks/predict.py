@@ -36,10 +36,9 @@ def prepare(folder: Path) -> None:
     background = synth.background(np.random.default_rng(1), *SIZES["0.5 MP"])
     image = (background + (alpha[..., None] / 255) * (colours.astype(float) - background)).astype(np.uint8)
     for name, (height, width) in SIZES.items():
-        scale = height / SIZES["0.5 MP"][0]
         # Of the size that makes about a quarter of the picture unknown.
         guide = trimap.by_distance(alpha, 12, 12)
-        imaging.write_image(folder / f"{name}.png", cv2.resize(image, None, fx=scale, fy=scale))
+        imaging.write_image(folder / f"{name}.png", cv2.resize(image, (width, height)))
         levels = cv2.resize(guide, (width, height), interpolation=cv2.INTER_NEAREST)
         imaging.write_image(folder / f"{name} trimap.png", levels)
     for index in range(FOLDER):

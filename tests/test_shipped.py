@@ -15,6 +15,7 @@ from deepmat.config import DIMConfig
 from deepmat.errors import CheckpointError
 from deepmat.imaging import read_grey
 from deepmat.models import SHIPPED, build_model, fill_from, find_weights, load_model
+from deepmat.weights import sha256
 
 LITE = SHIPPED["lite"]
 OWN = "lite, deepmat's own (trained on procedural pictures alone): lite"
@@ -27,6 +28,11 @@ def test_the_file_is_small_and_says_what_it_is(name):
     assert weights.about["name"] == name and weights.about["model"]["arch"] == name
     assert all(isinstance(weights.about[key], str) and weights.about[key] for key in ("licence", "trained"))
     assert {value.dtype for value in weights.state.values()} == {torch.float16}
+
+
+def test_the_model_card_is_of_this_file():
+    card = (Path(__file__).parents[1] / "docs/lite.md").read_text()
+    assert sha256(LITE) in card and f"{LITE.stat().st_size / 1e6:.1f} MB" in card
 
 
 def test_no_name_and_its_own_name_are_the_same_network_in_float32():

@@ -77,8 +77,10 @@ class FastLite(nn.Module):
 
         guesses: [1, C, H/4, W/4]; tell(rows of the picture, [1, C, rows/2, W/2]) -> features and alphas.
         """
-        rows = 2 * guesses.shape[2]
+        rows, columns = 2 * guesses.shape[2], 2 * guesses.shape[3]
         strip = STRIPS.get(guesses.device.type, LARGE_STRIP)
+        shape = (1, layer.out_channels, rows, columns)
+        made = torch.empty(shape, dtype=self.dtype, device=guesses.device, memory_format=LAST)
         parts = []
         for top in range(0, rows, strip):
             bottom = min(top + strip, rows)
@@ -88,9 +90,9 @@ class FastLite(nn.Module):
             fields = double(guesses[:, :, above:below])[:, :, begin - 2 * above : end - 2 * above]
             seen, alphas = tell(slice(2 * begin, 2 * end), fields)
             inner = slice(top - begin, bottom - begin)
-            parts.append((layer(seen.to(self.dtype, memory_format=LAST))[:, :, inner], alphas[..., inner, :]))
-        x, alphas = (torch.cat(each, -2) for each in zip(*parts, strict=True))
-        return x.contiguous(memory_format=LAST), alphas
+            made[:, :, top:bottom] = layer(seen.to(self.dtype, memory_format=LAST))[:, :, inner]
+            parts.append(alphas[..., inner, :])
+        return made, torch.cat(parts, -2)
 
     def _up(self, level: int, x: Tensor, kept: Tensor) -> Tensor:
         x = kept.add_(F.interpolate(self.net.across[level](x), scale_factor=2, mode="nearest"))
