@@ -210,6 +210,18 @@ def test_a_trimap_by_distance_knows_nothing_wrong():
         assert (augment.trimap_by_distance(flat, rng, width=[1, 3], uneven=0.5)["trimap"] == level).all()
 
 
+@pytest.mark.parametrize(("uneven", "least", "most"), [(0, 0, 1), (1, 2, 60)])
+def test_an_uneven_trimap_is_wider_here_and_narrower_there(uneven, least, most):
+    reach = []
+    for seed in range(10):
+        levels = augment.trimap_by_distance(disc(), np.random.default_rng(seed), width=[6, 6], uneven=uneven)["trimap"]
+        down, across = np.nonzero(levels == 128)
+        sides = [(levels[32, 33:] == 128).sum(), (levels[32, :32] == 128).sum(), (levels[33:, 32] == 128).sum()]
+        assert down.size and across.size
+        reach.append(max(sides) - min(sides))
+    assert least <= np.mean(reach) <= most
+
+
 def test_blots_make_unknown_what_was_known_and_nothing_else():
     rng, changed = np.random.default_rng(0), 0
     before = {"trimap": np.where(np.arange(64) < 32, 255, 0).astype(np.uint8)[None].repeat(64, 0)}

@@ -64,6 +64,20 @@ def test_the_second_look_takes_what_was_found_for_known():
     assert look_again(*split(image, trimap), found)[0, -2:].mean((1, 2)).tolist() == [0, 1]
 
 
+@pytest.mark.parametrize("fast", [False, True])
+def test_what_is_found_at_first_decides_the_second_look(fast):
+    """All unknown, and the last layer takes the second look's alpha alone."""
+    image, levels = np.full((64, 64, 3), 60, np.uint8), np.full((64, 64), 128, np.uint8)
+    built = build_model(LiteConfig()).eval()
+    built.head.bias.data[:] = 0
+    built.head.bias.data[-1] = 1
+    means = []
+    for found in (0, 1):
+        built.first.bias.data.fill_(found)
+        means.append(inference.predict(for_prediction(built) if fast else built, image, levels).mean())
+    assert means[0] < 0.2 and means[1] > 0.8
+
+
 def test_the_direction_that_tells_two_colours_apart_solves_its_equation():
     generator = torch.Generator().manual_seed(0)
     colours = 0.3 * torch.randn(4, 3, 5, 5, generator=generator)

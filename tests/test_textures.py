@@ -2,6 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
+from deepmat.synth import scenes
 from deepmat.synth.backgrounds import DRAWN, PLACES
 from deepmat.synth.colours import any_colour
 from deepmat.synth.textures import TEXTURES, natural, surface
@@ -59,3 +60,15 @@ def test_a_surface_is_a_relief_around_one_of_any_body():
 def test_one_background_in_three_is_natural():
     assert set(DRAWN) == set(PLACES)
     assert 0.3 < DRAWN.count("natural") / len(DRAWN) < 0.36
+
+
+def test_half_of_the_things_in_training_scenes_have_such_surfaces(monkeypatch):
+    drawn, worn = [], []
+    for name, texture in (("natural", natural), ("surface", surface)):
+        monkeypatch.setattr(scenes, name, lambda *given, make=texture, name=name: drawn.append(name) or make(*given))
+    for seed in range(60):
+        before = len(drawn)
+        fg, _, _ = scenes.scene(np.random.default_rng(seed), 64, 64)
+        worn.append(len(drawn) > before)
+        assert fg.std() > 0
+    assert 0.4 < np.mean(worn) < 0.8 and {*drawn} == {"natural", "surface"}
