@@ -24,8 +24,8 @@ from deepmat.models.dim_fast import FastDIM
 Forward = Callable[[np.ndarray, np.ndarray], np.ndarray]
 STRIDE = 32
 MARGIN = 224
-"""Pixels, at least DIM's receptive radius (217), a multiple of 32. Lite's guesses reach over all that it is shown;
-colours from further away change its alpha by thousandths (docs/lite.md)."""
+"""Pixels, at least DIM's receptive radius (217), a multiple of 32. Lite goes by all that it is shown: what is left out
+changes its alpha a little, for neither better nor worse (docs/lite.md)."""
 TILES = (0, 2048, 1024, 512)
 """Sides that mode auto chooses from; 0 is the whole picture."""
 SUMMARY = 1024
