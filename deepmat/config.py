@@ -384,8 +384,6 @@ class Config(Section):
             raise ValueError("loss: give at least one term a weight over 0, say loss.alpha=1")
         if self.loss.get("refined") and not getattr(self.model, "refine", False):
             raise ValueError("loss.refined: there is no refined alpha without model.refine=true")
-        if self.loss.get("first") and self.model.arch != "lite":
-            raise ValueError("loss.first: this network finds alpha once; model.arch=lite finds it twice")
         return self
 
     @property

@@ -20,6 +20,8 @@ from deepmat.config import TestConfig
 from deepmat.devices import free_memory
 from deepmat.errors import CheckpointError, DataError, lookup
 from deepmat.models.dim_fast import FastDIM
+from deepmat.models.lite import HINT_RANGE, Lite, overview
+from deepmat.models.lite_fast import FastLite
 
 Forward = Callable[[np.ndarray, np.ndarray], np.ndarray]
 STRIDE = 32
@@ -28,8 +30,6 @@ MARGIN = 224
 changes its alpha a little, for neither better nor worse (docs/lite.md)."""
 TILES = (0, 2048, 1024, 512)
 """Sides that mode auto chooses from; 0 is the whole picture."""
-SUMMARY = 1024
-"""Pixels a side, at most, from which the colours of a whole picture are taken."""
 NO_MEMORY = ("memory", "ALLOC_FAILED", "could not create a primitive")
 """What torch and its libraries say then."""
 BYTES_A_PIXEL = 2000
@@ -175,6 +175,8 @@ MODES: dict[str, Callable[..., np.ndarray]] = {
     "crop": crop,
     "resize": resize,
 }
+IN_PARTS = ("auto", "tile", "crop")
+"""Those that show the network parts of a picture."""
 
 
 def mode_options(settings: TestConfig) -> dict[str, Any]:
@@ -201,29 +203,47 @@ class Network:
         self.about: dict[str, Any] = {"notices": []}
 
     @torch.inference_mode()
-    def see_whole(self, image: np.ndarray, trimap: np.ndarray) -> None:
-        """Tell a network that goes by known colours those of the whole picture: a tile may have none of one side."""
-        if summarise := getattr(self.model, "summarise", None):
-            step = -(-max(trimap.shape) // SUMMARY)
-            self.options["beyond"] = summarise(*self._tensors(image[::step, ::step], trimap[::step, ::step]))
+    def see_whole(self, image: np.ndarray, trimap: np.ndarray) -> np.ndarray:
+        """Show Lite a whole picture before parts of it; returns the trimap for these, with hints (models.lite).
+
+        Without hints where not even the small copy fits in the memory.
+        """
+        if not isinstance(self.model, Lite | FastLite):
+            return trimap
+        tensors = self._tensors(image, trimap)
+        try:
+            self.options["beyond"], small = overview(self._through, *tensors)
+        except TooLarge:
+            self.about["notices"].append("the memory ran out for a view of the whole; its parts are seen by themselves")
+            return trimap
+        if small is None:
+            return trimap
+        times, alpha = small
+        large = cv2.resize(np.asarray(alpha[0, 0].cpu()), None, fx=times, fy=times, interpolation=cv2.INTER_LINEAR)
+        hints = cv2.convertScaleAbs(large, alpha=2 * HINT_RANGE, beta=trimaps.UNKNOWN - HINT_RANGE)
+        hints = np.maximum(hints[: trimap.shape[0], : trimap.shape[1]], trimaps.UNKNOWN - HINT_RANGE)  # NaN becomes 0
+        return np.where(trimaps.unknown_region(trimap), hints, trimap)
 
     def _tensors(self, image: np.ndarray, trimap: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
         device = next(self.model.parameters()).device
         pixels = torch.from_numpy(np.ascontiguousarray(image)).to(device).permute(2, 0, 1)[None]
         return pixels, torch.from_numpy(np.ascontiguousarray(trimap)).to(device)[None, None]
 
-    @torch.inference_mode()
-    def __call__(self, image: np.ndarray, trimap: np.ndarray) -> np.ndarray:
+    def _through(self, image: torch.Tensor, trimap: torch.Tensor) -> torch.Tensor:
         try:
-            outputs = self.model(*self._tensors(image, trimap), **self.options)
-            return np.asarray(outputs["alpha"][0, 0].float().cpu())
+            alpha: torch.Tensor = self.model(image, trimap, **self.options)["alpha"].float()
         except (RuntimeError, MemoryError) as error:
             if not isinstance(error, MemoryError) and not any(sign in str(error) for sign in NO_MEMORY):
                 raise
-            height, width = trimap.shape
+            height, width = trimap.shape[2:]
             raise TooLarge(
                 f"{width}x{height} pixels at once are too many for the memory; use --mode tile or a lower --max-size"
             ) from error
+        return alpha
+
+    @torch.inference_mode()
+    def __call__(self, image: np.ndarray, trimap: np.ndarray) -> np.ndarray:
+        return np.asarray(self._through(*self._tensors(image, trimap))[0, 0].cpu())
 
     def fits(self, memory: float | None, picture: int) -> int:
         """Pixels that fit at once beside a picture of so many; memory as for `auto`."""
@@ -266,8 +286,8 @@ def predict(
     network = Network(model, everywhere=mode in ("crop", "resize") or options.get("fit") == "stretch")
     network.about["mode"] = mode
     if trimaps.unknown_region(levels).any():
-        network.see_whole(image, levels)
-        alpha = run(image, levels, network, **options)
+        seen = network.see_whole(image, levels) if mode in IN_PARTS else levels
+        alpha = run(image, seen, network, **options)
         if not np.isfinite(alpha[trimaps.unknown_region(levels)]).all():
             raise CheckpointError("the network's alpha is not a finite number; its weights are broken")
         np.clip(alpha, 0, 1, out=alpha)

@@ -1,13 +1,11 @@
 """Loss terms: name -> function of the model's outputs and the batch. Their weights are data (the config's `loss`).
 
-outputs: {"alpha": float [N, 1, H, W] in [0, 1]}, with "coarse" beside it where the model refines, "first" where it
-looks twice.
+outputs: {"alpha": float [N, 1, H, W] in [0, 1]}, with "coarse" beside it where the model refines.
 batch: "alpha" float [N, 1, H, W] in [0, 1], "composite", "fg", "bg" float [N, 3, H, W] in 0 ... 255,
 "unknown" float [N, 1, H, W], 1 where the trimap is unknown, else 0; "count" float or float [], those of the step + 1.
 Each term is a scalar, a sum divided by "count", to which known pixels add nothing: over the parts of a step that share
 its count, be they of several processes or accumulated, the terms add up to those of the whole.
-Every term but "refined" and "first" is of the encoder-decoder's alpha: the coarse one where the model refines, else the
-only one.
+Every term but "refined" is of the encoder-decoder's alpha: the coarse one where the model refines, else the only one.
 """
 
 from collections.abc import Callable, Mapping
@@ -56,11 +54,6 @@ def composition(outputs: Tensors, batch: Tensors) -> Tensor:
 def refined(outputs: Tensors, batch: Tensors) -> Tensor:
     """Alpha loss of the refined alpha."""
     return _mean_unknown(_charbonnier(outputs["alpha"] - batch["alpha"]), batch)
-
-
-def first(outputs: Tensors, batch: Tensors) -> Tensor:
-    """Alpha loss of what a network that looks twice finds between the two looks."""
-    return _mean_unknown(_charbonnier(outputs["first"] - batch["alpha"]), batch)
 
 
 def l1(outputs: Tensors, batch: Tensors) -> Tensor:
@@ -116,7 +109,6 @@ LOSSES: dict[str, Callable[[Tensors, Tensors], Tensor]] = {
     "alpha": alpha,
     "composition": composition,
     "refined": refined,
-    "first": first,
     "l1": l1,
     "laplacian": laplacian,
     "gradient": gradient,

@@ -20,8 +20,8 @@ LABELS = 16
 
 
 def unknown_region(trimap: np.ndarray) -> np.ndarray:
-    """uint8 [H, W] in {0, 128, 255} -> bool [H, W], True where alpha is unknown."""
-    return trimap == UNKNOWN
+    """uint8 [H, W] -> bool [H, W], True where alpha is unknown: neither 0 nor 255 (hints, of models.lite, too)."""
+    return (trimap != BACKGROUND) & (trimap != FOREGROUND)
 
 
 def _kernel(size: int) -> np.ndarray:

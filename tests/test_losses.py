@@ -50,27 +50,23 @@ def test_the_reference_adds_a_constant_in_stage_0(golden, batch):
     assert ours + constant == pytest.approx(float(arrays["simple_alpha_loss"]), abs=1e-7)
 
 
-@pytest.fixture
-def two_threads():
-    """Sums of another order let a tie of the pooling fall the other way: one thread is 4e-4 off in stage 0's step 4."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    yield
-    torch.set_num_threads(before)
+@pytest.mark.parametrize(("stage", "steps"), [(0, 3), (1, 5), (2, 5), (3, 5)])
+def test_adam_steps_equal_the_reference(golden, collated, stage, steps):
+    """The network in double precision, which no machine's order of sums moves.
 
-
-@pytest.mark.parametrize("stage", range(4))
-def test_five_adam_steps_equal_the_reference(golden, collated, stage, two_threads):
+    In stage 0's fourth step a tie of the pooling falls the other way than in the reference's single precision: from
+    there on the two go apart.
+    """
     # In the order that training takes, channels last, ties of the pooling fall elsewhere than in the reference.
     batch = {key: value.contiguous() if key != "name" else value for key, value in collated.items()}
     config = configs.load(configs.recipe(f"stage{stage}"))
     model = build_model(config.model)
     model.load_state_dict(rule_state(model, skip=True))
-    freeze(model, config.train.freeze)
+    freeze(model.double(), config.train.freeze)
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimizer = torch.optim.Adam(trained, lr=1e-4, fused=True)
-    losses = [optimise(model, optimizer, [batch], config.loss)["total"].item() for _ in range(5)]
-    np.testing.assert_allclose(losses, golden("losses")[f"adam_lr1e-4_stage{stage}"], rtol=1e-4)
+    losses = [optimise(model, optimizer, [batch], config.loss)["total"].item() for _ in range(steps)]
+    np.testing.assert_allclose(losses, golden("losses")[f"adam_lr1e-4_stage{stage}"][:steps], rtol=5e-5)
 
 
 def random_batch(count, *size):
@@ -87,7 +83,7 @@ def random_batch(count, *size):
 
 
 def term(name, prediction, batch):
-    return LOSSES[name]({"alpha": prediction, "coarse": prediction, "first": prediction}, batch)
+    return LOSSES[name]({"alpha": prediction, "coarse": prediction}, batch)
 
 
 @pytest.mark.parametrize("name", LOSSES)
@@ -141,11 +137,11 @@ def test_terms_are_of_single_precision_under_autocast(name):
     assert loss.dtype == torch.float32 and torch.equal(loss, expected)
 
 
-def test_only_refined_looks_at_the_refined_alpha_and_only_first_at_the_first():
+def test_only_refined_looks_at_the_refined_alpha():
     batch, prediction = random_batch(1, 4, 5)
     for name, loss in LOSSES.items():
-        looked_at = name if name == "first" else "alpha" if name == "refined" else "coarse"
-        poor = {"alpha": prediction, "coarse": prediction, "first": prediction, looked_at: batch["alpha"]}
+        looked_at = "alpha" if name == "refined" else "coarse"
+        poor = {"alpha": prediction, "coarse": prediction, looked_at: batch["alpha"]}
         good = dict.fromkeys(poor, batch["alpha"]) | {looked_at: prediction}
         assert loss(good, batch) > 1e-3 > loss(poor, batch), name
 

@@ -17,7 +17,7 @@ def whole(alpha: np.ndarray, trimap: np.ndarray) -> np.ndarray:
 
 
 def unknown(alpha: np.ndarray, trimap: np.ndarray) -> np.ndarray:
-    """Where the trimap is 128."""
+    """All that the trimap does not know."""
     return unknown_region(trimap)
 
 

@@ -23,9 +23,14 @@ deconv1_1 and (at half size) deconv2_1, 4 of the refinement's 3x3. It is a multi
 CELL = 32
 
 
+def _mkldnn_has(dtype: torch.dtype) -> bool:
+    """It refuses bfloat16 on processors that would have to convert it step by step; plain convolutions do not."""
+    return dtype == torch.float32 or (dtype == torch.bfloat16 and torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
 def convolve(layer: nn.Conv2d, x: Tensor) -> Tensor:
     """ReLU of the convolution."""
-    if x.device.type == "cpu" and hasattr(torch.ops.mkldnn, "_convolution_pointwise"):
+    if x.device.type == "cpu" and hasattr(torch.ops.mkldnn, "_convolution_pointwise") and _mkldnn_has(x.dtype):
         geometry = [*cast(tuple[int, int], layer.padding)], [*layer.stride], [*layer.dilation], layer.groups
         return torch.ops.mkldnn._convolution_pointwise(x, layer.weight, layer.bias, *geometry, "relu", [], "")
     return layer(x).relu_()

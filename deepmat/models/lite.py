@@ -1,11 +1,12 @@
-"""The small network that deepmat ships: it is told what classical matting knows, and corrects it, twice.
+"""The small network that deepmat ships: it is told what classical matting knows, and corrects it, from far to near.
 
 A pixel lies on the line between a foreground and a background colour, which says its alpha (Chuang et al. 2001,
 Bayesian matting, equation 1). Guesses of both colours are those of the known regions, spread into the unknown region
 from near and from far; the network sees the alpha that follows from each pair and how well each pair explains the
-pixel. Half way it says alpha at an eighth of the size: what that finds to be foreground or background counts as known
-in a second look. In the end it weighs all these alphas and adds what it makes of the picture itself. It is built for
-processors: half the size from the first layer on, no normalisation, plain convolutions of 32 to 256 channels.
+pixel. In the end it weighs these alphas and adds what it makes of the picture itself. First it does all that for a
+much smaller copy: the alpha found there is a hint, by which one more pair of colours is guessed, from what
+is known or found so. It is built for processors: half the size from the first layer on, no normalisation, plain
+convolutions of 32 to 256 channels.
 """
 
 from collections.abc import Callable, Mapping
@@ -24,13 +25,27 @@ BLOCKS = (1, 2, 2, 2, 1)
 """Residual blocks of the encoder at each of them."""
 SCALES = (0, 2, 4)
 """Of the guesses: colours from as near as there are any, from about 16 pixels, from about 64 (4 x 2^scale)."""
+GUESSES = len(SCALES) + 1
+"""One more from what is known or hinted at."""
 FIELDS = 14
 """Channels of a guess: foreground and background colour, the direction that tells them apart, how far apart they are
 along it, the spread of both, and how much is known of both nearby."""
 EXPLAINED = 4 * 4
 """What `explain` makes of a guess: alpha and three distances for each of a cell's four pixels."""
+SEEN = 3 * 4 + 2 * 4 + 1 + GUESSES * (EXPLAINED + FIELDS)
+"""Channels of what the network sees: colours, known regions, the hint, the guesses and what they make of it."""
 NOISE = 0.003
 """Square of the difference in colour, of 1, under which two colours are hard to tell apart."""
+SHRINK = 4
+"""How many times smaller than the picture the copy is that gives its hints, at least."""
+COPY_SIDE = 1024
+"""Pixels of the copy's longer side, at most."""
+AT_ONCE = 256
+"""Pixels of a picture's longer side up to which it is seen without hints."""
+HINT_RANGE = 63
+"""Levels of a trimap from 128 to a hint that is sure of foreground or background."""
+FORGOTTEN = 0.25
+"""Share of the samples that are trained without hints."""
 
 
 def _blur(x: Tensor) -> Tensor:
@@ -75,20 +90,12 @@ def _tell_apart(difference: Tensor, covariance: Tensor) -> Tensor:
     return torch.stack(solved, 1) / determinant.clamp(min=NOISE**3)[:, None]
 
 
-def _guess(
-    moments: Tensor, foreground: Tensor, background: Tensor, beyond: Tensor | None, scales: tuple[int, ...]
-) -> Tensor:
+def _guess(moments: list[tuple[Tensor, Tensor]], beyond: Tensor, scales: tuple[int, ...]) -> Tensor:
     """Guesses for each of `scales`: [N, len(scales) x FIELDS, h, w].
 
-    moments: [N, 2, 9, h, w], means of colours and their `_squares` over the foreground of each cell and over its
-    background; foreground, background: [N, 1, h, w], their shares of the cell; beyond: as `summary` made it.
+    moments: as `_moments` makes them, of the foreground and of the background; beyond: as `summary` made it.
     """
-    if beyond is None:
-        beyond = torch.zeros_like(moments[..., :1, :1])
-    sides = [
-        _spread(moments[:, index], share, beyond[:, index], scales)
-        for index, share in enumerate((foreground, background))
-    ]
+    sides = [_spread(values, share, beyond[:, index], scales) for index, (values, share) in enumerate(moments)]
     fields = []
     for front, back in zip(*sides, strict=True):
         (fg, fg_squares, fg_share), (bg, bg_squares, bg_share) = (side.split((3, 6, 1), 1) for side in (front, back))
@@ -105,43 +112,56 @@ def _squares(rgb: Tensor) -> Tensor:
     return torch.cat((rgb * rgb, rgb[:, :1] * rgb[:, 1:2], rgb[:, :1] * rgb[:, 2:], rgb[:, 1:2] * rgb[:, 2:]), 1)
 
 
-def split(image: Tensor, trimap: Tensor) -> tuple[Tensor, Tensor]:
-    """image [N, 3, H, W] and trimap [N, 1, H, W], 0 ... 255 -> colours, -0.5 ... 0.5, and float masks [N, 2, H, W] of
-    known foreground and background."""
-    return image.float() / 255 - 0.5, torch.cat((trimap > 191, trimap < 64), 1).float()
+def split(image: Tensor, trimap: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """image [N, 3, H, W] and trimap [N, 1, H, W], 0 ... 255 -> colours, -0.5 ... 0.5; float masks [N, 2, H, W] of known
+    foreground and background; hints [N, 1, H/2, W/2], -1 for background to 1 for foreground, 0 where there is none."""
+    known = torch.cat((trimap > 191, trimap < 64), 1).float()
+    hint = (trimap.float() - 128) * (1 / HINT_RANGE) * (1 - known.sum(1, keepdim=True))
+    return image.float() / 255 - 0.5, known, F.avg_pool2d(hint, 2)
 
 
-def summary(rgb: Tensor, known: Tensor) -> Tensor:
+def summary(image: Tensor, trimap: Tensor) -> Tensor:
     """Of a whole picture, for parts of it in which nothing is known of one side: [N, 2, 9, 1, 1], means of colours and
     their `_squares` over the known foreground and over the known background; zeros, a middle grey, for none."""
+    rgb, known, _ = split(image, trimap)
     both = torch.cat((rgb, _squares(rgb)), 1)
     sides = [(both * mask).sum((2, 3)) / mask.sum((2, 3)).clamp(min=1) for mask in known.split(1, 1)]
     return torch.stack(sides, 1)[..., None, None]
 
 
-def look(rgb: Tensor, known: Tensor, beyond: Tensor | None = None) -> Tensor:
-    """Guesses of both colours from what is known, one for each of SCALES: [N, 3 x FIELDS, H/4, W/4].
+def gather(rgb: Tensor, known: Tensor) -> Tensor:
+    """Of cells of 2 x 2 pixels, [N, 11, H/2, W/2]: means of the colours, of those of the known foreground and of the
+    known background, 0 elsewhere, and the shares of both."""
+    return F.avg_pool2d(torch.cat((rgb, rgb * known[:, :1], rgb * known[:, 1:], known), 1), 2)
 
-    beyond: the `summary` of the whole picture, where this is a part of it.
+
+def look(gathered: Tensor, hint: Tensor, beyond: Tensor) -> Tensor:
+    """Guesses of both colours, from what is known for each of SCALES, then from what is known or hinted at: [N, GUESSES
+    x FIELDS, H/4, W/4].
+
+    gathered: as `gather` made it; hint: as `split` did; beyond: the `summary` of the whole picture.
     """
-    moments, shares = [], []
-    for mask in known.split(1, 1):
-        share = F.avg_pool2d(mask, 2)
-        colours = F.avg_pool2d(rgb * mask, 2) / share.clamp(min=1e-6)
-        within = F.avg_pool2d(share, 2)
-        both = torch.cat((colours, _squares(colours)), 1)
-        moments.append(F.avg_pool2d(both * share, 2) / within.clamp(min=1e-6))
-        shares.append(within)
-    return _guess(torch.stack(moments, 1), shares[0], shares[1], beyond, SCALES)
+    everything, *colours, shares = gathered.split((3, 3, 3, 2), 1)
+    others = everything - colours[0] - colours[1]
+    shares = shares.split(1, 1)
+    # Only hints that are sure, since a pixel that is foreground in part has a colour of its own.
+    hinted = [((sign * hint - 0.8) * 5).clamp(0, 1) for sign in (1, -1)]
+    unknown = 1 - shares[0] - shares[1]
+    found = [share + unknown * more for share, more in zip(shares, hinted, strict=True)]
+    seen = [colour + others * more for colour, more in zip(colours, hinted, strict=True)]
+    near = _guess([_moments(*side) for side in zip(colours, shares, strict=True)], beyond, SCALES)
+    return torch.cat((near, _guess([_moments(*side) for side in zip(seen, found, strict=True)], beyond, (0,))), 1)
 
 
-def look_again(rgb: Tensor, known: Tensor, alpha: Tensor, beyond: Tensor | None = None) -> Tensor:
-    """A guess from what is known or found so: [N, FIELDS, H/8, W/8]. alpha: [N, 1, H/8, W/8]; beyond: as for `look`."""
-    colours, shares = F.avg_pool2d(rgb, 8), F.avg_pool2d(known, 8)
-    alpha = shares[:, :1] + (1 - shares.sum(1, keepdim=True)) * alpha.clamp(0, 1)
-    moments = torch.cat((colours, _squares(colours)), 1)
-    found = (2 * alpha - 1).clamp(min=0), (1 - 2 * alpha).clamp(min=0)
-    return _guess(torch.stack((moments, moments), 1), *found, beyond, (0,))
+def _moments(colours: Tensor, share: Tensor) -> tuple[Tensor, Tensor]:
+    """Means over one side of each cell of colours and their `_squares`, [N, 9, h/2, w/2], and its share of it.
+
+    colours: sums over the side, [N, 3, h, w]; share: [N, 1, h, w].
+    """
+    colours = colours / share.clamp(min=1e-6)
+    within = F.avg_pool2d(share, 2)
+    both = torch.cat((colours, _squares(colours)), 1)
+    return F.avg_pool2d(both * share, 2) / within.clamp(min=1e-6), within
 
 
 def explain(colours: Tensor, fields: Tensor) -> tuple[Tensor, Tensor]:
@@ -173,15 +193,61 @@ def explain(colours: Tensor, fields: Tensor) -> tuple[Tensor, Tensor]:
     return torch.cat(made, 1), alpha.clamp_(0, 1)
 
 
-def see(rgb: Tensor, known: Tensor, guesses: Tensor) -> tuple[Tensor, Tensor]:
-    """What the network sees at first, in cells of 2 x 2 pixels: [N, 20 + 3 x (EXPLAINED + FIELDS), H/2, W/2].
+def see(rgb: Tensor, known: Tensor, hint: Tensor, guesses: Tensor) -> tuple[Tensor, Tensor]:
+    """What the network sees, in cells of 2 x 2 pixels: [N, SEEN, H/2, W/2].
 
-    rgb, known: as `split` made them; guesses: [N, 3 x FIELDS, H/2, W/2]. Also returns the alphas that follow from the
-    guesses, [N, 3, 4, H/2, W/2] in [0, 1].
+    rgb, known, hint: as `split` made them; guesses: [N, GUESSES x FIELDS, H/2, W/2]. Also returns the alphas that
+    follow from the guesses, [N, GUESSES, 4, H/2, W/2] in [0, 1].
     """
     colours = cells(rgb)
     told, alphas = zip(*(explain(colours, fields) for fields in guesses.split(FIELDS, 1)), strict=True)
-    return torch.cat((colours.flatten(1, 2), F.pixel_unshuffle(known, 2), *told), 1), torch.stack(alphas, 1)
+    return torch.cat((colours.flatten(1, 2), F.pixel_unshuffle(known, 2), hint, *told), 1), torch.stack(alphas, 1)
+
+
+def shrink(image: Tensor, trimap: Tensor, times: int) -> tuple[Tensor, Tensor]:
+    """image [N, 3, H, W] and trimap [N, 1, H, W], 0 ... 255, so many times smaller: float32 [N, 3 and 1, H / times, W /
+    times], the last cells perhaps of fewer pixels. Known is where all that becomes one pixel is."""
+
+    def means(x: Tensor) -> Tensor:
+        return F.avg_pool2d(x, times, ceil_mode=True, count_include_pad=False)
+
+    # In parts, so that no large picture is held in floats.
+    rows = 64 * times
+    parts = zip(image.split(rows, 2), trimap.split(rows, 2), strict=True)
+    small, shares = zip(
+        *((means(part.float()), means(torch.cat((levels > 191, levels < 64), 1).float())) for part, levels in parts),
+        strict=True,
+    )
+    foreground, background = (torch.cat(shares, 2) > 0.999).split(1, 1)
+    return torch.cat(small, 2), 128 + 127 * foreground - 128.0 * background
+
+
+def overview(
+    network: Callable[[Tensor, Tensor], Tensor], image: Tensor, trimap: Tensor
+) -> tuple[Tensor, tuple[int, Tensor] | None]:
+    """What there is to know of a whole picture before it, or parts of it, are seen: its `summary`, and for hints how
+    many times smaller a copy was and its alpha [N, 1, H / times, W / times]; None for a picture of up to AT_ONCE pixels
+    a side.
+
+    network(image, trimap) -> alpha; image: [N, 3, H, W]; trimap: [N, 1, H, W]; of any size.
+    """
+    longer = max(trimap.shape[2:])
+    if longer <= AT_ONCE:
+        return summary(image, trimap), None
+    times = max(SHRINK, -(-longer // COPY_SIDE))
+    small, levels = shrink(image, trimap, times)
+    height, width = levels.shape[2:]
+    border = (0, -width % 32, 0, -height % 32)
+    alpha = network(F.pad(small, border, mode="replicate"), F.pad(levels, border, mode="replicate"))
+    return summary(small, levels), (times, alpha[..., :height, :width])
+
+
+def hinted(trimap: Tensor, times: int, alpha: Tensor) -> Tensor:
+    """The trimap [N, 1, H, W] with the alpha of a copy so many times smaller for hints, float32: levels from 128 -
+    HINT_RANGE to 128 + HINT_RANGE."""
+    large = F.interpolate(alpha, scale_factor=times, mode="bilinear", align_corners=False)
+    hints = 128 + HINT_RANGE * (2 * large[..., : trimap.shape[2], : trimap.shape[3]] - 1)
+    return torch.where((trimap >= 64) & (trimap <= 191), hints, trimap.float())
 
 
 def cells(rgb: Tensor) -> Tensor:
@@ -190,12 +256,12 @@ def cells(rgb: Tensor) -> Tensor:
 
 
 def blend(out: Tensor, colours: Tensor, alphas: Tensor) -> Tensor:
-    """Alpha [N, 1, H, W], not yet held to [0, 1], from the head's channels [N, 11, H/2, W/2] for each cell.
+    """Alpha [N, 1, H, W], not yet held to [0, 1], from the head's channels [N, 7 + GUESSES, H/2, W/2] for each cell.
 
     Four are alphas, three a linear function of a pixel's colour (as closed-form matting has it, Levin et al. 2008,
-    equation 2), four the weights of the guesses' alphas [N, 4, 4, H/2, W/2].
+    equation 2), the others the weights of the guesses' alphas [N, GUESSES, 4, H/2, W/2].
     """
-    own, slope, weights = out.split((4, 3, 4), 1)
+    own, slope, weights = out.split((4, 3, GUESSES), 1)
     found = own + (colours * slope[:, :, None]).sum(1) + (alphas * weights[:, :, None]).sum(1)
     return F.pixel_shuffle(found, 2)
 
@@ -219,7 +285,7 @@ class Block(nn.Module):
 class Lite(nn.Module):
     """A residual U-Net over cells of 2 x 2 pixels."""
 
-    PARTS = {"encoder": ("stem", "down", "encode", "bottom"), "decoder": ("across", "decode", "first", "again", "head")}
+    PARTS = {"encoder": ("stem", "down", "encode", "bottom"), "decoder": ("across", "decode", "head")}
     LASTING = ()
 
     def __init__(self) -> None:
@@ -227,7 +293,7 @@ class Lite(nn.Module):
         self.recompute = False
         self.bytes_a_pixel = 450
         steps = list(zip(WIDTHS, WIDTHS[1:], strict=False))
-        self.stem = nn.Conv2d(20 + len(SCALES) * (EXPLAINED + FIELDS), WIDTHS[0], 3, padding=1)
+        self.stem = nn.Conv2d(SEEN, WIDTHS[0], 3, padding=1)
         self.encode = nn.ModuleList(
             nn.Sequential(*(Block(width) for _ in range(count))) for width, count in zip(WIDTHS, BLOCKS, strict=True)
         )
@@ -235,53 +301,51 @@ class Lite(nn.Module):
         self.bottom = Block(WIDTHS[-1])
         self.across = nn.ModuleList(nn.Conv2d(deep, wide, 1) for wide, deep in steps)
         self.decode = nn.ModuleList(Block(width) for width in WIDTHS[:-1])
-        self.first = nn.Conv2d(WIDTHS[2], 1, 3, padding=1)
-        self.again = nn.Conv2d(EXPLAINED + FIELDS, WIDTHS[0], 3, padding=1)
-        self.head = nn.Conv2d(WIDTHS[0], 11, 3, padding=1)
+        self.head = nn.Conv2d(WIDTHS[0], 7 + GUESSES, 3, padding=1)
         for layer in self.modules():
             if isinstance(layer, nn.Conv2d) and layer.bias is not None:
                 nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
                 nn.init.zeros_(layer.bias)
-        for last in (self.first, self.head):
-            nn.init.zeros_(last.weight)
-        assert self.first.bias is not None and self.head.bias is not None
-        nn.init.constant_(self.first.bias, 0.5)
-        nn.init.constant_(self.head.bias[-4:], 1 / 4)  # begins as the mean of the guesses
+        nn.init.zeros_(self.head.weight)
+        assert self.head.bias is not None
+        nn.init.constant_(self.head.bias[-GUESSES:], 1 / GUESSES)  # begins as the mean of the guesses
 
     @staticmethod
     def recognise(state: Mapping[str, Tensor]) -> LiteConfig | None:
         """No other tool has weights of it."""
         return None
 
-    def summarise(self, image: Tensor, trimap: Tensor) -> Tensor:
-        """The `summary` of a whole picture, for `forward` with a part of it."""
-        return summary(*split(image, trimap))
-
     def forward(self, image: Tensor, trimap: Tensor, beyond: Tensor | None = None) -> dict[str, Tensor]:
         """image: RGB [N, 3, H, W]; trimap: [N, 1, H, W] of 0, 128, 255; both 0 ... 255, H and W multiples of 32.
 
-        beyond: the `summary` of the whole picture, where this is a part of it.
+        beyond: the `summary` of the whole picture, where this is a part of it, and the trimap has the hints of that.
 
-        Returns {"alpha": [N, 1, H, W] in [0, 1], "first": likewise, found between the two looks}, exact zeros and ones
-        among them; the gradient is that before they are held to that range, so that no pixel is lost beyond it.
+        Returns {"alpha": [N, 1, H, W] in [0, 1]}, exact zeros and ones among them; the gradient is that before they are
+        held to that range, so that no pixel is lost beyond it.
         """
         exact = torch.autocast(image.device.type, enabled=False)
-        with torch.no_grad(), exact:
-            rgb, known = split(image, trimap)
-            seen, alphas = see(rgb, known, double(look(rgb, known, beyond)))
+        with torch.no_grad():
+            if beyond is None:
+                beyond, trimap = self._hinted(image, trimap)
+            if self.training:
+                forgotten = torch.rand(len(trimap), 1, 1, 1, device=trimap.device) < FORGOTTEN
+                trimap = torch.where(forgotten & (trimap >= 64) & (trimap <= 191), 128, trimap)
+            with exact:
+                rgb, known, hint = split(image, trimap)
+                seen, alphas = see(rgb, known, hint, double(look(gather(rgb, known), hint, beyond)))
+                colours = cells(rgb)
         x, kept = self._encode(F.relu_(self.stem(_last(seen))))
-        for level in (3, 2):
+        for level in (3, 2, 1, 0):
             x = self._up(level, x, kept[level])
         with exact:
-            first = self.first(x.float())
-        x = self._up(1, x, kept[1])
-        with torch.no_grad(), exact:
-            colours = cells(rgb)
-            told, alpha = explain(colours, double(double(look_again(rgb, known, first, beyond))))
-        x = self._up(0, x, kept[0] + self.again(_last(told)))
-        with exact:
-            found = blend(self.head(x.float()), colours, torch.cat((alphas, alpha[:, None]), 1))
-            return {"alpha": _held(found), "first": _held(_resize(first, trimap))}
+            return {"alpha": _held(blend(self.head(x.float()), colours, alphas))}
+
+    def _hinted(self, image: Tensor, trimap: Tensor) -> tuple[Tensor, Tensor]:
+        kind = image.device.type
+        # What autocast makes of weights without a gradient must not be kept for the pass with one.
+        with torch.autocast(kind, enabled=torch.is_autocast_enabled(kind), cache_enabled=False):
+            beyond, small = overview(lambda *copy: self(*copy)["alpha"], image, trimap)
+        return beyond, hinted(trimap, *small) if small else trimap
 
     def _part(self, part: Callable[..., Any], x: Tensor) -> Any:
         """Part of the forward pass, of which `recompute` keeps the input alone (Chen et al. 2016)."""

@@ -5,7 +5,6 @@ of each pixel, much more than what it keeps, is made in strips that stay in the 
 """
 
 import copy
-from collections.abc import Callable
 from typing import cast
 
 import torch
@@ -13,11 +12,32 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from deepmat.models.dim_fast import LAST, convolve
-from deepmat.models.lite import Block, Lite, blend, cells, double, explain, look, look_again, see, split
+from deepmat.models.lite import GUESSES, Block, Lite, blend, cells, double, gather, hinted, look, overview, see, split
 
-STRIPS = {"cpu": 16}
+STRIPS = {"cpu": 64}
 """Rows of cells in a strip, by device; even, as the guesses have half as many."""
 LARGE_STRIP = 256
+
+
+def _strips(rows: int, device: torch.device) -> list[tuple[int, int]]:
+    """Begin and end of each."""
+    step = STRIPS.get(device.type, LARGE_STRIP)
+    return [(top, min(top + step, rows)) for top in range(0, rows, step)]
+
+
+def _split(begin: int, end: int, image: Tensor, trimap: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """`split`, of some rows of cells."""
+    return split(image[:, :, 2 * begin : 2 * end], trimap[:, :, 2 * begin : 2 * end])
+
+
+def _guesses(strips: list[tuple[int, int]], image: Tensor, trimap: Tensor, beyond: Tensor) -> Tensor:
+    """`look` at the whole picture, gathered in strips."""
+    gathered, hints = [], []
+    for top, bottom in strips:
+        rgb, known, hint = _split(top, bottom, image, trimap)
+        gathered.append(gather(rgb, known))
+        hints.append(hint)
+    return look(torch.cat(gathered, 2), torch.cat(hints, 2), beyond)
 
 
 class FastLite(nn.Module):
@@ -26,34 +46,20 @@ class FastLite(nn.Module):
     def __init__(self, model: Lite, dtype: torch.dtype = torch.float32) -> None:
         super().__init__()
         self.net = copy.deepcopy(model).to(dtype).to(memory_format=LAST).eval().requires_grad_(False)
-        self.net.first.to(torch.float32)
         self.net.head.to(torch.float32)
         self.config, self.dtype = model.config, dtype
         self.bytes_a_pixel = 100 + 30 * dtype.itemsize
 
-    def summarise(self, image: Tensor, trimap: Tensor) -> Tensor:
-        """As Lite's."""
-        return self.net.summarise(image, trimap)
-
     def forward(self, image: Tensor, trimap: Tensor, beyond: Tensor | None = None) -> dict[str, Tensor]:
         """image: RGB [1, 3, H, W]; trimap: [1, 1, H, W] of 0, 128, 255; both 0 ... 255, H and W multiples of 32.
 
-        beyond: the `summary` of the whole picture, where this is a part of it.
-
-        Returns {"alpha": float32 [1, 1, H, W] in [0, 1]}.
+        beyond: as for Lite. Returns {"alpha": float32 [1, 1, H, W] in [0, 1]}.
         """
         net = self.net
-        rgb, known = split(image, trimap)
-
-        def told(window: slice, fields: Tensor) -> tuple[Tensor, Tensor]:
-            return see(rgb[:, :, window], known[:, :, window], fields)
-
-        def told_again(window: slice, fields: Tensor) -> tuple[Tensor, Tensor]:
-            seen, alpha = explain(cells(rgb[:, :, window]), fields)
-            return seen, alpha[:, None]
-
-        x, alphas = self._in_strips(told, look(rgb, known, beyond), net.stem)
-        x = x.relu_()
+        if beyond is None:
+            beyond, small = overview(lambda *copy: self(*copy)["alpha"], image, trimap)
+            trimap = hinted(trimap, *small) if small else trimap
+        x, alphas = self._see(image, trimap, beyond)
         kept = []
         for encode, down in zip(net.encode, net.down, strict=False):
             kept.append(self._blocks(encode, x))
@@ -61,38 +67,38 @@ class FastLite(nn.Module):
         x = self._blocks(net.encode[-1], x)
         deepest = self._block(net.bottom, F.avg_pool2d(x, 2, ceil_mode=True, count_include_pad=False))
         x = x + F.interpolate(deepest, x.shape[2:], mode="nearest")
-        for level in (3, 2):
+        for level in (3, 2, 1, 0):
             x = self._up(level, x, kept.pop())
-        first = net.first(x.float())
-        x = self._up(1, x, kept.pop())
-        again, alpha = self._in_strips(told_again, double(look_again(rgb, known, first, beyond)), net.again)
-        x = self._up(0, x, kept.pop().add_(again))
-        found = blend(net.head(x.float()), cells(rgb), torch.cat((alphas, alpha), 1))
-        return {"alpha": found.clamp_(0, 1)}
+        return {"alpha": self._blend(x, image, alphas)}
 
-    def _in_strips(
-        self, tell: Callable[[slice, Tensor], tuple[Tensor, Tensor]], guesses: Tensor, layer: nn.Conv2d
-    ) -> tuple[Tensor, Tensor]:
-        """The layer's features of what `tell` makes of a strip of the picture and its guesses, and the alphas.
-
-        guesses: [1, C, H/4, W/4]; tell(rows of the picture, [1, C, rows/2, W/2]) -> features and alphas.
-        """
-        rows, columns = 2 * guesses.shape[2], 2 * guesses.shape[3]
-        strip = STRIPS.get(guesses.device.type, LARGE_STRIP)
-        shape = (1, layer.out_channels, rows, columns)
-        made = torch.empty(shape, dtype=self.dtype, device=guesses.device, memory_format=LAST)
-        parts = []
-        for top in range(0, rows, strip):
-            bottom = min(top + strip, rows)
+    def _see(self, image: Tensor, trimap: Tensor, beyond: Tensor) -> tuple[Tensor, Tensor]:
+        """The stem's features, and the alphas that follow from the guesses."""
+        rows, columns = trimap.shape[2] // 2, trimap.shape[3] // 2
+        strips = _strips(rows, image.device)
+        guesses = _guesses(strips, image, trimap, beyond)
+        shape = (1, self.net.stem.out_channels, rows, columns)
+        made = torch.empty(shape, dtype=self.dtype, device=image.device, memory_format=LAST)
+        alphas = torch.empty((1, GUESSES, 4, rows, columns), device=image.device)
+        for top, bottom in strips:
             # Two rows of cells more, of which the convolution needs one; guesses need one of theirs more to blend.
             begin, end = max(top - 2, 0), min(bottom + 2, rows)
             above, below = max(begin // 2 - 1, 0), min(end // 2 + 1, rows // 2)
             fields = double(guesses[:, :, above:below])[:, :, begin - 2 * above : end - 2 * above]
-            seen, alphas = tell(slice(2 * begin, 2 * end), fields)
+            seen, found = see(*_split(begin, end, image, trimap), fields)
             inner = slice(top - begin, bottom - begin)
-            made[:, :, top:bottom] = layer(seen.to(self.dtype, memory_format=LAST))[:, :, inner]
-            parts.append(alphas[..., inner, :])
-        return made, torch.cat(parts, -2)
+            made[:, :, top:bottom] = convolve(self.net.stem, seen.to(self.dtype, memory_format=LAST))[:, :, inner]
+            alphas[..., top:bottom, :] = found[..., inner, :]
+        return made, alphas
+
+    def _blend(self, x: Tensor, image: Tensor, alphas: Tensor) -> Tensor:
+        """The last layer, in float32."""
+        rows, parts = x.shape[2], []
+        for top, bottom in _strips(rows, x.device):
+            begin, end = max(top - 1, 0), min(bottom + 1, rows)
+            out = self.net.head(x[:, :, begin:end].float())[:, :, top - begin : bottom - begin]
+            colours = cells(image[:, :, 2 * top : 2 * bottom].float() / 255 - 0.5)
+            parts.append(blend(out, colours, alphas[..., top:bottom, :]).clamp_(0, 1))
+        return torch.cat(parts, 2)
 
     def _up(self, level: int, x: Tensor, kept: Tensor) -> Tensor:
         x = kept.add_(F.interpolate(self.net.across[level](x), scale_factor=2, mode="nearest"))
