@@ -3,10 +3,10 @@
 A pixel lies on the line between a foreground and a background colour, which says its alpha (Chuang et al. 2001,
 Bayesian matting, equation 1). Guesses of both colours are those of the known regions, spread into the unknown region
 from near and from far; the network sees the alpha that follows from each pair and how well each pair explains the
-pixel. In the end it weighs these alphas and adds what it makes of the picture itself. First it does all that for a
-much smaller copy: the alpha found there is a hint, by which one more pair of colours is guessed, from what
-is known or found so. It is built for processors: half the size from the first layer on, no normalisation, plain
-convolutions of 32 to 256 channels.
+pixel. In the end it weighs these alphas and adds what it makes of the picture itself. First it does all that for a much
+smaller copy: the alpha found there is a hint, by which one more pair of colours is guessed, from what is known or found
+so. It is built for processors: half the size from the first layer on, no normalisation, plain convolutions of 32 to 256
+channels.
 """
 
 from collections.abc import Callable, Mapping
@@ -156,7 +156,7 @@ def look(gathered: Tensor, hint: Tensor, beyond: Tensor) -> Tensor:
 def _moments(colours: Tensor, share: Tensor) -> tuple[Tensor, Tensor]:
     """Means over one side of each cell of colours and their `_squares`, [N, 9, h/2, w/2], and its share of it.
 
-    colours: sums over the side, [N, 3, h, w]; share: [N, 1, h, w].
+    colours: means over the cell, 0 beyond the side, [N, 3, h, w]; share: [N, 1, h, w].
     """
     colours = colours / share.clamp(min=1e-6)
     within = F.avg_pool2d(share, 2)
