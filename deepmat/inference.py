@@ -20,8 +20,9 @@ from deepmat.config import TestConfig
 from deepmat.devices import free_memory
 from deepmat.errors import CheckpointError, DataError, lookup
 from deepmat.models.dim_fast import FastDIM
-from deepmat.models.lite import HINT_RANGE, Lite, overview
+from deepmat.models.lite import Lite
 from deepmat.models.lite_fast import FastLite
+from deepmat.models.lite_told import HINT_RANGE, overview
 
 Forward = Callable[[np.ndarray, np.ndarray], np.ndarray]
 STRIDE = 32
@@ -204,7 +205,7 @@ class Network:
 
     @torch.inference_mode()
     def see_whole(self, image: np.ndarray, trimap: np.ndarray) -> np.ndarray:
-        """Show Lite a whole picture before parts of it; returns the trimap for these, with hints (models.lite).
+        """Show Lite a whole picture before parts of it; returns the trimap for these, with hints (lite_told).
 
         Without hints where not even the small copy fits in the memory.
         """

@@ -8,9 +8,10 @@ from deepmat import inference, synth, trimap
 from deepmat.compositing import COMPOSITORS
 from deepmat.config import LiteConfig
 from deepmat.errors import CheckpointError
-from deepmat.models import build_model, for_prediction, lite_fast, load_model
+from deepmat.models import build_model, for_prediction, lite_fast, lite_told, load_model
 from deepmat.models import lite as lites
-from deepmat.models.lite import (
+from deepmat.models.lite_fast import FastLite
+from deepmat.models.lite_told import (
     FIELDS,
     GUESSES,
     HINT_RANGE,
@@ -26,7 +27,6 @@ from deepmat.models.lite import (
     shrink,
     split,
 )
-from deepmat.models.lite_fast import FastLite
 
 
 @pytest.fixture(scope="module")
@@ -185,7 +185,7 @@ def test_broken_weights_are_an_error_though_hints_cannot_say_so(mode):
 
 def test_every_weight_learns_under_autocast(monkeypatch):
     """The copy's pass, which has no gradient, leaves nothing behind for the pass that has one."""
-    monkeypatch.setattr(lites, "AT_ONCE", 32)
+    monkeypatch.setattr(lite_told, "AT_ONCE", 32)
     torch.manual_seed(0)
     built = build_model(LiteConfig()).train()
     torch.nn.init.normal_(built.head.weight, std=0.01)

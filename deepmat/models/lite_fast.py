@@ -12,7 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from deepmat.models.dim_fast import LAST, convolve
-from deepmat.models.lite import GUESSES, Block, Lite, blend, cells, double, gather, hinted, look, overview, see, split
+from deepmat.models.lite import Block, Lite, blend
+from deepmat.models.lite_told import GUESSES, cells, double, gather, hinted, look, overview, see, split
 
 STRIPS = {"cpu": 64}
 """Rows of cells in a strip, by device; even, as the guesses have half as many."""

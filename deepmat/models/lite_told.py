@@ -1,0 +1,247 @@
+"""What lite is told of a picture: what classical matting knows, and hints from far.
+
+A pixel lies on the line between a foreground and a background colour, which says its alpha (Chuang et al. 2001,
+Bayesian matting, equation 1). Guesses of both colours are those of the known regions, spread into the unknown region
+from near and from far; of each pair the network is told the alpha that follows and how well it explains the pixel. A
+much smaller copy of the picture is seen first: the alpha found there is a hint, by which one more pair of colours is
+guessed, from what is known or found so.
+"""
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+SCALES = (0, 2, 4)
+"""Of the guesses: colours from as near as there are any, from about 16 pixels, from about 64 (4 x 2^scale)."""
+GUESSES = len(SCALES) + 1
+"""One more from what is known or hinted at."""
+FIELDS = 14
+"""Channels of a guess: foreground and background colour, the direction that tells them apart, how far apart they are
+along it, the spread of both, and how much is known of both nearby."""
+EXPLAINED = 4 * 4
+"""What `explain` makes of a guess: alpha and three distances for each of a cell's four pixels."""
+SEEN = 3 * 4 + 2 * 4 + 1 + GUESSES * (EXPLAINED + FIELDS)
+"""Channels of what the network sees: colours, known regions, the hint, the guesses and what they make of it."""
+NOISE = 0.003
+"""Square of the difference in colour, of 1, under which two colours are hard to tell apart."""
+SHRINK = 4
+"""How many times smaller than the picture the copy is that gives its hints, at least."""
+COPY_SIDE = 1024
+"""Pixels of the copy's longer side, at most."""
+AT_ONCE = 256
+"""Pixels of a picture's longer side up to which it is seen without hints."""
+HINT_RANGE = 63
+"""Levels of a trimap from 128 to a hint that is sure of foreground or background."""
+
+
+def _blur(x: Tensor) -> Tensor:
+    return F.avg_pool2d(x, 3, stride=1, padding=1, count_include_pad=False)
+
+
+def _resize(x: Tensor, like: Tensor) -> Tensor:
+    return F.interpolate(x, like.shape[2:], mode="bilinear", align_corners=False)
+
+
+def _spread(values: Tensor, share: Tensor, beyond: Tensor, scales: tuple[int, ...]) -> list[Tensor]:
+    """Means of what is known, gone on into what is not, for each of `scales`, and the share that is known there.
+
+    values: [N, C, h, w], means over the known part of each cell; share: [N, 1, h, w], how much of it is known; beyond:
+    [N, C, 1, 1], to take where nothing is. Returns [N, C + 1, h, w] each: from a pyramid of normalised blurs, each
+    level fills the holes of the finer ones.
+    """
+    levels = [torch.cat((values * share, share), 1)]
+    while len(levels) < 7 and min(levels[-1].shape[2:]) > 2:
+        levels.append(F.avg_pool2d(_blur(levels[-1]), 2, ceil_mode=True, count_include_pad=False))
+    total = levels[-1].mean((2, 3), keepdim=True)
+    filled = torch.where(total[:, -1:] > 1e-6, total[:, :-1] / total[:, -1:].clamp(min=1e-6), beyond)
+    spread: list[Tensor] = []
+    for level in reversed(levels):
+        filled = (level[:, :-1] + 0.01 * _resize(filled, level)) / (level[:, -1:] + 0.01)
+        spread.insert(0, torch.cat((filled, level[:, -1:]), 1))
+    return [_resize(spread[min(scale, len(spread) - 1)], values) for scale in scales]
+
+
+def _tell_apart(difference: Tensor, covariance: Tensor) -> Tensor:
+    """(covariance + NOISE)^-1 difference, Fisher's direction: [N, 3, h, w]; covariance as `_squares` orders it."""
+    rr, gg, bb, rg, rb, gb = covariance.unbind(1)
+    rr, gg, bb = rr + NOISE, gg + NOISE, bb + NOISE
+    r, g, b = difference.unbind(1)
+    cofactors = gg * bb - gb * gb, rb * gb - rg * bb, rg * gb - rb * gg
+    determinant = rr * cofactors[0] + rg * cofactors[1] + rb * cofactors[2]
+    solved = (
+        cofactors[0] * r + cofactors[1] * g + cofactors[2] * b,
+        cofactors[1] * r + (rr * bb - rb * rb) * g + (rg * rb - rr * gb) * b,
+        cofactors[2] * r + (rg * rb - rr * gb) * g + (rr * gg - rg * rg) * b,
+    )
+    return torch.stack(solved, 1) / determinant.clamp(min=NOISE**3)[:, None]
+
+
+def _guess(moments: list[tuple[Tensor, Tensor]], beyond: Tensor, scales: tuple[int, ...]) -> Tensor:
+    """Guesses for each of `scales`: [N, len(scales) x FIELDS, h, w].
+
+    moments: as `_moments` makes them, of the foreground and of the background; beyond: as `summary` made it.
+    """
+    sides = [_spread(values, share, beyond[:, index], scales) for index, (values, share) in enumerate(moments)]
+    fields = []
+    for front, back in zip(*sides, strict=True):
+        (fg, fg_squares, fg_share), (bg, bg_squares, bg_share) = (side.split((3, 6, 1), 1) for side in (front, back))
+        fg_covariance, bg_covariance = fg_squares - _squares(fg), bg_squares - _squares(bg)
+        spreads = [each[:, :3].sum(1, keepdim=True).clamp(min=0) for each in (fg_covariance, bg_covariance)]
+        direction = _tell_apart(fg - bg, (fg_covariance + bg_covariance) / 2)
+        apart = ((fg - bg) * direction).sum(1, keepdim=True).clamp(min=0)
+        fields += [fg, bg, direction, apart, *spreads, fg_share, bg_share]
+    return torch.cat(fields, 1)
+
+
+def _squares(rgb: Tensor) -> Tensor:
+    """[N, 3, h, w] -> the products of its channels, [N, 6, h, w] (rr, gg, bb, rg, rb, gb)."""
+    return torch.cat((rgb * rgb, rgb[:, :1] * rgb[:, 1:2], rgb[:, :1] * rgb[:, 2:], rgb[:, 1:2] * rgb[:, 2:]), 1)
+
+
+def split(image: Tensor, trimap: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """image [N, 3, H, W] and trimap [N, 1, H, W], 0 ... 255 -> colours, -0.5 ... 0.5; float masks [N, 2, H, W] of known
+    foreground and background; hints [N, 1, H/2, W/2], -1 for background to 1 for foreground, 0 where there is none."""
+    known = torch.cat((trimap > 191, trimap < 64), 1).float()
+    hint = (trimap.float() - 128) * (1 / HINT_RANGE) * (1 - known.sum(1, keepdim=True))
+    return image.float() / 255 - 0.5, known, F.avg_pool2d(hint, 2)
+
+
+def summary(image: Tensor, trimap: Tensor) -> Tensor:
+    """Of a whole picture, for parts of it in which nothing is known of one side: [N, 2, 9, 1, 1], means of colours and
+    their `_squares` over the known foreground and over the known background; zeros, a middle grey, for none."""
+    rgb, known, _ = split(image, trimap)
+    both = torch.cat((rgb, _squares(rgb)), 1)
+    sides = [(both * mask).sum((2, 3)) / mask.sum((2, 3)).clamp(min=1) for mask in known.split(1, 1)]
+    return torch.stack(sides, 1)[..., None, None]
+
+
+def gather(rgb: Tensor, known: Tensor) -> Tensor:
+    """Of cells of 2 x 2 pixels, [N, 11, H/2, W/2]: means of the colours, of those of the known foreground and of the
+    known background, 0 elsewhere, and the shares of both."""
+    return F.avg_pool2d(torch.cat((rgb, rgb * known[:, :1], rgb * known[:, 1:], known), 1), 2)
+
+
+def look(gathered: Tensor, hint: Tensor, beyond: Tensor) -> Tensor:
+    """Guesses of both colours, from what is known for each of SCALES, then from what is known or hinted at: [N, GUESSES
+    x FIELDS, H/4, W/4].
+
+    gathered: as `gather` made it; hint: as `split` did; beyond: the `summary` of the whole picture.
+    """
+    everything, *colours, shares = gathered.split((3, 3, 3, 2), 1)
+    others = everything - colours[0] - colours[1]
+    shares = shares.split(1, 1)
+    # Only hints that are sure, since a pixel that is foreground in part has a colour of its own.
+    hinted = [((sign * hint - 0.8) * 5).clamp(0, 1) for sign in (1, -1)]
+    unknown = 1 - shares[0] - shares[1]
+    found = [share + unknown * more for share, more in zip(shares, hinted, strict=True)]
+    seen = [colour + others * more for colour, more in zip(colours, hinted, strict=True)]
+    near = _guess([_moments(*side) for side in zip(colours, shares, strict=True)], beyond, SCALES)
+    return torch.cat((near, _guess([_moments(*side) for side in zip(seen, found, strict=True)], beyond, (0,))), 1)
+
+
+def _moments(colours: Tensor, share: Tensor) -> tuple[Tensor, Tensor]:
+    """Means over one side of each cell of colours and their `_squares`, [N, 9, h/2, w/2], and its share of it.
+
+    colours: means over the cell, 0 beyond the side, [N, 3, h, w]; share: [N, 1, h, w].
+    """
+    colours = colours / share.clamp(min=1e-6)
+    within = F.avg_pool2d(share, 2)
+    both = torch.cat((colours, _squares(colours)), 1)
+    return F.avg_pool2d(both * share, 2) / within.clamp(min=1e-6), within
+
+
+def explain(colours: Tensor, fields: Tensor) -> tuple[Tensor, Tensor]:
+    """What a guess makes of each pixel: [N, EXPLAINED + FIELDS, h, w], and the alpha that follows [N, 4, h, w].
+
+    colours: [N, 3, 4, h, w], of cells of four pixels; fields: [N, FIELDS, h, w]. Distances are to the foreground, the
+    background, both by their spread, and to the line between the two.
+    """
+    fg, bg, direction, apart, fg_spread, bg_spread, shares = fields.split((3, 3, 3, 1, 1, 1, 2), 1)
+    line = fg - bg
+    length = (line**2).sum(1, keepdim=True)
+    along, projected, to_bg = (torch.zeros_like(colours[:, 0]) for _ in range(3))
+    for channel in range(3):
+        off = colours[:, channel] - bg[:, channel, None]
+        along.addcmul_(off, line[:, channel, None])
+        projected.addcmul_(off, direction[:, channel, None])
+        to_bg.addcmul_(off, off)
+    alpha = projected * (1 / (apart + 1))
+    to_fg = (to_bg - 2 * along + length).clamp_(min=0)
+    beside = (to_bg - along.square_() * (1 / (length + NOISE))).clamp_(min=0)
+    units = 1 / (4 * (fg_spread + NOISE)), 1 / (4 * (bg_spread + NOISE)), 1 / (4 * NOISE)
+    distances = (
+        1 - (1 + distance * unit).rsqrt_() for distance, unit in zip((to_fg, to_bg, beside), units, strict=True)
+    )
+    # Numbers of one size; a direction's length says no more than how far apart the two are.
+    size = 1 + (direction * direction).sum(1, keepdim=True).sqrt_()
+    made = [alpha.clamp(-0.5, 1.5), *distances]
+    made += [fg, bg, direction / size, apart / (apart + 4), fg_spread.sqrt(), bg_spread.sqrt(), shares]
+    return torch.cat(made, 1), alpha.clamp_(0, 1)
+
+
+def see(rgb: Tensor, known: Tensor, hint: Tensor, guesses: Tensor) -> tuple[Tensor, Tensor]:
+    """What the network sees, in cells of 2 x 2 pixels: [N, SEEN, H/2, W/2].
+
+    rgb, known, hint: as `split` made them; guesses: [N, GUESSES x FIELDS, H/2, W/2]. Also returns the alphas that
+    follow from the guesses, [N, GUESSES, 4, H/2, W/2] in [0, 1].
+    """
+    colours = cells(rgb)
+    told, alphas = zip(*(explain(colours, fields) for fields in guesses.split(FIELDS, 1)), strict=True)
+    return torch.cat((colours.flatten(1, 2), F.pixel_unshuffle(known, 2), hint, *told), 1), torch.stack(alphas, 1)
+
+
+def shrink(image: Tensor, trimap: Tensor, times: int) -> tuple[Tensor, Tensor]:
+    """image [N, 3, H, W] and trimap [N, 1, H, W], 0 ... 255, so many times smaller: float32 [N, 3 and 1, H / times, W /
+    times], the last cells perhaps of fewer pixels. Known is where all that becomes one pixel is."""
+
+    def means(x: Tensor) -> Tensor:
+        return F.avg_pool2d(x, times, ceil_mode=True, count_include_pad=False)
+
+    # In parts, so that no large picture is held in floats.
+    rows = 64 * times
+    parts = zip(image.split(rows, 2), trimap.split(rows, 2), strict=True)
+    small, shares = zip(
+        *((means(part.float()), means(torch.cat((levels > 191, levels < 64), 1).float())) for part, levels in parts),
+        strict=True,
+    )
+    foreground, background = (torch.cat(shares, 2) > 0.999).split(1, 1)
+    return torch.cat(small, 2), 128 + 127 * foreground - 128.0 * background
+
+
+def overview(
+    network: Callable[[Tensor, Tensor], Tensor], image: Tensor, trimap: Tensor
+) -> tuple[Tensor, tuple[int, Tensor] | None]:
+    """What there is to know of a whole picture before it, or parts of it, are seen: its `summary`, and for hints how
+    many times smaller a copy was and its alpha [N, 1, H / times, W / times]; None for a picture of up to AT_ONCE pixels
+    a side.
+
+    network(image, trimap) -> alpha; image: [N, 3, H, W]; trimap: [N, 1, H, W]; of any size.
+    """
+    longer = max(trimap.shape[2:])
+    if longer <= AT_ONCE:
+        return summary(image, trimap), None
+    times = max(SHRINK, -(-longer // COPY_SIDE))
+    small, levels = shrink(image, trimap, times)
+    height, width = levels.shape[2:]
+    border = (0, -width % 32, 0, -height % 32)
+    alpha = network(F.pad(small, border, mode="replicate"), F.pad(levels, border, mode="replicate"))
+    return summary(small, levels), (times, alpha[..., :height, :width])
+
+
+def hinted(trimap: Tensor, times: int, alpha: Tensor) -> Tensor:
+    """The trimap [N, 1, H, W] with the alpha of a copy so many times smaller for hints, float32: levels from 128 -
+    HINT_RANGE to 128 + HINT_RANGE."""
+    large = F.interpolate(alpha, scale_factor=times, mode="bilinear", align_corners=False)
+    hints = 128 + HINT_RANGE * (2 * large[..., : trimap.shape[2], : trimap.shape[3]] - 1)
+    return torch.where((trimap >= 64) & (trimap <= 191), hints, trimap.float())
+
+
+def cells(rgb: Tensor) -> Tensor:
+    """[N, 3, H, W] -> [N, 3, 4, H/2, W/2]."""
+    return F.pixel_unshuffle(rgb, 2).unflatten(1, (3, 4))
+
+
+def double(x: Tensor) -> Tensor:
+    return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
