@@ -212,6 +212,12 @@ class Forget(Section):
     """How near a colour must be, of 255 levels in each channel."""
 
 
+class Untold(Section):
+    """All that `combine` put behind is unknown: a part with colours of its own, of which nothing is known."""
+
+    probability: Share = 0.5
+
+
 class AugmentConfig(Section):
     """What makes a sample of a picture, in this order; null leaves a step out (functions: deepmat.dataset.augment)."""
 
@@ -229,12 +235,22 @@ class AugmentConfig(Section):
     distance_trimap: DistanceTrimap | None = None
     blots: Blots | None = None
     forget: Forget | None = None
+    untold: Untold | None = None
 
     @model_validator(mode="after")
     def _window_fits(self) -> "AugmentConfig":
         if self.affine and self.affine.window < max(self.crop.sizes):
             raise ValueError(f"affine.window {self.affine.window} is under crop.sizes {self.crop.sizes}; raise it")
         return self
+
+
+class Large(Section):
+    """Some steps on samples that are larger, as many a batch: what is seen from far, and wide unknown regions."""
+
+    every: Annotated[int, Field(ge=1)] = 8
+    """One step in so many."""
+    times: Annotated[int, Field(ge=2)] = 2
+    """How much larger: sample, crop and affine's window, and with them distance_trimap's widths and blots' radius."""
 
 
 class DataConfig(Section):
@@ -255,6 +271,7 @@ class DataConfig(Section):
     cache_backgrounds: bool = False
     """Backgrounds too, 3 bytes a pixel."""
     augment: AugmentConfig = AugmentConfig()
+    large: Large | None = None
 
 
 class SweepConfig(Section):

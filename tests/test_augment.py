@@ -89,6 +89,7 @@ def test_each_step_changes_what_it_names_and_nothing_else(name):
         "distance_trimap": {"trimap"},
         "blots": {"trimap"},
         "forget": {"trimap"},
+        "untold": {"trimap"},
     }[name]
     changes = {
         "crop": {"sizes": [32]},
@@ -97,12 +98,24 @@ def test_each_step_changes_what_it_names_and_nothing_else(name):
         "trimap": {"kernel": [9, 9], "iterations": [1, 1]},
     }.get(name, {} if name == "jitter" else {"probability": 1})
     base = {"crop": {"sizes": [48]}, "resize": Resize(size=[64, 64])}
+    if name == "untold":
+        base |= {"combine": {"probability": 1}, "trimap": {"kernel": [2, 2], "iterations": [1, 1]}}
     without, with_it = drawn_with(**base), drawn_with(**{**base, name: changes})
     same = {kind for kind in without if np.array_equal(without[kind], with_it[kind])}
     assert {kind for kind in without if kind not in what} <= same
     first = dict.fromkeys(("blur", "noise", "jpeg"), "image")
-    first |= dict.fromkeys(("trimap", "distance_trimap", "blots", "forget"), "trimap")
+    first |= dict.fromkeys(("trimap", "distance_trimap", "blots", "forget", "untold"), "trimap")
     assert first.get(name, "composite") not in same
+
+
+def test_of_what_was_put_behind_nothing_is_known():
+    steps = {"combine": {"probability": 1}, "trimap": {"kernel": [2, 2], "iterations": [1, 1]}}
+    alone = drawn_with(trimap=steps["trimap"])
+    told, untold = drawn_with(**steps), drawn_with(**steps, untold={"probability": 1})
+    more = (alone["alpha"] < 200) & (told["alpha"] == 255)
+    assert (told["trimap"][more] == 255).any() and (untold["trimap"][more] == 128).all()
+    same = told["alpha"] == alone["alpha"]
+    np.testing.assert_array_equal(untold["trimap"][same], told["trimap"][same])
 
 
 def test_the_network_sees_what_the_composition_loss_does_not():

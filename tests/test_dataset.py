@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deepmat import compositing, dataset, imaging
-from deepmat.config import DataConfig
+from deepmat.config import AugmentConfig, DataConfig
 from deepmat.dataset import cache as caches
-from deepmat.dataset.loader import batch_order
+from deepmat.dataset.loader import batch_order, enlarged
 from deepmat.errors import DataError
 from deepmat.sources import Foreground, find_foregrounds
 
@@ -122,6 +122,17 @@ def test_processes_share_the_samples_of_a_step(count, batch, accumulate, process
     )
 
 
+def test_some_steps_are_on_larger_samples(origin):
+    """From any step on; what is in pixels grows with them, so that none is only blown up."""
+    config = origin("mixed", large={"every": 3, "times": 2})
+    straight = batches(config)
+    assert [batch["alpha"].shape[2:] for batch in straight] == [(64, 96), (64, 96), (128, 192)] * 2
+    assert all(map(same, straight[2:], batches(config, start=2)))
+    options = enlarged(AugmentConfig(distance_trimap={"width": [3, 5]}, crop={"sizes": [32, 40]}), 2)
+    assert (options["distance_trimap"]["width"], options["crop"]["sizes"]) == ([6, 10], [64, 80])
+    assert options["trimap"] == AugmentConfig().trimap.model_dump()
+
+
 @pytest.mark.parametrize("augment", [AUGMENT, MODERN])
 def test_samples_are_the_same_with_any_cache_and_without(origin, augment):
     plain = batches(origin("pairs", augment=augment, cache=None))
@@ -134,10 +145,10 @@ def test_pairs_are_drawn_anew_in_every_epoch(origin):
     config = origin("pairs", per_foreground=8, cache=None)
     samples = dataset.TrainingSet(dataset.find_origins(config)[0], config, 0)
     assert len(samples) == 4 * 8
-    names = {samples[epoch, 0]["name"] for epoch in range(20)}
-    assert {name.split(" over ")[0] for name in names} == {samples[0, 7]["name"].split(" over ")[0]}
+    names = {samples[epoch, 0, 1]["name"] for epoch in range(20)}
+    assert {name.split(" over ")[0] for name in names} == {samples[0, 7, 1]["name"].split(" over ")[0]}
     assert len(names) == 3  # one foreground over each of the three backgrounds
-    assert samples[0, 0]["name"].split(" over ")[0] != samples[0, 8]["name"].split(" over ")[0]
+    assert samples[0, 0, 1]["name"].split(" over ")[0] != samples[0, 8, 1]["name"].split(" over ")[0]
 
 
 def test_without_backgrounds_they_are_drawn_and_told(source, tmp_path):
@@ -146,7 +157,7 @@ def test_without_backgrounds_they_are_drawn_and_told(source, tmp_path):
     origins, notices = dataset.find_origins(config)
     assert "no backgrounds beside it" in notices[0]
     samples = dataset.TrainingSet(origins, config, 0)
-    assert samples[0, 0]["bg"].std() > 5 and not np.array_equal(samples[0, 0]["bg"], samples[0, 1]["bg"])
+    assert samples[0, 0, 1]["bg"].std() > 5 and not np.array_equal(samples[0, 0, 1]["bg"], samples[0, 1, 1]["bg"])
 
 
 def test_a_changed_source_gets_a_new_cache_file_and_the_old_one_goes(source, tmp_path):
@@ -220,7 +231,7 @@ def test_a_composite_whose_source_changed_is_refused(origin):
     entry = dict(origins[0].entries[0])
     entry["sources"] = {**entry["sources"], "bg": [1, 2, "0"]}
     origins[0].entries[0] = entry
-    failed = dataset.TrainingSet(origins, config, 0)[0, 0]
+    failed = dataset.TrainingSet(origins, config, 0)[0, 0, 1]
     assert f"{entry['bg']} is gone or has changed since; run the same `deepmat composite` again" in str(failed)
     (config.root / "train" / entry["image"]).unlink()
     with pytest.raises(DataError, match="no such file; run the same `deepmat composite` again"):

@@ -34,7 +34,7 @@ def show(
     """
     import numpy as np
 
-    from deepmat.dataset import TrainingSet, find_origins
+    from deepmat.dataset import TrainingSet, find_origins, times_at
     from deepmat.imaging import write_image
     from deepmat.report import sheet
 
@@ -46,8 +46,8 @@ def show(
     notify(notices)
     samples = TrainingSet(origins, config.data, seed)
     rows, failures = [], {}
-    for index in np.random.default_rng(seed).permutation(len(samples))[:count]:
-        sample = samples[0, int(index)]
+    for row, index in enumerate(np.random.default_rng(seed).permutation(len(samples))[:count]):
+        sample = samples[0, int(index), times_at(row, config.data.large)]
         if isinstance(sample, dict):
             rows.append((sample["name"], [sample[kind] for kind in KINDS]))
         else:

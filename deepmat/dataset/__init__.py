@@ -11,11 +11,12 @@ A sample is a dict of uint8 arrays of one height and width, the same from every 
 | trimap        | [H, W]    | [N, 1, H, W] | 0 background, 128 unknown, 255 foreground                |
 | name          | str       | list of str  | foreground and background, or the composite's name       |
 
-A sample is a function of (seed, epoch, index) alone, so that any number of workers and any resume give the same data.
+A sample is a function of (seed, epoch, index, how many times as large) alone, so that any number of workers and any
+resume give the same data.
 """
 
 from deepmat.dataset.cache import CachePlan, build_cache, plan_cache
-from deepmat.dataset.loader import TrainingSet, collate, training_batches
+from deepmat.dataset.loader import TrainingSet, collate, times_at, training_batches
 from deepmat.dataset.origins import Origin, find_origins
 
 __all__ = [
@@ -26,5 +27,6 @@ __all__ = [
     "collate",
     "find_origins",
     "plan_cache",
+    "times_at",
     "training_batches",
 ]

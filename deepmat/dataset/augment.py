@@ -10,6 +10,7 @@ An origin (deepmat.dataset.origins) opens layers, a dict:
 | draw       | a function of height and width that draws one, uint8 [height, width, 3], or                        |
 | image, bg  | of a ready composite: uint8 [H, W, 3]                                                              |
 | second     | a function that opens another foreground of the origin, as far as `resize`                         |
+| paint      | alone, a function of height and width that draws fg, alpha and bg                                  |
 
 `resize` leaves fg, alpha (and image, bg) of the sample's size; then come the steps on colours, the composite, what the
 network sees of it, the trimap.
@@ -158,7 +159,7 @@ def combine(layers: Layers, rng: np.random.Generator) -> Layers:
     share = (front / np.maximum(front + seen, 1e-6))[..., None]
     share[alpha == 0] = 1
     fg = np.rint(second["fg"] + share * (layers["fg"].astype(np.float32) - second["fg"])).astype(np.uint8)
-    return {**_without_image(layers), "alpha": alpha, "fg": fg}
+    return {**_without_image(layers), "alpha": alpha, "fg": fg, "behind": seen >= 1}
 
 
 def jitter(layers: Layers, rng: np.random.Generator, *, hue: float, saturation: float, value: float) -> Layers:
@@ -295,6 +296,13 @@ def forget(layers: Layers, rng: np.random.Generator, *, levels: list[int]) -> La
     return {**layers, "trimap": np.where(forgotten, np.uint8(trimap.UNKNOWN), layers["trimap"])}
 
 
+def untold(layers: Layers, rng: np.random.Generator) -> Layers:
+    """All that `combine` put behind is unknown: a part with colours of its own, of which nothing is known."""
+    if "behind" not in layers:
+        return layers
+    return {**layers, "trimap": np.where(layers["behind"], np.uint8(trimap.UNKNOWN), layers["trimap"])}
+
+
 GEOMETRY: dict[str, Step] = {"affine": affine, "crop": crop, "resize": resize}
 """The steps of full pictures; a sample that is drawn at its size begins after them."""
 COLOURS: dict[str, Step] = {"flip": flip, "combine": combine, "jitter": jitter, "background": background}
@@ -306,6 +314,7 @@ SEEN: dict[str, Step] = {
     "distance_trimap": trimap_by_distance,
     "blots": blots,
     "forget": forget,
+    "untold": untold,
 }
 AUGMENTATIONS = {**GEOMETRY, **COLOURS, **SEEN}
 
@@ -325,9 +334,17 @@ def apply(table: Iterable[str], layers: Layers, rng: np.random.Generator, option
     return layers
 
 
+def at_size(layers: Layers, rng: np.random.Generator, options: Options) -> Layers:
+    """Layers as an origin opens them, to the sample's size."""
+    if "paint" in layers:
+        resize = options["resize"]
+        assert resize
+        return {**layers, **layers["paint"](*resize["size"])}
+    return apply(GEOMETRY, layers, rng, options)
+
+
 def make_sample(layers: Layers, rng: np.random.Generator, options: Options) -> dict[str, np.ndarray]:
     """Layers to uint8 image, composite, fg, bg [H, W, 3], alpha and trimap [H, W]."""
-    if "rgba" in layers:
-        layers = apply(GEOMETRY, layers, rng, options)
+    layers = at_size(layers, rng, options)
     layers = apply(SEEN, blend(apply(COLOURS, layers, rng, options)), rng, options)
     return {kind: layers[kind] for kind in ("image", "composite", "fg", "bg", "alpha", "trimap")}

@@ -9,29 +9,30 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, get_worker_info
 
-from deepmat.config import DataConfig
-from deepmat.dataset.augment import GEOMETRY, Layers, apply, make_sample
+from deepmat.config import AugmentConfig, DataConfig, Large
+from deepmat.dataset.augment import Layers, Options, at_size, make_sample
 from deepmat.dataset.origins import Origin
 from deepmat.errors import DataError
 from deepmat.processes import GROUP_SIGNALS, deaf_children, end_with_parent
 
 
 class TrainingSet(Dataset[Any]):
-    """Samples by (epoch, index), those of the origins one after the other.
+    """Samples by (epoch, index, times), those of the origins one after the other.
 
-    A sample is a dict of "name" and uint8 arrays (deepmat.dataset), a function of (seed, epoch, index) alone. A picture
-    that cannot be used gives its DataError in place of a sample.
+    A sample is a dict of "name" and uint8 arrays (deepmat.dataset), so many times as large as the config's, a function
+    of (seed, epoch, index, times) alone. A picture that cannot be used gives its DataError in place of a sample.
     """
 
     def __init__(self, origins: Sequence[Origin], config: DataConfig, seed: int) -> None:
         self.origins, self.seed = origins, seed
-        self.options = config.augment.model_dump()
+        self.config = config.augment
 
     def __len__(self) -> int:
         return sum(map(len, self.origins))
 
-    def __getitem__(self, at: tuple[int, int]) -> dict[str, Any] | DataError:
-        epoch, index = at
+    def __getitem__(self, at: tuple[int, int, int]) -> dict[str, Any] | DataError:
+        epoch, index, times = at
+        options = enlarged(self.config, times)
         rng = np.random.default_rng([self.seed, epoch, index, 1])  # [seed, epoch] alone is that of the order
         for origin in self.origins:
             if index < len(origin):
@@ -39,15 +40,30 @@ class TrainingSet(Dataset[Any]):
             index -= len(origin)
         try:
             name, layers = origin.open(index, rng)
-            layers["second"] = lambda: self._foreground(origin, rng)
-            return {"name": name, **make_sample(layers, rng, self.options)}
+            layers["second"] = lambda: _foreground(origin, rng, options)
+            return {"name": name, **make_sample(layers, rng, options)}
         except DataError as error:
             return error
 
-    def _foreground(self, origin: Origin, rng: np.random.Generator) -> Layers:
-        """Another foreground of the origin, as far as `resize`."""
-        _, layers = origin.open(int(rng.integers(len(origin))), rng)
-        return apply(GEOMETRY, layers, rng, self.options) if "rgba" in layers else layers
+
+LENGTHS = {"affine": "window", "crop": "sizes", "resize": "size", "distance_trimap": "width", "blots": "radius"}
+"""Options in pixels that grow with the sample."""
+
+
+def enlarged(config: AugmentConfig, times: int) -> dict[str, Any]:
+    """The options of each step, for samples so many times as large."""
+    options = config.model_dump()
+    for step, key in LENGTHS.items():
+        if options[step]:
+            lengths = options[step][key]
+            options[step][key] = [times * each for each in lengths] if isinstance(lengths, list) else times * lengths
+    return options
+
+
+def _foreground(origin: Origin, rng: np.random.Generator, options: Options) -> Layers:
+    """Another foreground of the origin, as far as `resize`."""
+    _, layers = origin.open(int(rng.integers(len(origin))), rng)
+    return at_size(layers, rng, options)
 
 
 CHANNELS = {"composite": 3, "fg": 3, "bg": 3, "alpha": 1, "trimap": 1, "image": 3}
@@ -95,10 +111,22 @@ def collate(samples: list[Any]) -> dict[str, Any] | DataError:
     return _unpack(_gather(samples))
 
 
+def times_at(step: int, large: Large | None) -> int:
+    """How many times as large as the config's the samples of a step are: of the last of each `large.every`."""
+    return large.times if large and (step + 1) % large.every == 0 else 1
+
+
 def batch_order(
-    count: int, batch_size: int, accumulate: int, part: tuple[int, int], seed: int, start: int, stop: int
-) -> Iterator[list[tuple[int, int]]]:
-    """The (epoch, index) pairs of the batches of steps start ... stop - 1, `accumulate` batches a step.
+    count: int,
+    batch_size: int,
+    accumulate: int,
+    part: tuple[int, int],
+    seed: int,
+    start: int,
+    stop: int,
+    large: Large | None = None,
+) -> Iterator[list[tuple[int, int, int]]]:
+    """The (epoch, index, times) of the batches of steps start ... stop - 1, `accumulate` batches a step.
 
     part: which process of how many; a step's samples are the same on any number of them as long as batch_size x
     accumulate x processes is. Every epoch is a new permutation, whose beginning fills up the last step.
@@ -111,9 +139,10 @@ def batch_order(
         if step // steps_per_epoch != epoch:
             epoch = step // steps_per_epoch
             order = np.resize(np.random.default_rng([seed, epoch]).permutation(count), steps_per_epoch * per_step)
+        times = times_at(step, large)
         first = step % steps_per_epoch * per_step + mine * batch_size * accumulate
         for begin in range(first, first + batch_size * accumulate, batch_size):
-            yield [(epoch, int(index)) for index in order[begin : begin + batch_size]]
+            yield [(epoch, int(index), times) for index in order[begin : begin + batch_size]]
 
 
 def _start_worker(_: int) -> None:
@@ -145,7 +174,7 @@ def training_batches(
     samples = TrainingSet(origins, config, seed)
     loader = DataLoader(
         samples,
-        batch_sampler=batch_order(len(samples), batch_size, accumulate, part, seed, start, stop),
+        batch_sampler=batch_order(len(samples), batch_size, accumulate, part, seed, start, stop, config.large),
         collate_fn=_gather,
         num_workers=workers,
         # A forked child hangs in the locks of OpenCV's and torch's threads.

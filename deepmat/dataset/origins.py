@@ -140,16 +140,17 @@ class Procedural:
     foregrounds: Sequence[Foreground] = ()
     backgrounds: Sequence[Path] = ()
 
-    def __init__(self, count: int, size: Sequence[int]) -> None:
-        self.count, self.size = count, size
+    def __init__(self, count: int) -> None:
+        self.count = count
 
     def __len__(self) -> int:
         return self.count
 
     def open(self, index: int, rng: np.random.Generator) -> tuple[str, Layers]:
-        height, width = self.size
-        fg, alpha, bg = synth.scene(rng, height, width)
-        return f"scene {index}", {"fg": fg, "alpha": alpha, "bg": bg}
+        def paint(height: int, width: int) -> Layers:
+            return dict(zip(("fg", "alpha", "bg"), synth.scene(rng, height, width), strict=True))
+
+        return f"scene {index}", {"paint": paint}
 
 
 def find_origins(data: DataConfig) -> tuple[list[Origin], list[str]]:
@@ -160,7 +161,7 @@ def find_origins(data: DataConfig) -> tuple[list[Origin], list[str]]:
         origin, notices = _of_files(data)
         origins.append(origin)
     if data.synth:
-        origins.append(Procedural(data.synth, data.augment.resize.size))
+        origins.append(Procedural(data.synth))
     if not origins:
         raise DataError(f"no training data: {HOW_TO_GET_DATA}")
     return origins, notices
