@@ -15,9 +15,11 @@ from deepmat.models.dim_fast import LAST, convolve
 from deepmat.models.lite import Block, Lite, blend
 from deepmat.models.lite_told import GUESSES, cells, double, gather, hinted, look, overview, see, split
 
-STRIPS = {"cpu": 64}
+STRIPS = {"cpu": 48}
 """Rows of cells in a strip, by device; even, as the guesses have half as many."""
 LARGE_STRIP = 256
+HALO = 4
+"""Rows of cells around a strip that its convolutions reach into: a block's two and the stem or the head; even."""
 
 
 def _strips(rows: int, device: torch.device) -> list[tuple[int, int]]:
@@ -60,20 +62,20 @@ class FastLite(nn.Module):
         if beyond is None:
             beyond, small = overview(lambda *copy: self(*copy)["alpha"], image, trimap)
             trimap = hinted(trimap, *small) if small else trimap
-        x, alphas = self._see(image, trimap, beyond)
-        kept = []
-        for encode, down in zip(net.encode, net.down, strict=False):
+        first, alphas = self._begin(image, trimap, beyond)
+        kept, x = [first], convolve(cast(nn.Conv2d, net.down[0]), first)
+        for encode, down in zip(net.encode[1:], net.down[1:], strict=False):
             kept.append(self._blocks(encode, x))
             x = convolve(cast(nn.Conv2d, down), kept[-1])
         x = self._blocks(net.encode[-1], x)
         deepest = self._block(net.bottom, F.avg_pool2d(x, 2, ceil_mode=True, count_include_pad=False))
         x = x + F.interpolate(deepest, x.shape[2:], mode="nearest")
-        for level in (3, 2, 1, 0):
+        for level in (3, 2, 1):
             x = self._up(level, x, kept.pop())
-        return {"alpha": self._blend(x, image, alphas)}
+        return {"alpha": self._finish(x, first, image, alphas)}
 
-    def _see(self, image: Tensor, trimap: Tensor, beyond: Tensor) -> tuple[Tensor, Tensor]:
-        """The stem's features, and the alphas that follow from the guesses."""
+    def _begin(self, image: Tensor, trimap: Tensor, beyond: Tensor) -> tuple[Tensor, Tensor]:
+        """The first features, before they are halved, and the alphas that follow from the guesses."""
         rows, columns = trimap.shape[2] // 2, trimap.shape[3] // 2
         strips = _strips(rows, image.device)
         guesses = _guesses(strips, image, trimap, beyond)
@@ -81,22 +83,24 @@ class FastLite(nn.Module):
         made = torch.empty(shape, dtype=self.dtype, device=image.device, memory_format=LAST)
         alphas = torch.empty((1, GUESSES, 4, rows, columns), device=image.device)
         for top, bottom in strips:
-            # Two rows of cells more, of which the convolution needs one; guesses need one of theirs more to blend.
-            begin, end = max(top - 2, 0), min(bottom + 2, rows)
+            begin, end = max(top - HALO, 0), min(bottom + HALO, rows)
+            # Half as many rows of guesses, and one more to blend with.
             above, below = max(begin // 2 - 1, 0), min(end // 2 + 1, rows // 2)
             fields = double(guesses[:, :, above:below])[:, :, begin - 2 * above : end - 2 * above]
             seen, found = see(*_split(begin, end, image, trimap), fields)
             inner = slice(top - begin, bottom - begin)
-            made[:, :, top:bottom] = convolve(self.net.stem, seen.to(self.dtype, memory_format=LAST))[:, :, inner]
+            x = convolve(self.net.stem, seen.to(self.dtype, memory_format=LAST))
+            made[:, :, top:bottom] = self._blocks(self.net.encode[0], x)[:, :, inner]
             alphas[..., top:bottom, :] = found[..., inner, :]
         return made, alphas
 
-    def _blend(self, x: Tensor, image: Tensor, alphas: Tensor) -> Tensor:
-        """The last layer, in float32."""
-        rows, parts = x.shape[2], []
+    def _finish(self, x: Tensor, first: Tensor, image: Tensor, alphas: Tensor) -> Tensor:
+        """The last block and, in float32, the last layer; x: the features of half the size."""
+        rows, parts = first.shape[2], []
         for top, bottom in _strips(rows, x.device):
-            begin, end = max(top - 1, 0), min(bottom + 1, rows)
-            out = self.net.head(x[:, :, begin:end].float())[:, :, top - begin : bottom - begin]
+            begin, end = max(top - HALO, 0), min(bottom + HALO, rows)
+            strip = self._up(0, x[:, :, begin // 2 : end // 2], first[:, :, begin:end].clone(memory_format=LAST))
+            out = self.net.head(strip.float())[:, :, top - begin : bottom - begin]
             colours = cells(image[:, :, 2 * top : 2 * bottom].float() / 255 - 0.5)
             parts.append(blend(out, colours, alphas[..., top:bottom, :]).clamp_(0, 1))
         return torch.cat(parts, 2)
