@@ -200,7 +200,9 @@ class Network:
     def __init__(self, model: nn.Module, everywhere: bool = False) -> None:
         self.model = model
         # A trimap shrunk as the old tool does it can lose what is unknown, where alpha is the network's all the same.
-        self.options: dict[str, Any] = {"everywhere": True} if everywhere and isinstance(model, FastDIM) else {}
+        self.options: dict[str, Any] = (
+            {"everywhere": True} if everywhere and isinstance(model, FastDIM | FastLite) else {}
+        )
         self.about: dict[str, Any] = {"notices": []}
 
     @torch.inference_mode()

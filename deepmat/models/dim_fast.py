@@ -60,6 +60,21 @@ def _runs(flags: Sequence[bool]) -> Iterator[tuple[int, int]]:
             begin = None
 
 
+def windows(trimap: Tensor, strip: int, everywhere: bool = False) -> Iterator[tuple[int, int, int, int]]:
+    """Top, bottom, left, right of what is near unknown pixels, or of all: by strips of so many rows, CELL columns each.
+
+    trimap: [1, 1, H, W], W a multiple of CELL.
+    """
+    unknown = (everywhere | (trimap > 0) & (trimap < 255)).float()
+    # Two pixels more, since an alpha that is resized later is interpolated.
+    unknown = F.max_pool2d(unknown, 5, stride=1, padding=2)[0, 0] > 0
+    height = len(unknown)
+    for top in range(0, height, strip):
+        bottom = min(top + strip, height)
+        for begin, end in _runs(unknown[top:bottom].any(dim=0).view(-1, CELL).any(dim=1).tolist()):
+            yield top, bottom, begin * CELL, end * CELL
+
+
 class FastDIM(nn.Module):
     """Called as DIM is, one picture at a time; where a whole neighbourhood is known, alpha is the trimap's."""
 
@@ -83,23 +98,15 @@ class FastDIM(nn.Module):
         seen = self._see(image, trimap)
         x, features = self._down(seen)
         alpha = (trimap / 255).float()
-        unknown = (everywhere | (trimap > 0) & (trimap < 255)).to(self.dtype)
-        # Two pixels more, since an alpha that is resized later is interpolated.
-        unknown = F.max_pool2d(unknown, 5, stride=1, padding=2)[0, 0] > 0
-        strip = 128 if x.device.type == "cpu" else 1024
-        for top in range(0, height, strip):
-            bottom = min(top + strip, height)
-            columns = unknown[top:bottom].any(dim=0).view(-1, CELL).any(dim=1).tolist()
-            for begin, end in _runs(columns):
-                left, right = begin * CELL, end * CELL
-                t, b = max(top - HALO, 0), min(bottom + HALO, height)
-                l, r = max(left - HALO, 0), min(right + HALO, width)  # noqa: E741
-                windows = [
-                    part[..., t // scale : b // scale, l // scale : r // scale].contiguous(memory_format=LAST)
-                    for part, scale in ((x, 4), (features[1], 2), (features[0], 1), (seen[:, :3], 1))
-                ]
-                found = self._finish(*windows)
-                alpha[..., top:bottom, left:right] = found[..., top - t : bottom - t, left - l : right - l]
+        for top, bottom, left, right in windows(trimap, 128 if x.device.type == "cpu" else 1024, everywhere):
+            t, b = max(top - HALO, 0), min(bottom + HALO, height)
+            l, r = max(left - HALO, 0), min(right + HALO, width)  # noqa: E741
+            parts = [
+                part[..., t // scale : b // scale, l // scale : r // scale].contiguous(memory_format=LAST)
+                for part, scale in ((x, 4), (features[1], 2), (features[0], 1), (seen[:, :3], 1))
+            ]
+            found = self._finish(*parts)
+            alpha[..., top:bottom, left:right] = found[..., top - t : bottom - t, left - l : right - l]
         return {"alpha": alpha}
 
     def _see(self, image: Tensor, trimap: Tensor) -> Tensor:

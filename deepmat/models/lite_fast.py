@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from deepmat.models.dim_fast import LAST, convolve
+from deepmat.models.dim_fast import LAST, convolve, windows
 from deepmat.models.lite import Block, Lite, blend
 from deepmat.models.lite_told import GUESSES, cells, double, gather, hinted, look, overview, see, split
 
@@ -44,7 +44,7 @@ def _guesses(strips: list[tuple[int, int]], image: Tensor, trimap: Tensor, beyon
 
 
 class FastLite(nn.Module):
-    """Called as Lite is, one picture at a time."""
+    """Called as Lite is, one picture at a time; where a whole neighbourhood is known, alpha is the trimap's."""
 
     def __init__(self, model: Lite, dtype: torch.dtype = torch.float32) -> None:
         super().__init__()
@@ -53,10 +53,13 @@ class FastLite(nn.Module):
         self.config, self.dtype = model.config, dtype
         self.bytes_a_pixel = 100 + 30 * dtype.itemsize
 
-    def forward(self, image: Tensor, trimap: Tensor, beyond: Tensor | None = None) -> dict[str, Tensor]:
+    def forward(
+        self, image: Tensor, trimap: Tensor, beyond: Tensor | None = None, everywhere: bool = False
+    ) -> dict[str, Tensor]:
         """image: RGB [1, 3, H, W]; trimap: [1, 1, H, W] of 0, 128, 255; both 0 ... 255, H and W multiples of 32.
 
-        beyond: as for Lite. Returns {"alpha": float32 [1, 1, H, W] in [0, 1]}.
+        beyond: as for Lite; everywhere: also where a whole neighbourhood is known. Returns {"alpha": float32
+        [1, 1, H, W] in [0, 1]}.
         """
         net = self.net
         if beyond is None:
@@ -72,7 +75,12 @@ class FastLite(nn.Module):
         x = x + F.interpolate(deepest, x.shape[2:], mode="nearest")
         for level in (3, 2, 1):
             x = self._up(level, x, kept.pop())
-        return {"alpha": self._finish(x, first, image, alphas)}
+        alpha = (trimap / 255).float()
+        for window in windows(trimap, 2 * STRIPS.get(x.device.type, LARGE_STRIP), everywhere):
+            top, bottom, left, right = window
+            part = self._finish(x, first, image, alphas, tuple(edge // 2 for edge in window))
+            alpha[..., top:bottom, left:right] = part
+        return {"alpha": alpha}
 
     def _begin(self, image: Tensor, trimap: Tensor, beyond: Tensor) -> tuple[Tensor, Tensor]:
         """The first features, before they are halved, and the alphas that follow from the guesses."""
@@ -94,16 +102,16 @@ class FastLite(nn.Module):
             alphas[..., top:bottom, :] = found[..., inner, :]
         return made, alphas
 
-    def _finish(self, x: Tensor, first: Tensor, image: Tensor, alphas: Tensor) -> Tensor:
-        """The last block and, in float32, the last layer; x: the features of half the size."""
-        rows, parts = first.shape[2], []
-        for top, bottom in _strips(rows, x.device):
-            begin, end = max(top - HALO, 0), min(bottom + HALO, rows)
-            strip = self._up(0, x[:, :, begin // 2 : end // 2], first[:, :, begin:end].clone(memory_format=LAST))
-            out = self.net.head(strip.float())[:, :, top - begin : bottom - begin]
-            colours = cells(image[:, :, 2 * top : 2 * bottom].float() / 255 - 0.5)
-            parts.append(blend(out, colours, alphas[..., top:bottom, :]).clamp_(0, 1))
-        return torch.cat(parts, 2)
+    def _finish(self, x: Tensor, first: Tensor, image: Tensor, alphas: Tensor, window: tuple[int, ...]) -> Tensor:
+        """Alpha of a window of cells: the last block and, in float32, the last layer; x: features of half the size."""
+        top, bottom, left, right = window
+        t, b = max(top - HALO, 0), min(bottom + HALO, first.shape[2])
+        l, r = max(left - HALO, 0), min(right + HALO, first.shape[3])  # noqa: E741
+        part = first[..., t:b, l:r].clone(memory_format=LAST)
+        out = self.net.head(self._up(0, x[..., t // 2 : b // 2, l // 2 : r // 2], part).float())
+        colours = cells(image[..., 2 * top : 2 * bottom, 2 * left : 2 * right].float() / 255 - 0.5)
+        inner = out[..., top - t : bottom - t, left - l : right - l]
+        return blend(inner, colours, alphas[..., top:bottom, left:right]).clamp_(0, 1)
 
     def _up(self, level: int, x: Tensor, kept: Tensor) -> Tensor:
         x = kept.add_(F.interpolate(self.net.across[level](x), scale_factor=2, mode="nearest"))
