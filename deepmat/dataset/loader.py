@@ -25,14 +25,14 @@ class TrainingSet(Dataset[Any]):
 
     def __init__(self, origins: Sequence[Origin], config: DataConfig, seed: int) -> None:
         self.origins, self.seed = origins, seed
-        self.config = config.augment
+        self.augment = config.augment
 
     def __len__(self) -> int:
         return sum(map(len, self.origins))
 
     def __getitem__(self, at: tuple[int, int, int]) -> dict[str, Any] | DataError:
         epoch, index, times = at
-        options = enlarged(self.config, times)
+        options = enlarged(self.augment, times)
         rng = np.random.default_rng([self.seed, epoch, index, 1])  # [seed, epoch] alone is that of the order
         for origin in self.origins:
             if index < len(origin):

@@ -22,9 +22,13 @@ HALO = 4
 """Rows of cells around a strip that its convolutions reach into: a block's two and the stem or the head; even."""
 
 
+def _strip(device: torch.device) -> int:
+    return STRIPS.get(device.type, LARGE_STRIP)
+
+
 def _strips(rows: int, device: torch.device) -> list[tuple[int, int]]:
     """Begin and end of each."""
-    step = STRIPS.get(device.type, LARGE_STRIP)
+    step = _strip(device)
     return [(top, min(top + step, rows)) for top in range(0, rows, step)]
 
 
@@ -76,10 +80,10 @@ class FastLite(nn.Module):
         for level in (3, 2, 1):
             x = self._up(level, x, kept.pop())
         alpha = (trimap / 255).float()
-        for window in windows(trimap, 2 * STRIPS.get(x.device.type, LARGE_STRIP), everywhere):
+        for window in windows(trimap, 2 * _strip(x.device), everywhere):
             top, bottom, left, right = window
-            part = self._finish(x, first, image, alphas, tuple(edge // 2 for edge in window))
-            alpha[..., top:bottom, left:right] = part
+            found = self._finish(x, first, image, alphas, tuple(edge // 2 for edge in window))
+            alpha[..., top:bottom, left:right] = found
         return {"alpha": alpha}
 
     def _begin(self, image: Tensor, trimap: Tensor, beyond: Tensor) -> tuple[Tensor, Tensor]:
