@@ -15,7 +15,7 @@ from deepmat import imaging, inference, masks, trimap
 from deepmat.config import TestConfig
 from deepmat.errors import CheckpointError, DataError, DeepmatError
 from deepmat.files import list_inputs, pair
-from deepmat.processes import cores, keep_memory
+from deepmat.processes import cores, give_back_memory, keep_memory
 from deepmat.trimap import Width
 
 Record = dict[str, Any]
@@ -169,6 +169,7 @@ def cut_out(
         finally:
             readers.shutdown(wait=False, cancel_futures=True)
             writers.shutdown(wait=False, cancel_futures=True)
+    give_back_memory()
 
 
 class _Task(NamedTuple):

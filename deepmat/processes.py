@@ -1,8 +1,10 @@
 """Worker processes: how many, how they are kept out of what Ctrl-C means to the main one, how they keep memory."""
 
+import ctypes
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +23,16 @@ def keep_memory() -> None:
     composite. This block is never touched.
     """
     bytearray(30 << 20)
+
+
+def give_back_memory() -> None:
+    """Have memory that is free given back to the system, where malloc is glibc's; takes about 5 ms.
+
+    Blocks of up to 32 MB come out of one heap, whose gaps stay with the process: before blocks that fit none of them.
+    """
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
+    if trim:
+        trim(0)
 
 
 def end_with_parent() -> None:

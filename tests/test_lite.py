@@ -53,7 +53,7 @@ NOTHING = torch.zeros(1, 2, 9, 1, 1)
 
 def guessed(image, trimap):
     rgb, known, hint = split(image, trimap)
-    return look(gather(rgb, known), hint, NOTHING)
+    return look(gather(rgb, known, hint), NOTHING)
 
 
 def test_what_follows_from_plain_colours_is_right_before_any_training():
@@ -69,7 +69,7 @@ def test_known_colours_are_kept_where_they_are_and_go_on_where_they_are_not():
     trimap[:, :, :8], trimap[:, :, 56:] = 255, 0
     rgb, known, hint = split(image, trimap)
     assert rgb.min() == pytest.approx(-0.3) and known.sum(1).max() == 1 and not hint.any()
-    fields = look(gather(rgb, known), hint, NOTHING).unflatten(1, (GUESSES, FIELDS))
+    fields = look(gather(rgb, known, hint), NOTHING).unflatten(1, (GUESSES, FIELDS))
     for at, value in ((0, -0.3), (3, 0.3)):  # of foreground and background
         torch.testing.assert_close(
             fields[:, :, at : at + 3], torch.full((1, GUESSES, 3, 16, 16), value), rtol=0, atol=1e-4

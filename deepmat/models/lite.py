@@ -97,7 +97,7 @@ class Lite(nn.Module):
                 trimap = torch.where(forgotten & (trimap >= 64) & (trimap <= 191), 128, trimap)
             with exact:
                 rgb, known, hint = split(image, trimap)
-                seen, alphas = see(rgb, known, hint, double(look(gather(rgb, known), hint, beyond)))
+                seen, alphas = see(rgb, known, hint, double(look(gather(rgb, known, hint), beyond)))
                 colours = cells(rgb)
         x, kept = self._encode(F.relu_(self.stem(_last(seen))))
         for level in (3, 2, 1, 0):

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from deepmat.models.dim_fast import LAST, convolve, windows
 from deepmat.models.lite import Block, Lite, blend
-from deepmat.models.lite_told import GUESSES, cells, double, gather, hinted, look, overview, see, split
+from deepmat.models.lite_told import GUESSES, SEEN, cells, double, gather, hinted, look, overview, see, split
+from deepmat.processes import give_back_memory
 
 STRIPS = {"cpu": 48}
 """Rows of cells in a strip, by device; even, as the guesses have half as many."""
@@ -39,12 +40,7 @@ def _split(begin: int, end: int, image: Tensor, trimap: Tensor) -> tuple[Tensor,
 
 def _guesses(strips: list[tuple[int, int]], image: Tensor, trimap: Tensor, beyond: Tensor) -> Tensor:
     """`look` at the whole picture, gathered in strips."""
-    gathered, hints = [], []
-    for top, bottom in strips:
-        rgb, known, hint = _split(top, bottom, image, trimap)
-        gathered.append(gather(rgb, known))
-        hints.append(hint)
-    return look(torch.cat(gathered, 2), torch.cat(hints, 2), beyond)
+    return look(torch.cat([gather(*_split(*strip, image, trimap)) for strip in strips], 2), beyond)
 
 
 class FastLite(nn.Module):
@@ -70,6 +66,8 @@ class FastLite(nn.Module):
             beyond, small = overview(lambda *copy: self(*copy)["alpha"], image, trimap)
             trimap = hinted(trimap, *small) if small else trimap
         first, alphas = self._begin(image, trimap, beyond)
+        if trimap.is_cpu and trimap.numel() > 1 << 20:
+            give_back_memory()
         kept, x = [first], convolve(cast(nn.Conv2d, net.down[0]), first)
         for encode, down in zip(net.encode[1:], net.down[1:], strict=False):
             kept.append(self._blocks(encode, x))
@@ -91,17 +89,22 @@ class FastLite(nn.Module):
         rows, columns = trimap.shape[2] // 2, trimap.shape[3] // 2
         strips = _strips(rows, image.device)
         guesses = _guesses(strips, image, trimap, beyond)
-        shape = (1, self.net.stem.out_channels, rows, columns)
-        made = torch.empty(shape, dtype=self.dtype, device=image.device, memory_format=LAST)
+
+        def features(channels: int, rows: int) -> Tensor:
+            shape = (1, channels, rows, columns)
+            return torch.empty(shape, dtype=self.dtype, device=image.device, memory_format=LAST)
+
+        made = features(self.net.stem.out_channels, rows)
+        told = features(SEEN, min(rows, _strip(image.device) + 2 * HALO))  # for one strip after the other
         alphas = torch.empty((1, GUESSES, 4, rows, columns), device=image.device)
         for top, bottom in strips:
             begin, end = max(top - HALO, 0), min(bottom + HALO, rows)
             # Half as many rows of guesses, and one more to blend with.
             above, below = max(begin // 2 - 1, 0), min(end // 2 + 1, rows // 2)
             fields = double(guesses[:, :, above:below])[:, :, begin - 2 * above : end - 2 * above]
-            seen, found = see(*_split(begin, end, image, trimap), fields)
+            seen, found = see(*_split(begin, end, image, trimap), fields, told[:, :, : end - begin])
             inner = slice(top - begin, bottom - begin)
-            x = convolve(self.net.stem, seen.to(self.dtype, memory_format=LAST))
+            x = convolve(self.net.stem, seen)
             made[:, :, top:bottom] = self._blocks(self.net.encode[0], x)[:, :, inner]
             alphas[..., top:bottom, :] = found[..., inner, :]
         return made, alphas
@@ -127,4 +130,4 @@ class FastLite(nn.Module):
         return x
 
     def _block(self, block: Block, x: Tensor) -> Tensor:
-        return block.conv2(convolve(block.conv1, x)).add_(x).relu_()
+        return x.add_(block.conv2(convolve(block.conv1, x))).relu_()

@@ -8,6 +8,7 @@ guessed, from what is known or found so.
 """
 
 from collections.abc import Callable
+from itertools import chain
 
 import torch
 import torch.nn.functional as F
@@ -78,12 +79,13 @@ def _tell_apart(difference: Tensor, covariance: Tensor) -> Tensor:
     return torch.stack(solved, 1) / determinant.clamp(min=NOISE**3)[:, None]
 
 
-def _guess(moments: list[tuple[Tensor, Tensor]], beyond: Tensor, scales: tuple[int, ...]) -> Tensor:
+def _guess(moments: Tensor, beyond: Tensor, scales: tuple[int, ...]) -> Tensor:
     """Guesses for each of `scales`: [N, len(scales) x FIELDS, h, w].
 
-    moments: as `_moments` makes them, of the foreground and of the background; beyond: as `summary` made it.
+    moments: [N, 20, h, w], the `_moments` of the foreground and of the background; beyond: as `summary` made it.
     """
-    sides = [_spread(values, share, beyond[:, index], scales) for index, (values, share) in enumerate(moments)]
+    fg, fg_share, bg, bg_share = moments.split((9, 1, 9, 1), 1)
+    sides = _spread(fg, fg_share, beyond[:, 0], scales), _spread(bg, bg_share, beyond[:, 1], scales)
     fields = []
     for front, back in zip(*sides, strict=True):
         (fg, fg_squares, fg_share), (bg, bg_squares, bg_share) = (side.split((3, 6, 1), 1) for side in (front, back))
@@ -117,18 +119,10 @@ def summary(image: Tensor, trimap: Tensor) -> Tensor:
     return torch.stack(sides, 1)[..., None, None]
 
 
-def gather(rgb: Tensor, known: Tensor) -> Tensor:
-    """Of cells of 2 x 2 pixels, [N, 11, H/2, W/2]: means of the colours, of those of the known foreground and of the
-    known background, 0 elsewhere, and the shares of both."""
-    return F.avg_pool2d(torch.cat((rgb, rgb * known[:, :1], rgb * known[:, 1:], known), 1), 2)
-
-
-def look(gathered: Tensor, hint: Tensor, beyond: Tensor) -> Tensor:
-    """Guesses of both colours, from what is known for each of SCALES, then from what is known or hinted at: [N, GUESSES
-    x FIELDS, H/4, W/4].
-
-    gathered: as `gather` made it; hint: as `split` did; beyond: the `summary` of the whole picture.
-    """
+def gather(rgb: Tensor, known: Tensor, hint: Tensor) -> Tensor:
+    """What is known of both colours around each cell of 4 x 4 pixels: [N, 40, H/4, W/4], the `_moments` of the known
+    foreground, of the known background, and of both with what is hinted at; rgb, known, hint: as `split` made them."""
+    gathered = F.avg_pool2d(torch.cat((rgb, rgb * known[:, :1], rgb * known[:, 1:], known), 1), 2)
     everything, *colours, shares = gathered.split((3, 3, 3, 2), 1)
     others = everything - colours[0] - colours[1]
     shares = shares.split(1, 1)
@@ -137,23 +131,33 @@ def look(gathered: Tensor, hint: Tensor, beyond: Tensor) -> Tensor:
     unknown = 1 - shares[0] - shares[1]
     found = [share + unknown * more for share, more in zip(shares, hinted, strict=True)]
     seen = [colour + others * more for colour, more in zip(colours, hinted, strict=True)]
-    near = _guess([_moments(*side) for side in zip(colours, shares, strict=True)], beyond, SCALES)
-    return torch.cat((near, _guess([_moments(*side) for side in zip(seen, found, strict=True)], beyond, (0,))), 1)
+    sides = zip((*colours, *seen), (*shares, *found), strict=True)
+    return torch.cat([_moments(*side) for side in sides], 1)
 
 
-def _moments(colours: Tensor, share: Tensor) -> tuple[Tensor, Tensor]:
-    """Means over one side of each cell of colours and their `_squares`, [N, 9, h/2, w/2], and its share of it.
+def _moments(colours: Tensor, share: Tensor) -> Tensor:
+    """Of one side of each cell, means of its colours and of their `_squares` and its share: [N, 10, h/2, w/2].
 
     colours: means over the cell, 0 beyond the side, [N, 3, h, w]; share: [N, 1, h, w].
     """
     colours = colours / share.clamp(min=1e-6)
     within = F.avg_pool2d(share, 2)
     both = torch.cat((colours, _squares(colours)), 1)
-    return F.avg_pool2d(both * share, 2) / within.clamp(min=1e-6), within
+    return torch.cat((F.avg_pool2d(both * share, 2) / within.clamp(min=1e-6), within), 1)
 
 
-def explain(colours: Tensor, fields: Tensor) -> tuple[Tensor, Tensor]:
-    """What a guess makes of each pixel: [N, EXPLAINED + FIELDS, h, w], and the alpha that follows [N, 4, h, w].
+def look(gathered: Tensor, beyond: Tensor) -> Tensor:
+    """Guesses of both colours, from what is known for each of SCALES, then from what is known or hinted at: [N, GUESSES
+    x FIELDS, H/4, W/4].
+
+    gathered: as `gather` made it; beyond: the `summary` of the whole picture.
+    """
+    near, hinted = gathered.split(20, 1)
+    return torch.cat((_guess(near, beyond, SCALES), _guess(hinted, beyond, (0,))), 1)
+
+
+def explain(colours: Tensor, fields: Tensor) -> tuple[list[Tensor], Tensor]:
+    """What a guess makes of pixels: [N, EXPLAINED + FIELDS, h, w] in parts; and the alpha that follows, [N, 4, h, w].
 
     colours: [N, 3, 4, h, w], of cells of four pixels; fields: [N, FIELDS, h, w]. Distances are to the foreground, the
     background, both by their spread, and to the line between the two.
@@ -178,18 +182,19 @@ def explain(colours: Tensor, fields: Tensor) -> tuple[Tensor, Tensor]:
     size = 1 + (direction * direction).sum(1, keepdim=True).sqrt_()
     made = [alpha.clamp(-0.5, 1.5), *distances]
     made += [fg, bg, direction / size, apart / (apart + 4), fg_spread.sqrt(), bg_spread.sqrt(), shares]
-    return torch.cat(made, 1), alpha.clamp_(0, 1)
+    return made, alpha.clamp_(0, 1)
 
 
-def see(rgb: Tensor, known: Tensor, hint: Tensor, guesses: Tensor) -> tuple[Tensor, Tensor]:
-    """What the network sees, in cells of 2 x 2 pixels: [N, SEEN, H/2, W/2].
+def see(rgb: Tensor, known: Tensor, hint: Tensor, guesses: Tensor, out: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """What the network sees, in cells of 2 x 2 pixels: [N, SEEN, H/2, W/2], written to `out` where there is one.
 
     rgb, known, hint: as `split` made them; guesses: [N, GUESSES x FIELDS, H/2, W/2]. Also returns the alphas that
     follow from the guesses, [N, GUESSES, 4, H/2, W/2] in [0, 1].
     """
     colours = cells(rgb)
     told, alphas = zip(*(explain(colours, fields) for fields in guesses.split(FIELDS, 1)), strict=True)
-    return torch.cat((colours.flatten(1, 2), F.pixel_unshuffle(known, 2), hint, *told), 1), torch.stack(alphas, 1)
+    parts = colours.flatten(1, 2), F.pixel_unshuffle(known, 2), hint, *chain.from_iterable(told)
+    return torch.cat(parts, 1, out=out), torch.stack(alphas, 1)
 
 
 def shrink(image: Tensor, trimap: Tensor, times: int) -> tuple[Tensor, Tensor]:
