@@ -8,7 +8,8 @@ from deepmat import imaging, synth
 from deepmat.errors import ConfigError, DataError
 from deepmat.synth.camera import motion_blur, straighten
 
-SMALL = {"train": 15, "test": 14, "backgrounds": 3, "size": 64, "seed": 5, "per_foreground": (4, 2)}
+COUNT = len(synth.KINDS)
+SMALL = {"train": COUNT + 1, "test": COUNT, "backgrounds": 3, "size": 64, "seed": 5, "per_foreground": (4, 2)}
 OPAQUE = ("hair", "fur", "feathers", "leaves", "blob", "thing", "plant")
 SIZES = [(32, 32), (64, 48), (131, 97), (90, 301), (300, 101)]
 
@@ -126,7 +127,7 @@ def read_all(folder):
 
 def test_write_dataset_makes_adobes_layout(tmp_path):
     yielded = [path.relative_to(tmp_path).as_posix() for path in synth.write_dataset(tmp_path, **SMALL)]
-    assert len(yielded) == synth.count_files(15, 14, 3, (4, 2))
+    assert len(yielded) == synth.count_files(COUNT + 1, COUNT, 3, (4, 2))
     kinds = list(synth.KINDS)
     train = [f"{kind}_{i:04d}.png" for i, kind in enumerate([*kinds, kinds[0]])]
     test = [f"test_{kind}_{i:04d}.png" for i, kind in enumerate(kinds)]
@@ -136,7 +137,7 @@ def test_write_dataset_makes_adobes_layout(tmp_path):
     expected += [f"Test_set/Adobe-licensed images/{part}/{name}" for name in test for part in ("fg", "alpha")]
     expected += [f"Test_set/Adobe-licensed images/trimaps/{n[:-4]}_{k}.png" for n in test for k in range(2)]
     expected += [f"bg_train/bg_{i:04d}.png" for i in range(3)] + ["bg_test/test_bg_0000.png"]
-    lists = {"training_fg": train, "test_fg": test, "training_bg": None, "test_bg": ["test_bg_0000.png"] * 28}
+    lists = {"training_fg": train, "test_fg": test, "training_bg": None, "test_bg": ["test_bg_0000.png"] * (2 * COUNT)}
     expected += [f"{'Test' if name.startswith('test') else 'Training'}_set/{name}_names.txt" for name in lists]
     assert sorted(yielded) == sorted(expected) == sorted(read_all(tmp_path))
 
@@ -144,8 +145,10 @@ def test_write_dataset_makes_adobes_layout(tmp_path):
         path = tmp_path / ("Test_set" if name.startswith("test") else "Training_set") / f"{name}_names.txt"
         assert lines is None or path.read_text().splitlines() == lines
     scenes = (tmp_path / "Training_set/training_bg_names.txt").read_text().splitlines()
-    assert len(scenes) == 60
-    assert all(sorted(set(scenes[i : i + 3])) == [f"bg_{j:04d}.png" for j in range(3)] for i in range(0, 60, 3))
+    assert len(scenes) == 4 * len(train)
+    assert all(
+        sorted(set(scenes[i : i + 3])) == [f"bg_{j:04d}.png" for j in range(3)] for i in range(0, len(scenes) - 2, 3)
+    )
 
     for name in test:
         alpha = imaging.read_grey(tmp_path / "Test_set/Adobe-licensed images/alpha" / name)

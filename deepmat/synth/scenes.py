@@ -13,8 +13,8 @@ from deepmat.synth.textures import natural, surface
 
 keep_memory()
 
-# solid things, hair and fur are what most photographs to be cut out show
-DRAWN = (*KINDS, "hair", "hair", "fur", "fur", "thing", "thing", "thing", "plant", "leaves")
+# solid things, cloth, hair and fur are what most photographs to be cut out show
+DRAWN = (*KINDS, *("hair", "fur", "thing") * 2, *("flag",) * 3, "net", "sieve", "plant", "leaves")
 
 
 def _close_up(rng: np.random.Generator, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:

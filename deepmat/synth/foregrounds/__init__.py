@@ -10,7 +10,7 @@ from deepmat.synth.drawing import View, check_sides, whole
 from deepmat.synth.foregrounds.clear import glass, smoke
 from deepmat.synth.foregrounds.solids import blob, leaves
 from deepmat.synth.foregrounds.strands import dandelion, feathers, fur, hair
-from deepmat.synth.foregrounds.things import plant, sieve, thing, veil
+from deepmat.synth.foregrounds.things import flag, plant, sieve, thing, veil
 from deepmat.synth.foregrounds.woven import lace, net
 
 Kind = Callable[[np.random.Generator, View], np.ndarray]
@@ -30,6 +30,7 @@ KINDS: dict[str, Kind] = {
     "plant": plant,
     "sieve": sieve,
     "veil": veil,
+    "flag": flag,
 }
 
 

@@ -1,4 +1,4 @@
-"""Things as they lie about: solid, fluffy or petalled bodies, plants of narrow leaves, sieves, veils and bags."""
+"""Things as they lie about: solid, fluffy or petalled bodies, plants of narrow leaves, sieves, veils and flags."""
 
 import cv2
 import numpy as np
@@ -15,9 +15,12 @@ from deepmat.synth.drawing import (
     fill_shape,
     grow_hairs,
     make_paint,
+    mix,
     new_canvas,
     normal,
+    over,
     random_colour,
+    random_colours,
     shade,
     smooth_step,
     spread_out,
@@ -188,3 +191,67 @@ def veil(rng: np.random.Generator, view: View) -> np.ndarray:
         glint *= np.clip(inside * np.float32(view.scale) + 0.5, 0, 1)
         alpha, colour = np.maximum(alpha, glint), colour + spread_out(glint)
     return stack_layers(colour, alpha)
+
+
+def _star(radius: np.ndarray, angle: np.ndarray, size: float, points: int) -> np.ndarray:
+    """How far inside a star, or for no points a disc, each place lies; float32, in the units of radius."""
+    depth = 0.25 * size * np.abs(np.cos(np.float32(points / 2) * angle)) if points else 0.0
+    return (size - radius) * 0.7 - 0.25 * size * (points > 0) + depth
+
+
+def _print(rng: np.random.Generator, u: np.ndarray, v: np.ndarray, period: float) -> np.ndarray:
+    """How far inside one thing printed on cloth each place lies, float32: stripes, a field, a cross, stars, script."""
+    turn = rng.choice([0.0, np.pi / 2, np.pi / 4, -np.pi / 4, rng.uniform(0, np.pi)])
+    cos, sin = np.float32(np.cos(turn)), np.float32(np.sin(turn))
+    a, b = u * cos + v * sin, v * cos - u * sin
+    middle, size = rng.uniform(-0.2, 0.2, 2), rng.uniform(0.03, 0.18)
+    points = int(rng.choice([0, 5, 6, 7]))
+    how = rng.integers(6)
+    if how == 0:
+        return period * rng.uniform(0.15, 0.35) - np.abs((a / np.float32(period)) % 1 - 0.5) * np.float32(period)
+    if how == 1:
+        return np.minimum(a - np.float32(middle[0]), b - np.float32(middle[1]))
+    if how == 2:
+        return size / 3 - np.minimum(np.abs(a - np.float32(middle[0])), np.abs(b - np.float32(middle[1])))
+    if how == 3:
+        x, y = a - np.float32(middle[0]), b - np.float32(middle[1])
+        return _star(cv2.magnitude(x, y), np.arctan2(y, x), size, points)
+    if how == 4:  # one in every cell
+        x, y = (((part / np.float32(period)) % 1 - 0.5) * np.float32(period) for part in (a, b))
+        return _star(cv2.magnitude(x, y), np.arctan2(y, x), period * rng.uniform(0.15, 0.4), points)
+    line, letter = (part / np.float32(period / times) for part, times in ((b, 2), (a, 6)))
+    strokes = np.sin(np.floor(line) * 9.7 + 7.1 * letter) + np.sin(17.3 * np.floor(line) + 4.3 * letter)
+    inside = np.minimum(np.abs(strokes) - 0.7, 0.3 - np.abs(line - np.floor(line) - 0.5))
+    return inside * np.float32(period / 6)
+
+
+def flag(rng: np.random.Generator, view: View) -> np.ndarray:
+    """A flag, sign, towel or printed cloth, often on a pole: few colours that end sharply, each far from the others."""
+    view, half = _sheet(rng, view)
+    x, y = coordinates(view)
+    u, v, fold = _bend(rng, x, y, rng.uniform(0.0, 0.02))
+    taper = 1 + np.float32(rng.choice([0.0, 0.0, rng.uniform(-1, 1)])) * v
+    inside = np.minimum(half[0] * taper - np.abs(u), half[1] - np.abs(v)).astype(np.float32)
+    rounded = rng.random() < 0.2
+    if rounded:
+        inside = np.minimum(inside, np.float32(half.min()) - cv2.magnitude(u, v))
+    scale = np.float32(view.scale)
+    tints = random_colours(rng, int(rng.integers(2, 5)), (0, 1), (0.0, 1.0), (0.03, 0.95))
+    colour = np.broadcast_to(tints[0], (*x.shape, 3))
+    for _ in range(int(rng.integers(1, 6))):
+        within = _print(rng, u, v, max(rng.uniform(0.03, 0.25), 6 / view.scale))
+        if rng.random() < 0.4:  # in one corner alone
+            within = np.minimum(within, np.minimum(-u, -v) + np.float32(rng.uniform(-0.1, 0.1)))
+        colour = mix(colour, tints[rng.integers(len(tints))], np.clip(within * scale + 0.5, 0, 1))
+    light = np.clip(0.8 + rng.uniform(0.3, 1.5) * fold, 0.25, 1.5) * (0.85 + 0.3 * texture(rng, view, 0.8, 6))
+    alpha = np.clip(inside * scale + 0.5, 0, 1) * np.float32(rng.choice([1.0, 1.0, rng.uniform(0.9, 1)]))
+    layers = stack_layers(colour * spread_out(light), alpha)
+    if rng.random() < 0.5:
+        canvas, sheet = new_canvas(view)
+        post = rng.random() < 0.3 or rounded  # behind the middle; a flag's pole is before one side
+        pole = np.array([[0.0, 0.0], [0.0, 0.7]]) if post else half * [[-0.95, -1.08], [-0.95, 2.0]]
+        paint = make_paint(random_colour(rng, (0, 1), (0.0, 0.7), (0.1, 0.95)))
+        draw_lines(canvas, sheet, pole[None], paint, rng.uniform(0.008, 0.04))
+        bar = to_layers(canvas, view)
+        layers = over(layers, bar) if post else over(bar, layers)
+    return layers
