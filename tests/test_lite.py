@@ -1,10 +1,15 @@
 """The shipped network: what it is told, and its fast form."""
 
+import os
+import subprocess
+import sys
+import threading
+
 import numpy as np
 import pytest
 import torch
 
-from deepmat import inference, synth, trimap
+from deepmat import imaging, inference, synth, trimap
 from deepmat.compositing import COMPOSITORS
 from deepmat.config import LiteConfig
 from deepmat.errors import CheckpointError
@@ -306,3 +311,24 @@ def test_a_pixel_beyond_the_range_is_not_lost(model):
     alpha.sum().backward()
     assert model.head.bias.grad[:4].min() > 0
     model.zero_grad()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="counts kilobytes as Linux does")
+def test_a_picture_of_1600_pixels_takes_less_than_a_gigabyte(tmp_path):
+    image, levels, _ = ramp(1088, 1600)
+    imaging.write_image(tmp_path / "photo.png", image)
+    imaging.write_image(tmp_path / "trimap.png", levels)
+    command = [sys.executable, "-m", "deepmat", "predict", "photo.png", "--trimap", "trimap.png", "-o", "out"]
+    process = subprocess.Popen(
+        [*command, "--device", "cpu", "--precision", "fp32"],
+        cwd=tmp_path,
+        env={**os.environ, "OMP_NUM_THREADS": "2"},
+        stderr=subprocess.DEVNULL,
+    )
+    late = threading.Timer(120, process.kill)
+    late.start()
+    _, status, used = os.wait4(process.pid, 0)
+    late.cancel()
+    process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode == 0
+    assert used.ru_maxrss * 1024 < 1e9
