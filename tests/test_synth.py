@@ -10,7 +10,7 @@ from deepmat.synth.camera import motion_blur, straighten
 
 COUNT = len(synth.KINDS)
 SMALL = {"train": COUNT + 1, "test": COUNT, "backgrounds": 3, "size": 64, "seed": 5, "per_foreground": (4, 2)}
-OPAQUE = ("hair", "fur", "feathers", "leaves", "blob", "thing", "plant")
+OPAQUE = ("hair", "fur", "feathers", "leaves", "blob", "thing", "plant", "tuft", "basket")
 SIZES = [(32, 32), (64, 48), (131, 97), (90, 301), (300, 101)]
 
 
@@ -164,7 +164,7 @@ def test_same_seed_same_files_and_a_larger_set_begins_with_the_smaller(tmp_path)
     for name, changes in {
         "a": {},
         "b": {},
-        "larger": {"train": 16, "test": 15, "backgrounds": 5},
+        "larger": {"train": COUNT + 2, "test": COUNT + 1, "backgrounds": 5},
         "other": {"seed": 6},
     }.items():
         list(synth.write_dataset(tmp_path / name, **{**SMALL, **changes}))

@@ -32,8 +32,9 @@ def synth(
     """Make a licence-free data set by program.
 
     Hair, fur, feathers, dandelions, nets, lace, glass, smoke, leaves, soft blobs, heaps of things, plants, sieves,
-    veils and flags with exact alphas, some of them in motion; photo-like backgrounds and natural textures, half of them
-    in a foreground's colours; test trimaps. With --sheet alone, only the sheet. Next: deepmat composite OUT -o DATA
+    veils, flags, tufts and baskets with exact alphas, some of them in motion; photo-like backgrounds and natural
+    textures, half of them in a foreground's colours; test trimaps. With --sheet alone, only the sheet. Next:
+    deepmat composite OUT -o DATA
     """
     if out is None and picture is None:
         raise ConfigError("nothing to write: give a folder OUT for a data set, --sheet FILE.png to look, or both")

@@ -14,7 +14,7 @@ from deepmat.synth.textures import natural, surface
 keep_memory()
 
 # solid things, cloth, hair and fur are what most photographs to be cut out show
-DRAWN = (*KINDS, *("hair", "fur", "thing") * 2, *("flag",) * 3, "net", "sieve", "plant", "leaves")
+DRAWN = (*KINDS, *("hair", "fur", "thing") * 2, *("flag",) * 3, "net", "sieve", "plant", "leaves", "tuft", "basket")
 
 
 def _close_up(rng: np.random.Generator, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:

@@ -9,9 +9,9 @@ from deepmat.synth.camera import finish
 from deepmat.synth.drawing import View, check_sides, whole
 from deepmat.synth.foregrounds.clear import glass, smoke
 from deepmat.synth.foregrounds.solids import blob, leaves
-from deepmat.synth.foregrounds.strands import dandelion, feathers, fur, hair
+from deepmat.synth.foregrounds.strands import dandelion, feathers, fur, hair, tuft
 from deepmat.synth.foregrounds.things import flag, plant, sieve, thing, veil
-from deepmat.synth.foregrounds.woven import lace, net
+from deepmat.synth.foregrounds.woven import basket, lace, net
 
 Kind = Callable[[np.random.Generator, View], np.ndarray]
 
@@ -31,6 +31,8 @@ KINDS: dict[str, Kind] = {
     "sieve": sieve,
     "veil": veil,
     "flag": flag,
+    "tuft": tuft,
+    "basket": basket,
 }
 
 

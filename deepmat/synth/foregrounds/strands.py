@@ -1,4 +1,4 @@
-"""Things that end in threads: hair, fur, feathers, dandelions."""
+"""Things that end in threads: hair, fur, tufts, feathers, dandelions."""
 
 import cv2
 import numpy as np
@@ -230,6 +230,48 @@ def feathers(rng: np.random.Generator, view: View) -> np.ndarray:
         draw_strands(canvas, sheet, hairs[::2], colours.mean(0)[None], 0.0015)
         fill_convex(canvas, sheet, polygons, make_paints(tints))
         draw_strands(canvas, sheet, shaft, colours[:1] * 0.4 + 0.45, 0.012)
+    return shade(to_layers(canvas, view), 0.7 + 0.6 * texture(rng, view, 0.7, 4))
+
+
+def tuft(rng: np.random.Generator, view: View) -> np.ndarray:
+    """Brushes, toy hair, manes, grass: one to three fans of threads of any colour on solid feet, open at the tips."""
+    number, width = int(rng.choice([1, 1, 2, 3])), rng.uniform(0.0014, 0.004)
+    thin = min(1.0, (450 / view.scale) ** 0.4)
+    drawn, space = max(width * thin, 0.5 / view.scale), 0.85 / number
+    t = np.linspace(0, 1, 12, dtype=np.float32)
+    fans = []
+    for middle in (np.arange(number) - (number - 1) / 2) * space:
+        colour = random_colour(rng, (0, 1), (0.1, 0.95), (0.15, 1.0))
+        foot, across, tall = rng.uniform(0.12, 0.34), space * rng.uniform(0.14, 0.36), rng.uniform(0.05, 0.16)
+        length, spread = rng.uniform(0.5, 1) * (foot + 0.32), rng.uniform(0.1, 0.75)
+        # so many that half way up this part of the ground is behind none: exp(-cover)
+        cover = rng.uniform(0.8, 5)
+        count = int(np.clip(cover * (2 * across + spread * length) / drawn, 60, 5000))
+        locks = int(rng.integers(6, 40))
+        lean, bow = normal(rng, spread * 0.25, locks), normal(rng, rng.uniform(0.1, 0.9), locks)
+        at = uniform(rng, -1, 1, count)
+        owner = np.clip(((at + 1) / 2 * locks + normal(rng, 0.6, count)).astype(int), 0, locks - 1)
+        up = tall * np.sqrt(1 - at**2) * uniform(rng, 0.3, 1, count)
+        roots = np.stack([middle + across * at, foot - up], -1)
+        loose = normal(rng, rng.uniform(0.03, 0.25), count)
+        start = -np.pi / 2 + spread * at + lean[owner] + loose
+        turns = rng.uniform(0.5, 4) * t + uniform(rng, 0, 1, count, 1)
+        wave = normal(rng, 0.15, count, 1) * np.sin(2 * np.pi * turns)
+        heading = start[:, None] + (bow[owner] + 2 * loose)[:, None] * t**2 + wave
+        paths = grow_hairs(roots, heading, length * uniform(rng, 0.55, 1.1, count) * (1 - 0.25 * at**2))
+        fans.append(((middle, foot, across, tall), colour, paths[rng.permutation(count)]))
+    view = aim(rng, view, np.concatenate([paths[::7, at] for *_, paths in fans for at in (5, 9, 12)]))
+    canvas, sheet = new_canvas(view, 0.0018)
+    for (x, y, across, tall), colour, paths in fans:
+        behind, faint, front = np.split(paths, [int(0.6 * len(paths)), int(0.75 * len(paths))])
+        tones = _tones(rng, colour, 24, 0.2)
+        draw_strands(canvas, sheet, faint, tones, width * thin * 0.7, (0.3, 1.0))
+        draw_strands(canvas, sheet, behind, tones * rng.uniform(0.4, 1), width * thin)
+        body = random_colour(rng, (0, 1), (0.1, 0.8), (0.2, 1.0))
+        below = np.array([[x - across, y], [x + across, y], [x + across * 0.8, y + 1.5], [x - across * 0.8, y + 1.5]])
+        for outline in (below, ellipse_outline(x, y, across, tall)):
+            fill_shape(canvas, sheet, outline, make_paint(body))
+        draw_strands(canvas, sheet, front, tones, width * thin)
     return shade(to_layers(canvas, view), 0.7 + 0.6 * texture(rng, view, 0.7, 4))
 
 

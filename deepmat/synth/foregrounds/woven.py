@@ -1,4 +1,4 @@
-"""Things of many holes: nets and lace."""
+"""Things of many holes: nets, baskets and lace."""
 
 import cv2
 import numpy as np
@@ -13,9 +13,11 @@ from deepmat.synth.drawing import (
     dye,
     ellipse_outline,
     fill_convex,
+    fill_shape,
     make_paint,
     new_canvas,
     random_colour,
+    shade,
     smooth_step,
     stack_layers,
     texture,
@@ -103,6 +105,67 @@ def _lace_tile(rng: np.random.Generator, side: int, thread: float) -> np.ndarray
     fill_convex(canvas, view, holes, [make_paint(WHITE, 0.25)] * count)
     fill_convex(canvas, view, centres + 0.3 * sizes[:, None, None] * round_, [make_paint(WHITE)] * count)
     return canvas[..., 3].astype(np.float32) / 255
+
+
+def basket(rng: np.random.Generator, view: View) -> np.ndarray:
+    """A wire basket, cage or pencil pot: its far wall is seen through the near one, and so are the things in it."""
+    wire = random_colour(rng, (0, 1), (0.0, 0.15), (0.3, 1.0))
+    if rng.random() < 0.4:  # painted
+        wire = random_colour(rng, (0, 1), (0.1, 0.8), (0.1, 0.95))
+    wide, taper, tilt = rng.uniform(0.18, 0.34), rng.uniform(0.65, 1.05), rng.uniform(0.03, 0.25)
+    top, floor = -rng.uniform(0.05, 0.25), rng.uniform(0.2, 0.4)
+    most = min(60.0, min(view.height, view.width) / 6)  # in a small picture, many meshes would close
+    count, slant = round(np.exp(rng.uniform(np.log(10), np.log(max(11, most))))), rng.uniform(0.6, 1.7)
+    mesh = 2 * np.pi * wide / count
+    size = float(np.clip(mesh * rng.uniform(0.08, 0.35), 0.0015, 0.03))
+    rim, lit = rng.uniform(1.2, 5) * size + 0.006, -0.22 * size * np.ones(2)
+
+    def wall(turn: np.ndarray, down: np.ndarray) -> np.ndarray:
+        """Angles from the near side and how far down, 0 ... 1, of points on the wall -> units [... 2]."""
+        across = wide * (1 + (taper - 1) * down)
+        return np.stack([across * np.sin(turn), top + (floor - top) * down + tilt * across * np.cos(turn)], -1)
+
+    down = np.linspace(0, 1, 24)
+    start, around = 2 * np.pi * (np.arange(count)[:, None] + rng.random()) / count, np.linspace(0, 2 * np.pi, 73)
+    if rng.random() < 0.65:  # meshes on their corner
+        twist = slant * (floor - top) / wide
+        turns, downs = np.concatenate([start + twist * down, start - twist * down]), np.tile(down, (2 * count, 1))
+        parts = [(turns, downs)]
+    else:
+        rings = np.linspace(0, 1, max(3, round((floor - top) / (mesh * slant))))[:, None]
+        parts = [(start + 0 * down, down + 0 * start), (around + 0 * rings, rings + 0 * around)]
+    pieces, facing = [], []
+    for turns, downs in parts:
+        points, depth = wall(turns, downs), np.cos((turns[:, 1:] + turns[:, :-1]) / 2)
+        pieces.append(np.stack([points[:, :-1], points[:, 1:]], 2).reshape(-1, 2, 2))
+        facing.append(depth.ravel())
+    lines, near = np.concatenate(pieces), np.concatenate(facing) > 0
+    mouth, foot = wall(around, 0 * around), wall(around, 0 * around + 1)
+
+    view = aim(rng, view, np.concatenate([lines[::5, 0], mouth]))
+    canvas, sheet = new_canvas(view, size * 0.6)
+
+    def draw(curves: np.ndarray, width: float, light: float) -> None:
+        for shift, share, tone in ((0 * lit, 1.0, 0.45), (lit, 0.5, 1.0)):
+            draw_lines(canvas, sheet, curves + shift, make_paint(wire * tone * light), width * share)
+
+    draw(lines[~near], size, rng.uniform(0.4, 0.9))
+    draw(mouth[None, 18:55], rim, 0.7)
+    for _ in range(int(rng.integers(0, 5))):
+        thing, (low, high) = random_colour(rng, (0, 1), (0.0, 0.9), (0.1, 1.0)), rng.uniform(-0.75, 0.75, 2) * wide
+        half, end = wide * rng.choice([0.06, 0.1, 0.3]) * rng.uniform(0.7, 1.4), top - rng.uniform(-0.15, 0.28)
+        if rng.random() < 0.15:  # fills the lower part
+            low, high, half, end = 0.0, 0.0, 0.85 * wide, rng.uniform(top, floor)
+        ends = np.array([[low * taper, floor], [low * taper, floor], [high, end], [high, end]])
+        for left, tone in ((-1.0, 0.7), (-0.4, 1.0)):
+            outline = ends + half * np.array([[left, 0], [1, 0], [1, 0], [left, 0]])
+            fill_shape(canvas, sheet, outline, make_paint(thing * tone))
+    if rng.random() < 0.7:
+        fill_shape(canvas, sheet, foot, make_paint(wire * 0.5))
+    draw(lines[near], size, 1.0)
+    draw(foot[None], rim * rng.uniform(0.4, 1.5), 0.8)
+    draw(np.concatenate([mouth[54:], mouth[:19]])[None], rim, 1.0)
+    return shade(to_layers(canvas, view), 0.6 + 0.8 * texture(rng, view, 1.0, 3))
 
 
 def lace(rng: np.random.Generator, view: View) -> np.ndarray:
