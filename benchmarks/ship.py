@@ -1,34 +1,61 @@
-"""Make the weights that deepmat ships of a training run's:
+"""Make the weights that deepmat ships of a training run's, or of a mean of several:
 
     python -m benchmarks.ship runs/lite/best.safetensors --trained "on what, how long"
+    python -m benchmarks.ship lite runs/lite/state-000002000.pt --share 1 --share 2 --trained "on what, how long"
 
-in half precision, with what they are beside them; prints the checksum for docs/lite.md.
+in half precision, with what they are beside them; prints the checksum for docs/lite.md. With --out they go elsewhere,
+to be tried first. What comes of one start can be averaged: Wortsman et al., Model soups, ICML 2022.
 """
 
 from pathlib import Path
 from typing import Annotated
 
+import torch
 import typer
 
-from deepmat.checkpoint import load_weights, save_weights
-from deepmat.models import SHIPPED
+from deepmat.checkpoint import Weights, load_state, load_weights, save_weights
+from deepmat.models import SHIPPED, find_weights
 from deepmat.weights import sha256
 
 
+def read(path: Path) -> Weights:
+    """Weights, of a saved state its moving average, in float32."""
+    loaded = load_weights(find_weights(path))
+    average = load_state(path).get("average") if path.suffix == ".pt" else None
+    state = {key: value.float() for key, value in (average or loaded.state).items()}
+    return loaded._replace(state=state)
+
+
+def mean(weights: list[Weights], shares: list[float]) -> dict[str, torch.Tensor]:
+    """What the weights hold, averaged."""
+    total = sum(shares)
+    return {
+        key: sum(share / total * each.state[key] for share, each in zip(shares, weights, strict=True))
+        for key in weights[0].state
+    }
+
+
 def main(
-    weights: Annotated[Path, typer.Argument(help="best.safetensors of a run.")],
+    weights: Annotated[list[Path], typer.Argument(help="best.safetensors of a run, lite, or a run's saved states.")],
     trained: Annotated[str, typer.Option(help="Data, recipe and samples, in a line.")],
+    share: Annotated[list[float] | None, typer.Option(help="Of each file in the mean, in their order [all 1].")] = None,
     name: Annotated[str, typer.Option(help=f"Which of {', '.join(SHIPPED)}.")] = "lite",
+    out: Annotated[Path | None, typer.Option(help="Elsewhere than in the package.")] = None,
 ) -> None:
     """Write deepmat/models/NAME.safetensors."""
-    loaded = load_weights(weights)
-    if not loaded.about:
-        raise SystemExit(f"{weights}: is not a run's best.safetensors, which says what it is")
-    half = {key: value.half() for key, value in loaded.state.items()}
+    shares = share or [1.0] * len(weights)
+    if len(shares) != len(weights):
+        raise SystemExit(f"--share: {len(shares)} of them for {len(weights)} files; give one a file, or none")
+    loaded = [read(path) for path in weights]
+    for path, each in zip(weights, loaded, strict=True):
+        if not each.about or each.about["model"] != loaded[0].about["model"]:
+            raise SystemExit(f"{path}: is not of a run of the same network as {weights[0]}, which says what it is")
+    half = {key: value.half() for key, value in mean(loaded, shares).items()}
     if not all(value.isfinite().all() for value in half.values()):
-        raise SystemExit(f"{weights}: holds numbers that half precision cannot")
-    save_weights(SHIPPED[name], half, loaded.about["model"], name=name, licence="MIT", trained=trained)
-    print(f"{sha256(SHIPPED[name])}  {SHIPPED[name].name}  {SHIPPED[name].stat().st_size / 1e6:.1f} MB")
+        raise SystemExit(f"{weights[0]}: holds numbers that half precision cannot")
+    out = out or SHIPPED[name]
+    save_weights(out, half, loaded[0].about["model"], name=name, licence="MIT", trained=trained)
+    print(f"{sha256(out)}  {out}  {out.stat().st_size / 1e6:.1f} MB")
 
 
 if __name__ == "__main__":

@@ -3,6 +3,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+import torch
+
+from benchmarks import ship
+from deepmat.checkpoint import load_weights, save_state, save_weights
+from deepmat.config import DIMConfig, LiteConfig
+from deepmat.models import SHIPPED
+
 ROOT = Path(__file__).parents[1]
 TINY = """
 from pathlib import Path
@@ -40,3 +48,22 @@ def test_sides_run_in_turn_and_give_one_json_object_each(tmp_path):
     table = run("tiny", "--rounds", "1").stdout
     assert "naps/s" in table and "(3)" in table
     assert "tin: unknown; known: composite" in " ".join(run("tin").stderr.replace("│", " ").split())
+
+
+def test_what_is_shipped_may_be_a_mean_of_a_run_and_its_states(tmp_path):
+    state = load_weights(SHIPPED["lite"]).state
+    config = LiteConfig().model_dump()
+    double = {key: 2 * value.float() for key, value in state.items()}
+    save_weights(tmp_path / "best.safetensors", double, config)
+    thrice = {key: 3 * value.float() for key, value in state.items()}
+    save_state(tmp_path / "state.pt", {"model": config, "state_dict": double, "average": thrice})
+    ship.main([tmp_path / "best.safetensors", tmp_path / "state.pt"], "so", [1, 3], out=tmp_path / "out.safetensors")
+    made = load_weights(tmp_path / "out.safetensors")
+    assert made.about == {"model": config, "name": "lite", "licence": "MIT", "trained": "so"}
+    for key, value in state.items():
+        assert torch.equal(made.state[key], (2.75 * value.float()).half())
+    with pytest.raises(SystemExit, match="2 of them for 1 files"):
+        ship.main([tmp_path / "state.pt"], "so", [1, 3])
+    save_weights(tmp_path / "other.safetensors", thrice, DIMConfig().model_dump())
+    with pytest.raises(SystemExit, match=r"other.safetensors: is not of a run of the same network"):
+        ship.main([tmp_path / "state.pt", tmp_path / "other.safetensors"], "so")
