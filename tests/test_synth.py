@@ -10,7 +10,7 @@ from deepmat.synth.camera import motion_blur, straighten
 
 COUNT = len(synth.KINDS)
 SMALL = {"train": COUNT + 1, "test": COUNT, "backgrounds": 3, "size": 64, "seed": 5, "per_foreground": (4, 2)}
-OPAQUE = ("hair", "fur", "feathers", "leaves", "blob", "thing", "plant", "tuft", "basket")
+OPAQUE = ("hair", "fur", "feathers", "leaves", "blob", "thing", "plant", "tuft")
 SIZES = [(32, 32), (64, 48), (131, 97), (90, 301), (300, 101)]
 
 

@@ -117,7 +117,7 @@ def basket(rng: np.random.Generator, view: View) -> np.ndarray:
     most = min(60.0, min(view.height, view.width) / 6)  # in a small picture, many meshes would close
     count, slant = round(np.exp(rng.uniform(np.log(10), np.log(max(11, most))))), rng.uniform(0.6, 1.7)
     mesh = 2 * np.pi * wide / count
-    size = float(np.clip(mesh * rng.uniform(0.08, 0.35), 0.0015, 0.03))
+    size = float(np.clip(mesh * rng.uniform(0.06, 0.3), 0.0015, 0.03))
     rim, lit = rng.uniform(1.2, 5) * size + 0.006, -0.22 * size * np.ones(2)
 
     def wall(turn: np.ndarray, down: np.ndarray) -> np.ndarray:
@@ -151,10 +151,10 @@ def basket(rng: np.random.Generator, view: View) -> np.ndarray:
 
     draw(lines[~near], size, rng.uniform(0.4, 0.9))
     draw(mouth[None, 18:55], rim, 0.7)
-    for _ in range(int(rng.integers(0, 5))):
+    for _ in range(int(rng.choice([0, 0, 1, 2, 4]))):
         thing, (low, high) = random_colour(rng, (0, 1), (0.0, 0.9), (0.1, 1.0)), rng.uniform(-0.75, 0.75, 2) * wide
         half, end = wide * rng.choice([0.06, 0.1, 0.3]) * rng.uniform(0.7, 1.4), top - rng.uniform(-0.15, 0.28)
-        if rng.random() < 0.15:  # fills the lower part
+        if rng.random() < 0.1:  # fills the lower part
             low, high, half, end = 0.0, 0.0, 0.85 * wide, rng.uniform(top, floor)
         ends = np.array([[low * taper, floor], [low * taper, floor], [high, end], [high, end]])
         for left, tone in ((-1.0, 0.7), (-0.4, 1.0)):
