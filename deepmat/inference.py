@@ -22,7 +22,7 @@ from deepmat.errors import CheckpointError, DataError, lookup
 from deepmat.models.dim_fast import FastDIM
 from deepmat.models.lite import Lite
 from deepmat.models.lite_fast import FastLite
-from deepmat.models.lite_told import HINT_RANGE, overview
+from deepmat.models.lite_told import HINT_RANGE, overview, settle
 
 Forward = Callable[[np.ndarray, np.ndarray], np.ndarray]
 STRIDE = 32
@@ -204,6 +204,8 @@ class Network:
             {"everywhere": True} if everywhere and isinstance(model, FastDIM | FastLite) else {}
         )
         self.about: dict[str, Any] = {"notices": []}
+        self.copy: tuple[int, torch.Tensor] | None = None
+        """How many times smaller one was that Lite has seen of the whole picture, and its alpha."""
 
     @torch.inference_mode()
     def see_whole(self, image: np.ndarray, trimap: np.ndarray) -> np.ndarray:
@@ -221,11 +223,18 @@ class Network:
             return trimap
         if small is None:
             return trimap
-        times, alpha = small
+        self.copy = times, alpha = small
         large = cv2.resize(np.asarray(alpha[0, 0].cpu()), None, fx=times, fy=times, interpolation=cv2.INTER_LINEAR)
         hints = cv2.convertScaleAbs(large, alpha=2 * HINT_RANGE, beta=trimaps.UNKNOWN - HINT_RANGE)
         hints = np.maximum(hints[: trimap.shape[0], : trimap.shape[1]], trimaps.UNKNOWN - HINT_RANGE)  # NaN becomes 0
         return np.where(trimaps.unknown_region(trimap), hints, trimap)
+
+    @torch.inference_mode()
+    def settle(self, alpha: np.ndarray, trimap: np.ndarray) -> None:
+        """Put the alpha of a large picture that Lite has seen in parts right, in place, as where it sees it whole."""
+        if self.copy:
+            times, small = self.copy
+            settle(torch.from_numpy(alpha)[None, None], torch.from_numpy(trimap)[None, None], times, small.cpu())
 
     def _tensors(self, image: np.ndarray, trimap: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
         device = next(self.model.parameters()).device
@@ -291,6 +300,7 @@ def predict(
     if trimaps.unknown_region(levels).any():
         seen = network.see_whole(image, levels) if mode in IN_PARTS else levels
         alpha = run(image, seen, network, **options)
+        network.settle(alpha, levels)
         if not np.isfinite(alpha[trimaps.unknown_region(levels)]).all():
             raise CheckpointError("the network's alpha is not a finite number; its weights are broken")
         np.clip(alpha, 0, 1, out=alpha)

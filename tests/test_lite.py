@@ -28,6 +28,7 @@ from deepmat.models.lite_told import (
     look,
     overview,
     see,
+    settle,
     shrink,
     split,
 )
@@ -152,6 +153,42 @@ def test_every_mode_hints(monkeypatch, form, mode, options):
     levels = np.full((384, 640), 128, np.uint8)
     found = inference.predict(network, image, levels, mode=mode, **options)
     assert found[:, :300].mean() < 0.2 and found[:, 340:].mean() > 0.8
+
+
+def test_far_from_what_is_known_a_large_picture_is_on_average_its_copy():
+    trimap = torch.full((1, 1, 90, 1121), 128, dtype=torch.uint8)
+    trimap[..., :61] = 255
+    alpha = 0.2 + 0.1 * (torch.arange(1121) % 2).expand(1, 1, 90, 1121)
+    copy = torch.full((1, 1, 23, 281), 0.65)
+    found = settle(alpha.clone(), trimap, 4, copy)
+    assert torch.equal(found[..., :98], alpha[..., :98])  # what is known, and near to it
+    torch.testing.assert_close(found[..., 200:] - alpha[..., 200:], torch.full((1, 1, 90, 921), 0.4), atol=5e-3, rtol=0)
+    assert (found.diff(dim=3).abs() < 0.12).all()  # no edge where it begins
+    assert (settle(alpha.clone(), trimap, 4, 1 + copy) <= 1).all()
+    small = alpha[..., :1024].clone()
+    assert torch.equal(settle(small.clone(), trimap[..., :1024], 4, copy[..., :256]), small)
+
+
+@pytest.mark.parametrize("form", [None, "fp32"])
+@pytest.mark.parametrize(("mode", "options"), [("auto", {}), ("tile", {"tile": 256, "overlap": 64}), ("whole", {})])
+def test_every_mode_settles_large_pictures(monkeypatch, form, mode, options):
+    """The network says 0.2 everywhere, but of the small copy."""
+    built = build_model(LiteConfig()).eval()
+    built.head.bias.data[:] = torch.tensor([0.2] * 4 + [0.0] * 7)
+    network = for_prediction(built, form) if form else built
+    plain = network.forward
+
+    def told(image, trimap, beyond=None):
+        if trimap.shape[2:] == (32, 288):
+            return {"alpha": torch.full_like(trimap, 0.9, dtype=torch.float32)}
+        return plain(image, trimap, beyond)
+
+    monkeypatch.setattr(network, "forward", told)
+    levels = np.full((96, 1120), 128, np.uint8)
+    levels[:, :61] = 255
+    found = inference.predict(network, np.full((96, 1120, 3), 99, np.uint8), levels, mode=mode, **options)
+    np.testing.assert_allclose(found[:, 61:98], 0.2, atol=1e-3)
+    np.testing.assert_allclose(found[:, 200:], 0.9, atol=1e-3)
 
 
 @pytest.mark.parametrize("form", [None, "fp32"])

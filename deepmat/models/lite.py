@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from deepmat.config import LiteConfig
-from deepmat.models.lite_told import GUESSES, SEEN, cells, double, gather, hinted, look, overview, see, split
+from deepmat.models.lite_told import GUESSES, SEEN, cells, double, gather, hinted, look, overview, see, settle, split
 
 WIDTHS = (32, 64, 128, 160, 256)
 """Channels at 1/2, 1/4 ... 1/32 of the size."""
@@ -89,9 +89,11 @@ class Lite(nn.Module):
         held to that range, so that no pixel is lost beyond it.
         """
         exact = torch.autocast(image.device.type, enabled=False)
+        small = None
         with torch.no_grad():
             if beyond is None:
-                beyond, trimap = self._hinted(image, trimap)
+                beyond, small = self._overview(image, trimap)
+                trimap = hinted(trimap, *small) if small else trimap
             if self.training:
                 forgotten = torch.rand(len(trimap), 1, 1, 1, device=trimap.device) < FORGOTTEN
                 trimap = torch.where(forgotten & (trimap >= 64) & (trimap <= 191), 128, trimap)
@@ -103,14 +105,14 @@ class Lite(nn.Module):
         for level in (3, 2, 1, 0):
             x = self._up(level, x, kept[level])
         with exact:
-            return {"alpha": _held(blend(self.head(x.float()), colours, alphas))}
+            alpha = _held(blend(self.head(x.float()), colours, alphas))
+            return {"alpha": settle(alpha, trimap, *small) if small and not self.training else alpha}
 
-    def _hinted(self, image: Tensor, trimap: Tensor) -> tuple[Tensor, Tensor]:
+    def _overview(self, image: Tensor, trimap: Tensor) -> tuple[Tensor, tuple[int, Tensor] | None]:
         kind = image.device.type
         # What autocast makes of weights without a gradient must not be kept for the pass with one.
         with torch.autocast(kind, enabled=torch.is_autocast_enabled(kind), cache_enabled=False):
-            beyond, small = overview(lambda *copy: self(*copy)["alpha"], image, trimap)
-        return beyond, hinted(trimap, *small) if small else trimap
+            return overview(lambda *copy: self(*copy)["alpha"], image, trimap)
 
     def _part(self, part: Callable[..., Any], x: Tensor) -> Any:
         """Part of the forward pass, of which `recompute` keeps the input alone (Chen et al. 2016)."""

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from deepmat.models.dim_fast import LAST, convolve, windows
 from deepmat.models.lite import Block, Lite, blend
-from deepmat.models.lite_told import GUESSES, SEEN, cells, double, gather, hinted, look, overview, see, split
+from deepmat.models.lite_told import GUESSES, SEEN, cells, double, gather, hinted, look, overview, see, settle, split
 from deepmat.processes import give_back_memory
 
 STRIPS = {"cpu": 48}
@@ -61,7 +61,7 @@ class FastLite(nn.Module):
         beyond: as for Lite; everywhere: also where a whole neighbourhood is known. Returns {"alpha": float32
         [1, 1, H, W] in [0, 1]}.
         """
-        net = self.net
+        net, small = self.net, None
         if beyond is None:
             beyond, small = overview(lambda *copy: self(*copy)["alpha"], image, trimap)
             trimap = hinted(trimap, *small) if small else trimap
@@ -82,7 +82,7 @@ class FastLite(nn.Module):
             top, bottom, left, right = window
             found = self._finish(x, first, image, alphas, tuple(edge // 2 for edge in window))
             alpha[..., top:bottom, left:right] = found
-        return {"alpha": alpha}
+        return {"alpha": settle(alpha, trimap, *small) if small else alpha}
 
     def _begin(self, image: Tensor, trimap: Tensor, beyond: Tensor) -> tuple[Tensor, Tensor]:
         """The first features, before they are halved, and the alphas that follow from the guesses."""

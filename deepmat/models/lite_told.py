@@ -35,6 +35,9 @@ AT_ONCE = 256
 """Pixels of a picture's longer side up to which it is seen without hints."""
 HINT_RANGE = 63
 """Levels of a trimap from 128 to a hint that is sure of foreground or background."""
+NEAR, RAMP, SMOOTH = 20, 10, 12
+"""Pixels of the copy: so far from what is known a large picture's alpha begins to be its copy's on average, give or
+take RAMP; and over so many the average is, in each direction, twice."""
 
 
 def _blur(x: Tensor) -> Tensor:
@@ -241,6 +244,35 @@ def hinted(trimap: Tensor, times: int, alpha: Tensor) -> Tensor:
     large = F.interpolate(alpha, scale_factor=times, mode="bilinear", align_corners=False)
     hints = 128 + HINT_RANGE * (2 * large[..., : trimap.shape[2], : trimap.shape[3]] - 1)
     return torch.where((trimap >= 64) & (trimap <= 191), hints, trimap.float())
+
+
+def settle(alpha: Tensor, trimap: Tensor, times: int, small: Tensor) -> Tensor:
+    """The alpha of a large picture [N, 1, H, W], put right in place where nothing is known for far around: there it is
+    on average what a copy so many times smaller has, small [N, 1, H / times, W / times].
+
+    Of more than SHRINK x AT_ONCE pixels a side, the copy is as large as the pictures that lite was trained on; the
+    picture is larger, and smoke or glass in it reaches further than lite can see. Others stay as they are.
+    """
+    height, width = alpha.shape[2:]
+    if max(height, width) <= SHRINK * AT_ONCE:
+        return alpha
+    unknown = ((trimap >= 64) & (trimap <= 191)).float()
+    parts = F.max_pool2d(unknown, times, ceil_mode=True)
+    means = F.avg_pool2d(alpha.detach(), times, ceil_mode=True, count_include_pad=False)
+    near = 1 - parts
+    for window in ((2 * NEAR + 1, 1), (1, 2 * NEAR + 1)):
+        near = F.max_pool2d(near, window, 1, (window[0] // 2, window[1] // 2))
+    share = _box(_box(parts, SMOOTH), SMOOTH).clamp(min=1e-3)
+    off = _box(_box((small.float() - means) * parts, SMOOTH), SMOOTH) / share
+    more = F.interpolate((1 - _box(near, RAMP)) * off, scale_factor=times, mode="bilinear", align_corners=False)
+    return alpha.add_(more[..., :height, :width].mul_(unknown)).clamp_(0, 1)
+
+
+def _box(x: Tensor, radius: int) -> Tensor:
+    """Means over so many pixels to each side, beyond the border of fewer."""
+    for window in ((2 * radius + 1, 1), (1, 2 * radius + 1)):
+        x = F.avg_pool2d(x, window, 1, (window[0] // 2, window[1] // 2), count_include_pad=False)
+    return x
 
 
 def cells(rgb: Tensor) -> Tensor:
