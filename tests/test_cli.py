@@ -322,8 +322,11 @@ def test_composite_interrupted_says_so_and_goes_on(deepmat, source, tmp_path, wo
     folder = source / "Training_set" / "Other"
     command = ["composite", folder / "fg", "--alpha", folder / "alpha", "--bg", source / "bg_train", "-o", "out"]
     command = [*map(str, command), "--per-foreground", "60", "--workers", str(workers)]
+    # A shell starts what it puts in the background, tests among it, deaf to Ctrl-C.
+    run = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    run += "from deepmat.cli import main; main()"
     process = subprocess.Popen(
-        [sys.executable, "-c", "from deepmat.cli import main; main()", *command],
+        [sys.executable, "-c", run, *command],
         cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True,
     )  # fmt: skip
     try:
