@@ -38,7 +38,9 @@ def mean(weights: list[Weights], shares: list[float]) -> dict[str, torch.Tensor]
 def main(
     weights: Annotated[list[Path], typer.Argument(help="best.safetensors of a run, lite, or a run's saved states.")],
     trained: Annotated[str, typer.Option(help="Data, recipe and samples, in a line.")],
-    share: Annotated[list[float] | None, typer.Option(help="Of each file in the mean, in their order [all 1].")] = None,
+    share: Annotated[
+        list[float] | None, typer.Option(help="Of each file in the mean, in their order; without it all alike.")
+    ] = None,
     name: Annotated[str, typer.Option(help=f"Which of {', '.join(SHIPPED)}.")] = "lite",
     out: Annotated[Path | None, typer.Option(help="Elsewhere than in the package.")] = None,
 ) -> None:
@@ -46,6 +48,8 @@ def main(
     shares = share or [1.0] * len(weights)
     if len(shares) != len(weights):
         raise SystemExit(f"--share: {len(shares)} of them for {len(weights)} files; give one a file, or none")
+    if min(shares) < 0 or not sum(shares):
+        raise SystemExit(f"--share: {' '.join(map(str, shares))} is no mean; give numbers from 0 on, one of them more")
     loaded = [read(path) for path in weights]
     for path, each in zip(weights, loaded, strict=True):
         if not each.about or each.about["model"] != loaded[0].about["model"]:

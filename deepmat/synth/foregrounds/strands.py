@@ -244,7 +244,7 @@ def tuft(rng: np.random.Generator, view: View) -> np.ndarray:
         colour = random_colour(rng, (0, 1), (0.1, 0.95), (0.15, 1.0))
         foot, across, tall = rng.uniform(0.12, 0.34), space * rng.uniform(0.14, 0.36), rng.uniform(0.05, 0.16)
         length, spread = rng.uniform(0.5, 1) * (foot + 0.32), rng.uniform(0.1, 0.75)
-        # so many that half way up this part of the ground is behind none: exp(-cover)
+        # half way up, exp(-cover) of the ground shows between threads that fall anywhere
         cover = rng.uniform(0.8, 5)
         count = int(np.clip(cover * (2 * across + spread * length) / drawn, 60, 5000))
         locks = int(rng.integers(6, 40))

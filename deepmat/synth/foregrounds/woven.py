@@ -78,35 +78,6 @@ def net(rng: np.random.Generator, view: View) -> np.ndarray:
     return layers
 
 
-def _lace_tile(rng: np.random.Generator, side: int, thread: float) -> np.ndarray:
-    """How thick the lace is, float32 [side side] in [0, 1]: one repeat of fine mesh with a sewn flower on it."""
-    view, mesh = whole(side, side), int(rng.integers(8, 15))
-    canvas = np.zeros((side, side, 4), np.uint8)
-    # diagonals that end where the next repeat's begin
-    c = (np.arange(-mesh, mesh + 1) / mesh - 0.5)[:, None]
-    ones = np.array([[-0.5, 0.5]])
-    for slope in (-1, 1):
-        lines = np.stack([np.broadcast_to(ones, (len(c), 2)), c + 0.5 + slope * ones], -1)
-        draw_lines(canvas, view, lines, make_paint(WHITE, rng.uniform(0.5, 0.9)), thread)
-    petals, size = int(rng.integers(5, 9)), rng.uniform(0.14, 0.2)
-    # a large flower in the middle, and a small one on the corners that four repeats share
-    middles = np.array([[0, 0], [-1, -1], [1, -1], [-1, 1], [1, 1]]) / 2
-    sizes, turns = np.repeat([size, *[0.6 * size] * 4], petals), np.tile(np.arange(petals) * 2 * np.pi / petals, 5)
-    ahead = np.stack([np.cos(turns), np.sin(turns)], -1) * sizes[:, None]
-    aside = ahead[:, ::-1] * [-1, 1]
-    centres, round_ = np.repeat(middles, petals, 0)[:, None], ellipse_outline(0, 0, 1, 1, count=24)
-
-    def ovals(away: float, long: float, wide: float) -> np.ndarray:
-        return centres + ahead[:, None] * (away + long * round_[:, :1]) + aside[:, None] * wide * round_[:, 1:]
-
-    outlines, holes, count = ovals(1.1, 1.0, 0.42), ovals(1.4, 0.4, 0.13), len(turns)
-    fill_convex(canvas, view, outlines, [make_paint(WHITE, rng.uniform(0.8, 1.0))] * count)
-    draw_lines(canvas, view, outlines, make_paint(WHITE), thread * 1.6, closed=True)
-    fill_convex(canvas, view, holes, [make_paint(WHITE, 0.25)] * count)
-    fill_convex(canvas, view, centres + 0.3 * sizes[:, None, None] * round_, [make_paint(WHITE)] * count)
-    return canvas[..., 3].astype(np.float32) / 255
-
-
 def basket(rng: np.random.Generator, view: View) -> np.ndarray:
     """A wire basket, cage or pencil pot: its far wall is seen through the near one, and so are the things in it."""
     wire = random_colour(rng, (0, 1), (0.0, 0.15), (0.3, 1.0))
@@ -166,6 +137,35 @@ def basket(rng: np.random.Generator, view: View) -> np.ndarray:
     draw(foot[None], rim * rng.uniform(0.4, 1.5), 0.8)
     draw(np.concatenate([mouth[54:], mouth[:19]])[None], rim, 1.0)
     return shade(to_layers(canvas, view), 0.6 + 0.8 * texture(rng, view, 1.0, 3))
+
+
+def _lace_tile(rng: np.random.Generator, side: int, thread: float) -> np.ndarray:
+    """How thick the lace is, float32 [side side] in [0, 1]: one repeat of fine mesh with a sewn flower on it."""
+    view, mesh = whole(side, side), int(rng.integers(8, 15))
+    canvas = np.zeros((side, side, 4), np.uint8)
+    # diagonals that end where the next repeat's begin
+    c = (np.arange(-mesh, mesh + 1) / mesh - 0.5)[:, None]
+    ones = np.array([[-0.5, 0.5]])
+    for slope in (-1, 1):
+        lines = np.stack([np.broadcast_to(ones, (len(c), 2)), c + 0.5 + slope * ones], -1)
+        draw_lines(canvas, view, lines, make_paint(WHITE, rng.uniform(0.5, 0.9)), thread)
+    petals, size = int(rng.integers(5, 9)), rng.uniform(0.14, 0.2)
+    # a large flower in the middle, and a small one on the corners that four repeats share
+    middles = np.array([[0, 0], [-1, -1], [1, -1], [-1, 1], [1, 1]]) / 2
+    sizes, turns = np.repeat([size, *[0.6 * size] * 4], petals), np.tile(np.arange(petals) * 2 * np.pi / petals, 5)
+    ahead = np.stack([np.cos(turns), np.sin(turns)], -1) * sizes[:, None]
+    aside = ahead[:, ::-1] * [-1, 1]
+    centres, round_ = np.repeat(middles, petals, 0)[:, None], ellipse_outline(0, 0, 1, 1, count=24)
+
+    def ovals(away: float, long: float, wide: float) -> np.ndarray:
+        return centres + ahead[:, None] * (away + long * round_[:, :1]) + aside[:, None] * wide * round_[:, 1:]
+
+    outlines, holes, count = ovals(1.1, 1.0, 0.42), ovals(1.4, 0.4, 0.13), len(turns)
+    fill_convex(canvas, view, outlines, [make_paint(WHITE, rng.uniform(0.8, 1.0))] * count)
+    draw_lines(canvas, view, outlines, make_paint(WHITE), thread * 1.6, closed=True)
+    fill_convex(canvas, view, holes, [make_paint(WHITE, 0.25)] * count)
+    fill_convex(canvas, view, centres + 0.3 * sizes[:, None, None] * round_, [make_paint(WHITE)] * count)
+    return canvas[..., 3].astype(np.float32) / 255
 
 
 def lace(rng: np.random.Generator, view: View) -> np.ndarray:
