@@ -272,6 +272,9 @@ class DataConfig(Section):
     """Backgrounds too, 3 bytes a pixel."""
     augment: AugmentConfig = AugmentConfig()
     large: Large | None = None
+    doubled: Annotated[float, Field(ge=0, le=1)] = 0
+    """Share of the samples that are made at half their size, then doubled by repeating pixels, as lite sees small
+    pictures."""
 
 
 class SweepConfig(Section):
@@ -308,6 +311,9 @@ class TestConfig(Section):
     """Mode tile: side of a tile and the band that it shares with its neighbour. Mode auto takes the overlap too."""
     memory: Annotated[Float, Field(gt=0)] | None = None
     """Mode auto: GB that the process may take in all; None is half of what is free."""
+    double: Annotated[int, Field(ge=0)] | None = None
+    """Pictures of up to so many pixels a side are seen at twice their size, in four times the time; None leaves it to
+    the network: 1024 for lite, whose alphas are better then, no picture for others."""
     sweep: SweepConfig = SweepConfig()
 
     @model_validator(mode="after")

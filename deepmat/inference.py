@@ -43,6 +43,16 @@ def _resize(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
     return cv2.resize(pixels, (width, height), interpolation=cv2.INTER_LINEAR)
 
 
+def _doubled(forward: Forward) -> Forward:
+    """forward() that sees a picture at twice its size, each pixel four times."""
+
+    def twice(image: np.ndarray, trimap: np.ndarray) -> np.ndarray:
+        large = (cv2.resize(each, None, fx=2, fy=2, interpolation=cv2.INTER_NEAREST) for each in (image, trimap))
+        return cv2.resize(forward(*large), trimap.shape[::-1], interpolation=cv2.INTER_AREA)
+
+    return twice
+
+
 def _padded(image: np.ndarray, trimap: np.ndarray, forward: Forward) -> np.ndarray:
     """forward() on a picture of any size, mirrored at the bottom and right up to a multiple of 32."""
     height, width = trimap.shape
@@ -181,9 +191,11 @@ IN_PARTS = ("auto", "tile", "crop")
 
 
 def mode_options(settings: TestConfig) -> dict[str, Any]:
-    """The mode and those of the config's settings that it takes, as arguments of `predict`."""
+    """Those of the config's settings that the mode takes, as arguments of `predict`."""
     parameters = inspect.signature(lookup(MODES, settings.mode, "test.mode")).parameters.values()
     names = [parameter.name for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY]
+    if settings.double is not None:
+        names.append("double")
     return {"mode": settings.mode, **{name: getattr(settings, name) for name in names}}
 
 
@@ -197,8 +209,10 @@ class Network:
     about: "mode", how the picture was seen, and "notices", what went otherwise than planned.
     """
 
-    def __init__(self, model: nn.Module, everywhere: bool = False) -> None:
+    def __init__(self, model: nn.Module, everywhere: bool = False, double: int | None = None) -> None:
+        """double: as for `predict`."""
         self.model = model
+        self.small: int = getattr(model, "small", 0) if double is None else double
         # A trimap shrunk as the old tool does it can lose what is unknown, where alpha is the network's all the same.
         self.options: dict[str, Any] = (
             {"everywhere": True} if everywhere and isinstance(model, FastDIM | FastLite) else {}
@@ -253,8 +267,11 @@ class Network:
             ) from error
         return alpha
 
-    @torch.inference_mode()
     def __call__(self, image: np.ndarray, trimap: np.ndarray) -> np.ndarray:
+        return (_doubled(self._once) if max(trimap.shape) <= self.small else self._once)(image, trimap)
+
+    @torch.inference_mode()
+    def _once(self, image: np.ndarray, trimap: np.ndarray) -> np.ndarray:
         return np.asarray(self._through(*self._tensors(image, trimap))[0, 0].cpu())
 
     def fits(self, memory: float | None, picture: int) -> int:
@@ -277,13 +294,15 @@ def predict(
     trimap: np.ndarray,
     *,
     mode: str = "auto",
+    double: int | None = None,
     about: dict[str, Any] | None = None,
     **options: Any,
 ) -> np.ndarray:
     """The alpha of a picture, float32 [H, W] in [0, 1]; exactly 0 and 1 where the trimap knows.
 
     image: uint8 RGB [H, W, 3]; trimap: uint8 [H, W], any levels, taken as the nearest of 0, 128, 255. A trimap with
-    nothing unknown is the answer itself. mode: one of MODES; options: its keyword arguments. about: a dict to be told
+    nothing unknown is the answer itself. mode: one of MODES; options: its keyword arguments. double: pictures
+    of up to so many pixels a side are seen at twice their size; None leaves it to the network. about: a dict to be told
     "mode", how the picture was seen, and "notices". DataError if the shapes do not fit, TooLarge if the memory does not
     suffice, ConfigError for an unknown mode, CheckpointError for broken weights.
     """
@@ -295,12 +314,21 @@ def predict(
             "expected uint8 [H, W, 3] and uint8 [H, W] of one size"
         )
     levels, _ = trimaps.quantise(trimap)
-    network = Network(model, everywhere=mode in ("crop", "resize") or options.get("fit") == "stretch")
+    network = Network(model, mode in ("crop", "resize") or options.get("fit") == "stretch", double)
     network.about["mode"] = mode
+
+    def in_parts(image: np.ndarray, trimap: np.ndarray) -> np.ndarray:
+        alpha = run(image, network.see_whole(image, trimap), network, **options)
+        network.settle(alpha, trimap)
+        return alpha
+
     if trimaps.unknown_region(levels).any():
-        seen = network.see_whole(image, levels) if mode in IN_PARTS else levels
-        alpha = run(image, seen, network, **options)
-        network.settle(alpha, levels)
+        if mode in IN_PARTS:
+            doubled = max(levels.shape) <= network.small
+            network.small = 0  # parts are not doubled by themselves
+            alpha = (_doubled(in_parts) if doubled else in_parts)(image, levels)
+        else:
+            alpha = run(image, levels, network, **options)
         if not np.isfinite(alpha[trimaps.unknown_region(levels)]).all():
             raise CheckpointError("the network's alpha is not a finite number; its weights are broken")
         np.clip(alpha, 0, 1, out=alpha)

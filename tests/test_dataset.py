@@ -133,6 +133,21 @@ def test_some_steps_are_on_larger_samples(origin):
     assert options["trimap"] == AugmentConfig().trimap.model_dump()
 
 
+def test_some_samples_are_doubled(origin):
+    """Made at half their size, so that what is in pixels is as fine in them as in others; the rest as ever."""
+    straight, doubled = (batches(origin("mixed", doubled=share)) for share in (0.0, 1.0))
+    assert all(batch["alpha"].shape[2:] == (64, 96) for batch in straight + doubled)
+
+    def is_doubled(batch):
+        kinds = [kind for kind in batch if kind != "name"]
+        fine = [batch[kind].numpy()[..., ::2, ::2].repeat(2, 2).repeat(2, 3) for kind in kinds]
+        return all(np.array_equal(batch[kind], each) for kind, each in zip(kinds, fine, strict=True))
+
+    assert all(map(is_doubled, doubled)) and not any(map(is_doubled, straight))
+    options = enlarged(AugmentConfig(distance_trimap={"width": [3, 5]}, crop={"sizes": [320, 481]}), 0.5)
+    assert (options["distance_trimap"]["width"], options["crop"]["sizes"]) == ([1, 2], [160, 240])
+
+
 @pytest.mark.parametrize("augment", [AUGMENT, MODERN])
 def test_samples_are_the_same_with_any_cache_and_without(origin, augment):
     plain = batches(origin("pairs", augment=augment, cache=None))

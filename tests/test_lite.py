@@ -151,7 +151,7 @@ def test_every_mode_hints(monkeypatch, form, mode, options):
 
     monkeypatch.setattr(network, "forward", told)
     levels = np.full((384, 640), 128, np.uint8)
-    found = inference.predict(network, image, levels, mode=mode, **options)
+    found = inference.predict(network, image, levels, mode=mode, double=0, **options)
     assert found[:, :300].mean() < 0.2 and found[:, 340:].mean() > 0.8
 
 
@@ -192,11 +192,32 @@ def test_every_mode_settles_large_pictures(monkeypatch, form, mode, options):
 
 
 @pytest.mark.parametrize("form", [None, "fp32"])
+@pytest.mark.parametrize(("mode", "options"), [("auto", {}), ("tile", {"tile": 64, "overlap": 32}), ("whole", {})])
+def test_every_mode_doubles_small_pictures_once(monkeypatch, model, form, mode, options):
+    """Four pixels for each, and of what the network makes of them the mean."""
+    image, levels, _ = ramp(64, 96)
+    levels[:] = 128  # or auto would leave out what is known
+    image = image + np.random.default_rng(0).integers(0, 30, image.shape, dtype=np.uint8)
+    network = for_prediction(model, form) if form else model
+    large = [np.kron(each, np.ones((2, 2, 1)[: each.ndim], np.uint8)) for each in (image, levels)]
+    alpha = inference.predict(network, *large, mode=mode, double=0, **options)
+    found = inference.predict(network, image, levels, mode=mode, **options)
+    assert alpha.std() > 0.1
+    np.testing.assert_allclose(found, alpha.reshape(64, 2, 96, 2).mean((1, 3)), atol=1e-4)
+    monkeypatch.setattr(network, "small", 95)
+    assert np.array_equal(
+        inference.predict(network, image, levels, mode=mode, **options),
+        inference.predict(network, image, levels, mode=mode, double=95, **options),
+    )
+    assert not np.allclose(inference.predict(network, image, levels, mode=mode, **options), found, atol=1e-3)
+
+
+@pytest.mark.parametrize("form", [None, "fp32"])
 def test_parts_see_what_the_whole_sees(model, form):
     image, levels, _ = ramp(256, 512)
     image = image + np.random.default_rng(0).integers(0, 30, image.shape, dtype=np.uint8)
     network = for_prediction(model, form) if form else model
-    whole, parts = (inference.predict(network, image, levels, mode=mode) for mode in ("whole", "auto"))
+    whole, parts = (inference.predict(network, image, levels, mode=mode, double=0) for mode in ("whole", "auto"))
     assert 0 < np.abs(whole - parts).mean() < 0.002  # hints in 8 bits
 
 
@@ -211,7 +232,7 @@ def test_without_memory_for_a_view_of_the_whole_its_parts_are_seen(monkeypatch, 
 
     monkeypatch.setattr(model, "forward", poor)
     about = {}
-    found = inference.predict(model, image, levels, about=about)
+    found = inference.predict(model, image, levels, double=0, about=about)
     assert found.std() > 0.1 and len(about["notices"]) == 1 and "view of the whole" in about["notices"][0]
 
 
@@ -331,7 +352,7 @@ def test_strips_make_no_difference(model, monkeypatch):
     found = []
     for rows in (2, 6, 16, 256):
         monkeypatch.setitem(lite_fast.STRIPS, "cpu", rows)
-        found.append(inference.predict(for_prediction(model), image.transpose(1, 0, 2), levels.T))
+        found.append(inference.predict(for_prediction(model), image.transpose(1, 0, 2), levels.T, double=0))
     for other in found[1:]:
         np.testing.assert_allclose(other, found[0], atol=1e-4)
 

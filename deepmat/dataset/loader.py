@@ -25,15 +25,16 @@ class TrainingSet(Dataset[Any]):
 
     def __init__(self, origins: Sequence[Origin], config: DataConfig, seed: int) -> None:
         self.origins, self.seed = origins, seed
-        self.augment = config.augment
+        self.augment, self.doubled = config.augment, config.doubled
 
     def __len__(self) -> int:
         return sum(map(len, self.origins))
 
     def __getitem__(self, at: tuple[int, int, int]) -> dict[str, Any] | DataError:
         epoch, index, times = at
-        options = enlarged(self.augment, times)
         rng = np.random.default_rng([self.seed, epoch, index, 1])  # [seed, epoch] alone is that of the order
+        fold = 2 if self.doubled and rng.random() < self.doubled else 1
+        options = enlarged(self.augment, times / fold)
         for origin in self.origins:
             if index < len(origin):
                 break
@@ -41,7 +42,10 @@ class TrainingSet(Dataset[Any]):
         try:
             name, layers = origin.open(index, rng)
             layers["second"] = lambda: _foreground(origin, rng, options)
-            return {"name": name, **make_sample(layers, rng, options)}
+            sample = make_sample(layers, rng, options)
+            if fold > 1:
+                sample = {kind: pixels.repeat(fold, 0).repeat(fold, 1) for kind, pixels in sample.items()}
+            return {"name": name, **sample}
         except DataError as error:
             return error
 
@@ -50,13 +54,14 @@ LENGTHS = {"affine": "window", "crop": "sizes", "resize": "size", "distance_trim
 """Options in pixels that grow with the sample."""
 
 
-def enlarged(config: AugmentConfig, times: int) -> dict[str, Any]:
+def enlarged(config: AugmentConfig, times: float) -> dict[str, Any]:
     """The options of each step, for samples so many times as large."""
     options = config.model_dump()
     for step, key in LENGTHS.items():
         if options[step]:
             lengths = options[step][key]
-            options[step][key] = [times * each for each in lengths] if isinstance(lengths, list) else times * lengths
+            scaled = [type(length)(times * length) for length in np.atleast_1d(lengths).tolist()]
+            options[step][key] = scaled if isinstance(lengths, list) else scaled[0]
     return options
 
 

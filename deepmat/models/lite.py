@@ -20,6 +20,8 @@ WIDTHS = (32, 64, 128, 160, 256)
 """Channels at 1/2, 1/4 ... 1/32 of the size."""
 BLOCKS = (1, 2, 2, 2, 1)
 """Residual blocks of the encoder at each of them."""
+SMALL = 1024
+"""Pixels of the longer side up to which a picture is better seen at twice its size."""
 FORGOTTEN = 0.25
 """Share of the samples that are trained without hints."""
 
@@ -57,6 +59,7 @@ class Lite(nn.Module):
         super().__init__()
         self.recompute = False
         self.bytes_a_pixel = 450
+        self.small = SMALL
         steps = list(zip(WIDTHS, WIDTHS[1:], strict=False))
         self.stem = nn.Conv2d(SEEN, WIDTHS[0], 3, padding=1)
         self.encode = nn.ModuleList(

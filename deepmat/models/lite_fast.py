@@ -50,7 +50,7 @@ class FastLite(nn.Module):
         super().__init__()
         self.net = copy.deepcopy(model).to(dtype).to(memory_format=LAST).eval().requires_grad_(False)
         self.net.head.to(torch.float32)
-        self.config, self.dtype = model.config, dtype
+        self.config, self.dtype, self.small = model.config, dtype, model.small
         self.bytes_a_pixel = 100 + 30 * dtype.itemsize
 
     def forward(
