@@ -28,12 +28,15 @@ def _mkldnn_has(dtype: torch.dtype) -> bool:
     return dtype == torch.float32 or (dtype == torch.bfloat16 and torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
-def convolve(layer: nn.Conv2d, x: Tensor) -> Tensor:
-    """ReLU of the convolution."""
+def convolve(layer: nn.Conv2d, x: Tensor, onto: Tensor | None = None) -> Tensor:
+    """ReLU of the convolution; with `onto`, of the sum of both, in its place."""
     if x.device.type == "cpu" and hasattr(torch.ops.mkldnn, "_convolution_pointwise") and _mkldnn_has(x.dtype):
         geometry = [*cast(tuple[int, int], layer.padding)], [*layer.stride], [*layer.dilation], layer.groups
-        return torch.ops.mkldnn._convolution_pointwise(x, layer.weight, layer.bias, *geometry, "relu", [], "")
-    return layer(x).relu_()
+        operands = x, layer.weight, layer.bias, *geometry
+        if onto is None:
+            return torch.ops.mkldnn._convolution_pointwise(*operands, "relu", [], "")
+        return torch.ops.mkldnn._convolution_pointwise_(onto, *operands, "add", 1.0, "relu", [], None)
+    return (layer(x) if onto is None else onto.add_(layer(x))).relu_()
 
 
 def _convolve_to_one(layer: nn.Conv2d, x: Tensor) -> Tensor:
@@ -65,13 +68,14 @@ def windows(trimap: Tensor, strip: int, everywhere: bool = False) -> Iterator[tu
 
     trimap: [1, 1, H, W], W a multiple of CELL.
     """
-    unknown = (everywhere | (trimap > 0) & (trimap < 255)).float()
-    # Two pixels more, since an alpha that is resized later is interpolated.
-    unknown = F.max_pool2d(unknown, 5, stride=1, padding=2)[0, 0] > 0
+    unknown = (everywhere | (trimap > 0) & (trimap < 255))[0, 0]
     height = len(unknown)
     for top in range(0, height, strip):
         bottom = min(top + strip, height)
-        for begin, end in _runs(unknown[top:bottom].any(dim=0).view(-1, CELL).any(dim=1).tolist()):
+        # Two pixels more, since an alpha that is resized later is interpolated.
+        columns = unknown[max(top - 2, 0) : bottom + 2].any(dim=0)
+        columns = F.max_pool1d(columns.float()[None], 5, stride=1, padding=2)[0] > 0
+        for begin, end in _runs(columns.view(-1, CELL).any(dim=1).tolist()):
             yield top, bottom, begin * CELL, end * CELL
 
 
