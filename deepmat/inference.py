@@ -268,7 +268,12 @@ class Network:
         return alpha
 
     def __call__(self, image: np.ndarray, trimap: np.ndarray) -> np.ndarray:
-        return (_doubled(self._once) if max(trimap.shape) <= self.small else self._once)(image, trimap)
+        if max(trimap.shape) <= self.small:
+            try:
+                return _doubled(self._once)(image, trimap)
+            except TooLarge:
+                self.about["notices"].append("the memory ran out for twice the picture's size; it is seen at its own")
+        return self._once(image, trimap)
 
     @torch.inference_mode()
     def _once(self, image: np.ndarray, trimap: np.ndarray) -> np.ndarray:

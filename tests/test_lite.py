@@ -236,6 +236,22 @@ def test_without_memory_for_a_view_of_the_whole_its_parts_are_seen(monkeypatch, 
     assert found.std() > 0.1 and len(about["notices"]) == 1 and "view of the whole" in about["notices"][0]
 
 
+def test_without_memory_for_twice_its_size_a_picture_is_seen_at_its_own(monkeypatch, model):
+    image, levels, _ = ramp(64, 96)
+    plain = model.forward
+
+    def poor(image, trimap):
+        if trimap.shape[3] > 96:
+            raise RuntimeError("not enough memory")
+        return plain(image, trimap)
+
+    monkeypatch.setattr(model, "forward", poor)
+    about = {}
+    found = inference.predict(model, image, levels, mode="whole", about=about)
+    assert np.array_equal(found, inference.predict(model, image, levels, mode="whole", double=0))
+    assert len(about["notices"]) == 1 and "twice" in about["notices"][0]
+
+
 @pytest.mark.parametrize("mode", ["auto", "tile", "whole"])
 def test_broken_weights_are_an_error_though_hints_cannot_say_so(mode):
     image, levels, _ = ramp(64, 300)
