@@ -268,12 +268,12 @@ class Network:
         return alpha
 
     def __call__(self, image: np.ndarray, trimap: np.ndarray) -> np.ndarray:
-        if max(trimap.shape) <= self.small:
-            try:
-                return _doubled(self._once)(image, trimap)
-            except TooLarge:
-                self.about["notices"].append("the memory ran out for twice the picture's size; it is seen at its own")
-        return self._once(image, trimap)
+        if not self.small:
+            return self._once(image, trimap)
+        try:
+            return _doubled(self._once)(image, trimap)
+        except TooLarge as error:
+            raise TooLarge(f"seen at twice its size (not by --set test.double=0): {error}") from error
 
     @torch.inference_mode()
     def _once(self, image: np.ndarray, trimap: np.ndarray) -> np.ndarray:
@@ -321,6 +321,8 @@ def predict(
     levels, _ = trimaps.quantise(trimap)
     network = Network(model, mode in ("crop", "resize") or options.get("fit") == "stretch", double)
     network.about["mode"] = mode
+    if max(levels.shape) > network.small:
+        network.small = 0
 
     def in_parts(image: np.ndarray, trimap: np.ndarray) -> np.ndarray:
         alpha = run(image, network.see_whole(image, trimap), network, **options)
@@ -329,8 +331,7 @@ def predict(
 
     if trimaps.unknown_region(levels).any():
         if mode in IN_PARTS:
-            doubled = max(levels.shape) <= network.small
-            network.small = 0  # parts are not doubled by themselves
+            doubled, network.small = network.small, 0  # parts are not doubled by themselves
             alpha = (_doubled(in_parts) if doubled else in_parts)(image, levels)
         else:
             alpha = run(image, levels, network, **options)

@@ -236,20 +236,20 @@ def test_without_memory_for_a_view_of_the_whole_its_parts_are_seen(monkeypatch, 
     assert found.std() > 0.1 and len(about["notices"]) == 1 and "view of the whole" in about["notices"][0]
 
 
-def test_without_memory_for_twice_its_size_a_picture_is_seen_at_its_own(monkeypatch, model):
-    image, levels, _ = ramp(64, 96)
-    plain = model.forward
+def test_the_picture_not_what_the_network_gets_decides_on_doubling(monkeypatch, model):
+    """A larger one, shrunk by the mode, is not doubled; one of 100 pixels, padded to 128, is."""
+    seen, plain = [], model.forward
+    monkeypatch.setattr(model, "forward", lambda image, trimap: seen.append(trimap.shape[3]) or plain(image, trimap))
+    for width, options in ((160, {"max_size": 96}), (100, {})):
+        image, levels, _ = ramp(64, width)
+        inference.predict(model, image, levels, mode="whole", double=100, **options)
+    assert seen == [96, 256]
 
-    def poor(image, trimap):
-        if trimap.shape[3] > 96:
-            raise RuntimeError("not enough memory")
-        return plain(image, trimap)
 
-    monkeypatch.setattr(model, "forward", poor)
-    about = {}
-    found = inference.predict(model, image, levels, mode="whole", about=about)
-    assert np.array_equal(found, inference.predict(model, image, levels, mode="whole", double=0))
-    assert len(about["notices"]) == 1 and "twice" in about["notices"][0]
+def test_too_large_at_twice_its_size_says_so(monkeypatch, model):
+    monkeypatch.setattr(model, "forward", lambda *_: torch.empty(1 << 60))
+    with pytest.raises(inference.TooLarge, match=r"twice its size.*double=0.*192x128"):
+        inference.predict(model, *ramp(64, 96)[:2], mode="whole")
 
 
 @pytest.mark.parametrize("mode", ["auto", "tile", "whole"])

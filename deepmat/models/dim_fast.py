@@ -29,7 +29,7 @@ def _mkldnn_has(dtype: torch.dtype) -> bool:
 
 
 def convolve(layer: nn.Conv2d, x: Tensor, onto: Tensor | None = None) -> Tensor:
-    """ReLU of the convolution; with `onto`, of the sum of both, in its place."""
+    """ReLU of the convolution; with `onto`, of the convolution plus `onto`, written to `onto`."""
     if x.device.type == "cpu" and hasattr(torch.ops.mkldnn, "_convolution_pointwise") and _mkldnn_has(x.dtype):
         geometry = [*cast(tuple[int, int], layer.padding)], [*layer.stride], [*layer.dilation], layer.groups
         operands = x, layer.weight, layer.bias, *geometry

@@ -1,7 +1,7 @@
 """Lite for prediction alone: Lite.forward's alpha in less time and memory.
 
-bfloat16 where the processor computes with it, channels last, ReLU fused into the convolution; what the network is told
-of each pixel, much more than what it keeps, is made in strips that stay in the processor's cache.
+bfloat16 where the processor computes with it, channels last, sum and ReLU fused into the convolution; what the network
+is told of each pixel, much more than what it keeps, is made in strips that stay in the processor's cache.
 """
 
 import copy
@@ -90,10 +90,11 @@ class FastLite(nn.Module):
         strips = _strips(rows, image.device)
         guesses = _guesses(strips, image, trimap, beyond)
 
-        like = image.new_empty((), dtype=self.dtype)
-        made = torch.empty_like(like.expand(1, self.net.stem.out_channels, rows, columns), memory_format=LAST)
+        shape, dtype, device = (1, self.net.stem.out_channels, rows, columns), self.dtype, image.device
+        made = torch.empty(shape, dtype=dtype, device=device, memory_format=LAST)
         # For one strip after the other; channels first, as to write bfloat16 otherwise takes twice as long.
-        told = like.new_empty((1, SEEN, min(rows, _strip(image.device) + 2 * HALO), columns))
+        shape = 1, SEEN, min(rows, _strip(device) + 2 * HALO), columns
+        told = torch.empty(shape, dtype=dtype, device=device)
         alphas = torch.empty((1, GUESSES, 4, rows, columns), device=image.device)
         for top, bottom in strips:
             begin, end = max(top - HALO, 0), min(bottom + HALO, rows)

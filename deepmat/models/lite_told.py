@@ -7,7 +7,7 @@ much smaller copy of the picture is seen first: the alpha found there is a hint,
 guessed, from what is known or found so.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -35,22 +35,23 @@ AT_ONCE = 256
 HINT_RANGE = 63
 """Levels of a trimap from 128 to a hint that is sure of foreground or background."""
 NEAR, RAMP, SMOOTH = 20, 10, 12
-"""Pixels of the copy: so far from what is known a large picture's alpha begins to be its copy's on average, give or
-take RAMP; and over so many the average is, in each direction, twice."""
+"""Pixels of the copy: how far from all that is known a large picture's alpha begins to be put right by its copy's, over
+how many to each side that fades in, and the radius of the means, taken twice, that are compared."""
 
 
 def _halve(x: Tensor) -> Tensor:
-    """Means of 2 x 2; F.avg_pool2d takes ten times as long."""
+    """Means of 2 x 2, of even sides; on a processor F.avg_pool2d takes ten times as long."""
     rows = x[:, :, ::2] + x[:, :, 1::2]
     return (rows[..., ::2] + rows[..., 1::2]).mul_(0.25)
 
 
 def _blurred_half(x: Tensor) -> Tensor:
-    """Means of 2 x 2 of means of 3 x 3, of fewer beyond the border, the last of an odd side by itself."""
+    """avg_pool2d by 2 (its last cell may be of one) of avg_pool2d by 3 at every pixel, neither counting what is beyond
+    the border; of sides of at least 2."""
     for dim in (2, 3):
         side = x.shape[dim]
         first, second, before, last = (x.narrow(dim, at, 1) for at in (0, 1, side - 2, side - 1))
-        # What, in means of three, gives the means of two at the border.
+        # The value beyond a border that makes the mean of three there the mean of the two inside.
         x = torch.cat(((first + second) / 2, x, (before + last) / 2, *([before] if side % 2 else [])), dim)
         a, b, c, d = (x.narrow(dim, at, side + side % 2 - 1).unfold(dim, 1, 2).squeeze(-1) for at in range(4))
         x = (b + c).mul_(2).add_(a).add_(d).mul_(1 / 6)
@@ -188,12 +189,13 @@ def explain(colours: Tensor, guesses: Tensor) -> tuple[list[Tensor], Tensor]:
     length = (line**2).sum(2, keepdim=True)
     off = [colours[:, None, channel] - bg[:, :, channel, None] for channel in range(3)]
 
-    def along(vector: Tensor | list[Tensor]) -> Tensor:
-        x, y, z = vector if isinstance(vector, list) else (part[:, :, None] for part in vector.unbind(2))
-        return (off[0] * x).addcmul_(off[1], y).addcmul_(off[2], z)
+    def dot(vector: Sequence[Tensor]) -> Tensor:
+        """With `off`, of each pixel."""
+        return (off[0] * vector[0]).addcmul_(off[1], vector[1]).addcmul_(off[2], vector[2])
 
-    projected, to_bg = along(line), along(off)
-    alpha = along(direction).mul_(1 / (apart + 1))
+    along, towards = (vector[:, :, :, None].unbind(2) for vector in (line, direction))
+    projected, to_bg = dot(along), dot(off)
+    alpha = dot(towards).mul_(1 / (apart + 1))
     to_fg = (to_bg - 2 * projected).add_(length).clamp_(min=0)
     beside = (to_bg - projected.square_().mul_(1 / (length + NOISE))).clamp_(min=0)
     units = 1 / (4 * (fg_spread + NOISE)), 1 / (4 * (bg_spread + NOISE)), 1 / (4 * NOISE)
@@ -215,11 +217,12 @@ def see(rgb: Tensor, known: Tensor, hint: Tensor, guesses: Tensor, out: Tensor |
     """
     colours = cells(rgb)
     told, alphas = explain(colours, guesses.unflatten(1, (GUESSES, FIELDS)))
+    own = colours.flatten(1, 2), F.pixel_unshuffle(known, 2), hint
     if out is None:
-        out = hint.new_empty((len(hint), SEEN, *hint.shape[2:]))
-    own = SEEN - GUESSES * (EXPLAINED + FIELDS)
-    torch.cat((colours.flatten(1, 2), F.pixel_unshuffle(known, 2), hint), 1, out=out[:, :own])
-    torch.cat(told, 2, out=out[:, own:].unflatten(1, (GUESSES, EXPLAINED + FIELDS)))
+        return torch.cat((*own, torch.cat(told, 2).flatten(1, 2)), 1), alphas
+    rest = GUESSES * (EXPLAINED + FIELDS)
+    torch.cat(own, 1, out=out[:, :-rest])
+    torch.cat(told, 2, out=out[:, -rest:].unflatten(1, (GUESSES, -1)))
     return out, alphas
 
 
