@@ -312,8 +312,8 @@ class TestConfig(Section):
     memory: Annotated[Float, Field(gt=0)] | None = None
     """Mode auto: GB that the process may take in all; None is half of what is free."""
     double: Annotated[int, Field(ge=0)] | None = None
-    """Pictures of up to so many pixels a side are seen at twice their size, in four times the time; None leaves it to
-    the network: 1024 for lite, whose alphas are better then, no picture for others."""
+    """Pictures of up to so many pixels a side are seen at twice their size, in three to four times the time;
+    None leaves it to the network: 1024 for lite, whose alphas are better then, no picture for others."""
     sweep: SweepConfig = SweepConfig()
 
     @model_validator(mode="after")
