@@ -58,7 +58,7 @@ class Lite(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.recompute = False
-        self.bytes_a_pixel = 450
+        self.bytes_a_pixel = 650
         self.small = SMALL
         steps = list(zip(WIDTHS, WIDTHS[1:], strict=False))
         self.stem = nn.Conv2d(SEEN, WIDTHS[0], 3, padding=1)
