@@ -13,8 +13,12 @@ from deepmat.synth.textures import natural, surface
 
 keep_memory()
 
-# solid things, cloth, hair and fur are what most photographs to be cut out show
-DRAWN = (*KINDS, *("hair", "fur", "thing") * 2, *("flag",) * 3, "net", "sieve", "plant", "leaves", "tuft", "basket")
+# what most photographs to be cut out show more often, and what is hardest of all
+DRAWN = (
+    *KINDS,
+    *("hair", "fur", "thing", "flag", "net", "glass", "dandelion") * 2,
+    *("sieve", "plant", "leaves", "tuft", "basket", "lace", "veil", "smoke", "feathers"),
+)
 
 
 def _close_up(rng: np.random.Generator, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
