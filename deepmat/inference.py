@@ -21,8 +21,9 @@ from deepmat.devices import free_memory
 from deepmat.errors import CheckpointError, DataError, lookup
 from deepmat.models.dim_fast import FastDIM
 from deepmat.models.lite import Lite
+from deepmat.models.lite_far import overview, settle
 from deepmat.models.lite_fast import FastLite
-from deepmat.models.lite_told import HINT_RANGE, overview, settle
+from deepmat.models.lite_told import HINT_RANGE
 
 Forward = Callable[[np.ndarray, np.ndarray], np.ndarray]
 STRIDE = 32
@@ -223,7 +224,7 @@ class Network:
 
     @torch.inference_mode()
     def see_whole(self, image: np.ndarray, trimap: np.ndarray) -> np.ndarray:
-        """Show Lite a whole picture before parts of it; returns the trimap for these, with hints (lite_told).
+        """Show Lite a whole picture before parts of it; returns the trimap for these, with hints (lite_far).
 
         Without hints where not even the small copy fits in the memory.
         """

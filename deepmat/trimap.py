@@ -20,7 +20,7 @@ LABELS = 16
 
 
 def unknown_region(trimap: np.ndarray) -> np.ndarray:
-    """uint8 [H, W] -> bool [H, W], True where alpha is unknown: neither 0 nor 255 (hints, of models.lite_told, too)."""
+    """uint8 [H, W] -> bool [H, W], True where alpha is unknown: neither 0 nor 255 (hints, of models.lite_far, too)."""
     return (trimap != BACKGROUND) & (trimap != FOREGROUND)
 
 

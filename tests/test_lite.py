@@ -7,13 +7,17 @@ import sys
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
+from hypothesis import given
+from hypothesis import strategies as st
 
 from deepmat import imaging, inference, synth, trimap
 from deepmat.compositing import COMPOSITORS
 from deepmat.config import LiteConfig
 from deepmat.errors import CheckpointError
-from deepmat.models import build_model, for_prediction, lite_fast, lite_told, load_model
+from deepmat.models import build_model, for_prediction, lite_far, lite_fast, load_model
 from deepmat.models import lite as lites
+from deepmat.models.lite_far import hinted, overview, settle, shrink
 from deepmat.models.lite_fast import FastLite
 from deepmat.models.lite_told import (
     FIELDS,
@@ -21,15 +25,13 @@ from deepmat.models.lite_told import (
     HINT_RANGE,
     NOISE,
     SEEN,
+    _blurred_half,
+    _halve,
     _squares,
     _tell_apart,
     gather,
-    hinted,
     look,
-    overview,
     see,
-    settle,
-    shrink,
     split,
 )
 
@@ -236,6 +238,16 @@ def test_without_memory_for_a_view_of_the_whole_its_parts_are_seen(monkeypatch, 
     assert found.std() > 0.1 and len(about["notices"]) == 1 and "view of the whole" in about["notices"][0]
 
 
+@given(st.integers(1, 12), st.integers(1, 12), st.integers(0, 99))
+def test_means_are_those_of_avg_pool2d(half_rows, half_columns, seed):
+    x = torch.rand((2, 3, 2 * half_rows, 2 * half_columns), generator=torch.Generator().manual_seed(seed))
+    torch.testing.assert_close(_halve(x), F.avg_pool2d(x, 2))
+    odd = torch.rand((1, 2, half_rows + 1, half_columns + 1), generator=torch.Generator().manual_seed(seed))
+    blurred = F.avg_pool2d(odd, 3, stride=1, padding=1, count_include_pad=False)
+    expected = F.avg_pool2d(blurred, 2, ceil_mode=True, count_include_pad=False)
+    torch.testing.assert_close(_blurred_half(odd), expected)
+
+
 def test_the_picture_not_what_the_network_gets_decides_on_doubling(monkeypatch, model):
     """A larger one, shrunk by the mode, is not doubled; one of 100 pixels, padded to 128, is."""
     seen, plain = [], model.forward
@@ -263,7 +275,7 @@ def test_broken_weights_are_an_error_though_hints_cannot_say_so(mode):
 
 def test_every_weight_learns_under_autocast(monkeypatch):
     """The copy's pass, which has no gradient, leaves nothing behind for the pass that has one."""
-    monkeypatch.setattr(lite_told, "AT_ONCE", 32)
+    monkeypatch.setattr(lite_far, "AT_ONCE", 32)
     torch.manual_seed(0)
     built = build_model(LiteConfig()).train()
     torch.nn.init.normal_(built.head.weight, std=0.01)

@@ -1,8 +1,8 @@
 """The small network that deepmat ships: it is told what classical matting knows, and corrects it, from far to near.
 
-What it is told, deepmat.models.lite_told has. In the end it weighs the alphas that it was told and adds what it makes
-of the picture itself. It is built for processors: half the size from the first layer on, no normalisation, plain
-convolutions of 32 to 256 channels.
+What it is told, deepmat.models.lite_told and lite_far have. In the end it weighs the alphas that it was told and adds
+what it makes of the picture itself. It is built for processors: half the size from the first layer on, no
+normalisation, plain convolutions of 32 to 256 channels.
 """
 
 from collections.abc import Callable, Mapping
@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from deepmat.config import LiteConfig
-from deepmat.models.lite_told import GUESSES, SEEN, cells, double, gather, hinted, look, overview, see, settle, split
+from deepmat.models.lite_far import hinted, overview, settle
+from deepmat.models.lite_told import GUESSES, SEEN, cells, double, gather, look, see, split
 
 WIDTHS = (32, 64, 128, 160, 256)
 """Channels at 1/2, 1/4 ... 1/32 of the size."""

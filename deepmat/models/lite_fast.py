@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from deepmat.models.dim_fast import LAST, convolve, windows
 from deepmat.models.lite import Block, Lite, blend
-from deepmat.models.lite_told import GUESSES, SEEN, cells, double, gather, hinted, look, overview, see, settle, split
+from deepmat.models.lite_far import hinted, overview, settle
+from deepmat.models.lite_told import GUESSES, SEEN, cells, double, gather, look, see, split
 from deepmat.processes import give_back_memory
 
 STRIPS = {"cpu": 48}
