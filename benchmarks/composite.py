@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from benchmarks.pictures import BACKGROUNDS, FOREGROUNDS, write_pictures
-from deepmat.compositing import composite, plan_folders
+from deepmat.data.compositing import composite, plan_folders
 
 UNIT = "pictures"
 EACH = 10

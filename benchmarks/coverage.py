@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from deepmat.significance import interval
+from deepmat.scoring.significance import interval
 
 ROUNDS = 1000
 

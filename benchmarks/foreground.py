@@ -13,8 +13,8 @@ import cv2
 import numpy as np
 
 from deepmat import imaging, synth
-from deepmat.compositing import COMPOSITORS
-from deepmat.foreground import estimate_foreground
+from deepmat.data.compositing import COMPOSITORS
+from deepmat.imaging.foreground import estimate_foreground
 
 UNIT = "pictures"
 SIZES = {"0.5 MP": (600, 850), "2 MP": (1200, 1700), "8 MP": (2400, 3400)}

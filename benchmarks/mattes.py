@@ -11,9 +11,10 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from deepmat import imaging, trimap
+from deepmat import imaging
 from deepmat.errors import DataError, lookup
-from deepmat.files import list_pictures, pair
+from deepmat.imaging import trimap
+from deepmat.runtime.files import list_pictures, pair
 
 METHODS = {"cf": "estimate_alpha_cf", "knn": "estimate_alpha_knn", "lbdm": "estimate_alpha_lbdm"}
 

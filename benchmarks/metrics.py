@@ -12,8 +12,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from deepmat import imaging, metrics, synth, trimap
-from deepmat.metrics.scores import gaussian_derivative
+from deepmat import imaging, synth
+from deepmat.imaging import trimap
+from deepmat.scoring import metrics
+from deepmat.scoring.metrics.scores import gaussian_derivative
 
 UNIT = "pictures"
 KINDS = ("hair", "net", "smoke")

@@ -13,9 +13,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from deepmat import synth, trimap
-from deepmat.metrics import METRICS
+from deepmat import synth
+from deepmat.imaging import trimap
 from deepmat.report import Page
+from deepmat.scoring.metrics import METRICS
 
 PICTURES, SIDE = 1000, 480
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")

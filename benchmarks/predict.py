@@ -18,10 +18,12 @@ import cv2
 import numpy as np
 import torch
 
-from deepmat import imaging, inference, synth, trimap
+from deepmat import imaging, synth
 from deepmat.config import DIMConfig, LiteConfig, ModelConfig
+from deepmat.imaging import trimap
+from deepmat.inference import predict as inference
 from deepmat.models import build_model, for_prediction
-from deepmat.processes import cores
+from deepmat.runtime.processes import cores
 
 UNIT = "pictures"
 THREADS = cores()

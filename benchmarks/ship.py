@@ -13,9 +13,9 @@ from typing import Annotated
 import torch
 import typer
 
-from deepmat.checkpoint import Weights, load_state, load_weights, save_weights
 from deepmat.models import SHIPPED, find_weights
-from deepmat.weights import sha256
+from deepmat.models.checkpoint import Weights, load_state, load_weights, save_weights
+from deepmat.models.weights import sha256
 
 
 def read(path: Path) -> Weights:

@@ -20,15 +20,16 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from deepmat import config as configs
-from deepmat import synth, trimap
-from deepmat.dataset import collate
-from deepmat.devices import TRAINING_PRECISIONS, pick_device, pick_training_precision
-from deepmat.engine import optimise, to_device
-from deepmat.losses import weighted_sum
+from deepmat import synth
+from deepmat.imaging import trimap
 from deepmat.models import build_model, freeze
-from deepmat.models.dim import DIM
-from deepmat.optimizing import build_optimizer
-from deepmat.processes import cores
+from deepmat.models.dim.network import DIM
+from deepmat.runtime.devices import TRAINING_PRECISIONS, pick_device, pick_training_precision
+from deepmat.runtime.processes import cores
+from deepmat.training.batches import collate
+from deepmat.training.losses import weighted_sum
+from deepmat.training.optimisers import build_optimizer
+from deepmat.training.step import optimise, to_device
 
 UNIT = "samples"
 THREADS = cores()

@@ -219,7 +219,7 @@ class Untold(Section):
 
 
 class AugmentConfig(Section):
-    """What makes a sample of a picture, in this order; null leaves a step out (functions: deepmat.dataset.augment)."""
+    """What makes a sample of a picture, in this order; null leaves a step out (functions: deepmat.data.augment)."""
 
     affine: Affine | None = None
     crop: Crop = Crop()
@@ -255,7 +255,7 @@ class Large(Section):
 
 class DataConfig(Section):
     root: PathIn | None = None
-    """Training data in any layout of deepmat.sources: foregrounds and backgrounds, or composites of them."""
+    """Training data in any layout of deepmat.data.layouts: foregrounds and backgrounds, or composites of them."""
     fg: PathIn | None = None
     alpha: PathIn | None = None
     bg: PathIn | None = None
@@ -325,7 +325,7 @@ class TestConfig(Section):
 
 class OptimizerConfig(Section):
     name: str = "adam"
-    """One of deepmat.optimizing.OPTIMIZERS: adam, adamw."""
+    """One of deepmat.training.optimisers.OPTIMIZERS: adam, adamw."""
     betas: Annotated[list[Annotated[Float, Field(ge=0, lt=1)]], Field(min_length=2, max_length=2)] = [0.9, 0.999]
     eps: Annotated[Float, Field(gt=0)] = 1e-8
     weight_decay: NotNegative = 0.0
@@ -335,7 +335,7 @@ class ScheduleConfig(Section):
     """The learning rate over the run, as a share of train.lr."""
 
     name: str = "constant"
-    """One of deepmat.optimizing.SCHEDULES: constant, step, cosine, poly."""
+    """One of deepmat.training.optimisers.SCHEDULES: constant, step, cosine, poly."""
     warmup: Annotated[int, Field(ge=0)] = 0
     """Steps over which it first rises from 0."""
     every: Annotated[int, Field(ge=1)] = 10
@@ -397,7 +397,7 @@ class Config(Section):
     model: ModelConfig = DIMConfig()
     data: DataConfig = DataConfig()
     loss: dict[str, Annotated[Float, Field(ge=0)]] = {"alpha": 0.5, "composition": 0.5}
-    """Weights of the named loss terms (deepmat.losses.LOSSES)."""
+    """Weights of the named loss terms (deepmat.training.losses.LOSSES)."""
     train: TrainConfig = TrainConfig()
     test: TestConfig = TestConfig()
 

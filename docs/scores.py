@@ -5,12 +5,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from deepmat import imaging, synth, trimap
-from deepmat.compositing import COMPOSITORS
-from deepmat.metrics import METRICS, REGIONS
-from deepmat.metrics import scores as parts
-from deepmat.report import format_score, sheet
+from deepmat import imaging, synth
+from deepmat.data.compositing import COMPOSITORS
+from deepmat.imaging import trimap
+from deepmat.imaging.sheets import sheet
+from deepmat.report import format_score
 from deepmat.report.page import COLOURS
+from deepmat.scoring.metrics import METRICS, REGIONS
+from deepmat.scoring.metrics import scores as parts
 
 
 def coloured(error: np.ndarray) -> np.ndarray:

@@ -8,12 +8,12 @@ import torch
 from typer.testing import CliRunner
 
 from deepmat import synth
-from deepmat.checkpoint import save_weights
 from deepmat.cli import app
-from deepmat.compositing import composite, plan_adobe
 from deepmat.config import DIMConfig
+from deepmat.data.compositing import composite, plan_adobe
 from deepmat.errors import DeepmatError
 from deepmat.models import build_model
+from deepmat.models.checkpoint import save_weights
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -98,7 +98,7 @@ def weights(tmp_path_factory):
 
 @pytest.fixture
 def catch(monkeypatch):
-    """catch("engine", "evaluate"): that function keeps its arguments in the dict returned, and ends the command."""
+    """catch("training", "evaluate"): that function keeps its arguments in the dict returned, and ends the command."""
 
     def replace(module, name):
         kept = {}

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from benchmarks import ship
-from deepmat.checkpoint import load_weights, save_state, save_weights
 from deepmat.config import DIMConfig, LiteConfig
 from deepmat.models import SHIPPED
+from deepmat.models.checkpoint import load_weights, save_state, save_weights
 
 ROOT = Path(__file__).parents[1]
 TINY = """

@@ -7,11 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deepmat import config
-from deepmat.dataset import find_origins
+from deepmat.data.origins import find_origins
 from deepmat.errors import ConfigError, DataError
-from deepmat.inference import mode_options
-from deepmat.losses import LOSSES
+from deepmat.inference.predict import mode_options
 from deepmat.models import build_model, freeze
+from deepmat.training.losses import LOSSES
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 RECIPES = sorted(CONFIGS.rglob("*.yaml"))

@@ -5,7 +5,7 @@ import sys
 from conftest import TinyModel
 
 from deepmat.cli import app
-from deepmat.engine import training
+from deepmat.training import loop as training
 
 if __name__ == "__main__":
     training.build_model = lambda config: TinyModel(dropout=float(sys.argv[1]))

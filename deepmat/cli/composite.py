@@ -5,10 +5,10 @@ import typer
 
 from deepmat.cli.options import Workers, finish, notify, progress_bar, refuse_inside, say, stderr
 from deepmat.errors import ConfigError, DataError
-from deepmat.processes import cores
+from deepmat.runtime.processes import cores
 
 if TYPE_CHECKING:
-    from deepmat.compositing import Entry
+    from deepmat.data.compositing import Entry
 
 PREVIEWED = 12
 
@@ -66,7 +66,7 @@ def composite(
     Writes train/ and test/, each with image/ (test also alpha/ and trimap/) and manifest.jsonl, from which the rest
     follows. Started again, it goes on where it stopped. Training needs no composites: see `deepmat train --data`.
     """
-    from deepmat.compositing import composite as run
+    from deepmat.data.compositing import composite as run
 
     if out is None and preview is None:
         raise ConfigError("--out DIR: where the data set goes (or --preview FILE.png to look first)")
@@ -108,8 +108,8 @@ def _plans(
     seed: int | None,
 ) -> "list[tuple[str, list[Entry]]]":
     """The splits to make and the plan of each, from what was asked for."""
-    from deepmat.compositing import BACKGROUNDS_PER_FOREGROUND, plan_adobe, plan_folders
-    from deepmat.sources import background_folder, find_foregrounds, layout_of
+    from deepmat.data.compositing import BACKGROUNDS_PER_FOREGROUND, plan_adobe, plan_folders
+    from deepmat.data.layouts import background_folder, find_foregrounds, layout_of
 
     kind = layout_of(source)
     adobe = kind == "adobe"
@@ -148,9 +148,9 @@ def _plans(
 
 
 def _write_preview(path: Path, plan: "list[Entry]") -> None:
-    from deepmat.compositing import preview
+    from deepmat.data.compositing import preview
     from deepmat.imaging import write_image
-    from deepmat.report import sheet
+    from deepmat.imaging.sheets import sheet
 
     rows, failures = [], {}
     for record in preview(plan, PREVIEWED):

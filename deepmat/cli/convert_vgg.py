@@ -25,9 +25,9 @@ def convert_vgg(
     if untrained and weights:
         raise ConfigError("--untrained and --weights: give one of them")
 
-    from deepmat.checkpoint import save_weights
-    from deepmat.models.vgg import convert_vgg as run
-    from deepmat.models.vgg import untrained_vgg
+    from deepmat.models.checkpoint import save_weights
+    from deepmat.models.dim.vgg import convert_vgg as run
+    from deepmat.models.dim.vgg import untrained_vgg
 
     state = run(untrained_vgg() if untrained else weights)
     source = "untrained" if untrained else str(weights.name if weights else "torchvision IMAGENET1K_V1")

@@ -34,9 +34,10 @@ def show(
     """
     import numpy as np
 
-    from deepmat.dataset import TrainingSet, find_origins, times_at
+    from deepmat.data.origins import find_origins
+    from deepmat.data.samples import TrainingSet, times_at
     from deepmat.imaging import write_image
-    from deepmat.report import sheet
+    from deepmat.imaging.sheets import sheet
 
     refuse_inside("--out", out, (root, bg))
     given = flags({"data.root": str(root) if root else None, "data.bg": str(bg) if bg else None})

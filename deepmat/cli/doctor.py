@@ -10,10 +10,10 @@ import typer
 
 from deepmat.cli.options import Workers, plain, progress_bar, say, stderr, stdout
 from deepmat.errors import ConfigError
-from deepmat.processes import cores
+from deepmat.runtime.processes import cores
 
 if TYPE_CHECKING:
-    from deepmat.doctor import Finding
+    from deepmat.checks import Finding
 
 EXAMPLES = 5
 COLOURS = {"error": "bold red", "warning": "bold yellow", "note": "bold"}
@@ -53,7 +53,7 @@ def doctor(
     asked for, come besides: every file is read once more. Errors make training or scores fail or come out wrong: the
     exit code is 1. Warnings are worth a look.
     """
-    from deepmat import doctor as checks
+    from deepmat import checks
 
     if write_checksums and verify:
         raise ConfigError("--verify, --write-checksums: one at a time; verify first")
@@ -117,7 +117,7 @@ def doctor(
 
 def _lines(findings: "list[Finding]", data: Path) -> list[str]:
     """The findings by severity and check, a few examples of each."""
-    from deepmat.doctor import CHECKS
+    from deepmat.checks import CHECKS
 
     groups = defaultdict(list)
     for item in findings:
@@ -190,7 +190,7 @@ def _verdict(summary: dict[str, Any], command: str, fix: Path | None) -> str:
 
 
 def _fix(out: Path, findings: "list[Finding]", found: Any, workers: int, quiet: bool) -> dict[str, int]:
-    from deepmat import doctor as checks
+    from deepmat import checks
 
     if not any(item["fix"] for item in findings):
         return {}

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from deepmat import __version__, ranks
+from deepmat import __version__
 from deepmat import config as configs
 from deepmat.cli.options import (
     Device,
@@ -29,11 +29,12 @@ from deepmat.cli.options import (
 )
 from deepmat.cli.sweep import AXES, refuse_for_a_sweep, sweep
 from deepmat.errors import ConfigError, DataError
-from deepmat.files import is_picture, refuse_overwriting, write_text
-from deepmat.processes import cores
+from deepmat.runtime import distributed as ranks
+from deepmat.runtime.files import is_picture, refuse_overwriting, write_text
+from deepmat.runtime.processes import cores
 
 if TYPE_CHECKING:
-    from deepmat.scoring import Scored
+    from deepmat.scoring.pictures import Scored
 
 SHEET_ROWS = 8
 GENERAL = ("best", "last", "model", "prediction", "predictions", "alpha", "pred")
@@ -139,8 +140,8 @@ def evaluate(
         unused = {"--predictions": folders, "--protocol": protocol, "--regions": regions, "--report": report}
         refuse_for_a_sweep({**unused, "--sheet": picture, "--save-alphas": save_alphas}, out)
 
-    from deepmat.paired import pictures_to_score
-    from deepmat.protocols import DEFAULT, choose
+    from deepmat.data.pairs import pictures_to_score
+    from deepmat.scoring.protocols import DEFAULT, choose
 
     protocols = choose(protocol or [DEFAULT])
     for flag, value in {"--mode": mode, "--max-size": max_size, "--fit": fit}.items():
@@ -156,7 +157,7 @@ def evaluate(
             raise ConfigError(f"{flag}: saved mattes are scored as they are; leave it out, or give --weights")
     places = {name: out / "prediction" / f"{name}.png" for name, _ in pictures} if out and save_alphas else {}
 
-    from deepmat import scoring
+    from deepmat.scoring import pictures as scoring
 
     names = [name for name, _ in pictures]
     saved = scoring.find_mattes(names, folders)
@@ -168,9 +169,9 @@ def evaluate(
     networks: dict[str, scoring.Network] = {}
     runs: dict[str, dict[str, Any]] = {}
     for file in files:
-        from deepmat.inference import as_network, mode_options
+        from deepmat.inference.predict import as_network, mode_options
         from deepmat.models import SHIPPED, find_weights, label_of
-        from deepmat.weights import sha256
+        from deepmat.models.weights import sha256
 
         refuse_unused({"--max-size": max_size, "--fit": fit}, mode_options(config.test))
         options = mode_options(config.test.model_copy(update=dict(next(iter(protocols.values())).geometry)))
@@ -192,9 +193,10 @@ def evaluate(
         runs[_new_run(run, runs)] = {"mattes": str(folder)}
 
     from deepmat import imaging
-    from deepmat.evaluation import KEYS, Results
-    from deepmat.metrics import METRICS, REGIONS
-    from deepmat.report import Page, sheet, summary_tables, to_json, write_csv
+    from deepmat.imaging.sheets import sheet
+    from deepmat.report import Page, summary_tables, to_json, write_csv
+    from deepmat.scoring.metrics import METRICS, REGIONS
+    from deepmat.scoring.results import KEYS, Results
 
     first = next(iter(runs))
     ranks.meet()

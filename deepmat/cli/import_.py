@@ -25,8 +25,8 @@ def import_weights(
     They are told by their keys and shapes, and written as safetensors with their network, source, checksum and licence
     inside. No code from the file ever runs.
     """
-    from deepmat.weights import UNSTATED
-    from deepmat.weights import import_weights as run
+    from deepmat.models.weights import UNSTATED
+    from deepmat.models.weights import import_weights as run
 
     out = out or Path("weights") / f"{_stem(weights)}.safetensors"
     record = run(weights, out, skip=skip, licence=licence)

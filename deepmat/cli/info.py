@@ -19,8 +19,8 @@ def info(
     Its format, network, parts, precision, checksum, and what it says of itself: run, step, scores, source, licence. Of
     files that deepmat does not know, the first tensors. The exit code is 1 if the file is broken.
     """
+    from deepmat.models.weights import describe_weights
     from deepmat.report import to_json
-    from deepmat.weights import describe_weights
 
     record = describe_weights(weights)
     if json:

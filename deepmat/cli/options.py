@@ -98,8 +98,8 @@ def open_model(
 
     weights: as for models.find_weights.
     """
-    from deepmat.devices import describe_device, lacking_for_int8, pick_device, pick_precision
     from deepmat.models import SHIPPED, describe_model, find_weights, for_prediction, label_of, load_model, precisions
+    from deepmat.runtime.devices import describe_device, lacking_for_int8, pick_device, pick_precision
 
     path, chosen = find_weights(weights), pick_device(device)
     used = pick_precision(precision, chosen)

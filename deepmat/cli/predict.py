@@ -99,12 +99,14 @@ def predict(
     if colours not in ("estimated", "own"):
         raise ConfigError(f"--colours {colours}: unknown; known: estimated, own")
 
-    from deepmat import cutouts, outputs, ranks
-    from deepmat.files import append_line, refuse_overwriting, remove_leftovers
-    from deepmat.foreground import estimate_foreground
-    from deepmat.inference import mode_options
+    from deepmat.imaging.foreground import estimate_foreground
+    from deepmat.imaging.trimap import WIDTH, parse_width
+    from deepmat.inference import folders as cutouts
+    from deepmat.inference import outputs
+    from deepmat.inference.predict import mode_options
     from deepmat.report import to_json
-    from deepmat.trimap import WIDTH, parse_width
+    from deepmat.runtime import distributed as ranks
+    from deepmat.runtime.files import append_line, refuse_overwriting, remove_leftovers
 
     options = mode_options(settings)
     refuse_unused({"--max-size": max_size, "--fit": fit, "--memory": memory}, options)

@@ -8,7 +8,7 @@ from deepmat.cli.options import finish, progress_bar, stderr, stdout
 from deepmat.errors import ConfigError
 
 if TYPE_CHECKING:
-    from deepmat.scoring import Network
+    from deepmat.scoring.pictures import Network
 
 AXES = ("trimap", "jpeg", "noise")
 
@@ -33,8 +33,8 @@ def sweep(
     json: bool,
 ) -> None:
     """Scores over the levels of each axis: a table, or JSON; and with `out` sweep.csv and a picture, sweep.png."""
-    from deepmat import robustness
     from deepmat.report import curves_table, draw_curves, to_json, write_csv
+    from deepmat.scoring import sweeps as robustness
 
     metrics = ("sad", "mse")
     ((run, network),) = networks.items()

@@ -6,7 +6,7 @@ import typer
 
 from deepmat.cli.options import progress_bar, say, stderr
 from deepmat.errors import ConfigError
-from deepmat.files import is_picture
+from deepmat.runtime.files import is_picture
 
 if TYPE_CHECKING:
     import numpy as np
@@ -44,7 +44,7 @@ def synth(
         raise ConfigError(f"--seed {seed}: it must be at least 0")
 
     from deepmat import imaging
-    from deepmat.report import sheet
+    from deepmat.imaging.sheets import sheet
     from deepmat.synth import count_files, write_dataset
 
     if out:
@@ -64,7 +64,7 @@ def _sheet_rows(seed: int) -> "list[tuple[str, list[np.ndarray]]]":
     """Each kind of foreground over another kind of background, then scenes."""
     import numpy as np
 
-    from deepmat.compositing import COMPOSITORS
+    from deepmat.data.compositing import COMPOSITORS
     from deepmat.synth import KINDS, PLACES, background, foreground, scene
 
     squares = (np.indices((SHEET_SIDE, SHEET_SIDE)) // 16).sum(0) % 2

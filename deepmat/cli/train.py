@@ -129,10 +129,10 @@ def _begin_with(pretrain: str | None, file: Path, several: bool) -> dict[str, An
 
 
 def _train_one(config: "Config", resume: str | None, overwrite: bool, tensorboard: bool) -> None:
-    from deepmat import ranks
-    from deepmat.engine import train as run
     from deepmat.report import TrainingDisplay
-    from deepmat.runs import BEST, states
+    from deepmat.runtime import distributed as ranks
+    from deepmat.training.loop import train as run
+    from deepmat.training.run import BEST, states
 
     there = states(config.run_folder) or config.run_folder.joinpath(BEST).is_file()
     if there and not resume and not overwrite:

@@ -6,8 +6,8 @@ import typer
 
 from deepmat.cli.options import Workers, finish, notify, progress_bar, refuse_inside, stderr
 from deepmat.errors import ConfigError, DataError
-from deepmat.files import is_picture, list_inputs, pair, refuse_overwriting
-from deepmat.processes import cores
+from deepmat.runtime.files import is_picture, list_inputs, pair, refuse_overwriting
+from deepmat.runtime.processes import cores
 
 if TYPE_CHECKING:
     import numpy as np
@@ -60,7 +60,7 @@ def trimap(
         raise ConfigError(f"--out {out}: the name of a picture; give a folder, {out.parent}")
     jobs, notices = _jobs(masks, out, preview)
 
-    from deepmat import trimap as trimaps
+    from deepmat.imaging import trimap as trimaps
     from deepmat.report import to_json
 
     wide = width or trimaps.WIDTH
@@ -113,8 +113,8 @@ def _preview(
 ) -> None:
     """A sheet of some of the masks, spread over all, beside their trimaps as written."""
     from deepmat import imaging
-    from deepmat.masks import read_mask
-    from deepmat.report import sheet
+    from deepmat.imaging.masks import read_mask
+    from deepmat.imaging.sheets import sheet
 
     shown = jobs[:: -(-len(jobs) // SHEET_ROWS)]
     partners = pair([name for name, _ in jobs], images, "picture")[0] if images else {}

@@ -11,8 +11,8 @@ import numpy as np
 from PIL import Image
 
 from deepmat.errors import DataError
-from deepmat.files import write_bytes
 from deepmat.imaging.colour import About, fitting_profile
+from deepmat.runtime.files import write_bytes
 
 try:
     from isal import isal_zlib

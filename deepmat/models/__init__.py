@@ -15,19 +15,19 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor, nn
 
-from deepmat.checkpoint import Weights, load_weights
 from deepmat.config import ModelConfig, model_options
-from deepmat.devices import PRECISIONS
 from deepmat.errors import CheckpointError, ConfigError, lookup
-from deepmat.models.dim import DIM
-from deepmat.models.dim_fast import FastDIM
-from deepmat.models.dim_int8 import Int8DIM
-from deepmat.models.foreign import LAYOUTS, named, translate
-from deepmat.models.lite import Lite
-from deepmat.models.lite_fast import FastLite
+from deepmat.models.checkpoint import Weights, load_weights
+from deepmat.models.dim.fast import FastDIM
+from deepmat.models.dim.int8 import Int8DIM
+from deepmat.models.dim.layouts import LAYOUTS, named, translate
+from deepmat.models.dim.network import DIM
+from deepmat.models.lite.fast import FastLite
+from deepmat.models.lite.network import Lite
+from deepmat.runtime.devices import PRECISIONS
 
 MODELS: dict[str, type[nn.Module]] = {"dim": DIM, "lite": Lite}
-SHIPPED: dict[str, Path] = {"lite": Path(__file__).with_name("lite.safetensors")}
+SHIPPED: dict[str, Path] = {"lite": Path(__file__).with_name("lite") / "lite.safetensors"}
 """Weights that come with deepmat, by name; the first are taken where none are named."""
 FAST: dict[tuple[type[nn.Module], str], Callable[..., nn.Module]] = {
     (DIM, "fp32"): FastDIM,

@@ -1,10 +1,9 @@
-"""Records -> what people look at: tables, CSV, curves, sheets of pictures, a page, the display of a training run."""
+"""Records -> what people look at: tables, CSV, curves, a page, the display of a training run."""
 
 from deepmat.report.board import require_tensorboard
 from deepmat.report.curves import draw_curves, draw_runs, require_plots
 from deepmat.report.history import History, find_runs, name_runs, read_run, runs_table
 from deepmat.report.page import Page
-from deepmat.report.sheets import SCORED_TITLES, sheet
 from deepmat.report.tables import (
     curves_table,
     format_score,
@@ -16,7 +15,6 @@ from deepmat.report.tables import (
 from deepmat.report.training import TrainingDisplay
 
 __all__ = [
-    "SCORED_TITLES",
     "History",
     "Page",
     "TrainingDisplay",
@@ -31,7 +29,6 @@ __all__ = [
     "require_tensorboard",
     "runs_table",
     "scores_table",
-    "sheet",
     "summary_tables",
     "to_json",
     "write_csv",

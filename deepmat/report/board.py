@@ -37,7 +37,7 @@ class Board:
         self.writer = SummaryWriter(str(folder), purge_step=step + 1 if step else 0)
 
     def show(self, record: Mapping[str, Any], grid: np.ndarray | None) -> None:
-        """The numbers of a record of `engine.train`, and a picture, uint8 RGB [H, W, 3], beside them."""
+        """The numbers of a record of `training.loop.train`, and a picture, uint8 RGB [H, W, 3], beside them."""
         for name, value in _scalars(record):
             if value is not None:
                 self.writer.add_scalar(name, value, record["step"])

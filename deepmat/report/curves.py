@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from deepmat.errors import ConfigError
-from deepmat.files import write_bytes
 from deepmat.report.history import History
 from deepmat.report.tables import format_score, title
+from deepmat.runtime.files import write_bytes
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

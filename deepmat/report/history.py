@@ -16,9 +16,9 @@ from rich.table import Table
 from rich.text import Text
 
 from deepmat.errors import DataError
-from deepmat.files import real
 from deepmat.report.tables import format_score
 from deepmat.report.training import LOG, format_number
+from deepmat.runtime.files import real
 
 BROKEN = "is no record of a training run; mend or remove the file"
 BEST = "best\nSAD"

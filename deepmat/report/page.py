@@ -18,9 +18,9 @@ import cv2
 import numpy as np
 
 from deepmat import imaging
-from deepmat.files import write_bytes, write_text
+from deepmat.imaging.trimap import unknown_region
 from deepmat.report.tables import title, to_json
-from deepmat.trimap import unknown_region
+from deepmat.runtime.files import write_bytes, write_text
 
 LONGER, THUMBNAIL, WINDOW = 1024, 96, 64
 """Longer side of a view and of a thumbnail, and the side of the worst window, in pixels."""

@@ -15,11 +15,11 @@ from rich.table import Table
 from rich.text import Text
 
 from deepmat.errors import DataError
-from deepmat.files import append_line, write_bytes
 from deepmat.imaging import encode_lossy
+from deepmat.imaging.sheets import sheet
 from deepmat.report.board import Board
-from deepmat.report.sheets import sheet
 from deepmat.report.tables import format_score, to_json
+from deepmat.runtime.files import append_line, write_bytes
 
 LOG, SAMPLES, BOARD = "log.jsonl", "samples", "tensorboard"
 UNLOGGED = ("caching", "testing", "sample")
@@ -45,7 +45,7 @@ def _in_words(record: Mapping[str, Any]) -> str:
 
 
 class TrainingDisplay:
-    """Shows the records of `engine.train`: live in a terminal, as plain lines in a pipe.
+    """Shows the records of `training.loop.train`: live in a terminal, as plain lines in a pipe.
 
     All but `UNLOGGED` go to FOLDER/log.jsonl, the sample records before a test as a grid to FOLDER/samples, and with
     `tensorboard` scalars and grids to FOLDER/tensorboard. Use as a context manager and call `show` with each record.

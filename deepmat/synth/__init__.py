@@ -8,9 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from deepmat import imaging, trimap
+from deepmat import imaging
 from deepmat.errors import DataError
-from deepmat.files import write_text
+from deepmat.imaging import trimap
+from deepmat.runtime.files import write_text
 from deepmat.synth.backgrounds import PLACES, background
 from deepmat.synth.drawing import SMALLEST
 from deepmat.synth.foregrounds import KINDS, foreground

@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from deepmat.processes import keep_memory
+from deepmat.runtime.processes import keep_memory
 from deepmat.synth.backgrounds import background
 from deepmat.synth.camera import finish, gaussian_blur
 from deepmat.synth.colours import some_of

@@ -1,0 +1,175 @@
+"""Checksums of every file of a data folder, written and verified in the format of `sha256sum`.
+
+A line is the sha256 in hexadecimal, two spaces, the path relative to the data folder, so that `sha256sum -c FILE` in
+that folder verifies them too. A path with a line feed, carriage return or backslash has these as \\n, \\r and \\\\, and
+the line then begins with a backslash.
+"""
+
+import hashlib
+import os
+import posixpath
+import re
+import stat
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from deepmat.checks.findings import Finding, finding
+from deepmat.errors import ConfigError, DataError
+from deepmat.runtime.files import real, write_bytes
+
+LINE = re.compile(rb"(\\?)([0-9a-fA-F]{64}) [ *](.+)", re.DOTALL)
+ESCAPED = re.compile(rb"(?:[^\\]|\\[\\nr])+", re.DOTALL)
+ESCAPES = {b"\\": rb"\\", b"\n": rb"\n", b"\r": rb"\r"}
+MEANT = {escape: byte for byte, escape in ESCAPES.items()}
+BLOCK = 1 << 20
+
+Digest = str | OSError
+"""A sha256 in hexadecimal, or why there is none."""
+
+
+def _files(folder: Path, above: tuple[Path, ...] = ()) -> Iterator[Path | Finding]:
+    """Every file below a folder but hidden ones, sorted, those in linked folders too; what cannot be looked into."""
+    here = real(folder)
+    if here in above:  # a link to where it is
+        return
+    try:
+        paths = sorted(folder.iterdir())
+    except OSError as error:
+        yield finding("place", folder, f"cannot be looked into ({error.strerror}); change its permissions")
+        return
+    for path in paths:
+        if path.name.startswith("."):
+            continue
+        if os.path.isdir(path):
+            yield from _files(path, (*above, here))
+        else:
+            yield path
+
+
+def _listed(root: Path, out: Path) -> tuple[list[Path], list[Finding]]:
+    """The files of a data folder, without that of the checksums."""
+    found = list(_files(root))
+    paths = [item for item in found if isinstance(item, Path)]
+    others = [path for path in paths if path.name != out.name or real(path) != real(out)]
+    return others, [item for item in found if not isinstance(item, Path)]
+
+
+def _digest(path: Path) -> Digest:
+    try:
+        if not stat.S_ISREG(os.stat(path).st_mode):  # reading a pipe would never end
+            return OSError(0, "no regular file")
+        state = hashlib.sha256()
+        with open(path, "rb", buffering=0) as file:
+            while block := file.read(BLOCK):
+                state.update(block)
+        return state.hexdigest()
+    except OSError as error:
+        return error
+
+
+def _digests(paths: Iterable[Path], workers: int) -> Iterator[Digest]:
+    """In the order of the paths, by so many threads: hashing and reading leave the interpreter free."""
+    with ThreadPoolExecutor(workers) as pool:
+        yield from pool.map(_digest, paths)
+
+
+def to_line(name: str, digest: str) -> bytes:
+    """A line of the file: of a path relative to the data folder, with slashes, and its sha256."""
+    plain = os.fsencode(name)
+    escaped = re.sub(rb"[\\\n\r]", lambda found: ESCAPES[found[0]], plain)
+    return b"\\" * (escaped != plain) + digest.encode() + b"  " + escaped + b"\n"
+
+
+def read_checksums(path: Path) -> dict[str, str]:
+    """{path relative to the data folder: sha256} of a file that this module or `sha256sum` wrote.
+
+    DataError, with the line, for anything else but comments (#) and empty lines.
+    """
+    try:
+        lines = Path(path).read_bytes().split(b"\n")
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror}); --write-checksums makes one") from error
+    sums: dict[str, str] = {}
+    for number, line in enumerate(lines, 1):
+        line = line.removesuffix(b"\r")  # of an editor: sha256sum writes one in a name as \r
+        if not line or line.startswith(b"#"):
+            continue
+        match = LINE.fullmatch(line)
+        if not match or (match[1] and not ESCAPED.fullmatch(match[3])):
+            raise DataError(f"{path}, line {number}: is not a sha256, two spaces and a path; write the file anew")
+        name = re.sub(rb"\\.", lambda found: MEANT[found[0]], match[3]) if match[1] else match[3]
+        digest, place = match[2].decode().lower(), posixpath.normpath(os.fsdecode(name))
+        if sums.setdefault(place, digest) != digest:
+            raise DataError(f"{path}, line {number}: another checksum for {place} than before; write the file anew")
+    if not sums:
+        raise DataError(f"{path}: holds no checksums; --write-checksums writes some")
+    return sums
+
+
+def refuse_checksums(out: Path) -> None:
+    """ConfigError if a file of checksums cannot go to `out`, since something is there."""
+    if os.path.lexists(out):
+        raise ConfigError(f"--write-checksums {out}: is there already; verify it with --verify, or remove it first")
+
+
+def write_checksums(root: Path, out: Path, workers: int = 1) -> tuple[int, Iterator[Finding | None]]:
+    """Write the checksums of every file of a data folder but hidden ones and `out` itself to `out`, sorted by path.
+
+    Returns how many results there will be, and those, as they are done: None, or the finding of what cannot be read.
+    `out` is written after the last, if none is a finding. ConfigError if `out` is there, DataError if there are no
+    files or `out` cannot be written.
+    """
+    refuse_checksums(out)
+    paths, wrong = _listed(root, out)
+    if not paths and not wrong:
+        raise DataError(f"{root}: holds no files, so there are no checksums to write; check the path")
+
+    def results() -> Iterator[Finding | None]:
+        yield from wrong
+        lines: list[tuple[bytes, bytes]] = []
+        for path, digest in zip(paths, _digests(paths, workers), strict=True):
+            if isinstance(digest, str):
+                name = path.relative_to(root).as_posix()
+                lines.append((os.fsencode(name), to_line(name, digest)))
+                yield None
+            else:
+                yield finding("unreadable", path, f"cannot be read ({digest.strerror}), so no checksums were written")
+        if len(lines) == len(paths) and not wrong:
+            write_bytes(out, b"".join(line for _, line in sorted(lines)))
+
+    return len(paths) + len(wrong), results()
+
+
+def verify_checksums(root: Path, listing: Path, workers: int = 1) -> tuple[int, Iterator[Finding | None]]:
+    """Hold the files of a data folder against the checksums that were written of it.
+
+    Returns how many results there will be, and those, as they are done: None for a file that is what it was, else the
+    finding ("changed", "missing" or "unreadable" in error; "unlisted", a warning). DataError if the listing cannot be
+    read, or names no file of this folder.
+    """
+    sums = read_checksums(listing)
+    paths, wrong = _listed(root, listing)
+    if not any(os.path.lexists(root / name) for name in sums):
+        raise DataError(f"{listing}: none of its {len(sums)} files is in {root}; give the folder that its paths are of")
+    present = {path.relative_to(root).as_posix() for path in paths}
+    wrong += [
+        finding(
+            "unlisted", root / name, f"not in {listing}; remove it, or write the checksums anew", severity="warning"
+        )
+        for name in sorted(present - sums.keys())
+    ]
+
+    def results() -> Iterator[Finding | None]:
+        yield from wrong
+        for (name, before), digest in zip(sums.items(), _digests(map(root.joinpath, sums), workers), strict=True):
+            path = root / name
+            if isinstance(digest, FileNotFoundError | NotADirectoryError):
+                yield finding("missing", path, f"listed in {listing}, but not there; put it back")
+            elif not isinstance(digest, str):
+                yield finding("unreadable", path, f"cannot be read ({digest.strerror}), so it was not verified")
+            else:
+                message = f"not the bytes that {listing} lists (sha256); copy it anew from where it was whole"
+                yield None if digest == before else finding("changed", path, message)
+
+    return len(sums) + len(wrong), results()

@@ -1,0 +1,86 @@
+"""The pictures of a folder, and which of several folders go together, by names alone."""
+
+import os
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+from deepmat.checks.findings import Case, Finding, finding, told
+from deepmat.errors import DataError
+from deepmat.runtime.files import find_pictures, is_picture, key_of, pair, real
+
+
+def within(path: Path, folder: Path) -> bool:
+    """Whether a path is a folder or lies in it."""
+    path, folder = real(path), real(folder)
+    return path == folder or folder in path.parents
+
+
+def oddities(folder: Path) -> Iterator[Finding]:
+    """What `find_pictures` cannot see into or passes over in a folder."""
+    unreadable: list[OSError] = []
+    for parent, folders, names in os.walk(folder, onerror=unreadable.append):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for path in (Path(parent, name) for name in folders):
+            if path.is_symlink():
+                yield finding(
+                    "stray", path, "a link to a folder, not followed; put the folder itself here", severity="warning"
+                )
+            elif is_picture(path):
+                yield finding("stray", path, "a folder with the name of a picture; rename it", severity="note")
+        for path in (Path(parent, name) for name in names if not name.startswith(".")):
+            if not is_picture(path):
+                yield finding("stray", path, "not a picture", severity="note")
+    for error in unreadable:
+        yield finding("place", error.filename, f"cannot be looked into ({error.strerror}); change its permissions")
+
+
+def pictures_in(folder: Path) -> tuple[list[Path], list[Finding]]:
+    """All pictures below a folder, sorted, and what is odd there; none at all is a finding."""
+    try:
+        return find_pictures(folder)[0], list(oddities(folder))
+    except DataError as error:
+        return [], [finding("place", folder, told(error, folder)), *oddities(folder)]
+
+
+def paired(folders: dict[str, Path], kind: str, split: str) -> Iterator[Case | Finding]:
+    """A case for each picture of the first folder with its partners in the others, and what has none."""
+    base, *others = folders
+    listed = {}
+    for role, folder in folders.items():
+        listed[role], odd = pictures_in(folder)
+        yield from odd
+    keys = defaultdict(list)
+    for path in listed[base]:
+        keys[key_of(path, folders[base])].append(path)
+    for paths in keys.values():
+        if len(paths) > 1:
+            several = " and ".join(path.name for path in paths)
+            yield finding("name", paths[0], f"{several} have the same name; rename or remove one of them")
+    partners = {role: pair(list(keys), folders[role], role)[0] for role in others if listed[role]}
+    for key, paths in keys.items():
+        for path in paths:
+            files = [(base, path)]
+            for role, found in partners.items():
+                partner = found[key]
+                if isinstance(partner, Path):
+                    files.append((role, partner))
+                    continue
+                alone = not any(Path(key).name == candidate.stem for candidate in listed[role])
+                message = str(partner).removeprefix(f"{key}: ")
+                yield finding("partner", path, message, fix="left out" if alone else None)
+            yield Case(kind, split, tuple(files))
+    names = {Path(key).name for key in keys}
+    for role in others:
+        for path in listed[role] if names else []:
+            if path.stem not in names:
+                message = f"no {base} of that name in {folders[base]}, so it is not used; add one or remove this"
+                yield finding("partner", path, message, severity="warning", fix="left out")
+
+
+def backgrounds_of(folder: Path | None, split: str = "train") -> Iterator[Case | Finding]:
+    """A case for each picture of a folder of backgrounds, if there is one."""
+    if folder:
+        pictures, odd = pictures_in(folder)
+        yield from odd
+        yield from (Case("background", split, (("bg", path),)) for path in pictures)

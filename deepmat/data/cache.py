@@ -1,0 +1,162 @@
+"""Decoded pictures on disk, so that a crop reads its own bytes and nothing else.
+
+A picture is one .npy file, uint8 [H, W, 4] (foreground and alpha) or [H, W, 3] (background), that is memory-mapped. Its
+name holds a hash of where the sources lie and one of their sizes and times: a source that changes gets a new file, and
+the old one goes. Beside a foreground lies NAME.points.npy (see `augment.edge_points`).
+"""
+
+import hashlib
+import os
+import shutil
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache, lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from deepmat import imaging
+from deepmat.data.augment import edge_points
+from deepmat.data.layouts import Foreground, read_foreground
+from deepmat.errors import DataError
+from deepmat.runtime.files import remove_leftovers, whole_file
+
+HASH = 16
+VERSION = 1
+"""To be raised when what is kept changes: older files are then passed over."""
+HEADER = 128
+"""Bytes before the pixels in a .npy file of version 1."""
+
+
+class Job(NamedTuple):
+    """A picture to keep decoded: a foreground with its alpha, or (alpha and points absent) a background."""
+
+    colours: Path
+    alpha: Path | None
+    is_foreground: bool
+
+
+def job_of(picture: Foreground | Path) -> Job:
+    return Job(picture, None, False) if isinstance(picture, Path) else Job(picture.fg, picture.alpha, True)
+
+
+@cache
+def _home(job: Job, here: str) -> str:
+    """The part of a file's name that says where the sources lie; `here` is what their paths are relative to."""
+    places = "".join(f"\n{os.path.normpath(os.path.join(here, path))}" for path in (job.colours, job.alpha) if path)
+    return hashlib.sha256(os.fsencode(f"{VERSION} {job.is_foreground}{places}")).hexdigest()[:HASH]
+
+
+def _place(job: Job, folder: Path) -> Path:
+    """The picture's file in the cache, as its sources are now. DataError if one is missing."""
+    try:
+        stamps = [(about.st_size, about.st_mtime_ns) for about in map(os.stat, filter(None, job[:2]))]
+    except OSError as error:
+        raise DataError(f"{error.filename}: no such file; check the path") from error
+    state = hashlib.sha256(repr(stamps).encode()).hexdigest()[:HASH]
+    return folder / f"{_home(job, os.getcwd())}-{state}.npy"
+
+
+def _points_of(path: Path) -> Path:
+    return path.with_suffix(".points.npy")
+
+
+def _decode(job: Job) -> tuple[np.ndarray, np.ndarray | None]:
+    if not job.is_foreground:
+        return imaging.read_image(job.colours), None
+    colours, alpha = read_foreground(job.colours, job.alpha)
+    return np.dstack((colours, alpha)), edge_points(alpha)
+
+
+def _save(path: Path, array: np.ndarray) -> None:
+    with whole_file(path) as part, open(part, "wb") as file:
+        np.save(file, array)
+
+
+def _keep(job: Job, folder: Path, older: Sequence[Path]) -> None:
+    """Decode a picture into the cache, in place of the files of an older state of it."""
+    path = _place(job, folder)
+    pixels, points = _decode(job)
+    if points is not None:
+        _save(_points_of(path), points)
+    _save(path, pixels)
+    for stale in older:
+        if not stale.name.startswith(path.stem):
+            stale.unlink(missing_ok=True)
+
+
+class CachePlan(NamedTuple):
+    """What the cache still lacks."""
+
+    jobs: list[Job]
+    bytes: int
+    failed: list[str]
+    """Pictures that cannot be kept: a source is missing or no picture."""
+
+
+def plan_cache(pictures: Sequence[Foreground | Path], folder: Path) -> CachePlan:
+    """The pictures that the cache lacks, and what they will take by their headers. DataError if there is no room."""
+    jobs, size, failed = [], 0, []
+    for job in map(job_of, pictures):
+        try:
+            if not _kept(job, folder):
+                height, width = imaging.read_size(job.colours)
+                size += HEADER + height * width * (4 if job.is_foreground else 3)
+                jobs.append(job)
+        except DataError as error:
+            failed.append(str(error))
+    home = next(place for place in (folder, *folder.absolute().parents) if place.is_dir())
+    free = shutil.disk_usage(home).free
+    if size > free:
+        raise DataError(
+            f"{folder}: decoded pictures need {size / 1e9:.1f} GB and {free / 1e9:.1f} GB are free; "
+            "--set data.cache=DIR puts them elsewhere, data.cache=null decodes each time"
+        )
+    return CachePlan(jobs, size, failed)
+
+
+def build_cache(plan: CachePlan, folder: Path, workers: int) -> Iterator[dict[str, Any]]:
+    """Decode what the plan lists; yields {"done", "of"} and, for a picture that cannot be used, "error"."""
+    remove_leftovers(folder)
+    present = defaultdict(list)
+    for path in folder.glob("*.npy"):
+        present[path.name[:HASH]].append(path)
+    # Threads do: decoding and writing leave the interpreter free.
+    with ThreadPoolExecutor(workers) as pool:
+        waiting = [pool.submit(_keep, job, folder, present[_place(job, folder).name[:HASH]]) for job in plan.jobs]
+        try:
+            for done, task in enumerate(waiting, start=1):
+                record: dict[str, Any] = {"done": done, "of": len(waiting)}
+                try:
+                    task.result()
+                except DataError as error:
+                    record["error"] = str(error)
+                yield record
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+@lru_cache(maxsize=1024)
+def _mapped(path: Path, is_foreground: bool) -> tuple[np.ndarray, np.ndarray | None]:
+    # A plain array over the mapping: numpy's memmap class makes each slice dear.
+    pixels = np.load(path, mmap_mode="r").view(np.ndarray)
+    return pixels, np.load(_points_of(path)) if is_foreground else None
+
+
+def _kept(job: Job, folder: Path) -> tuple[np.ndarray, np.ndarray | None] | None:
+    """What the cache has of the picture as it is now; None if it has nothing, or a damaged file."""
+    try:
+        return _mapped(_place(job, folder), job.is_foreground)
+    except (OSError, ValueError, EOFError):
+        return None
+
+
+def open_picture(picture: Foreground | Path, folder: Path | None) -> tuple[np.ndarray, np.ndarray | None]:
+    """Pixels and, of a foreground, edge points: mapped from the cache, or decoded where it has none or is None.
+
+    DataError if the picture cannot be used.
+    """
+    job = job_of(picture)
+    return (_kept(job, folder) if folder else None) or _decode(job)

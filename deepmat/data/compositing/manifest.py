@@ -1,0 +1,146 @@
+"""The manifest of a composited split: a JSON object a line, from which foreground, alpha and background follow.
+
+| key | value |
+|---|---|
+| name, split | the composite's name in its folders; "train" or "test" |
+| fg, alpha, bg, trimap | source files, relative to the manifest; alpha null: the foreground's own channel |
+| compositor, seed | how it was fitted and blended; what drew the background, where a list did not |
+| offset | [top, left] of the foreground in the fitted background |
+| image | the composite's file, relative to the manifest |
+| size | [height, width] |
+| bytes, crc32 | of the composite's file |
+| sources | kind: [bytes, time of last change in ns, crc32] of each source file, as it was before it was read |
+
+crc32 is in hexadecimal.
+"""
+
+import json
+import os
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from deepmat.errors import DataError
+from deepmat.imaging import crc32
+from deepmat.runtime.files import append_line, write_text
+
+MANIFEST = "manifest.jsonl"
+SOURCES = ("fg", "alpha", "bg", "trimap")
+
+Entry = dict[str, Any]
+"""One composite, with absolute paths; as the table above says."""
+Stamp = list[Any]
+
+
+def checksum(data: bytes) -> str:
+    return f"{crc32(data):08x}"
+
+
+def stamp(path: str) -> Stamp:
+    """[bytes, time of last change in ns, crc32] of a file. DataError if there is none."""
+    try:
+        about = os.stat(path)
+        return [about.st_size, about.st_mtime_ns, checksum(Path(path).read_bytes())]
+    except OSError as error:
+        raise DataError(f"{path}: {(error.strerror or 'cannot be read').lower()}; check the path") from error
+
+
+def is_unchanged(path: str, before: Stamp) -> bool:
+    """Whether a file is what it was: its content counts, so that a copy of a data set is as good as the data set."""
+    try:
+        about = os.stat(path)
+        if about.st_size != before[0]:
+            return False
+        return about.st_mtime_ns == before[1] or checksum(Path(path).read_bytes()) == before[2]
+    except OSError:
+        return False
+
+
+def changed_source(entry: Entry) -> str | None:
+    """The first source file of a composite that is gone or not what it was."""
+    sources = ((entry[kind], before) for kind, before in entry["sources"].items())
+    return next((path for path, before in sources if not is_unchanged(path, before)), None)
+
+
+def _relocated(entry: Entry, relocate: Callable[[str], str]) -> Entry:
+    return {**entry, **{kind: relocate(entry[kind]) for kind in SOURCES if entry[kind]}}
+
+
+def _to_line(entry: Entry, folder: Path) -> str:
+    def relative(path: str) -> str:
+        try:
+            return Path(os.path.relpath(path, folder)).as_posix()
+        except ValueError:  # another drive
+            return path
+
+    return json.dumps(_relocated(entry, relative))
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and bool(value)
+
+
+def _is_size(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 2 and all(isinstance(side, int) and side > 0 for side in value)
+
+
+def _are_stamps(value: Any) -> bool:
+    return isinstance(value, dict) and all(
+        kind in SOURCES and isinstance(each, list) and len(each) == 3 for kind, each in value.items()
+    )
+
+
+NEEDED: dict[str, Callable[[Any], bool]] = {
+    **dict.fromkeys(("name", "split", "fg", "bg", "compositor", "image", "crc32"), _is_text),
+    **dict.fromkeys(("alpha", "trimap"), lambda value: value is None or _is_text(value)),
+    "size": _is_size,
+    "bytes": lambda value: isinstance(value, int),
+    "sources": _are_stamps,
+}
+
+
+def read_manifest(path: Path) -> list[Entry]:
+    """The entries of a manifest, in its order; empty if there is no file. A last line cut short by a kill is left out.
+
+    DataError, with the line, for anything else that is not an entry.
+    """
+    if not path.is_file():
+        return []
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from error
+    entries: dict[str, Entry] = {}
+    folder = os.path.abspath(path.parent)
+    for number, line in enumerate(lines, start=1):
+        try:
+            entry = json.loads(line)
+        except json.JSONDecodeError:
+            entry = None
+            if number == len(lines):
+                continue
+        wrong = [key for key, fits in NEEDED.items() if not isinstance(entry, dict) or not fits(entry.get(key, 0))]
+        if wrong:
+            raise DataError(
+                f"{path}, line {number}: no {wrong[0]} that fits (edited, or of another version of deepmat); remove "
+                "the folder and run `deepmat composite` again"
+            )
+        entries[entry["name"]] = _relocated(entry, lambda place: os.path.normpath(os.path.join(folder, place)))
+    return list(entries.values())
+
+
+def write_manifest(path: Path, entries: Iterable[Entry]) -> None:
+    """The whole manifest anew."""
+    folder = Path(os.path.abspath(path.parent))
+    write_text(path, "".join(_to_line(entry, folder) + "\n" for entry in entries))
+
+
+def add_to_manifest(path: Path, entry: Entry) -> None:
+    append_line(path, _to_line(entry, Path(os.path.abspath(path.parent))))
+
+
+def sort_manifest(path: Path, names: Iterable[str]) -> None:
+    """The lines of a manifest in the order of these names."""
+    ranks = {name: rank for rank, name in enumerate(names)}
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    write_text(path, "".join(sorted(lines, key=lambda line: ranks[json.loads(line)["name"]])))

@@ -1,0 +1,132 @@
+"""What a data folder holds: foregrounds with their alphas, and backgrounds, in whichever layout it has.
+
+| layout     | told by, in this order     | foregrounds                                       | backgrounds         |
+|------------|----------------------------|---------------------------------------------------|---------------------|
+| adobe      | Training_set/ or Test_set/ | by the names lists, in fg/ and alpha/ below it    | bg_train/, bg_test/ |
+| composites | image/                     | fg/ and alpha/                                    | bg/                 |
+| folders    | fg/                        | fg/ and alpha/ by name, or RGBA pictures in fg/   | bg/                 |
+| composites | train/ or test/            | those of its manifest, or its own fg/ and alpha/  | the same            |
+| pictures   | anything else              | RGBA pictures                                     | given by themselves |
+"""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from deepmat import imaging
+from deepmat.errors import DataError
+from deepmat.runtime.files import list_pictures, pair
+
+ADOBE_FOLDERS = {
+    "train": ("Training_set", ("Adobe-licensed images", "Other"), "training"),
+    "test": ("Test_set", ("Adobe-licensed images",), "test"),
+}
+
+
+class Foreground(NamedTuple):
+    """A foreground by name: its colours and its alpha, or None where the colours' own alpha channel is meant."""
+
+    name: str
+    fg: Path
+    alpha: Path | None
+
+
+def layout_of(root: Path) -> str:
+    """The layout of a data folder, by the table above. DataError if there is no such folder."""
+    if not root.is_dir():
+        wrong = "is not a folder" if root.exists() else "no such folder"
+        raise DataError(f"{root}: {wrong}; check the path (`deepmat synth {root}` makes a procedural data set there)")
+    folders = {path.name for path in root.iterdir() if path.is_dir()}
+    for layout, told_by in (
+        ("adobe", {"Training_set", "Test_set"}),
+        ("composites", {"image"}),
+        ("folders", {"fg"}),
+        ("composites", {"train", "test"}),
+    ):
+        if folders & told_by:
+            return layout
+    return "pictures"
+
+
+def read_names(path: Path) -> list[str]:
+    """The lines of one of Adobe's names lists. DataError if it cannot be read."""
+    try:
+        return [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise DataError(f"{path}: cannot be read ({reason}); Adobe's data set has it at this place") from error
+
+
+def adobe_foregrounds(root: Path, split: str) -> list[Foreground]:
+    """The foregrounds of one split in the order of its names list; a missing file fails when it is read."""
+    folder, parts, prefix = ADOBE_FOLDERS[split]
+    found, names = [], root / folder / f"{prefix}_fg_names.txt"
+    for name in read_names(names):
+        homes = [root / folder / part for part in parts if (root / folder / part / "fg" / name).is_file()]
+        home = homes[0] if homes else root / folder / parts[0]
+        alpha = home / "alpha" / name
+        png = alpha.with_suffix(".png")
+        found.append(Foreground(Path(name).stem, home / "fg" / name, alpha if alpha.is_file() else png))
+    if not found:
+        raise DataError(f"{names}: is empty; it lists the foregrounds, a name a line")
+    return found
+
+
+def find_foregrounds(
+    root: Path, alphas: Path | None = None, split: str = "train"
+) -> tuple[list[Foreground], list[str]]:
+    """The foregrounds of a data folder (any layout but composites), sorted by name, and notices.
+
+    alphas: the folder of alphas, in place of the layout's own. An alpha that is missing is named where it should be,
+    and fails when it is read. DataError if a folder is missing or empty.
+    """
+    layout = layout_of(root)
+    if layout == "adobe":
+        if alphas:
+            raise DataError(f"{root}: Adobe's layout has its own alphas; leave {alphas} out")
+        return list(adobe_foregrounds(root, split)), []
+    folder = root / "fg" if layout == "folders" else root
+    if layout == "folders" and not alphas and (root / "alpha").is_dir():
+        alphas = root / "alpha"
+    pictures, notices = list_pictures(folder)
+    if layout == "pictures":  # what lies among them for another use
+        others = [root / name for name in ("bg", "bg_train", "bg_test")] + ([alphas] if alphas else [])
+        pictures = {name: path for name, path in pictures.items() if not any(map(path.is_relative_to, others))}
+    if not alphas:
+        return [Foreground(name, path, None) for name, path in pictures.items()], notices
+    partners, more = pair(list(pictures), alphas, "alpha")
+    found = []
+    for name, path in pictures.items():
+        alpha = partners[name]
+        if isinstance(alpha, DataError):
+            more.append(str(alpha))
+            alpha = alphas / f"{name}.png"
+        found.append(Foreground(name, path, alpha))
+    return found, notices + more
+
+
+def background_folder(root: Path | None, split: str = "train") -> Path | None:
+    """Where a data folder keeps the backgrounds of a split: bg_train/ or bg_test/, else bg/; None without them."""
+    places = [root / f"bg_{split}", root / "bg"] if root else []
+    return next((place for place in places if place.is_dir()), None)
+
+
+def read_foreground(fg: Path, alpha: Path | None) -> tuple[np.ndarray, np.ndarray]:
+    """Foreground colours, uint8 [H, W, 3], and alpha, uint8 [H, W], from two files or one RGBA file.
+
+    DataError if they differ in size, there is no alpha channel, or alpha leaves nothing to composite.
+    """
+    if alpha is None:
+        colour, matte = imaging.read_rgba(fg)
+        if matte is None:
+            how = "put its alphas into alpha/ beside fg/ (composite: or --alpha DIR)"
+            raise DataError(f"{fg}: has no alpha channel; {how}")
+    else:
+        colour, matte = imaging.read_image(fg), imaging.read_grey(alpha)
+        imaging.check_same_size(alpha, matte, fg, colour)
+    if matte.min() == matte.max():
+        raise DataError(
+            f"{alpha or fg}: alpha is {matte.flat[0]} everywhere, so there is no edge to learn from; remove the picture"
+        )
+    return colour, matte

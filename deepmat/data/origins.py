@@ -1,0 +1,196 @@
+"""Where training samples come from. An origin opens layers (deepmat.data.augment) by index; each is plain data, so
+that worker processes can be given it."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+from deepmat import imaging, synth
+from deepmat.config import DataConfig
+from deepmat.data.augment import Layers, edge_points
+from deepmat.data.cache import open_picture
+from deepmat.data.compositing import MANIFEST, Entry, changed_source, fitted, read_manifest
+from deepmat.data.layouts import Foreground, background_folder, find_foregrounds, layout_of, read_foreground
+from deepmat.data.pairs import HOW_TO_GET_DATA, Paths, refuse_failed, training_folders
+from deepmat.errors import DataError
+from deepmat.runtime.files import find_pictures
+
+
+class Origin(Protocol):
+    @property
+    def foregrounds(self) -> Sequence[Foreground]:
+        """Those that are worth a place in the cache."""
+        ...
+
+    @property
+    def backgrounds(self) -> Sequence[Path]: ...
+
+    def __len__(self) -> int:
+        """Samples in an epoch."""
+        ...
+
+    def open(self, index: int, rng: np.random.Generator) -> tuple[str, Layers]:
+        """Name and layers of a sample. DataError if a picture cannot be used."""
+        ...
+
+
+class KeptScene(NamedTuple):
+    """A background in the cache, at full size: of a large JPEG, a few levels off what decoding it smaller gives."""
+
+    pixels: np.ndarray
+
+    @property
+    def size(self) -> tuple[int, int]:
+        height, width = self.pixels.shape[:2]
+        return height, width
+
+    def read(self, least: tuple[int, int]) -> np.ndarray:
+        return self.pixels
+
+
+class Pairs:
+    """Foregrounds over backgrounds, paired for each sample; procedural backgrounds where there are none."""
+
+    def __init__(
+        self,
+        foregrounds: Sequence[Foreground],
+        backgrounds: Sequence[Path],
+        per_foreground: int,
+        cache: Path | None,
+        cache_backgrounds: bool,
+    ) -> None:
+        self.foregrounds, self.backgrounds = foregrounds, backgrounds
+        self.per_foreground, self.cache = per_foreground, cache
+        self.background_cache = cache if cache_backgrounds else None
+
+    def __len__(self) -> int:
+        return len(self.foregrounds) * self.per_foreground
+
+    def open(self, index: int, rng: np.random.Generator) -> tuple[str, Layers]:
+        foreground = self.foregrounds[index // self.per_foreground]
+        rgba, points = open_picture(foreground, self.cache)
+        layers: Layers = {"rgba": rgba, "points": points}
+        if not self.backgrounds:
+            seed = int(rng.integers(2**62))
+            layers["draw"] = lambda height, width: synth.background(np.random.default_rng(seed), height, width)
+            return foreground.name, layers
+        path = self.backgrounds[int(rng.integers(len(self.backgrounds)))]
+        kept = self.background_cache
+        layers["scene"] = KeptScene(open_picture(path, kept)[0]) if kept else imaging.Unread(path)
+        return f"{foreground.name} over {path.stem}", layers
+
+
+class Composites:
+    """Composites with a manifest: the image from its file, foreground and background from their sources."""
+
+    backgrounds: Sequence[Path] = ()
+
+    def __init__(self, folder: Path, entries: Sequence[Entry], cache: Path | None) -> None:
+        self.folder, self.entries, self.cache = folder, entries, cache
+
+    @property
+    def foregrounds(self) -> list[Foreground]:
+        return list(dict.fromkeys(map(_foreground_of, self.entries)))
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def open(self, index: int, rng: np.random.Generator) -> tuple[str, Layers]:
+        entry, path = self.entries[index], self.folder / self.entries[index]["image"]
+        changed = changed_source(entry)
+        if changed:
+            raise DataError(f"{path}: {changed} is gone or has changed since; run the same `deepmat composite` again")
+        image = imaging.read_image(path)
+        rgba, points = open_picture(_foreground_of(entry), self.cache)
+        bg = fitted(entry, *rgba.shape[:2])
+        imaging.check_same_size(path, image, Path(entry["fg"]), rgba)
+        return entry["name"], {"rgba": rgba, "points": points, "image": image, "bg": bg}
+
+
+def _foreground_of(entry: Entry) -> Foreground:
+    return Foreground(Path(entry["fg"]).stem, Path(entry["fg"]), Path(entry["alpha"]) if entry["alpha"] else None)
+
+
+class Folders:
+    """Composites with their alpha, foreground and background as files of one size."""
+
+    foregrounds: Sequence[Foreground] = ()
+    backgrounds: Sequence[Path] = ()
+
+    def __init__(self, pictures: Sequence[tuple[str, Paths]]) -> None:
+        self.pictures = pictures
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+    def open(self, index: int, rng: np.random.Generator) -> tuple[str, Layers]:
+        name, paths = self.pictures[index]
+        fg, alpha = read_foreground(paths["fg"], paths["alpha"])
+        others = {kind: imaging.read_image(paths[kind]) for kind in ("image", "bg")}
+        for kind, pixels in others.items():
+            imaging.check_same_size(paths[kind], pixels, paths["alpha"], alpha)
+        return name, {"rgba": np.dstack((fg, alpha)), "points": edge_points(alpha), **others}
+
+
+class Procedural:
+    """Scenes by program, drawn at the sample's size: a new one for every sample of every epoch."""
+
+    foregrounds: Sequence[Foreground] = ()
+    backgrounds: Sequence[Path] = ()
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+
+    def __len__(self) -> int:
+        return self.count
+
+    def open(self, index: int, rng: np.random.Generator) -> tuple[str, Layers]:
+        def paint(height: int, width: int) -> Layers:
+            return dict(zip(("fg", "alpha", "bg"), synth.scene(rng, height, width), strict=True))
+
+        return f"scene {index}", {"paint": paint}
+
+
+def find_origins(data: DataConfig) -> tuple[list[Origin], list[str]]:
+    """The origins of a run's training samples, and notices. DataError if there are none or a partner is missing."""
+    origins: list[Origin] = []
+    notices: list[str] = []
+    if data.root or data.fg or data.image:
+        origin, notices = _of_files(data)
+        origins.append(origin)
+    if data.synth:
+        origins.append(Procedural(data.synth))
+    if not origins:
+        raise DataError(f"no training data: {HOW_TO_GET_DATA}")
+    return origins, notices
+
+
+def _of_files(data: DataConfig) -> tuple[Origin, list[str]]:
+    if not data.image and (data.fg or (data.root and layout_of(data.root) != "composites")):
+        return _pairs(data)
+    base = data.root / "train" if data.root and (data.root / "train").is_dir() else data.root
+    if base and not data.image and (base / MANIFEST).is_file() and not (base / "fg").is_dir():
+        entries = read_manifest(base / MANIFEST)
+        if not entries:
+            raise DataError(f"{base / MANIFEST}: lists nothing; run `deepmat composite` again")
+        missing = [base / entry["image"] for entry in entries if not (base / entry["image"]).is_file()]
+        refuse_failed([f"{path}: no such file; run the same `deepmat composite` again" for path in missing])
+        return Composites(base, entries, data.cache), []
+    pictures, notices = training_folders(data)
+    return Folders(pictures), notices
+
+
+def _pairs(data: DataConfig) -> tuple[Origin, list[str]]:
+    root = data.fg or data.root
+    assert root
+    foregrounds, notices = find_foregrounds(root, data.alpha)
+    folder = data.bg or background_folder(data.root)
+    backgrounds: list[Path] = []
+    if folder:
+        backgrounds, more = find_pictures(folder)
+        notices += more
+    else:
+        notices.append(f"{root}: no backgrounds beside it (bg/, or --bg DIR), so they are drawn by program")
+    return Pairs(foregrounds, backgrounds, data.per_foreground, data.cache, data.cache_backgrounds), notices

@@ -1,0 +1,80 @@
+"""Pictures in folders side by side, paired by name: ready composites to train on, pictures to score on."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from deepmat.config import DataConfig, TestConfig
+from deepmat.errors import DataError
+from deepmat.runtime.files import list_pictures, pair
+
+TRAINING_KINDS = ("image", "alpha", "fg", "bg")
+TEST_KINDS = ("image", "trimap", "alpha")
+HOW_TO_GET_DATA = (
+    "give some with --data DIR, foregrounds and backgrounds or composites of them; `deepmat synth DIR` makes a set "
+    "by program, `--set data.synth=10000` trains on procedural pictures alone"
+)
+HOW_TO_GET_TESTS = (
+    "give a test set with --data DIR (train: --test DIR); `deepmat synth` and then `deepmat composite --split test` "
+    "make one"
+)
+
+Paths = dict[str, Path]
+
+
+def _folders(root: Path | None, split: str, kinds: Sequence[str], given: DataConfig | TestConfig) -> dict[str, Path]:
+    """Where each kind of picture lies: the folder that was given, else below root/split or, without that, root."""
+    base = root / split if root and (root / split).is_dir() else root
+    how = HOW_TO_GET_TESTS if split == "test" else HOW_TO_GET_DATA
+    section = "test" if split == "test" else "data"
+    folders: dict[str, Path] = {}
+    for kind in kinds:
+        folder = getattr(given, kind) or (base / kind if base else None)
+        if folder is None:
+            if folders or any(getattr(given, other) for other in kinds):
+                raise DataError(f"no {kind} folder beside the others: give {section}.{kind} too (eval: --{kind}s)")
+            raise DataError(f"no folder of {split} pictures: {how} (or set {section}.{kind})")
+        if not folder.is_dir():
+            advice = f"check {section}.{kind} (eval: --{kind}s)" if getattr(given, kind) else how
+            raise DataError(f"{folder}: no such folder; {advice}")
+        folders[kind] = folder
+    return folders
+
+
+def _paired(folders: dict[str, Path]) -> tuple[list[tuple[str, Paths | DataError]], list[str]]:
+    """Name and one file of each kind (or why there is none) for every image, and the folders' notices."""
+    images, notices = list_pictures(folders["image"])
+    found: dict[str, dict[str, Path | DataError]] = {"image": dict(images)}
+    for kind, folder in folders.items():
+        if kind != "image":
+            found[kind], more = pair(list(images), folder, kind)
+            notices += more
+    pictures: list[tuple[str, Paths | DataError]] = []
+    for key in images:
+        paths = {kind: partners[key] for kind, partners in found.items()}
+        failed = next((path for path in paths.values() if isinstance(path, DataError)), None)
+        whole = {kind: path for kind, path in paths.items() if isinstance(path, Path)}
+        pictures.append((key, failed or whole))
+    return pictures, notices
+
+
+def refuse_failed(messages: Sequence[str]) -> None:
+    """DataError that lists the first of the messages, if there are any, and says what finds all that is wrong."""
+    if messages:
+        more = [f"and {len(messages) - 5} more"] if len(messages) > 5 else []
+        raise DataError("\n  ".join([*messages[:5], *more, "`deepmat doctor DATA` looks at every picture"]))
+
+
+def training_folders(data: DataConfig) -> tuple[list[tuple[str, Paths]], list[str]]:
+    """Name and the four files of each training composite, sorted, and notices. DataError if anything is missing."""
+    pictures, notices = _paired(_folders(data.root, "train", TRAINING_KINDS, data))
+    refuse_failed([str(paths) for _, paths in pictures if isinstance(paths, DataError)])
+    return [(name, paths) for name, paths in pictures if not isinstance(paths, DataError)], notices
+
+
+def pictures_to_score(test: TestConfig, root: Path | None) -> tuple[list[tuple[str, Paths | DataError]], list[str]]:
+    """Name and the three files of each test picture, sorted, and notices; a DataError where a partner is missing.
+
+    test.root, or else `root`, is a test set itself (image/, trimap/, alpha/) or the folder above one named test.
+    DataError if a folder is missing.
+    """
+    return _paired(_folders(test.root or root, "test", TEST_KINDS, test))

@@ -1,0 +1,269 @@
+"""True foreground colours from a picture and its alpha, so that a cut-out has no rim in the colours it stood before.
+
+A picture is alpha * F + (1 - alpha) * B: six unknowns in three equations a pixel. As in Germer et al., "Fast
+Multi-Level Foreground Estimation" (ICPR 2020), F and B are found on the smallest copy of the picture first, then
+improved from level to level, each of twice the size. As in Forte, "Approximate Fast Foreground Colour Estimation"
+(ICIP 2021), a layer is first the mean of the pixels around, each of which counts by how much it shows of it; then it is
+brought nearer to the picture, as in Chuang et al., "A Bayesian Approach to Digital Matting" (CVPR 2001): the more so
+the more its colours vary thereabouts.
+
+A pixel of a small copy stands for many whose alphas differ, and so tell F from B even where their mean does not (a net
+is half there everywhere). So what is shrunk is not the picture but the sums of a least-squares fit of F and B to it.
+"""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+
+from deepmat.errors import DataError
+from deepmat.runtime.processes import cores, keep_memory
+
+keep_memory()
+
+ROUNDS = 3
+FAITH = 0.01
+"""What any pixel counts for in the mean of a layer, beyond the square of its share in it."""
+NOISE, ALPHA_NOISE = 5.0, 0.001
+"""Variance of the picture, summed over the channels, in squared grey levels; of alpha."""
+SPREAD, LEAST_SPREAD = 300.0, 200.0
+"""Variance of a layer around its mean, as NOISE: as long as nothing is known of it, and at least."""
+WITHIN = 0.25
+"""What a pixel of a small copy says beyond its mean counts less: there, F and B may differ with alpha."""
+FINE = 3
+"""So many levels are computed tile by tile; those below, which have 1/64 of the pixels, whole."""
+STEP = 1 << FINE
+MARGIN = 8
+"""Pixels around a tile that it depends on, at each level: one for each 3x3 mean, half of those of the level above."""
+
+
+class Backend(NamedTuple):
+    """Where planes, float32 [..., H, W], lie, and what is done to them there beyond arithmetic."""
+
+    load: Callable[[np.ndarray, np.ndarray], Any]  # uint8 [H, W, 3] and any [H, W] -> planes [4, H, W]
+    store: Callable[[Any], np.ndarray]  # planes [3, H, W] -> uint8 [H, W, 3], rounded
+    join: Callable[[list[Any], int], Any]  # along an axis
+    extend: Callable[[Any, int, int, int, int], Any]  # [C, H, W] by lines as at the edges: top, bottom, left, right
+    halve: Callable[[Any], Any]  # means of 2x2 pixels
+    double: Callable[[Any], Any]  # bilinear
+    mean: Callable[[Any], Any]  # of the 3x3 pixels around each
+    side: int  # of a tile, a multiple of STEP
+
+
+def _each(work: Callable[[np.ndarray, np.ndarray], Any], planes: np.ndarray, scale: float = 1) -> np.ndarray:
+    """Planes of that scale into which `work` writes, from one by one of these."""
+    height, width = planes.shape[-2:]
+    made = np.empty((*planes.shape[:-2], int(height * scale), int(width * scale)), np.float32)
+    for plane, out in zip(planes.reshape(-1, height, width), made.reshape(-1, *made.shape[-2:]), strict=True):
+        work(plane, out)
+    return made
+
+
+def _load(image: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    planes = np.empty((4, *alpha.shape), np.float32)
+    planes[:3], planes[3] = image.transpose(2, 0, 1), alpha
+    return planes
+
+
+def _extend(planes: np.ndarray, top: int, bottom: int, left: int, right: int) -> np.ndarray:
+    return np.pad(planes, ((0, 0), (top, bottom), (left, right)), mode="edge")
+
+
+def _resize(method: int) -> Callable[[np.ndarray, np.ndarray], Any]:
+    return lambda plane, out: cv2.resize(plane, out.shape[::-1], out, interpolation=method)
+
+
+def _blur(plane: np.ndarray, out: np.ndarray) -> None:
+    cv2.blur(plane, (3, 3), out, borderType=cv2.BORDER_REPLICATE)
+
+
+CPU = Backend(
+    load=_load,
+    store=lambda planes: cv2.merge([*(planes + 0.5).astype(np.uint8)]),
+    join=np.concatenate,
+    extend=_extend,
+    halve=lambda planes: _each(_resize(cv2.INTER_AREA), planes, 0.5),
+    double=lambda planes: _each(_resize(cv2.INTER_LINEAR), planes, 2),
+    mean=lambda planes: _each(_blur, planes),
+    side=256,
+)
+
+
+def torch_backend(device: Any) -> Backend:
+    """The same on a torch device, but for rounding errors."""
+    import torch
+    from torch.nn import functional
+
+    def load(image: np.ndarray, alpha: np.ndarray) -> Any:
+        colours, share = (torch.from_numpy(np.ascontiguousarray(pixels)).to(device) for pixels in (image, alpha))
+        return torch.cat([colours.permute(2, 0, 1).float(), share[None].float()])
+
+    def extend(planes: Any, top: int, bottom: int, left: int, right: int) -> Any:
+        return functional.pad(planes, (left, right, top, bottom), mode="replicate")
+
+    def mean(planes: Any) -> Any:
+        stack = planes.reshape(-1, *planes.shape[-2:])
+        return functional.avg_pool2d(extend(stack, 1, 1, 1, 1), 3, stride=1).reshape(planes.shape)
+
+    return Backend(
+        load=load,
+        store=lambda planes: (planes + 0.5).byte().permute(1, 2, 0).contiguous().cpu().numpy(),
+        join=torch.cat,
+        extend=extend,
+        halve=lambda planes: functional.avg_pool2d(planes, 2),
+        double=lambda planes: functional.interpolate(planes, scale_factor=2, mode="bilinear"),
+        mean=mean,
+        side=1024,
+    )
+
+
+def _sums(backend: Backend, planes: Any) -> Any:
+    """[8, H, W], what a least-squares fit adds up over pixels: picture, alpha; alpha * picture, alpha * alpha."""
+    return backend.join([planes, planes[3:] * planes], 0)
+
+
+def _improve(backend: Backend, sums: Any, layers: Any) -> Any:
+    """Layers that make up the picture better, while each pixel is more like those around it.
+
+    sums: [8, H, W], or the first four at full size, where the others follow and a round less will do; layers:
+    [2, 3, H, W], F and B, or [1, 3, H, W], F where alpha is 0 everywhere.
+    """
+    picture, alpha, whole = sums[:3], sums[3:4], len(sums) == 4
+    beta, ff = 1 - alpha, alpha * alpha
+    if not whole:
+        mean = alpha * picture
+        of_fg = mean + WITHIN * (sums[4:7] - mean)
+        ff += WITHIN * (sums[7:] - ff)
+    fb = alpha - ff
+    bb = beta - fb
+    weight = backend.join([ff[None], bb[None]], 0)[: len(layers)] + FAITH
+    around = 1 / backend.mean(weight)
+    spread: Any = (SPREAD, SPREAD)
+    for number in range(ROUNDS - whole):
+        if number:
+            means = backend.mean(layers * weight)
+            means *= around
+            if number == 1:
+                variance = ((layers - means) ** 2).sum(1)[:, None]
+                spread = backend.mean(variance * weight) * around + LEAST_SPREAD
+            layers = means
+        if len(layers) == 1:
+            continue
+        fg, bg = layers
+        if number < 2:  # the fit's normal equations, [[ff + f, fb], [fb, bb + b]], inverted
+            if not number:
+                noise = NOISE + ALPHA_NOISE * ((fg - bg) ** 2).sum(0)
+            f, b = noise / spread[0], noise / spread[1]
+            scale = 1 / (ff * b + bb * f + f * b + (0 if whole else ff * bb - fb * fb))
+            to_fg, to_bg, between = (alpha * b, beta * f, 0) if whole else (bb + b, ff + f, fb)
+            to_fg, to_bg, between = to_fg * scale, to_bg * scale, between * scale
+        if whole:
+            rest = picture - alpha * fg - beta * bg
+            fg += to_fg * rest
+            bg += to_bg * rest
+        else:
+            fg_rest = of_fg - ff * fg - fb * bg
+            bg_rest = picture - of_fg - fb * fg - bb * bg
+            fg += to_fg * fg_rest - between * bg_rest
+            bg += to_bg * bg_rest - between * fg_rest
+        layers = layers.clip(0, 255)
+    return layers
+
+
+def _solve(backend: Backend, sums: Any) -> Any:
+    """F and B, [2, 3, H, W], of a whole picture."""
+    height, width = sums.shape[-2:]
+    if height == width == 1:
+        guess = backend.join([sums[None, :3]] * 2, 0)
+    else:
+        smaller = backend.halve(backend.extend(sums, 0, height % 2, 0, width % 2))
+        guess = backend.double(_solve(backend, smaller))[..., :height, :width]
+    return _improve(backend, sums, guess)
+
+
+def _trim(planes: Any, lines: int) -> Any:
+    return planes[..., lines : planes.shape[-2] - lines, lines : planes.shape[-1] - lines]
+
+
+def _refine(backend: Backend, sums: Any, layers: Any) -> Any:
+    """F, [3, h, w], of a tile.
+
+    sums: [8, ...], of the tile and MARGIN * STEP / 2 around; layers: [2, 3, ...], of 1/STEP of it, and MARGIN around.
+    """
+    levels = [sums]
+    for _ in range(FINE - 1):
+        levels.append(backend.halve(levels[-1]))
+    if not sums[3].any():  # B is what one sees, and F only goes on
+        layers = layers[:1]
+    for level in reversed(levels):
+        layers = _trim(backend.double(layers), MARGIN)
+        part = _trim(level, (level.shape[-2] - layers.shape[-2]) // 2)
+        layers = _improve(backend, part[:4] if level is sums else part, layers)
+    return _trim(layers[0], MARGIN)
+
+
+def _tiles(height: int, width: int, side: int) -> Iterator[tuple[slice, slice]]:
+    """Rows and columns of each; the last may end beyond the picture, at a multiple of STEP."""
+    for top in range(0, height, side):
+        for left in range(0, width, side):
+            bottom, right = (min(start + side, -(-end // STEP) * STEP) for start, end in ((top, height), (left, width)))
+            yield slice(top, bottom), slice(left, right)
+
+
+def _read(backend: Backend, image: np.ndarray, alpha: np.ndarray, tile: tuple[slice, slice], margin: int = 0) -> Any:
+    """Sums [8, H, W] of a tile and so much around it; beyond the picture, all is as at its edge."""
+    (top, bottom), (left, right) = ((part.start - margin, part.stop + margin) for part in tile)
+    inside = slice(max(top, 0), bottom), slice(max(left, 0), right)
+    planes = backend.load(image[inside], alpha[inside])
+    if alpha.dtype == np.uint8:
+        planes[3] /= 255
+    height, width = alpha.shape
+    beyond = max(-top, 0), max(bottom - height, 0), max(-left, 0), max(right - width, 0)
+    return _sums(backend, backend.extend(planes, *beyond) if any(beyond) else planes)
+
+
+def _coarse(backend: Backend, image: np.ndarray, alpha: np.ndarray) -> Any:
+    """F and B of the picture at 1/STEP of its size, [2, 3, h, w], with MARGIN around."""
+    lines: dict[int, list[Any]] = {}
+    for tile in _tiles(alpha.shape[0], alpha.shape[1], backend.side):
+        sums = _read(backend, image, alpha, tile)
+        for _ in range(FINE):
+            sums = backend.halve(sums)
+        lines.setdefault(tile[0].start, []).append(sums)
+    layers = _solve(backend, backend.join([backend.join(line, -1) for line in lines.values()], -2))
+    return backend.join([backend.extend(layer, MARGIN, MARGIN, MARGIN, MARGIN)[None] for layer in layers], 0)
+
+
+def estimate_with(backend: Backend, image: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    """As `estimate_foreground`."""
+    if image.shape != (*alpha.shape, 3):
+        raise DataError(f"an image of {image.shape} and an alpha of {alpha.shape} do not fit; make them the same size")
+    coarse = _coarse(backend, image, alpha)
+    foreground = np.empty_like(image)
+
+    def fill(tile: tuple[slice, slice]) -> None:
+        made = image[tile]
+        opaque = (alpha[tile] == (255 if alpha.dtype == np.uint8 else 1)).astype(np.uint8)
+        if not opaque.all():
+            rows, columns = (slice(part.start // STEP, part.stop // STEP + 2 * MARGIN) for part in tile)
+            sums = _read(backend, image, alpha, tile, MARGIN * STEP // 2)
+            guess = backend.store(_refine(backend, sums, coarse[..., rows, columns]))
+            made = cv2.copyTo(made, opaque, guess[: opaque.shape[0], : opaque.shape[1]])
+        foreground[tile] = made
+
+    with ThreadPoolExecutor(min(4, cores()) if backend is CPU else 1) as pool:
+        list(pool.map(fill, _tiles(alpha.shape[0], alpha.shape[1], backend.side)))
+    return foreground
+
+
+def estimate_foreground(image: np.ndarray, alpha: np.ndarray, device: Any = "cpu") -> np.ndarray:
+    """The colours of what alpha shows, without those of the background that shines through.
+
+    image: uint8 RGB [H, W, 3]; alpha: float [H, W] in [0, 1], or uint8 [H, W]; returns uint8 RGB [H, W, 3]. Where
+    alpha is 1 that is the image; where alpha is 0 the colours nearby go on, so that a cut-out can be blurred, shrunk or
+    turned without a rim. Of any size: 100 megapixels need 0.3 GB beyond image and result. On a device other than "cpu",
+    by torch's name for it, the result is the same to within a level. DataError if the sizes differ.
+    """
+    return estimate_with(CPU if str(device) == "cpu" else torch_backend(device), image, alpha)

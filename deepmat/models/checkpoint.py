@@ -1,0 +1,179 @@
+"""Weights and run states on disk: written whole, read without ever running code from the file.
+
+deepmat's weights are safetensors files that say in their metadata which model they belong to. Published checkpoints
+({'state_dict': ...} pickles, some by Python 2) are read as they are.
+"""
+
+import io
+import json
+import struct
+import warnings
+import zipfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from deepmat.errors import CheckpointError
+from deepmat.runtime.files import write_bytes
+
+
+class Weights(NamedTuple):
+    state: dict[str, Tensor]
+    about: dict[str, Any] | None
+    """What deepmat wrote beside the weights: "model", the config as a dict (None for an encoder alone), and more.
+    None for a file by another tool."""
+    beside: dict[str, Any] = {}
+    """What else the file says: the plain values next to the weights, such as "epoch", "best_sad", "meta"."""
+
+
+class _Inert:
+    """In place of an object of a training tool that stands beside the weights: takes anything, does nothing."""
+
+    def __new__(cls, *arguments: Any) -> "_Inert":
+        return super().__new__(cls)
+
+    def __setstate__(self, state: Any) -> None:
+        pass
+
+
+class _NumpyType:
+    """In place of numpy's dtype, which can be made to read memory that is not its own: its kind and byte order."""
+
+    def __init__(self, kind: str, *_: Any) -> None:
+        self.kind, self.order = kind, "<"
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        self.order = state[1]
+
+
+def _numpy_scalar(dtype: _NumpyType, data: bytes | str) -> float | None:
+    """A numpy number in an old checkpoint's "best_sad"; None for another kind. Python 2 kept its bytes as text."""
+    code = {"f4": "f", "f8": "d", "i4": "i", "i8": "q"}.get(dtype.kind)
+    raw = data.encode("latin1") if isinstance(data, str) else data
+    return struct.unpack((">" if dtype.order == ">" else "<") + code, raw)[0] if code else None
+
+
+# What stands in for what torch files name besides tensors; the arrays and methods are of MMEngine's history of losses.
+STAND_INS: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [
+    (_NumpyType, "numpy.dtype"),
+    (_numpy_scalar, "numpy.core.multiarray.scalar"),
+    (_numpy_scalar, "numpy._core.multiarray.scalar"),
+    (_Inert, "mmengine.logging.history_buffer.HistoryBuffer"),
+    (_Inert, "numpy.core.multiarray._reconstruct"),
+    (_Inert, "numpy._core.multiarray._reconstruct"),
+    (_Inert, "numpy.ndarray"),
+    (_Inert, "builtins.getattr"),
+    (_Inert, "__builtin__.getattr"),
+]
+
+
+def save_weights(path: Path, state: Mapping[str, Tensor], model: Mapping[str, Any] | None, **about: Any) -> None:
+    """Write weights as safetensors, whole or not at all, with the model's config and `about` in the metadata."""
+    tensors = {key: value.detach().cpu().contiguous() for key, value in state.items()}
+    metadata = {"model": dict(model) if model else None, **about}
+    write_bytes(path, save(tensors, metadata={"deepmat": json.dumps(metadata)}))
+
+
+def save_state(path: Path, state: dict[str, Any]) -> None:
+    """Write the state of a run (tensors and plain values), whole or not at all."""
+    data = io.BytesIO()  # torch hides what the disk says
+    torch.save(state, data)
+    write_bytes(path, data.getbuffer())
+
+
+def load_state(path: Path) -> dict[str, Any]:
+    """Tensors and plain values of a torch file; CheckpointError if missing, broken or holding anything else."""
+    _check_there(path)
+    try:
+        _check_not_compressed(path)
+        with torch.serialization.safe_globals(STAND_INS), warnings.catch_warnings():
+            # latin1 reads the byte strings of Python 2; torch warns of the argument, and heeds it.
+            warnings.simplefilter("ignore")
+            loaded = torch.load(path, map_location="cpu", weights_only=True, encoding="latin1")
+    except CheckpointError:
+        raise
+    except Exception as error:  # a damaged pickle fails in any way
+        if "GLOBAL" in str(error):
+            raise CheckpointError(
+                f"{path}: holds objects besides weights, which could run code; not read. Whoever made it can save the "
+                "weights alone: torch.save({'state_dict': model.state_dict()}, FILE)"
+            ) from error
+        raise CheckpointError(f"{path}: truncated or not a torch file; fetch or make it again") from error
+    if not isinstance(loaded, dict):
+        raise CheckpointError(f"{path}: holds a {type(loaded).__name__} instead of named weights")
+    return loaded
+
+
+def _check_not_compressed(path: Path) -> None:
+    """CheckpointError for a zip file that unpacks to more than its own size: torch does not compress, bombs do."""
+    with open(path, "rb") as file:
+        if file.read(4) != b"PK\3\4":
+            return
+    with zipfile.ZipFile(path) as archive:
+        if sum(member.file_size for member in archive.infolist()) > path.stat().st_size:
+            raise CheckpointError(
+                f"{path}: is compressed, which torch's files are not; fetch it from where it was made"
+            )
+
+
+def _check_there(path: Path) -> None:
+    if path.is_dir():
+        raise CheckpointError(f"{path}: is a folder; name a file, such as {path / 'best.safetensors'}")
+    if not path.is_file():
+        raise CheckpointError(f"{path}: no such file; check the path")
+
+
+def load_weights(path: Path) -> Weights:
+    """The weights in a file and what it says about them. CheckpointError if missing, broken or without weights."""
+    _check_there(path)
+    if path.suffix == ".safetensors":
+        return _load_safetensors(path)
+    loaded = load_state(path)
+    state = _state_in(loaded)
+    if state is None:
+        raise CheckpointError(f"{path}: holds no state_dict of named weights")
+    rest = {} if state is loaded else {key: value for key, value in loaded.items() if value is not state}
+    model = rest.pop("model", None)
+    about = {"model": model} if isinstance(model, dict) else None
+    return Weights({str(key).removeprefix("module."): value for key, value in state.items()}, about, _plain(rest))
+
+
+def _state_in(loaded: Mapping[str, Any]) -> dict[Any, Tensor] | None:
+    """The named weights of a torch file: its "state_dict", else itself or the first of its dicts that holds such."""
+    candidates = [loaded["state_dict"]] if "state_dict" in loaded else [loaded, *loaded.values()]
+    for state in candidates:
+        if isinstance(state, dict) and state and all(isinstance(value, Tensor) for value in state.values()):
+            return state
+    return None
+
+
+def _plain(values: Mapping[Any, Any], depth: int = 1) -> dict[str, Any]:
+    """The texts and numbers in a dict and, so deep, in dicts within it, which may hold themselves."""
+    plain: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, Tensor) and value.numel() == 1 and not value.is_meta:
+            value = value.item()
+        if isinstance(value, (str, int, float)):
+            plain[str(key)] = value
+        elif isinstance(value, dict) and depth and (within := _plain(value, depth - 1)):
+            plain[str(key)] = within
+    return plain
+
+
+def _load_safetensors(path: Path) -> Weights:
+    try:
+        with safe_open(path, framework="pt") as file:
+            beside = file.metadata() or {}
+            about = json.loads(beside.pop("deepmat", "null"))
+            if about is not None and not isinstance(about, dict):
+                raise ValueError("deepmat's metadata is no object")
+            return Weights({key: file.get_tensor(key) for key in file.keys()}, about, beside)
+    except Exception as error:  # a damaged header fails in any way
+        raise CheckpointError(
+            f"{path}: truncated or not a safetensors file ({error}); fetch or make it again"
+        ) from error

@@ -1,0 +1,62 @@
+"""torchvision's VGG16 as Deep Image Matting's encoder."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from deepmat.errors import CheckpointError
+from deepmat.models.checkpoint import load_state
+
+# features.N -> DIM's layer.
+VGG_LAYERS = {
+    0: "conv1_1", 2: "conv1_2", 5: "conv2_1", 7: "conv2_2", 10: "conv3_1", 12: "conv3_2", 14: "conv3_3",
+    17: "conv4_1", 19: "conv4_2", 21: "conv4_3", 24: "conv5_1", 26: "conv5_2", 28: "conv5_3",
+}  # fmt: skip
+
+
+def _download() -> dict[str, Tensor]:
+    # Only here: torchvision is slow to import and its binary must match torch's.
+    from torchvision.models import VGG16_Weights
+
+    try:
+        return dict(VGG16_Weights.IMAGENET1K_V1.get_state_dict(progress=False, check_hash=True))
+    except Exception as error:  # no network, a proxy's error page, a damaged cache
+        raise CheckpointError(
+            f"VGG16's weights could not be downloaded ({error}); fetch vgg16-397923af.pth on a machine that can and "
+            "give it with --weights FILE"
+        ) from error
+
+
+def untrained_vgg(seed: int = 0) -> dict[str, Tensor]:
+    """A randomly initialised VGG16, under torchvision's keys: stands in where ImageNet weights cannot be had."""
+    from torchvision.models import vgg16
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return vgg16(weights=None).state_dict()
+
+
+def convert_vgg(source: Path | str | Mapping[str, Tensor] | None = None) -> dict[str, Tensor]:
+    """torchvision's VGG16 weights as DIM's encoder, the 4th input channel of conv1_1 zero.
+
+    source: a .pth file, a state dict, or None to download through torchvision. CheckpointError if the download fails
+    or the weights are not VGG16's.
+    """
+    if isinstance(source, Mapping):
+        vgg, name = source, "VGG16"
+    else:
+        vgg, name = (load_state(Path(source)), str(source)) if source else (_download(), "VGG16")
+    state = {}
+    for index, layer in VGG_LAYERS.items():
+        for kind in ("weight", "bias"):
+            key = f"features.{index}.{kind}"
+            if not isinstance(vgg.get(key), Tensor):
+                raise CheckpointError(f"{name}: has no {key}; expected torchvision's vgg16-397923af.pth")
+            state[f"{layer}.{kind}"] = vgg[key].detach().float()
+    rgb = state["conv1_1.weight"]
+    if rgb.shape != (64, 3, 3, 3) or state["conv5_3.weight"].shape != (512, 512, 3, 3):
+        raise CheckpointError(f"{name}: its layers have other sizes than VGG16's; expected vgg16-397923af.pth")
+    state["conv1_1.weight"] = torch.cat((rgb, rgb.new_zeros(64, 1, 3, 3)), dim=1)
+    return state

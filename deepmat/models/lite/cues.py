@@ -1,0 +1,225 @@
+"""What lite is told of a picture: what classical matting knows.
+
+A pixel lies on the line between a foreground and a background colour, which says its alpha (Chuang et al. 2001,
+Bayesian matting, equation 1). Guesses of both colours are those of the known regions, spread into the unknown region
+from near and from far; of each pair the network is told the alpha that follows and how well it explains the pixel. One
+more pair is guessed from what is known or hinted at (deepmat.models.lite.overview).
+"""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+SCALES = (0, 2, 4)
+"""Of the guesses: colours from as near as there are any, from about 16 pixels, from about 64 (4 x 2^scale)."""
+GUESSES = len(SCALES) + 1
+"""One more from what is known or hinted at."""
+FIELDS = 14
+"""Channels of a guess: foreground and background colour, the direction that tells them apart, how far apart they are
+along it, the spread of both, and how much is known of both nearby."""
+EXPLAINED = 4 * 4
+"""What `explain` makes of a guess: alpha and three distances for each of a cell's four pixels."""
+SEEN = 3 * 4 + 2 * 4 + 1 + GUESSES * (EXPLAINED + FIELDS)
+"""Channels of what the network sees: colours, known regions, the hint, the guesses and what they make of it."""
+NOISE = 0.003
+"""Square of the difference in colour, of 1, under which two colours are hard to tell apart."""
+HINT_RANGE = 63
+"""Levels of a trimap from 128 to a hint that is sure of foreground or background."""
+
+
+def _halve(x: Tensor) -> Tensor:
+    """Means of 2 x 2, of even sides; on a processor F.avg_pool2d takes ten times as long."""
+    rows = x[:, :, ::2] + x[:, :, 1::2]
+    return (rows[..., ::2] + rows[..., 1::2]).mul_(0.25)
+
+
+def _blurred_half(x: Tensor) -> Tensor:
+    """avg_pool2d by 2 (its last cell may be of one) of avg_pool2d by 3 at every pixel, neither counting what is beyond
+    the border; of sides of at least 2."""
+    for dim in (2, 3):
+        side = x.shape[dim]
+        first, second, before, last = (x.narrow(dim, at, 1) for at in (0, 1, side - 2, side - 1))
+        # The value beyond a border that makes the mean of three there the mean of the two inside.
+        x = torch.cat(((first + second) / 2, x, (before + last) / 2, *([before] if side % 2 else [])), dim)
+        a, b, c, d = (x.narrow(dim, at, side + side % 2 - 1).unfold(dim, 1, 2).squeeze(-1) for at in range(4))
+        x = (b + c).mul_(2).add_(a).add_(d).mul_(1 / 6)
+    return x
+
+
+def _resize(x: Tensor, like: Tensor) -> Tensor:
+    return F.interpolate(x, like.shape[2:], mode="bilinear", align_corners=False)
+
+
+def _spread(values: Tensor, share: Tensor, beyond: Tensor, scales: tuple[int, ...]) -> list[Tensor]:
+    """Means of what is known, gone on into what is not, for each of `scales`, and the share that is known there.
+
+    values: [N, C, h, w], means over the known part of each cell; share: [N, 1, h, w], how much of it is known; beyond:
+    [N, C, 1, 1], to take where nothing is. Returns [N, C + 1, h, w] each: from a pyramid of normalised blurs, each
+    level fills the holes of the finer ones.
+    """
+    levels = [torch.cat((values * share, share), 1)]
+    while len(levels) < 7 and min(levels[-1].shape[2:]) > 2:
+        levels.append(_blurred_half(levels[-1]))
+    total = levels[-1].mean((2, 3), keepdim=True)
+    filled = torch.where(total[:, -1:] > 1e-6, total[:, :-1] / total[:, -1:].clamp(min=1e-6), beyond)
+    spread: list[Tensor] = []
+    for level in reversed(levels):
+        filled = (level[:, :-1] + 0.01 * _resize(filled, level)) / (level[:, -1:] + 0.01)
+        spread.insert(0, torch.cat((filled, level[:, -1:]), 1))
+    return [_resize(spread[min(scale, len(spread) - 1)], values) for scale in scales]
+
+
+def _tell_apart(difference: Tensor, covariance: Tensor) -> Tensor:
+    """(covariance + NOISE)^-1 difference, Fisher's direction: [N, 3, h, w]; covariance as `_squares` orders it."""
+    rr, gg, bb, rg, rb, gb = covariance.unbind(1)
+    rr, gg, bb = rr + NOISE, gg + NOISE, bb + NOISE
+    r, g, b = difference.unbind(1)
+    cofactors = gg * bb - gb * gb, rb * gb - rg * bb, rg * gb - rb * gg
+    determinant = rr * cofactors[0] + rg * cofactors[1] + rb * cofactors[2]
+    solved = (
+        cofactors[0] * r + cofactors[1] * g + cofactors[2] * b,
+        cofactors[1] * r + (rr * bb - rb * rb) * g + (rg * rb - rr * gb) * b,
+        cofactors[2] * r + (rg * rb - rr * gb) * g + (rr * gg - rg * rg) * b,
+    )
+    return torch.stack(solved, 1) / determinant.clamp(min=NOISE**3)[:, None]
+
+
+def _guess(moments: Tensor, beyond: Tensor, scales: tuple[int, ...]) -> Tensor:
+    """Guesses for each of `scales`: [N, len(scales) x FIELDS, h, w].
+
+    moments: [N, 20, h, w], the `_moments` of the foreground and of the background; beyond: as `summary` made it.
+    """
+    fg, fg_share, bg, bg_share = moments.split((9, 1, 9, 1), 1)
+    sides = _spread(fg, fg_share, beyond[:, 0], scales), _spread(bg, bg_share, beyond[:, 1], scales)
+    fields = []
+    for front, back in zip(*sides, strict=True):
+        (fg, fg_squares, fg_share), (bg, bg_squares, bg_share) = (side.split((3, 6, 1), 1) for side in (front, back))
+        fg_covariance, bg_covariance = fg_squares - _squares(fg), bg_squares - _squares(bg)
+        spreads = [each[:, :3].sum(1, keepdim=True).clamp(min=0) for each in (fg_covariance, bg_covariance)]
+        direction = _tell_apart(fg - bg, (fg_covariance + bg_covariance) / 2)
+        apart = ((fg - bg) * direction).sum(1, keepdim=True).clamp(min=0)
+        fields += [fg, bg, direction, apart, *spreads, fg_share, bg_share]
+    return torch.cat(fields, 1)
+
+
+def _squares(rgb: Tensor) -> Tensor:
+    """[N, 3, h, w] -> the products of its channels, [N, 6, h, w] (rr, gg, bb, rg, rb, gb)."""
+    return torch.cat((rgb * rgb, rgb[:, :1] * rgb[:, 1:2], rgb[:, :1] * rgb[:, 2:], rgb[:, 1:2] * rgb[:, 2:]), 1)
+
+
+def _colours_and_known(image: Tensor, trimap: Tensor) -> tuple[Tensor, Tensor]:
+    known = torch.cat((trimap > 191, trimap < 64), 1).float()
+    return image.float() / 255 - 0.5, known
+
+
+def split(image: Tensor, trimap: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """image [N, 3, H, W] and trimap [N, 1, H, W], 0 ... 255 -> colours, -0.5 ... 0.5; float masks [N, 2, H, W] of known
+    foreground and background; hints [N, 1, H/2, W/2], -1 for background to 1 for foreground, 0 where there is none."""
+    rgb, known = _colours_and_known(image, trimap)
+    hint = (trimap.float() - 128) * (1 / HINT_RANGE) * (1 - known.sum(1, keepdim=True))
+    return rgb, known, _halve(hint)
+
+
+def summary(image: Tensor, trimap: Tensor) -> Tensor:
+    """Of a whole picture, for parts of it in which nothing is known of one side: [N, 2, 9, 1, 1], means of colours and
+    their `_squares` over the known foreground and over the known background; zeros, a middle grey, for none."""
+    rgb, known = _colours_and_known(image, trimap)
+    both = torch.cat((rgb, _squares(rgb)), 1)
+    sides = [(both * mask).sum((2, 3)) / mask.sum((2, 3)).clamp(min=1) for mask in known.split(1, 1)]
+    return torch.stack(sides, 1)[..., None, None]
+
+
+def gather(rgb: Tensor, known: Tensor, hint: Tensor) -> Tensor:
+    """What is known of both colours around each cell of 4 x 4 pixels: [N, 40, H/4, W/4], the `_moments` of the known
+    foreground, of the known background, and of both with what is hinted at; rgb, known, hint: as `split` made them."""
+    colours = [_halve(rgb * mask) for mask in known.split(1, 1)]
+    others = _halve(rgb) - colours[0] - colours[1]
+    shares = _halve(known).split(1, 1)
+    # Only hints that are sure, since a pixel that is foreground in part has a colour of its own.
+    hinted = [((sign * hint - 0.8) * 5).clamp(0, 1) for sign in (1, -1)]
+    unknown = 1 - shares[0] - shares[1]
+    found = [share + unknown * more for share, more in zip(shares, hinted, strict=True)]
+    seen = [colour + others * more for colour, more in zip(colours, hinted, strict=True)]
+    sides = zip((*colours, *seen), (*shares, *found), strict=True)
+    return torch.cat([_moments(*side) for side in sides], 1)
+
+
+def _moments(colours: Tensor, share: Tensor) -> Tensor:
+    """Of one side of each cell, means of its colours and of their `_squares` and its share: [N, 10, h/2, w/2].
+
+    colours: means over the cell, 0 beyond the side, [N, 3, h, w]; share: [N, 1, h, w].
+    """
+    colours = colours / share.clamp(min=1e-6)
+    within = _halve(share)
+    both = torch.cat((colours, _squares(colours)), 1)
+    return torch.cat((_halve(both * share) / within.clamp(min=1e-6), within), 1)
+
+
+def look(gathered: Tensor, beyond: Tensor) -> Tensor:
+    """Guesses of both colours, from what is known for each of SCALES, then from what is known or hinted at: [N, GUESSES
+    x FIELDS, H/4, W/4].
+
+    gathered: as `gather` made it; beyond: the `summary` of the whole picture.
+    """
+    near, hinted = gathered.split(20, 1)
+    return torch.cat((_guess(near, beyond, SCALES), _guess(hinted, beyond, (0,))), 1)
+
+
+def explain(colours: Tensor, guesses: Tensor) -> tuple[list[Tensor], Tensor]:
+    """What the guesses make of pixels, in parts of [N, GUESSES, EXPLAINED + FIELDS, h, w]; and the alphas that follow,
+    [N, GUESSES, 4, h, w] in [0, 1].
+
+    colours: [N, 3, 4, h, w], of cells of four pixels; guesses: [N, GUESSES, FIELDS, h, w]. Distances are to the
+    foreground, the background, both by their spread, and to the line between the two.
+    """
+    fg, bg, direction, apart, fg_spread, bg_spread, shares = guesses.split((3, 3, 3, 1, 1, 1, 2), 2)
+    line = fg - bg
+    length = (line**2).sum(2, keepdim=True)
+    off = [colours[:, None, channel] - bg[:, :, channel, None] for channel in range(3)]
+
+    def dot(vector: Sequence[Tensor]) -> Tensor:
+        """With `off`, of each pixel."""
+        return (off[0] * vector[0]).addcmul_(off[1], vector[1]).addcmul_(off[2], vector[2])
+
+    along, towards = (vector[:, :, :, None].unbind(2) for vector in (line, direction))
+    projected, to_bg = dot(along), dot(off)
+    alpha = dot(towards).mul_(1 / (apart + 1))
+    to_fg = (to_bg - 2 * projected).add_(length).clamp_(min=0)
+    beside = (to_bg - projected.square_().mul_(1 / (length + NOISE))).clamp_(min=0)
+    units = 1 / (4 * (fg_spread + NOISE)), 1 / (4 * (bg_spread + NOISE)), 1 / (4 * NOISE)
+    distances = (
+        1 - distance.mul_(unit).add_(1).rsqrt_() for distance, unit in zip((to_fg, to_bg, beside), units, strict=True)
+    )
+    # Numbers of one size; a direction's length says no more than how far apart the two are.
+    size = 1 + (direction * direction).sum(2, keepdim=True).sqrt_()
+    made = [alpha.clamp(-0.5, 1.5), *distances]
+    made += [fg, bg, direction / size, apart / (apart + 4), fg_spread.sqrt(), bg_spread.sqrt(), shares]
+    return made, alpha.clamp_(0, 1)
+
+
+def see(rgb: Tensor, known: Tensor, hint: Tensor, guesses: Tensor, out: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """What the network sees, in cells of 2 x 2 pixels: [N, SEEN, H/2, W/2], written to `out` where there is one.
+
+    rgb, known, hint: as `split` made them; guesses: [N, GUESSES x FIELDS, H/2, W/2]. Also returns the alphas that
+    follow from the guesses, [N, GUESSES, 4, H/2, W/2] in [0, 1].
+    """
+    colours = cells(rgb)
+    told, alphas = explain(colours, guesses.unflatten(1, (GUESSES, FIELDS)))
+    own = colours.flatten(1, 2), F.pixel_unshuffle(known, 2), hint
+    if out is None:
+        return torch.cat((*own, torch.cat(told, 2).flatten(1, 2)), 1), alphas
+    rest = GUESSES * (EXPLAINED + FIELDS)
+    torch.cat(own, 1, out=out[:, :-rest])
+    torch.cat(told, 2, out=out[:, -rest:].unflatten(1, (GUESSES, -1)))
+    return out, alphas
+
+
+def cells(rgb: Tensor) -> Tensor:
+    """[N, 3, H, W] -> [N, 3, 4, H/2, W/2]."""
+    return F.pixel_unshuffle(rgb, 2).unflatten(1, (3, 4))
+
+
+def double(x: Tensor) -> Tensor:
+    return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)

@@ -1,0 +1,134 @@
+"""Lite for prediction alone: Lite.forward's alpha in less time and memory.
+
+bfloat16 where the processor computes with it, channels last, sum and ReLU fused into the convolution; what the network
+is told of each pixel, much more than what it keeps, is made in strips that stay in the processor's cache.
+"""
+
+import copy
+from typing import cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from deepmat.models.dim.fast import LAST, convolve, windows
+from deepmat.models.lite.cues import GUESSES, SEEN, cells, double, gather, look, see, split
+from deepmat.models.lite.network import Block, Lite, blend
+from deepmat.models.lite.overview import hinted, overview, settle
+from deepmat.runtime.processes import give_back_memory
+
+STRIPS = {"cpu": 48}
+"""Rows of cells in a strip, by device; even, as the guesses have half as many."""
+LARGE_STRIP = 256
+HALO = 4
+"""Rows of cells around a strip that its convolutions reach into: a block's two and the stem or the head; even."""
+
+
+def _strip(device: torch.device) -> int:
+    return STRIPS.get(device.type, LARGE_STRIP)
+
+
+def _strips(rows: int, device: torch.device) -> list[tuple[int, int]]:
+    """Begin and end of each."""
+    step = _strip(device)
+    return [(top, min(top + step, rows)) for top in range(0, rows, step)]
+
+
+def _split(begin: int, end: int, image: Tensor, trimap: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """`split`, of some rows of cells."""
+    return split(image[:, :, 2 * begin : 2 * end], trimap[:, :, 2 * begin : 2 * end])
+
+
+def _guesses(strips: list[tuple[int, int]], image: Tensor, trimap: Tensor, beyond: Tensor) -> Tensor:
+    """`look` at the whole picture, gathered in strips."""
+    return look(torch.cat([gather(*_split(*strip, image, trimap)) for strip in strips], 2), beyond)
+
+
+class FastLite(nn.Module):
+    """Called as Lite is, one picture at a time; where a whole neighbourhood is known, alpha is the trimap's."""
+
+    def __init__(self, model: Lite, dtype: torch.dtype = torch.float32) -> None:
+        super().__init__()
+        self.net = copy.deepcopy(model).to(dtype).to(memory_format=LAST).eval().requires_grad_(False)
+        self.net.head.to(torch.float32)
+        self.config, self.dtype, self.small = model.config, dtype, model.small
+        self.bytes_a_pixel = 100 + 30 * dtype.itemsize
+
+    def forward(
+        self, image: Tensor, trimap: Tensor, beyond: Tensor | None = None, everywhere: bool = False
+    ) -> dict[str, Tensor]:
+        """image: RGB [1, 3, H, W]; trimap: [1, 1, H, W] of 0, 128, 255; both 0 ... 255, H and W multiples of 32.
+
+        beyond: as for Lite; everywhere: also where a whole neighbourhood is known. Returns {"alpha": float32
+        [1, 1, H, W] in [0, 1]}.
+        """
+        net, small = self.net, None
+        if beyond is None:
+            beyond, small = overview(lambda *copy: self(*copy)["alpha"], image, trimap)
+            trimap = hinted(trimap, *small) if small else trimap
+        first, alphas = self._begin(image, trimap, beyond)
+        if trimap.is_cpu and trimap.numel() > 1 << 20:
+            give_back_memory()
+        kept, x = [first], convolve(cast(nn.Conv2d, net.down[0]), first)
+        for encode, down in zip(net.encode[1:], net.down[1:], strict=False):
+            kept.append(self._blocks(encode, x))
+            x = convolve(cast(nn.Conv2d, down), kept[-1])
+        x = self._blocks(net.encode[-1], x)
+        deepest = self._block(net.bottom, F.avg_pool2d(x, 2, ceil_mode=True, count_include_pad=False))
+        x = x + F.interpolate(deepest, x.shape[2:], mode="nearest")
+        for level in (3, 2, 1):
+            x = self._up(level, x, kept.pop())
+        alpha = (trimap / 255).float()
+        for window in windows(trimap, 2 * _strip(x.device), everywhere):
+            top, bottom, left, right = window
+            found = self._finish(x, first, image, alphas, tuple(edge // 2 for edge in window))
+            alpha[..., top:bottom, left:right] = found
+        return {"alpha": settle(alpha, trimap, *small) if small else alpha}
+
+    def _begin(self, image: Tensor, trimap: Tensor, beyond: Tensor) -> tuple[Tensor, Tensor]:
+        """The first features, before they are halved, and the alphas that follow from the guesses."""
+        rows, columns = trimap.shape[2] // 2, trimap.shape[3] // 2
+        strips = _strips(rows, image.device)
+        guesses = _guesses(strips, image, trimap, beyond)
+
+        shape, dtype, device = (1, self.net.stem.out_channels, rows, columns), self.dtype, image.device
+        made = torch.empty(shape, dtype=dtype, device=device, memory_format=LAST)
+        # For one strip after the other; channels first in bfloat16, which takes twice as long to write otherwise.
+        shape = 1, SEEN, min(rows, _strip(device) + 2 * HALO), columns
+        layout = LAST if dtype == torch.float32 else torch.contiguous_format
+        told = torch.empty(shape, dtype=dtype, device=device, memory_format=layout)
+        alphas = torch.empty((1, GUESSES, 4, rows, columns), device=image.device)
+        for top, bottom in strips:
+            begin, end = max(top - HALO, 0), min(bottom + HALO, rows)
+            # Half as many rows of guesses, and one more to blend with.
+            above, below = max(begin // 2 - 1, 0), min(end // 2 + 1, rows // 2)
+            fields = double(guesses[:, :, above:below])[:, :, begin - 2 * above : end - 2 * above]
+            seen, found = see(*_split(begin, end, image, trimap), fields, told[:, :, : end - begin])
+            inner = slice(top - begin, bottom - begin)
+            x = convolve(self.net.stem, seen.contiguous(memory_format=LAST))
+            made[:, :, top:bottom] = self._blocks(self.net.encode[0], x)[:, :, inner]
+            alphas[..., top:bottom, :] = found[..., inner, :]
+        return made, alphas
+
+    def _finish(self, x: Tensor, first: Tensor, image: Tensor, alphas: Tensor, window: tuple[int, ...]) -> Tensor:
+        """Alpha of a window of cells: the last block and, in float32, the last layer; x: features of half the size."""
+        top, bottom, left, right = window
+        t, b = max(top - HALO, 0), min(bottom + HALO, first.shape[2])
+        l, r = max(left - HALO, 0), min(right + HALO, first.shape[3])  # noqa: E741
+        part = first[..., t:b, l:r].clone(memory_format=LAST)
+        out = self.net.head(self._up(0, x[..., t // 2 : b // 2, l // 2 : r // 2], part).float())
+        colours = cells(image[..., 2 * top : 2 * bottom, 2 * left : 2 * right].float() / 255 - 0.5)
+        inner = out[..., top - t : bottom - t, left - l : right - l]
+        return blend(inner, colours, alphas[..., top:bottom, left:right]).clamp_(0, 1)
+
+    def _up(self, level: int, x: Tensor, kept: Tensor) -> Tensor:
+        x = kept.add_(F.interpolate(self.net.across[level](x), scale_factor=2, mode="nearest"))
+        return self._block(cast(Block, self.net.decode[level]), x)
+
+    def _blocks(self, blocks: nn.Module, x: Tensor) -> Tensor:
+        for block in cast(nn.Sequential, blocks):
+            x = self._block(cast(Block, block), x)
+        return x
+
+    def _block(self, block: Block, x: Tensor) -> Tensor:
+        return convolve(block.conv2, convolve(block.conv1, x), x)

@@ -1,0 +1,148 @@
+"""The small network that deepmat ships: it is told what classical matting knows, and corrects it, from far to near.
+
+What it is told, deepmat.models.lite.cues and lite_far have. In the end it weighs the alphas that it was told and adds
+what it makes of the picture itself. It is built for processors: half the size from the first layer on, no
+normalisation, plain convolutions of 32 to 256 channels.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from deepmat.config import LiteConfig
+from deepmat.models.lite.cues import GUESSES, SEEN, cells, double, gather, look, see, split
+from deepmat.models.lite.overview import hinted, overview, settle
+
+WIDTHS = (32, 64, 128, 160, 256)
+"""Channels at 1/2, 1/4 ... 1/32 of the size."""
+BLOCKS = (1, 2, 2, 2, 1)
+"""Residual blocks of the encoder at each of them."""
+SMALL = 1024
+"""Pixels of the longer side up to which a picture is better seen at twice its size."""
+FORGOTTEN = 0.25
+"""Share of the samples that are trained without hints."""
+
+
+def blend(out: Tensor, colours: Tensor, alphas: Tensor) -> Tensor:
+    """Alpha [N, 1, H, W], not yet held to [0, 1], from the head's channels [N, 7 + GUESSES, H/2, W/2] for each cell.
+
+    Four are alphas, three a linear function of a pixel's colour (as closed-form matting has it, Levin et al. 2008,
+    equation 2), the others the weights of the guesses' alphas [N, GUESSES, 4, H/2, W/2].
+    """
+    own, slope, weights = out.split((4, 3, GUESSES), 1)
+    found = own + (colours * slope[:, :, None]).sum(1) + (alphas * weights[:, :, None]).sum(1)
+    return F.pixel_shuffle(found, 2)
+
+
+class Block(nn.Module):
+    """Two convolutions and a way past them (He et al. 2016)."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(width, width, 3, padding=1)
+        self.conv2 = nn.Conv2d(width, width, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.relu_(self.conv2(F.relu_(self.conv1(x))) + x)
+
+
+class Lite(nn.Module):
+    """A residual U-Net over cells of 2 x 2 pixels."""
+
+    PARTS = {"encoder": ("stem", "down", "encode", "bottom"), "decoder": ("across", "decode", "head")}
+    LASTING = ()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.recompute = False
+        self.bytes_a_pixel = 650
+        self.small = SMALL
+        steps = list(zip(WIDTHS, WIDTHS[1:], strict=False))
+        self.stem = nn.Conv2d(SEEN, WIDTHS[0], 3, padding=1)
+        self.encode = nn.ModuleList(
+            nn.Sequential(*(Block(width) for _ in range(count))) for width, count in zip(WIDTHS, BLOCKS, strict=True)
+        )
+        self.down = nn.ModuleList(nn.Conv2d(wide, deep, 3, stride=2, padding=1) for wide, deep in steps)
+        self.bottom = Block(WIDTHS[-1])
+        self.across = nn.ModuleList(nn.Conv2d(deep, wide, 1) for wide, deep in steps)
+        self.decode = nn.ModuleList(Block(width) for width in WIDTHS[:-1])
+        self.head = nn.Conv2d(WIDTHS[0], 7 + GUESSES, 3, padding=1)
+        for layer in self.modules():
+            if isinstance(layer, nn.Conv2d) and layer.bias is not None:
+                nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+                nn.init.zeros_(layer.bias)
+        nn.init.zeros_(self.head.weight)
+        assert self.head.bias is not None
+        nn.init.constant_(self.head.bias[-GUESSES:], 1 / GUESSES)  # begins as the mean of the guesses
+
+    @staticmethod
+    def recognise(state: Mapping[str, Tensor]) -> LiteConfig | None:
+        """No other tool has weights of it."""
+        return None
+
+    def forward(self, image: Tensor, trimap: Tensor, beyond: Tensor | None = None) -> dict[str, Tensor]:
+        """image: RGB [N, 3, H, W]; trimap: [N, 1, H, W] of 0, 128, 255; both 0 ... 255, H and W multiples of 32.
+
+        beyond: the `summary` of the whole picture, where this is a part of it, and the trimap has the hints of that.
+
+        Returns {"alpha": [N, 1, H, W] in [0, 1]}, exact zeros and ones among them; the gradient is that before they are
+        held to that range, so that no pixel is lost beyond it.
+        """
+        exact = torch.autocast(image.device.type, enabled=False)
+        small = None
+        with torch.no_grad():
+            if beyond is None:
+                beyond, small = self._overview(image, trimap)
+                trimap = hinted(trimap, *small) if small else trimap
+            if self.training:
+                forgotten = torch.rand(len(trimap), 1, 1, 1, device=trimap.device) < FORGOTTEN
+                trimap = torch.where(forgotten & (trimap >= 64) & (trimap <= 191), 128, trimap)
+            with exact:
+                rgb, known, hint = split(image, trimap)
+                seen, alphas = see(rgb, known, hint, double(look(gather(rgb, known, hint), beyond)))
+                colours = cells(rgb)
+        x, kept = self._encode(F.relu_(self.stem(_last(seen))))
+        for level in (3, 2, 1, 0):
+            x = self._up(level, x, kept[level])
+        with exact:
+            alpha = _held(blend(self.head(x.float()), colours, alphas))
+            return {"alpha": settle(alpha, trimap, *small) if small and not self.training else alpha}
+
+    def _overview(self, image: Tensor, trimap: Tensor) -> tuple[Tensor, tuple[int, Tensor] | None]:
+        kind = image.device.type
+        # What autocast makes of weights without a gradient must not be kept for the pass with one.
+        with torch.autocast(kind, enabled=torch.is_autocast_enabled(kind), cache_enabled=False):
+            return overview(lambda *copy: self(*copy)["alpha"], image, trimap)
+
+    def _part(self, part: Callable[..., Any], x: Tensor) -> Any:
+        """Part of the forward pass, of which `recompute` keeps the input alone (Chen et al. 2016)."""
+        if self.recompute and torch.is_grad_enabled():
+            return checkpoint(part, x, use_reentrant=False)
+        return part(x)
+
+    def _encode(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """The stem's output to the deepest features, and those of the levels above."""
+        kept = []
+        for encode, down in zip(self.encode, self.down, strict=False):
+            kept.append(self._part(encode, x))
+            x = F.relu_(down(kept[-1]))
+        x = self._part(self.encode[-1], x)
+        deepest = self.bottom(F.avg_pool2d(x, 2, ceil_mode=True, count_include_pad=False))
+        return x + F.interpolate(deepest, x.shape[2:], mode="nearest"), kept
+
+    def _up(self, level: int, x: Tensor, kept: Tensor) -> Tensor:
+        x = kept + F.interpolate(self.across[level](x), scale_factor=2, mode="nearest")
+        return self._part(self.decode[level], x)
+
+
+def _last(x: Tensor) -> Tensor:
+    return x.contiguous(memory_format=torch.channels_last)
+
+
+def _held(alpha: Tensor) -> Tensor:
+    """In [0, 1], with the gradient of what is not."""
+    return alpha + (alpha.clamp(0, 1) - alpha).detach()

@@ -1,0 +1,151 @@
+"""Ways to score that the field uses, each by name, and what of them shifts the numbers.
+
+The same mattes score differently by the tool that is asked, since each settles these choices in its own way:
+
+| choice | what it is |
+|---|---|
+| levels | what SAD, MSE, MAD see of alpha in floats: 8 bits, rounded ("round") or cut ("cut"), or floats ("float") |
+| saved | what Grad and Conn see of it: 8 bits, rounded or cut |
+| errors | the region (metrics.REGIONS) of SAD, MSE and MAD |
+| over | the region whose pixels MSE and MAD are divided by |
+| structure | the region of Grad and Conn |
+| masked | whether known pixels are set to the trimap's values first, whatever the matte has there |
+| stretched | whether each alpha is brought to [0, 1] by its own minimum and maximum before every score |
+| options | what single scores are told: Grad whether to stretch, Conn its floats and whether the background counts |
+| geometry | settings of the test, by which a network sees a picture: those of TestConfig |
+
+All take as unknown what the trimap has as 128, once other levels are taken as the nearest of 0, 128, 255, which is
+told: tools that compare with 128 alone give a trimap of 127 the score 0.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal, NamedTuple
+
+import cv2
+import numpy as np
+
+from deepmat.errors import lookup
+from deepmat.imaging import to_uint8
+from deepmat.imaging.trimap import UNKNOWN
+from deepmat.scoring.metrics import METRICS, REGIONS
+
+Levels = Literal["round", "cut", "float"]
+
+
+class Protocol(NamedTuple):
+    """A set of choices, as the table above has them; the defaults are those of the benchmark's MATLAB code."""
+
+    about: str
+    levels: Levels = "round"
+    saved: Levels = "round"
+    errors: str = "unknown"
+    over: str = "unknown"
+    structure: str = "unknown"
+    masked: bool = False
+    stretched: bool = False
+    options: Mapping[str, Mapping[str, Any]] = {}
+    geometry: Mapping[str, Any] = {}
+
+
+FULL_SIZE = {"mode": "whole", "fit": "keep", "max_size": 1 << 16}
+PROTOCOLS: dict[str, Protocol] = {
+    "matlab": Protocol("the benchmark's MATLAB code on 8-bit files; what papers quote"),
+    "mmagic": Protocol(
+        "MMagic: errors over the whole picture, divided by the unknown pixels; Conn in double precision; full size",
+        errors="whole",
+        masked=True,
+        options={"conn": {"width": "double"}},
+        geometry=FULL_SIZE,
+    ),
+    "reference": Protocol(
+        "pytorch-deep-image-matting: each side stretched to at most 1600, errors of floats over the whole picture, "
+        "divided by the unknown pixels; files are cut to 8 bits",
+        levels="float",
+        saved="cut",
+        errors="whole",
+        masked=True,
+        geometry={"mode": "whole", "fit": "stretch", "max_size": 1600},
+    ),
+    "port": Protocol(
+        "the Python port that many repositories share: files cut to 8 bits, Grad not stretched, Conn in double "
+        "precision and with the background as a component",
+        levels="cut",
+        saved="cut",
+        options={"grad": {"stretch": False}, "conn": {"width": "double", "background": True}},
+    ),
+    "whole": Protocol(
+        "the whole picture, as tools without trimaps score portraits", errors="whole", over="whole", structure="whole"
+    ),
+    "matlab-cut": Protocol("matlab, but files cut to 8 bits", levels="cut", saved="cut"),
+    "matlab-float": Protocol("matlab, but SAD, MSE and MAD of floats", levels="float"),
+    "matlab-double": Protocol("matlab, but Conn in double precision", options={"conn": {"width": "double"}}),
+    "matlab-background": Protocol(
+        "matlab, but Conn with the background as a component", options={"conn": {"background": True}}
+    ),
+    "matlab-unstretched": Protocol("matlab, but Grad of alphas as they are", options={"grad": {"stretch": False}}),
+    "matlab-stretched": Protocol("matlab, but all scores of stretched alphas", stretched=True),
+}
+DEFAULT = "matlab"
+STRUCTURE = ("grad", "conn")
+"""The scores that look at a pixel's surroundings; the others are errors, pixel by pixel."""
+COUNTED = ("mse", "mad")
+"""The errors that are means."""
+
+
+def choose(names: Iterable[str]) -> dict[str, Protocol]:
+    """The protocols of those names, "all" for all; ConfigError for an unknown one."""
+    chosen: dict[str, Protocol] = {}
+    for name in names:
+        chosen |= PROTOCOLS if name == "all" else {name: lookup(PROTOCOLS, name, "protocol")}
+    return chosen
+
+
+def in_levels(alpha: np.ndarray, levels: Levels) -> np.ndarray:
+    """Alpha in floats, [H, W], as it is scored; 8 bits stay as they are."""
+    if alpha.dtype == np.uint8 or levels == "float":
+        return alpha
+    return to_uint8(alpha) if levels == "round" else (np.clip(alpha, 0, 1) * 255).astype(np.uint8)
+
+
+def _stretch(alpha: np.ndarray) -> np.ndarray:
+    """Brought to its whole range: uint8 to uint8, floats to [0, 1]."""
+    top = 255.0 if alpha.dtype == np.uint8 else 1.0
+    return np.asarray(cv2.normalize(alpha, np.empty_like(alpha), 0, top, cv2.NORM_MINMAX))
+
+
+def score(
+    protocol: Protocol,
+    pred: np.ndarray,
+    alpha: np.ndarray,
+    trimap: np.ndarray,
+    metrics: Iterable[str] = tuple(METRICS),
+    region: str | None = None,
+) -> dict[str, float]:
+    """The named scores of a matte by a protocol.
+
+    pred: float32 [H, W] in [0, 1], of a network or a file of more than 8 bits, or uint8 [H, W]; alpha: uint8 [H, W];
+    trimap: uint8 [H, W] in {0, 128, 255}. region: one of metrics.REGIONS in place of the protocol's own. ConfigError
+    for an unknown name. No scores of a region without pixels.
+    """
+    regions = {
+        name: lookup(REGIONS, name, "region")(alpha, trimap)
+        for name in ({region} if region else {protocol.errors, protocol.over, protocol.structure})
+    }
+    errors, over, structure = (regions[region or name] for name in (protocol.errors, protocol.over, protocol.structure))
+    if region and not errors.any():
+        return {}
+    if protocol.masked:
+        known = trimap != UNKNOWN
+        pred = pred.copy()
+        pred[known] = trimap[known] if pred.dtype == np.uint8 else trimap[known] / 255
+    scores = {}
+    for name in metrics:
+        structural = name in STRUCTURE
+        pair = in_levels(pred, protocol.saved if structural else protocol.levels), alpha
+        if protocol.stretched:
+            pair = _stretch(pair[0]), _stretch(pair[1])
+        options = dict(protocol.options.get(name, {}))
+        if name in COUNTED:
+            options["over"] = over
+        scores[name] = lookup(METRICS, name, "metric")(*pair, structure if structural else errors, **options)
+    return scores

@@ -1,0 +1,1 @@
+"""Training: losses, optimisers, one step, the loop over steps, validation, and the run's folder on disk."""

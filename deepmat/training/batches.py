@@ -1,0 +1,133 @@
+"""Batches of samples in a fixed order, from any number of processes."""
+
+import signal
+from collections.abc import Iterator, Sequence
+from typing import Any, cast
+
+import cv2
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset, get_worker_info
+
+from deepmat.config import DataConfig, Large
+from deepmat.data.origins import Origin
+from deepmat.data.samples import TrainingSet, times_at
+from deepmat.errors import DataError
+from deepmat.runtime.processes import GROUP_SIGNALS, deaf_children, end_with_parent
+
+CHANNELS = {"composite": 3, "fg": 3, "bg": 3, "alpha": 1, "trimap": 1, "image": 3}
+"""Planes of each kind, in the order in which a batch lies in memory; image last, since it may be left out."""
+
+
+def _gather(samples: list[Any]) -> dict[str, Any] | DataError:
+    """Samples in one piece of memory: each piece that goes from process to process costs a conversation.
+
+    {"name": list of str, "pixels": uint8, all of one kind after the other, "size": (N, H, W)}, or the first error among
+    the samples (an exception raised in a worker would lose its message).
+    """
+    failed = next((sample for sample in samples if isinstance(sample, DataError)), None)
+    if failed:
+        return failed
+    untouched = all(sample["image"] is sample["composite"] for sample in samples)
+    kinds = [kind for kind in CHANNELS if not (kind == "image" and untouched)]
+    rows = [torch.from_numpy(sample[kind].reshape(-1)) for kind in kinds for sample in samples]
+    pixels = torch.empty(0, dtype=torch.uint8)
+    if get_worker_info():  # at once where the main process can read it, as default_collate does
+        pixels.set_(torch.UntypedStorage._new_shared(sum(map(len, rows))))
+    torch.cat(rows, out=pixels)
+    return {"name": [sample["name"] for sample in samples], "pixels": pixels, "size": samples[0]["alpha"].shape}
+
+
+def _unpack(gathered: Any) -> Any:
+    """What `_gather` made, as a batch (see deepmat.data); an error as it is.
+
+    The pixels stay where they are: [N, C, H, W] over memory in the order N, H, W, C (channels last).
+    """
+    if isinstance(gathered, DataError):
+        return gathered
+    (height, width), count, start = gathered["size"], len(gathered["name"]), 0
+    batch = {"name": gathered["name"]}
+    for kind, channels in CHANNELS.items():
+        part = gathered["pixels"][start : start + count * height * width * channels]
+        start += len(part)
+        if len(part):
+            batch[kind] = part.view(count, height, width, channels).permute(0, 3, 1, 2)
+    return {"image": batch["composite"], **batch}
+
+
+def collate(samples: list[Any]) -> dict[str, Any] | DataError:
+    """A batch of samples, or the first error among them."""
+    return _unpack(_gather(samples))
+
+
+def batch_order(
+    count: int,
+    batch_size: int,
+    accumulate: int,
+    part: tuple[int, int],
+    seed: int,
+    start: int,
+    stop: int,
+    large: Large | None = None,
+) -> Iterator[list[tuple[int, int, int]]]:
+    """The (epoch, index, times) of the batches of steps start ... stop - 1, `accumulate` batches a step.
+
+    part: which process of how many; a step's samples are the same on any number of them as long as batch_size x
+    accumulate x processes is. Every epoch is a new permutation, whose beginning fills up the last step.
+    """
+    mine, processes = part
+    per_step = batch_size * accumulate * processes
+    steps_per_epoch = -(-count // per_step)
+    epoch, order = -1, np.empty(0, np.int64)
+    for step in range(start, stop):
+        if step // steps_per_epoch != epoch:
+            epoch = step // steps_per_epoch
+            order = np.resize(np.random.default_rng([seed, epoch]).permutation(count), steps_per_epoch * per_step)
+        times = times_at(step, large)
+        first = step % steps_per_epoch * per_step + mine * batch_size * accumulate
+        for begin in range(first, first + batch_size * accumulate, batch_size):
+            yield [(epoch, int(index), times) for index in order[begin : begin + batch_size]]
+
+
+def _start_worker(_: int) -> None:
+    end_with_parent()  # torch's workers miss the end of one that is killed while they start
+    for number in GROUP_SIGNALS:  # torch's workers set handlers of their own
+        signal.signal(number, signal.SIG_IGN)
+    # Samples are made in parallel already.
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+
+
+def training_batches(
+    origins: Sequence[Origin],
+    config: DataConfig,
+    *,
+    batch_size: int,
+    seed: int,
+    start: int,
+    stop: int,
+    workers: int,
+    accumulate: int = 1,
+    part: tuple[int, int] = (0, 1),
+    pin: bool = False,
+) -> Iterator[Any]:
+    """Batches of samples for the steps start ... stop - 1 (`batch_order`), each the same on any number of workers.
+
+    pin: in memory that a GPU reads while the processor goes on.
+    """
+    samples = TrainingSet(origins, config, seed)
+    loader = DataLoader[Any](
+        cast(Dataset[Any], samples),
+        batch_sampler=batch_order(len(samples), batch_size, accumulate, part, seed, start, stop, config.large),
+        collate_fn=_gather,
+        num_workers=workers,
+        # A forked child hangs in the locks of OpenCV's and torch's threads.
+        multiprocessing_context="spawn" if workers else None,
+        # Its own, so that starting again draws nothing from the run's random numbers.
+        generator=torch.Generator(),
+        worker_init_fn=_start_worker,
+        pin_memory=pin,
+    )
+    with deaf_children():
+        gathered = iter(loader)
+    return map(_unpack, gathered)

@@ -1,0 +1,144 @@
+"""One step of training, on one process or several, and what is kept of it until somebody looks."""
+
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from deepmat.errors import ConfigError, TrainingError
+from deepmat.imaging import trimap
+from deepmat.runtime import distributed as ranks
+from deepmat.training.losses import weighted_sum
+from deepmat.training.run import Run
+
+Record = dict[str, Any]
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+"""Of autocast, by a name of runtime.devices.TRAINING_PRECISIONS."""
+Taken = tuple[int, list[str], dict[str, Tensor]]
+"""A step that was taken, its samples in this process, and what `optimise` returned."""
+
+
+def to_device(batch: Record, device: torch.device, count: float | None = None) -> dict[str, Tensor]:
+    """A collated batch of Samples as the losses take it: float, alpha in [0, 1], "unknown" beside the trimap.
+
+    count: what losses divide by; None is the batch's own number of unknown pixels + 1.
+    """
+    # The image is often the composite itself, to be moved once.
+    distinct = {id(value): value for value in batch.values() if isinstance(value, Tensor)}
+    moved = {key: value.to(device, non_blocking=True).float() for key, value in distinct.items()}
+    tensors = {key: moved[id(value)] for key, value in batch.items() if isinstance(value, Tensor)}
+    unknown = (tensors["trimap"] == trimap.UNKNOWN).float()
+    divisor = unknown.sum() + 1 if count is None else torch.full((), count, device=device)
+    return {**tensors, "alpha": tensors["alpha"] / 255, "unknown": unknown, "count": divisor}
+
+
+def freeze_unreached(model: nn.Module, weights: dict[str, float]) -> list[str]:
+    """Stop training what no loss term reaches, such as a refinement without its term; names of those parameters.
+
+    ConfigError if nothing is left.
+    """
+    kinds = {"image": 3, "composite": 3, "fg": 3, "bg": 3, "alpha": 1, "trimap": 1}
+    device = next(model.parameters()).device
+    blank = {kind: torch.full((1, planes, 64, 64), trimap.UNKNOWN, dtype=torch.uint8) for kind, planes in kinds.items()}
+    batch = to_device(blank, device)
+    training = model.training
+    total, _ = weighted_sum(model.eval()(batch["image"], batch["trimap"]), batch, weights)
+    if not total.requires_grad:
+        raise ConfigError("no loss term reaches a part that is trained: change loss or train.freeze")
+    total.backward()
+    model.train(training)
+    unreached = [name for name, each in model.named_parameters() if each.requires_grad and each.grad is None]
+    model.zero_grad(set_to_none=True)
+    for name in unreached:
+        model.get_parameter(name).requires_grad_(False)
+    return unreached
+
+
+def optimise(
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    batches: Sequence[Record],
+    weights: dict[str, float],
+    *,
+    count: float | None = None,
+    precision: str = "fp32",
+    scaler: torch.amp.GradScaler | None = None,
+    clip: float | None = None,
+) -> dict[str, Tensor]:
+    """One step over the sum of the losses of collated batches, without word from a GPU.
+
+    count: what losses divide by (`to_device`). clip: the largest norm of the gradient.
+
+    Returns the gradient's "norm", before it is clipped, each term and "total", as they were before the step. Where loss
+    or gradient is not finite, the norm is not, and the weights stay.
+    """
+    optimizer.zero_grad(set_to_none=True)
+    device = next(model.parameters()).device
+    scaler = scaler or torch.amp.GradScaler(enabled=False)
+    sums: dict[str, Tensor] = {}
+    for left, collated in zip(range(len(batches) - 1, -1, -1), batches, strict=True):
+        batch = to_device(collated, device, count)
+        with getattr(model, "no_sync", nullcontext)() if left else nullcontext():
+            with torch.autocast(device.type, DTYPES[precision], enabled=precision != "fp32"):
+                outputs = model(batch["image"], batch["trimap"])
+            total, terms = weighted_sum(outputs, batch, weights)
+            for name, term in {**terms, "total": total}.items():
+                sums[name] = sums.get(name, 0) + term.detach()
+            # A loss that is not finite may have a finite gradient here, which other processes would take.
+            spoilt = torch.where(total.detach().isfinite(), 1.0, math.nan)
+            scaler.scale(total * spoilt).backward()
+    scaler.unscale_(optimizer)
+    trained = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    norm = nn.utils.get_total_norm(parameter.grad for parameter in trained if parameter.grad is not None)
+    if clip:
+        nn.utils.clip_grads_with_norm_(trained, clip, norm)
+    if scaler.is_enabled():
+        scaler.step(optimizer)
+        scaler.update()
+    elif optimizer.defaults.get("fused"):
+        optimizer.found_inf = (~norm.isfinite()).float()  # type: ignore[attr-defined]
+        optimizer.step()
+    elif norm.isfinite():  # such a device must be waited for
+        optimizer.step()
+    return {"norm": norm, **sums}
+
+
+def take_in(run: Run, taken: list[Taken]) -> Iterator[Record]:
+    """Add what the steps came to to the run's window and empty the list; a "warning" for each that was left out.
+
+    Here alone the processor waits for a GPU. TrainingError after too many in a row.
+    """
+    settings = run.config.train
+    steps, taken[:] = list(taken), []
+    if not steps:
+        return
+    names = list(steps[0][2])
+    own = torch.stack([torch.stack([values[name].float() for name in names]) for _, _, values in steps])
+    rows = ranks.total(own.flatten().tolist())
+    for index, (step, samples, _) in enumerate(steps):
+        row = {name: value / ranks.world() for name, value in zip(names, rows[index * len(names) :], strict=False)}
+        loss = row["total"]
+        # An overflow of the scaled loss alone is how the scale is found.
+        scaled = run.scaler.is_enabled() and math.isfinite(loss) and run.scaler.get_scale() >= 1
+        if math.isfinite(row["norm"]) or scaled:
+            run.in_row = 0
+            if not math.isfinite(row["norm"]):
+                del row["norm"]
+            for name, value in {"steps": 1.0, "norms": float("norm" in row), **row}.items():
+                run.window[name] = run.window.get(name, 0.0) + value
+            continue
+        run.skipped += 1
+        run.in_row += 1
+        of = ", ".join(name for each in ranks.gather(samples) for name in each)
+        what = f"the loss became {loss}" if not math.isfinite(loss) else "the gradient is not finite"
+        if run.in_row > settings.max_skipped:
+            kept = f"{run.saved} keeps the last good state" if run.saved else "no state was saved yet"
+            raise TrainingError(
+                f"step {step}: {what} on {of}, {run.in_row} steps in a row; {kept}. "
+                f"Lower train.lr (now {settings.lr:g}) or look at those pictures"
+            )
+        text = f"step {step}: {what} on {of}; left out ({run.in_row} in a row, {settings.max_skipped} may be)"
+        yield {"event": "warning", "step": step, "text": text}

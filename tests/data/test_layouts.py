@@ -1,0 +1,68 @@
+import numpy as np
+import pytest
+
+from deepmat import imaging
+from deepmat.data.layouts import background_folder, find_foregrounds, layout_of, read_foreground
+from deepmat.errors import DataError
+
+
+def folders(root, *names):
+    for name in names:
+        (root / name).mkdir(parents=True)
+    return root
+
+
+@pytest.mark.parametrize(
+    ("names", "layout"),
+    [
+        (["Training_set", "bg_train"], "adobe"),
+        (["Test_set"], "adobe"),
+        (["image", "alpha", "fg", "bg"], "composites"),
+        (["train/image"], "composites"),
+        (["test/image"], "composites"),
+        (["fg", "alpha", "bg", "test/image"], "folders"),
+        (["fg"], "folders"),
+        (["cats", "dogs"], "pictures"),
+        ([], "pictures"),
+    ],
+)
+def test_layouts(tmp_path, names, layout):
+    assert layout_of(folders(tmp_path, *names)) == layout
+
+
+def test_no_folder_is_told(tmp_path):
+    with pytest.raises(DataError, match="none: no such folder; check the path"):
+        layout_of(tmp_path / "none")
+    (tmp_path / "file").touch()
+    with pytest.raises(DataError, match="file: is not a folder"):
+        layout_of(tmp_path / "file")
+
+
+def test_alphas_are_paired_or_named_where_they_should_be(tmp_path):
+    grey = np.arange(64, dtype=np.uint8).reshape(8, 8)
+    for name in ("fg/cat.jpg", "fg/sub/dog.png", "fg/lone.png"):
+        imaging.write_image(tmp_path / name, np.dstack([grey] * 3))
+    for name in ("alpha/cat.png", "alpha/sub/dog.tif"):
+        imaging.write_image(tmp_path / name, grey)
+    found, notices = find_foregrounds(tmp_path)
+    assert [(each.name, each.alpha) for each in found] == [
+        ("cat", tmp_path / "alpha/cat.png"),
+        ("lone", tmp_path / "alpha/lone.png"),
+        ("sub/dog", tmp_path / "alpha/sub/dog.tif"),
+    ]
+    assert [notice for notice in notices if notice.startswith("lone: no alpha of that name")]
+    with pytest.raises(DataError, match="lone.png: no such file"):
+        read_foreground(found[1].fg, found[1].alpha)
+    bare, _ = find_foregrounds(tmp_path / "fg")
+    assert {each.alpha for each in bare} == {None}
+    with pytest.raises(DataError, match="cat.jpg: has no alpha channel; put its alphas into alpha/ beside fg/"):
+        read_foreground(bare[0].fg, None)
+
+
+def test_backgrounds_of_a_split_come_first(tmp_path):
+    assert background_folder(None) is None and background_folder(tmp_path) is None
+    folders(tmp_path, "bg")
+    assert background_folder(tmp_path, "test") == tmp_path / "bg"
+    folders(tmp_path, "bg_test")
+    assert background_folder(tmp_path, "test") == tmp_path / "bg_test"
+    assert background_folder(tmp_path) == tmp_path / "bg"

@@ -1,0 +1,206 @@
+import gc
+import threading
+import time
+import weakref
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import TinyModel
+
+from deepmat import imaging
+from deepmat.config import TestConfig
+from deepmat.errors import DataError
+from deepmat.inference import folders as cutouts
+from deepmat.inference.folders import Job, Read, cut_out, find_jobs
+
+SETTINGS = TestConfig(mode="whole")
+
+
+def touch(*paths):
+    for path in paths:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        Path(path).touch()
+
+
+def unknown(size=8):
+    return Read(np.zeros((size, size, 3), np.uint8), np.full((size, size), 128, np.uint8), None, [])
+
+
+def test_jobs_keep_their_order_and_failures_fail_alone():
+    """Whatever thread is done first, records come in the order of the jobs."""
+
+    def read(job):
+        time.sleep(0.03 if job.name == "1" else 0)
+        if job.name == "3":
+            raise DataError("3: broken")
+        return unknown()
+
+    def write(job, pixels, alpha):
+        time.sleep(0.03 if job.name == "2" else 0)
+        if job.name == "4":
+            raise DataError("4: disk full")
+        if job.name == "5":
+            raise MemoryError("no 9 GB")
+        if job.name == "6":
+            raise KeyError("a bug of ours")
+        return {"alpha": job.name}
+
+    jobs = [Job(str(index), Path(str(index))) for index in range(8)] + [Job("lost", Path("lost"), None, "no trimap")]
+    records = list(cut_out(TinyModel(), jobs, read, write, SETTINGS))
+    assert [record["name"] for record in records] == [job.name for job in jobs]
+    errors = {record["name"]: record["error"] for record in records if "error" in record}
+    assert errors == {
+        "3": "3: broken",
+        "4": "4: disk full",
+        "5": "5: too large for the memory (no 9 GB)",
+        "6": "6: KeyError: 'a bug of ours'",
+        "lost": "lost: no trimap",
+    }
+    assert all(record["paths"] == {"alpha": record["name"]} for record in records if "error" not in record)
+
+
+def test_what_waits_is_bounded(monkeypatch):
+    """However slow the writing, and however large the pictures, few are in memory at once."""
+    monkeypatch.setattr(cutouts, "IN_MEMORY", 200)
+    monkeypatch.setattr(imaging, "count_pixels", lambda path: 64)
+    alive, most, lock = 0, 0, threading.Lock()
+
+    def read(job):
+        nonlocal alive, most
+        with lock:
+            alive += 1
+            most = max(most, alive)
+        return unknown()
+
+    def write(job, pixels, alpha):
+        nonlocal alive
+        time.sleep(0.005)
+        with lock:
+            alive -= 1
+        return {}
+
+    jobs = [Job(str(index), Path(str(index))) for index in range(20)]
+    assert len(list(cut_out(TinyModel(), jobs, read, write, SETTINGS))) == 20
+    assert most == 3  # of 64 pixels
+
+
+@pytest.mark.parametrize("where", ["read", "network", "write"])
+def test_a_picture_that_failed_is_not_kept(where):
+    """Nor what the error has seen: the next picture may need the memory."""
+    kept = []
+
+    def read(job):
+        pixels = unknown()
+        if job.name == "0":
+            kept.append(weakref.ref(pixels.image))
+            if where == "read":
+                raise MemoryError
+        return pixels
+
+    class Model(TinyModel):
+        def forward(self, image, trimap):
+            if where == "network" and not seen:
+                raise RuntimeError("CUDA out of memory")
+            return super().forward(image, trimap)
+
+    def write(job, pixels, alpha):
+        if where == "write" and job.name == "0":
+            raise MemoryError
+        return {}
+
+    seen = []
+    jobs = [Job(str(index), Path(str(index))) for index in range(3)]
+    gc.collect()
+    gc.disable()
+    try:
+        for record in cut_out(Model(), jobs, read, write, SETTINGS):
+            seen.append(record)
+            if record["name"] == "1":
+                assert kept[0]() is None
+    finally:
+        gc.enable()
+    assert "error" in seen[0] and "memory" in seen[0]["error"] and len(seen) == 3
+
+
+def test_large_pictures_are_read_one_by_one(tmp_path, monkeypatch):
+    """By what their headers say, before they are read."""
+    monkeypatch.setattr(cutouts, "IN_MEMORY", 40 * 40)
+    sides = [8, 8, 64, 64, 8, 64]
+    jobs = [Job(str(index), tmp_path / f"{index}.png") for index in range(len(sides))]
+    for job, side in zip(jobs, sides, strict=True):
+        imaging.write_image(job.image, np.zeros((side, side), np.uint8))
+    held, most, lock = 0, 0, threading.Lock()
+
+    def read(job):
+        nonlocal held, most
+        pixels = unknown(sides[int(job.name)])
+        with lock:
+            held += pixels.trimap.size
+            most = max(most, held)
+        return pixels
+
+    def write(job, pixels, alpha):
+        nonlocal held
+        time.sleep(0.01)
+        with lock:
+            held -= alpha.size
+        return {}
+
+    assert len(list(cut_out(TinyModel(), jobs, read, write, SETTINGS))) == 6
+    assert most == 64 * 64
+
+
+def test_a_stop_leaves_no_thread_behind():
+    before = threading.active_count()
+    jobs = [Job(str(index), Path(str(index))) for index in range(50)]
+    written = []
+    stream = cut_out(TinyModel(), jobs, lambda job: unknown(), lambda job, *_: written.append(job.name) or {}, SETTINGS)
+    next(stream)
+    stream.close()
+    count = len(written)
+    assert count < 40 and threading.active_count() == before
+    time.sleep(0.05)
+    assert len(written) == count
+
+
+def test_patterns_choose_pictures(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    touch("in/a.jpg", "in/b.png", "in/shoes/a.jpg", "in/shoes/old/c.jpg", "in/masks/a.png", "single.jpg")
+
+    def names(**options):
+        jobs, _ = find_jobs([Path("in"), Path("single.jpg")], None, "mask", [Path("in/masks")], **options)
+        return [job.name for job in jobs]
+
+    assert names() == ["a", "b", "shoes/a", "shoes/old/c", "single"]
+    assert names(include=["*.jpg"]) == ["a", "shoes/a", "shoes/old/c", "single"]
+    assert names(include=["shoes/*"], exclude=["*/old/*"]) == ["shoes/a"]
+    with pytest.raises(DataError, match="fits the patterns"):
+        names(include=["*.tif"])
+
+
+def test_patterns_do_not_change_what_goes_together(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    touch(
+        "in/shoes/1.png", "in/hats/1.png", "t/hats/1.png", "in/bags/2.png", "t/2.png", "in/coats/3.png", "t/old/3.png"
+    )
+    for options in ({}, {"include": ["shoes/*", "bags/*", "coats/*"]}):
+        jobs = {job.name: job for job in find_jobs([Path("in")], Path("t"), "trimap", **options)[0]}
+        assert "no trimap of that name" in jobs["shoes/1"].problem
+        assert "no trimap of that name" in jobs["coats/3"].problem
+        assert jobs["bags/2"].partner == Path("t/2.png")
+
+
+def test_partners_by_name_and_their_absence(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    touch("in/a.jpg", "in/b.jpg", "other/a.jpg", "t/a.png")
+    jobs, _ = find_jobs([Path("in"), Path("other"), Path("none.jpg")], Path("t"), "trimap")
+    assert jobs[0] == Job("a", Path("in/a.jpg"), Path("t/a.png"))
+    problems = {job.name: job.problem for job in jobs if job.problem}
+    assert "no trimap of that name in t; add t/b.png" in problems["b"]
+    assert "would overwrite that of in/a.jpg" in problems["other/a.jpg"]
+    assert "none.jpg: no such file" in problems["none"]
+    with pytest.raises(DataError, match="tt: no such folder or file of trimaps"):
+        find_jobs([Path("in")], Path("tt"), "trimap")
+    with pytest.raises(DataError, match="4 pictures need a folder of masks"):
+        find_jobs([Path("in"), Path("other"), Path("none.jpg")], Path("t/a.png"), "mask")

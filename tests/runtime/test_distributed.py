@@ -1,0 +1,52 @@
+import json
+import subprocess
+import sys
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from deepmat.runtime import distributed as ranks
+
+SCRIPT = """
+from deepmat.runtime import distributed as ranks
+ranks.meet()
+values = ranks.gather([ranks.rank(), list(ranks.share(range(7)))])
+if ranks.rank() == 0:
+    print(values)
+"""
+
+
+def test_alone_there_is_nothing_to_share():
+    assert ranks.share([1, 2, 3]) == [1, 2, 3] and ranks.device_name("auto") == "auto"
+    ranks.meet()
+    assert ranks.gather("x") == ["x"]
+
+
+def test_processes_share_without_double_work(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT)
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(script)]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert "[[0, [0, 2, 4, 6]], [1, [1, 3, 5]]]" in result.stdout, result.stderr
+
+
+@given(st.lists(st.integers()), st.integers(1, 5))
+def test_parts_are_merged_in_the_order_of_the_whole(items, processes):
+    assert ranks.merged([items[mine::processes] for mine in range(processes)]) == items
+
+
+def test_eval_by_two_processes_is_eval_by_one(source, data, weights, tmp_path):
+    def run(*launcher, out):
+        arguments = ["eval", "-w", weights, "--data", data, "--json", "-o", out, "--sheet", f"{out}.png"]
+        command = [sys.executable, *launcher, "-m", "deepmat", *map(str, arguments)]
+        result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+        assert result.returncode == 0, result.stderr
+        return json.loads(result.stdout)  # one of them speaks
+
+    alone = run(out="one")
+    both = run("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", out="two")
+    for pictures in (alone["pictures"], both["pictures"]):
+        for record in pictures:
+            del record["seconds"]
+    assert both == alone and len(alone["pictures"]) == 2
+    assert (tmp_path / "one.png").read_bytes() == (tmp_path / "two.png").read_bytes()

@@ -1,0 +1,94 @@
+import errno
+import os
+
+import pytest
+
+from deepmat.errors import ConfigError, DataError
+from deepmat.runtime import files
+
+
+def test_a_file_is_whole_or_absent(tmp_path):
+    path = tmp_path / "sub" / "a.txt"
+    files.write_text(path, "before")
+    with pytest.raises(KeyboardInterrupt), files.whole_file(path) as part:
+        part.write_text("half")
+        raise KeyboardInterrupt
+    assert path.read_text() == "before"
+    assert [entry.name for entry in path.parent.iterdir()] == ["a.txt"]
+
+
+def test_a_full_disk_is_explained_and_leaves_what_was_there(tmp_path, monkeypatch):
+    path = tmp_path / "a.txt"
+    files.write_text(path, "before")
+
+    def full(descriptor):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(DataError, match=r"a.txt: cannot be written \(No space left on device\)"):
+        files.write_text(path, "after")
+    assert path.read_text() == "before" and len(list(tmp_path.iterdir())) == 1
+
+
+def test_pictures_are_keyed_by_path_without_extension(tmp_path):
+    for name in ("b.JPG", "sub dir/a.x.png", "notes.txt", ".hidden.png", ".git/c.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    pictures, notices = files.list_pictures(tmp_path)
+    assert list(pictures) == ["b", "sub dir/a.x"]
+    assert notices == [f"{tmp_path / 'notes.txt'}: skipped, not a picture"]
+    partners, _ = files.pair(["elsewhere/b", "c", "sub dir/a.x"], tmp_path, "alpha")
+    assert partners["elsewhere/b"] == tmp_path / "b.JPG" and partners["sub dir/a.x"] == tmp_path / "sub dir/a.x.png"
+    assert "c: no alpha of that name in" in str(partners["c"])
+    twins, _ = files.pair(["x/b", "y/b"], tmp_path, "alpha")  # one flat partner cannot be that of both
+    assert all(isinstance(partner, DataError) for partner in twins.values())
+    (tmp_path / "b.png").touch()
+    with pytest.raises(DataError, match="b.png: has the same name as b.JPG"):
+        files.list_pictures(tmp_path)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes in this system's folders")
+def test_links_to_themselves_and_pipes_hold_nothing_up(tmp_path):
+    os.symlink("loop.jpg", tmp_path / "loop.jpg")
+    os.mkfifo(tmp_path / "pipe.jpg")
+    (tmp_path / "a.jpg").touch()
+    found, notices = files.find_pictures(tmp_path)
+    assert [path.name for path in found] == ["a.jpg", "loop.jpg"]
+    assert notices == [f"{tmp_path / 'pipe.jpg'}: skipped, not a picture"]
+    files.refuse_overwriting([tmp_path / "b.jpg"], found)
+    with pytest.raises(ConfigError, match="would overwrite the input"):
+        files.refuse_overwriting([tmp_path / "loop.jpg"], found)
+
+
+def test_links_in_a_loop_end(tmp_path):
+    (tmp_path / "a.png").touch()
+    (tmp_path / "loop").symlink_to(tmp_path)
+    assert list(files.list_pictures(tmp_path)[0]) == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("make", "message"), [(None, "no such folder"), ("mkdir", "holds no pictures"), ("touch", "not a folder")]
+)
+def test_folders_without_pictures_are_explained(tmp_path, make, message):
+    if make:
+        getattr(tmp_path / "x", make)()
+    with pytest.raises(DataError, match=message):
+        files.list_pictures(tmp_path / "x")
+
+
+def test_nothing_that_is_read_is_overwritten(tmp_path):
+    (tmp_path / "sub").mkdir()
+    inputs = [tmp_path / "a.png"]
+    files.refuse_overwriting([tmp_path / "b.png", tmp_path / "sub" / "a.png"], inputs)
+    with pytest.raises(ConfigError, match="would overwrite the input"):
+        files.refuse_overwriting([tmp_path / "sub" / ".." / "a.png"], inputs)
+    with pytest.raises(ConfigError, match="would overwrite another output"):
+        files.refuse_overwriting([tmp_path / "b.png", tmp_path / "b.png"], inputs)
+
+
+def test_leftovers_of_the_dead_go_and_those_of_the_living_stay(tmp_path):
+    dead, living = (tmp_path / f".a.png.{process}{files.TEMPORARY}" for process in (4194399, os.getpid()))
+    for part in (dead, living):
+        part.write_bytes(b"half")
+    files.remove_leftovers(tmp_path)
+    assert list(tmp_path.iterdir()) == [living]
