@@ -58,6 +58,8 @@ FloatRange = Annotated[
 Share = Annotated[Float, Field(ge=0, le=1)]
 NotNegative = Annotated[Float, Field(ge=0)]
 Multiple32 = Annotated[int, Field(ge=32, multiple_of=32)]
+Width = Annotated[Float, Field(gt=0, exclude_if=lambda width: width == 1)]
+"""Channels of a network, as a share of the published ones; left out of files where it is 1."""
 
 
 class Section(BaseModel):
@@ -74,12 +76,14 @@ class DIMConfig(Section):
     """Add the encoder's last feature map of each level in the decoder."""
     refine: bool = False
     """With the refinement network."""
+    width: Width = 1.0
 
 
 class LiteConfig(Section):
     """The small network that deepmat ships."""
 
     arch: Literal["lite"] = "lite"
+    width: Width = 1.0
 
 
 MODEL_CONFIGS: dict[str, type[Section]] = {"dim": DIMConfig, "lite": LiteConfig}

@@ -29,7 +29,7 @@ def import_weights(
     from deepmat.models.weights import import_weights as run
 
     out = out or Path("weights") / f"{_stem(weights)}.safetensors"
-    record = run(weights, out, skip=skip, licence=licence)
+    record = run(weights, out, assume={"skip": skip}, licence=licence)
     source = record["source"]
     if record["licence"] == UNSTATED:
         notify([f"licence: {UNSTATED}"])

@@ -103,7 +103,7 @@ def open_model(
 
     path, chosen = find_weights(weights), pick_device(device)
     used = pick_precision(precision, chosen)
-    model = load_model(path, device=chosen, skip=skip)
+    model = load_model(path, device=chosen, assume={"skip": skip})
     faster = precision == "auto" and "int8" in precisions(model) and not lacking_for_int8(chosen)
     hint = " (--precision int8 is faster)" if faster else ""
     ready = for_prediction(model, used)

@@ -3,6 +3,7 @@
 A network class has, beside forward():
 PARTS    name of each part -> prefixes of its parameters, for freezing
 LASTING  options that weights were trained with and that a later run must keep
+UNSEEN   options that published weights do not show, which load_model(assume=) sets
 recognise(state)  the config of published weights without one, or None
 """
 
@@ -121,30 +122,38 @@ def label_of(path: Path) -> str:
 
 
 def load_model(
-    path: Path | str | None = None, *, device: str | torch.device = "cpu", skip: bool | None = None
+    path: Path | str | None = None,
+    *,
+    device: str | torch.device = "cpu",
+    assume: Mapping[str, Any] | None = None,
 ) -> nn.Module:
     """The network in a weights file, ready to predict, float32; without a path the one that deepmat ships.
 
     The file is deepmat's own (.safetensors, config inside), by path or by its name in SHIPPED, or another tool's
-    (models.foreign.LAYOUTS), whose variant is told from its keys and shapes; `skip` then says whether it was trained
-    with skip connections, which weights do not show. CheckpointError if the file is missing, broken or of another
-    model.
+    (models.dim.layouts.LAYOUTS), whose variant follows from its keys and shapes. assume: options of its network that
+    such weights do not show (UNSEEN), as {"skip": False}; None values count as not given. CheckpointError if the file
+    is missing, broken or of another model, ConfigError for an option that its network does not declare.
     """
     path = find_weights(path)
     weights = load_weights(path)
-    return assemble(weights, identify(weights, path), path, skip).to(device).eval()
+    return assemble(weights, identify(weights, path), path, assume).to(device).eval()
 
 
-def assemble(weights: Weights, known: Known, path: Path, skip: bool | None = None) -> nn.Module:
+def assemble(weights: Weights, known: Known, path: Path, assume: Mapping[str, Any] | None = None) -> nn.Module:
     """The network of a file's weights, as `load_model`; CheckpointError if they are not just what it takes."""
     config = known.config
     if config is None:
         raise CheckpointError(f"{path}: an encoder alone; `deepmat train --pretrain {path}` makes a whole model of it")
-    if skip is not None and weights.about:
+    given = {key: value for key, value in (assume or {}).items() if value is not None}
+    if given and weights.about:
+        flags = " and ".join(f"--{key}" for key in given)
         raise CheckpointError(
-            f"{label_of(path)}: says itself how it was trained ({describe_config(config)}); leave --skip out"
+            f"{label_of(path)}: says itself how it was trained ({describe_config(config)}); leave {flags} out"
         )
-    model = build_model(config if skip is None else config.model_copy(update={"skip": skip}))
+    unseen = cast(Any, MODELS[config.arch]).UNSEEN
+    for key in given:
+        lookup(dict.fromkeys(unseen), key, f"option of {config.arch} that weights do not show")
+    model = build_model(config.model_copy(update=given))
     refuse_other(model, known, path)
     model.load_state_dict(known.state)
     return model

@@ -2,12 +2,13 @@
 
 import hashlib
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
 import torch
 
-from deepmat.config import DIMConfig, ModelConfig
+from deepmat.config import ModelConfig
 from deepmat.errors import CheckpointError, ConfigError
 from deepmat.models import (
     MODELS,
@@ -39,11 +40,11 @@ def sha256(path: Path) -> str:
 
 
 def import_weights(
-    path: Path | str, out: Path | str, *, skip: bool | None = None, licence: str | None = None
+    path: Path | str, out: Path | str, *, assume: Mapping[str, Any] | None = None, licence: str | None = None
 ) -> dict[str, Any]:
     """Write another tool's weights (models.foreign.LAYOUTS) as deepmat's own, float32, whole or not at all.
 
-    skip: whether they were trained with skip connections, which weights do not show. licence: kept beside them; without
+    assume: as for `load_model`. licence: kept beside them; without
     it what the file says. Returns {"model": the config, "network": it in words, "source", "licence"}; all but "network"
     are in the metadata of `out`. "source" is {"file", "format", "sha256"} and the epoch, best_sad ... that the file
     tells.
@@ -61,7 +62,7 @@ def import_weights(
     known = identify(weights, path)
     if weights.about is not None:
         raise CheckpointError(f"{path}: is deepmat's own already; use it as it is")
-    model = assemble(weights, known, path, skip)
+    model = assemble(weights, known, path, assume)
     state = model.state_dict()
     spoilt = [key for key, value in state.items() if not torch.isfinite(value).all()]
     if spoilt:
@@ -111,7 +112,7 @@ def describe_weights(path: Path | str) -> dict[str, Any]:
         "format": _format(known, path),
         "model": config.model_dump() if config else None,
         "network": describe_config(config) if config else None,
-        "assumed": ["skip"] if isinstance(config, DIMConfig) and config.skip and weights.about is None else [],
+        "assumed": _assumed(config) if config and weights.about is None else [],
         "parts": _parts(known) if known else {},
         "parameters": sum(value.numel() for value in weights.state.values()),
         "dtypes": dict(Counter(str(value.dtype).removeprefix("torch.") for value in weights.state.values())),
@@ -119,6 +120,10 @@ def describe_weights(path: Path | str) -> dict[str, Any]:
         "about": about,
         "problem": problem,
     }
+
+
+def _assumed(config: ModelConfig) -> list[str]:
+    return [option for option in cast(Any, MODELS[config.arch]).UNSEEN if getattr(config, option)]
 
 
 def _format(known: Known | None, path: Path) -> str:

@@ -29,30 +29,38 @@ class DIM(nn.Module):
     """VGG16 encoder, unpooling decoder and, with `refine`, the refinement network.
 
     conv6: kernel size of conv6_1, 1 or 3. skip: add the encoder's last feature map of each level in the decoder.
+    width: channels of every layer but input and output, as a share of the published ones; 1/16 makes tests fast.
     """
 
     PARTS = {"encoder": ("conv",), "decoder": ("deconv",), "refinement": ("refine_",)}
-    LASTING = ("conv6", "skip")
+    LASTING = ("conv6", "skip", "width")
+    UNSEEN = ("skip",)
     mean: Tensor
     std: Tensor
 
-    def __init__(self, conv6: int = 3, skip: bool = True, refine: bool = False) -> None:
+    def __init__(self, conv6: int = 3, skip: bool = True, refine: bool = False, width: float = 1.0) -> None:
         super().__init__()
         self.skip, self.refine = skip, refine
         self.recompute = False
+
+        def convolution(inputs: int, outputs: int, size: int) -> nn.Conv2d:
+            # 4 (colours and trimap, or colours and alpha) and 1 (the logit) are no widths.
+            wide, narrow = (count if count in (1, 4) else max(1, round(count * width)) for count in (inputs, outputs))
+            return nn.Conv2d(wide, narrow, size, padding=size // 2)
+
         for level, block in enumerate(ENCODER, start=1):
             for index, (inputs, outputs) in enumerate(block, start=1):
-                self.add_module(f"conv{level}_{index}", nn.Conv2d(inputs, outputs, 3, padding=1))
-        self.conv6_1 = nn.Conv2d(512, 512, conv6, padding=conv6 // 2)
-        self.deconv6_1 = nn.Conv2d(512, 512, 1)
+                self.add_module(f"conv{level}_{index}", convolution(inputs, outputs, 3))
+        self.conv6_1 = convolution(512, 512, conv6)
+        self.deconv6_1 = convolution(512, 512, 1)
         for level, (inputs, outputs) in zip(range(5, 0, -1), DECODER, strict=True):
-            self.add_module(f"deconv{level}_1", nn.Conv2d(inputs, outputs, 5, padding=2))
-        self.deconv1 = nn.Conv2d(64, 1, 5, padding=2)
+            self.add_module(f"deconv{level}_1", convolution(inputs, outputs, 5))
+        self.deconv1 = convolution(64, 1, 5)
         if refine:
-            self.refine_conv1 = nn.Conv2d(4, 64, 3, padding=1)
-            self.refine_conv2 = nn.Conv2d(64, 64, 3, padding=1)
-            self.refine_conv3 = nn.Conv2d(64, 64, 3, padding=1)
-            self.refine_pred = nn.Conv2d(64, 1, 3, padding=1)
+            self.refine_conv1 = convolution(4, 64, 3)
+            self.refine_conv2 = convolution(64, 64, 3)
+            self.refine_conv3 = convolution(64, 64, 3)
+            self.refine_pred = convolution(64, 1, 3)
         self.register_buffer("mean", torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1), persistent=False)
         for layer in self.modules():

@@ -51,26 +51,31 @@ class Block(nn.Module):
 
 
 class Lite(nn.Module):
-    """A residual U-Net over cells of 2 x 2 pixels."""
+    """A residual U-Net over cells of 2 x 2 pixels.
+
+    width: channels at every level as a share of WIDTHS; 1/8 makes tests fast.
+    """
 
     PARTS = {"encoder": ("stem", "down", "encode", "bottom"), "decoder": ("across", "decode", "head")}
-    LASTING = ()
+    LASTING = ("width",)
+    UNSEEN = ()
 
-    def __init__(self) -> None:
+    def __init__(self, width: float = 1.0) -> None:
         super().__init__()
+        widths = [max(1, round(width * channels)) for channels in WIDTHS]
         self.recompute = False
         self.bytes_a_pixel = 650
         self.small = SMALL
-        steps = list(zip(WIDTHS, WIDTHS[1:], strict=False))
-        self.stem = nn.Conv2d(SEEN, WIDTHS[0], 3, padding=1)
+        steps = list(zip(widths, widths[1:], strict=False))
+        self.stem = nn.Conv2d(SEEN, widths[0], 3, padding=1)
         self.encode = nn.ModuleList(
-            nn.Sequential(*(Block(width) for _ in range(count))) for width, count in zip(WIDTHS, BLOCKS, strict=True)
+            nn.Sequential(*(Block(width) for _ in range(count))) for width, count in zip(widths, BLOCKS, strict=True)
         )
         self.down = nn.ModuleList(nn.Conv2d(wide, deep, 3, stride=2, padding=1) for wide, deep in steps)
-        self.bottom = Block(WIDTHS[-1])
+        self.bottom = Block(widths[-1])
         self.across = nn.ModuleList(nn.Conv2d(deep, wide, 1) for wide, deep in steps)
-        self.decode = nn.ModuleList(Block(width) for width in WIDTHS[:-1])
-        self.head = nn.Conv2d(WIDTHS[0], 7 + GUESSES, 3, padding=1)
+        self.decode = nn.ModuleList(Block(width) for width in widths[:-1])
+        self.head = nn.Conv2d(widths[0], 7 + GUESSES, 3, padding=1)
         for layer in self.modules():
             if isinstance(layer, nn.Conv2d) and layer.bias is not None:
                 nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")

@@ -1,0 +1,49 @@
+"""Open a network for prediction: find its weights, choose device and precision, make it fast."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from torch import nn
+
+from deepmat.models import SHIPPED, describe_model, find_weights, for_prediction, label_of, load_model, precisions
+from deepmat.runtime.devices import describe_device, lacking_for_int8, pick_device, pick_precision
+
+SHIPPED_IS = "trained on procedural pictures alone"
+
+
+class Opened(NamedTuple):
+    """A network that is ready to predict."""
+
+    network: nn.Module
+    path: Path
+    """The weights file."""
+    label: str
+    """What the weights are called in messages: the name of shipped weights, else the path."""
+    precision: str
+    """"fp32", "bf16" or "int8"."""
+    about: str
+    """Weights, network, device and precision in one line."""
+
+
+def open_network(
+    weights: Path | str | None = None,
+    *,
+    device: str = "auto",
+    precision: str = "auto",
+    assume: Mapping[str, Any] | None = None,
+) -> Opened:
+    """The network in a weights file, on its device and in its precision; lite where no weights are given.
+
+    weights: as `models.find_weights` takes them; device and precision: names, as `runtime.devices` takes them; assume:
+    as for `models.load_model`. Raises CheckpointError, DeviceError, ConfigError.
+    """
+    path, chosen = find_weights(weights), pick_device(device)
+    used = pick_precision(precision, chosen)
+    model = load_model(path, device=chosen, assume=assume)
+    faster = precision == "auto" and "int8" in precisions(model) and not lacking_for_int8(chosen)
+    hint = " (--precision int8 is faster)" if faster else ""
+    own = f", deepmat's own ({SHIPPED_IS})" if path in SHIPPED.values() else ""
+    label = label_of(path)
+    about = f"{label}{own}: {describe_model(model)} on {describe_device(chosen)}, {used}{hint}"
+    return Opened(for_prediction(model, used), path, label, used, about)
