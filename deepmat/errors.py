@@ -27,6 +27,10 @@ class DataError(DeepmatError):
     pass
 
 
+class TooLarge(DataError):
+    """More pixels at once than there is memory for."""
+
+
 class CheckpointError(DeepmatError):
     pass
 

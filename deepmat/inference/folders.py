@@ -240,9 +240,8 @@ def _timed(work: Callable[..., Any], *arguments: Any) -> tuple[Any, float]:
 
 def _predict(model: nn.Module, pixels: Read, options: Record, record: Record) -> np.ndarray:
     begin = time.perf_counter()
-    about: Record = {}
-    alpha = inference.predict(model, pixels.image, pixels.trimap, about=about, **options)
+    alpha, seen = inference.predict_seen(model, pixels.image, pixels.trimap, **options)
     record["height"], record["width"] = alpha.shape
-    record["mode"], record["seconds"] = about["mode"], time.perf_counter() - begin
-    record["notices"] = [*pixels.notices, *about["notices"]]
+    record["mode"], record["seconds"] = seen.mode, time.perf_counter() - begin
+    record["notices"] = [*pixels.notices, *seen.notices]
     return alpha

@@ -10,11 +10,13 @@ import copy
 from collections.abc import Iterator, Sequence
 from typing import cast
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from deepmat.models.dim.network import DIM, ENCODER
+from deepmat.models.session import WindowsNearUnknown
 
 LAST = torch.channels_last
 HALO = 12
@@ -82,6 +84,7 @@ def windows(trimap: Tensor, strip: int, everywhere: bool = False) -> Iterator[tu
 class FastDIM(nn.Module):
     """Called as DIM is, one picture at a time; where a whole neighbourhood is known, alpha is the trimap's."""
 
+    stride, reach, enlarge_up_to = DIM.stride, DIM.reach, DIM.enlarge_up_to
     mean: Tensor
     std: Tensor
 
@@ -92,6 +95,14 @@ class FastDIM(nn.Module):
         self.bytes_a_pixel = 230 * dtype.itemsize
         self.register_buffer("mean", model.mean, persistent=False)
         self.register_buffer("std", model.std, persistent=False)
+
+    @property
+    def device(self) -> torch.device:
+        return self.mean.device
+
+    def begin(self, image: np.ndarray, trimap: np.ndarray) -> WindowsNearUnknown:
+        """See deepmat.inference.predictor.Predictor.begin."""
+        return WindowsNearUnknown(self, image, trimap)
 
     def forward(self, image: Tensor, trimap: Tensor, everywhere: bool = False) -> dict[str, Tensor]:
         """image: RGB [1, 3, H, W]; trimap: [1, 1, H, W] of 0, 128, 255; both 0 ... 255, H and W multiples of 32.

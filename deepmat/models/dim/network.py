@@ -6,12 +6,14 @@ Names of parameters are those of pytorch-deep-image-matting, so that its checkpo
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from deepmat.config import DIMConfig
+from deepmat.models.session import Windows
 
 # Convolutions of VGG16's five blocks: (inputs, outputs) each.
 ENCODER = (
@@ -35,6 +37,8 @@ class DIM(nn.Module):
     PARTS = {"encoder": ("conv",), "decoder": ("deconv",), "refinement": ("refine_",)}
     LASTING = ("conv6", "skip", "width")
     UNSEEN = ("skip",)
+    stride, reach, enlarge_up_to = 32, 224, 0  # its receptive field reaches 217 pixels
+    bytes_a_pixel = 2000
     mean: Tensor
     std: Tensor
 
@@ -67,6 +71,14 @@ class DIM(nn.Module):
             if isinstance(layer, nn.Conv2d) and layer.bias is not None:
                 nn.init.xavier_normal_(layer.weight)
                 nn.init.zeros_(layer.bias)
+
+    @property
+    def device(self) -> torch.device:
+        return self.deconv1.weight.device
+
+    def begin(self, image: np.ndarray, trimap: np.ndarray) -> Windows:
+        """See deepmat.inference.predictor.Predictor.begin."""
+        return Windows(self, image, trimap)
 
     @staticmethod
     def recognise(state: Mapping[str, Tensor]) -> DIMConfig | None:

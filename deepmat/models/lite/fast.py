@@ -7,6 +7,7 @@ is told of each pixel, much more than what it keeps, is made in strips that stay
 import copy
 from typing import cast
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -15,6 +16,7 @@ from deepmat.models.dim.fast import LAST, convolve, windows
 from deepmat.models.lite.cues import GUESSES, SEEN, cells, double, gather, look, see, split
 from deepmat.models.lite.network import Block, Lite, blend
 from deepmat.models.lite.overview import hinted, overview, settle
+from deepmat.models.lite.session import FastLiteSession
 from deepmat.runtime.processes import give_back_memory
 
 STRIPS = {"cpu": 48}
@@ -47,12 +49,22 @@ def _guesses(strips: list[tuple[int, int]], image: Tensor, trimap: Tensor, beyon
 class FastLite(nn.Module):
     """Called as Lite is, one picture at a time; where a whole neighbourhood is known, alpha is the trimap's."""
 
+    stride, reach, enlarge_up_to = Lite.stride, Lite.reach, Lite.enlarge_up_to
+
     def __init__(self, model: Lite, dtype: torch.dtype = torch.float32) -> None:
         super().__init__()
         self.net = copy.deepcopy(model).to(dtype).to(memory_format=LAST).eval().requires_grad_(False)
         self.net.head.to(torch.float32)
-        self.config, self.dtype, self.small = model.config, dtype, model.small
+        self.config, self.dtype = model.config, dtype
         self.bytes_a_pixel = 100 + 30 * dtype.itemsize
+
+    @property
+    def device(self) -> torch.device:
+        return self.net.device
+
+    def begin(self, image: np.ndarray, trimap: np.ndarray) -> FastLiteSession:
+        """See deepmat.inference.predictor.Predictor.begin."""
+        return FastLiteSession(self, image, trimap)
 
     def forward(
         self, image: Tensor, trimap: Tensor, beyond: Tensor | None = None, everywhere: bool = False

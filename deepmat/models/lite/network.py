@@ -8,6 +8,7 @@ normalisation, plain convolutions of 32 to 256 channels.
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -16,6 +17,7 @@ from torch.utils.checkpoint import checkpoint
 from deepmat.config import LiteConfig
 from deepmat.models.lite.cues import GUESSES, SEEN, cells, double, gather, look, see, split
 from deepmat.models.lite.overview import hinted, overview, settle
+from deepmat.models.lite.session import LiteSession
 
 WIDTHS = (32, 64, 128, 160, 256)
 """Channels at 1/2, 1/4 ... 1/32 of the size."""
@@ -59,13 +61,13 @@ class Lite(nn.Module):
     PARTS = {"encoder": ("stem", "down", "encode", "bottom"), "decoder": ("across", "decode", "head")}
     LASTING = ("width",)
     UNSEEN = ()
+    stride, reach, enlarge_up_to = 32, 224, SMALL
+    bytes_a_pixel = 650
 
     def __init__(self, width: float = 1.0) -> None:
         super().__init__()
         widths = [max(1, round(width * channels)) for channels in WIDTHS]
         self.recompute = False
-        self.bytes_a_pixel = 650
-        self.small = SMALL
         steps = list(zip(widths, widths[1:], strict=False))
         self.stem = nn.Conv2d(SEEN, widths[0], 3, padding=1)
         self.encode = nn.ModuleList(
@@ -83,6 +85,14 @@ class Lite(nn.Module):
         nn.init.zeros_(self.head.weight)
         assert self.head.bias is not None
         nn.init.constant_(self.head.bias[-GUESSES:], 1 / GUESSES)  # begins as the mean of the guesses
+
+    @property
+    def device(self) -> torch.device:
+        return self.head.weight.device
+
+    def begin(self, image: np.ndarray, trimap: np.ndarray) -> LiteSession:
+        """See deepmat.inference.predictor.Predictor.begin."""
+        return LiteSession(self, image, trimap)
 
     @staticmethod
     def recognise(state: Mapping[str, Tensor]) -> LiteConfig | None:

@@ -1,0 +1,85 @@
+"""A picture that a network sees: the session of most networks (the contract is in deepmat.inference.predictor)."""
+
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from torch import nn
+
+from deepmat.errors import TooLarge
+
+Window = tuple[slice, slice]
+"""Rows and columns of a part of a picture."""
+NO_MEMORY = ("memory", "ALLOC_FAILED", "could not create a primitive")
+"""Substrings of the out-of-memory errors of torch and the libraries below it."""
+
+
+def as_tensors(network: nn.Module, image: np.ndarray, trimap: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+    """uint8 RGB [H, W, 3] and uint8 [H, W] -> uint8 [1, 3, H, W] and [1, 1, H, W] on the network's device."""
+    device = next(network.parameters()).device
+    pixels = torch.from_numpy(np.ascontiguousarray(image)).to(device).permute(2, 0, 1)[None]
+    return pixels, torch.from_numpy(np.ascontiguousarray(trimap)).to(device)[None, None]
+
+
+@torch.inference_mode()
+def forward(network: nn.Module, image: torch.Tensor, trimap: torch.Tensor, **options: Any) -> torch.Tensor:
+    """The network's alpha, float32 [1, 1, H, W]. Raises TooLarge where the memory does not suffice."""
+    try:
+        alpha: torch.Tensor = network(image, trimap, **options)["alpha"].float()
+    except (RuntimeError, MemoryError) as error:
+        if not isinstance(error, MemoryError) and not any(sign in str(error) for sign in NO_MEMORY):
+            raise
+        height, width = trimap.shape[2:]
+        raise TooLarge(
+            f"{width}x{height} pixels at once are too many for the memory; use --mode tile or a lower --max-size"
+        ) from error
+    return alpha
+
+
+def stretch(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """A picture of that (height, width), by bilinear interpolation."""
+    return cv2.resize(picture, (size[1], size[0]), interpolation=cv2.INTER_LINEAR)
+
+
+class Windows:
+    """The session of a network that sees each window alone.
+
+    The network's stride says to which multiple of pixels a window is mirrored at its bottom and right. options: further
+    arguments of its forward().
+    """
+
+    def __init__(self, network: nn.Module, image: np.ndarray, trimap: np.ndarray, **options: Any) -> None:
+        self.network, self.image, self.trimap, self.options = network, image, trimap, options
+        self.notices: list[str] = []
+
+    def part(self, window: Window | None, size: tuple[int, int] | None = None) -> np.ndarray:
+        """See Session.part."""
+        inside = window or np.s_[:, :]
+        return self.see(self.image[inside], self.trimap[inside], size)
+
+    def see(self, image: np.ndarray, trimap: np.ndarray, size: tuple[int, int] | None, **more: Any) -> np.ndarray:
+        """Alpha, float32 [H, W], of a window, seen stretched to `size` or mirrored to a multiple of the stride."""
+        height, width = trimap.shape
+        if size:
+            image, trimap = stretch(image, size), stretch(trimap, size)
+        else:
+            stride: int = self.network.stride  # type: ignore[assignment]
+            border = (0, -height % stride, 0, -width % stride, cv2.BORDER_REFLECT_101)
+            image, trimap = cv2.copyMakeBorder(image, *border), cv2.copyMakeBorder(trimap, *border)
+        tensors = as_tensors(self.network, image, trimap)
+        alpha = forward(self.network, tensors[0], tensors[1], **self.options, **more)
+        found = alpha[0, 0].cpu().numpy()
+        return stretch(found, (height, width)) if size else found[:height, :width]
+
+    def finish(self, alpha: np.ndarray) -> np.ndarray:
+        """See Session.finish: nothing is left to do."""
+        return alpha
+
+
+class WindowsNearUnknown(Windows):
+    """The session of a network whose forward() leaves known neighbourhoods out unless `everywhere` is set."""
+
+    def see(self, image: np.ndarray, trimap: np.ndarray, size: tuple[int, int] | None, **more: Any) -> np.ndarray:
+        """As Windows.see; in a stretched trimap unknown pixels can be lost, so alpha is computed everywhere there."""
+        return super().see(image, trimap, size, everywhere=bool(size), **more)
