@@ -66,7 +66,18 @@ class Section(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid", validate_default=True)
 
 
-class DIMConfig(Section):
+class ModelSection(Section):
+    """The options of a network; each network has a section of its own."""
+
+    arch: str
+
+    @property
+    def refines(self) -> bool:
+        """Whether the network returns a coarse alpha beside the refined one."""
+        return False
+
+
+class DIMConfig(ModelSection):
     """Deep Image Matting and its public variants."""
 
     arch: Literal["dim"] = "dim"
@@ -78,15 +89,20 @@ class DIMConfig(Section):
     """With the refinement network."""
     width: Width = 1.0
 
+    @property
+    def refines(self) -> bool:
+        """Whether the network returns a coarse alpha beside the refined one."""
+        return self.refine
 
-class LiteConfig(Section):
+
+class LiteConfig(ModelSection):
     """The small network that deepmat ships."""
 
     arch: Literal["lite"] = "lite"
     width: Width = 1.0
 
 
-MODEL_CONFIGS: dict[str, type[Section]] = {"dim": DIMConfig, "lite": LiteConfig}
+MODEL_CONFIGS: dict[str, type[ModelSection]] = {"dim": DIMConfig, "lite": LiteConfig}
 
 
 def _arch(options: Any) -> str:
@@ -409,7 +425,7 @@ class Config(Section):
     def _loss_fits(self) -> "Config":
         if not any(self.loss.values()):
             raise ValueError("loss: give at least one term a weight over 0, say loss.alpha=1")
-        if self.loss.get("refined") and not getattr(self.model, "refine", False):
+        if self.loss.get("refined") and not self.model.refines:
             raise ValueError("loss.refined: there is no refined alpha without model.refine=true")
         return self
 

@@ -1,5 +1,6 @@
 import json
 import zlib
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from deepmat.data.compositing import composite, plan_adobe
 from deepmat.errors import DeepmatError
 from deepmat.models import build_model
 from deepmat.models.checkpoint import save_weights
+from deepmat.models.session import Windows
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -24,11 +26,16 @@ def golden():
     return lambda name: np.load(GOLDEN / f"{name}.npz")
 
 
+@cache
+def _draw(key, shape):
+    return np.random.Generator(np.random.PCG64(zlib.crc32(key.encode()))).standard_normal(shape)
+
+
 def rule_state(model, skip):
     """The weights that the golden outputs were made with: a normal draw per key (tests/golden/README.md)."""
     state = {}
     for key, value in model.state_dict().items():
-        draw = np.random.Generator(np.random.PCG64(zlib.crc32(key.encode()))).standard_normal(value.shape)
+        draw = _draw(key, tuple(value.shape))
         if key.endswith(".weight"):
             draw = draw * np.sqrt(2 / np.prod(value.shape[1:]))
             if key == "deconv1.weight" and not skip:
@@ -43,12 +50,20 @@ class TinyModel(torch.nn.Module):
     """A network of DIM's interface that trains in milliseconds."""
 
     PARTS = {"encoder": ("conv",), "decoder": ("head",)}
+    stride, reach, bytes_a_pixel, enlarge_up_to = 32, 32, 1000, 0
 
     def __init__(self, dropout=0.1):
         super().__init__()
         self.dropout = dropout
         self.conv = torch.nn.Conv2d(4, 4, 3, padding=1)
         self.head = torch.nn.Conv2d(4, 1, 1)
+
+    @property
+    def device(self):
+        return self.head.weight.device
+
+    def begin(self, image, trimap):
+        return Windows(self, image, trimap)
 
     def forward(self, image, trimap):
         x = torch.relu(self.conv(torch.cat((image, trimap), dim=1) / 255))

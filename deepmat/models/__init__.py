@@ -1,10 +1,14 @@
 """The matting networks: each takes (image, trimap) and returns {"alpha", ...}; weights carry their model's config.
 
-A network class has, beside forward():
-PARTS    name of each part -> prefixes of its parameters, for freezing
-LASTING  options that weights were trained with and that a later run must keep
-UNSEEN   options that published weights do not show, which load_model(assume=) sets
-recognise(state)  the config of published weights without one, or None
+A network is a torch module with the attributes of deepmat.inference.predictor.Predictor, and with these:
+
+OPTIONS          its section of the config; its constructor takes the section's fields
+PARTS            name of each part -> prefixes of its parameters, for freezing
+LASTING          options that weights were trained with and that a later run must keep
+UNSEEN           options that published weights do not show, which load_model(assume=) sets
+recognise(state) the config of published weights without one, or None
+
+To add a network, write it in a file of this folder and add a line to MODELS.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -16,7 +20,7 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor, nn
 
-from deepmat.config import ModelConfig, model_options
+from deepmat.config import ModelConfig
 from deepmat.errors import CheckpointError, ConfigError, lookup
 from deepmat.models.checkpoint import Weights, load_weights
 from deepmat.models.dim.fast import FastDIM
@@ -49,6 +53,12 @@ def build_model(config: ModelConfig) -> nn.Module:
     return model
 
 
+def options_of(values: Mapping[str, Any]) -> ModelConfig:
+    """The config section of a network of MODELS, from its plain values. Raises KeyError or ValidationError."""
+    section: ModelConfig = cast(Any, MODELS[values["arch"]]).OPTIONS.model_validate(values)
+    return section
+
+
 def describe_model(model: nn.Module) -> str:
     """Architecture and options in a line: "dim (conv6 3, skip True, refine False)"."""
     return describe_config(cast(ModelConfig, model.config))
@@ -79,7 +89,7 @@ def identify(weights: Weights, path: Path) -> Known:
     if weights.about is None:
         return _recognise(weights, path)
     try:
-        config = model_options.validate_python(weights.about["model"]) if weights.about["model"] else None
+        config = options_of(weights.about["model"]) if weights.about["model"] else None
     except (ValidationError, KeyError, TypeError) as error:
         raise CheckpointError(f"{path}: of a model that this version of deepmat does not have") from error
     return Known("deepmat", config, weights.state, {})

@@ -81,5 +81,7 @@ class WindowsNearUnknown(Windows):
     """The session of a network whose forward() leaves known neighbourhoods out unless `everywhere` is set."""
 
     def see(self, image: np.ndarray, trimap: np.ndarray, size: tuple[int, int] | None, **more: Any) -> np.ndarray:
-        """As Windows.see; in a stretched trimap unknown pixels can be lost, so alpha is computed everywhere there."""
-        return super().see(image, trimap, size, everywhere=bool(size), **more)
+        """As Windows.see. A stretched trimap can lose unknown pixels, so there alpha is computed everywhere."""
+        if size:
+            more["everywhere"] = True
+        return super().see(image, trimap, size, **more)

@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 from deepmat import imaging, synth
 from deepmat.config import LiteConfig
 from deepmat.data.compositing import COMPOSITORS
-from deepmat.errors import CheckpointError
+from deepmat.errors import CheckpointError, TooLarge
 from deepmat.imaging import trimap
 from deepmat.inference import predict as inference
 from deepmat.models import build_model, for_prediction, load_model
-from deepmat.models import lite as lites
 from deepmat.models.lite import fast as lite_fast
+from deepmat.models.lite import network as lites
 from deepmat.models.lite import overview as lite_far
 from deepmat.models.lite.cues import (
     FIELDS,
@@ -39,15 +39,17 @@ from deepmat.models.lite.cues import (
 from deepmat.models.lite.fast import FastLite
 from deepmat.models.lite.overview import hinted, overview, settle, shrink
 
+TINY = LiteConfig(width=1 / 8)
+
 
 @pytest.fixture(scope="module")
 def model():
     """Weights of the size that training makes, also where it begins with zeros."""
     torch.manual_seed(0)
-    built = build_model(LiteConfig()).eval()
+    built = build_model(TINY).eval()
     for name, parameter in built.named_parameters():
         if name.endswith("weight") and not parameter.any():
-            torch.nn.init.normal_(parameter, std=0.001)
+            torch.nn.init.normal_(parameter, std=0.004)
     return built
 
 
@@ -69,7 +71,7 @@ def guessed(image, trimap):
 
 def test_what_follows_from_plain_colours_is_right_before_any_training():
     image, trimap, alpha = ramp(100, 300)
-    found = inference.predict(build_model(LiteConfig()).eval(), image, trimap)
+    found = inference.predict(build_model(TINY).eval(), image, trimap)
     assert np.abs(found - alpha).max() < 0.04  # NOISE keeps guesses of like colours from running off
 
 
@@ -144,7 +146,7 @@ def test_every_mode_hints(monkeypatch, form, mode, options):
     rng = np.random.default_rng(0)
     image = rng.integers(100, 130, (384, 640, 3), dtype=np.uint8)
     image[:, 320:] += 30
-    built = build_model(LiteConfig()).eval()
+    built = build_model(TINY).eval()
     built.head.bias.data[:] = 0
     built.head.bias.data[-1] = 1
     network = for_prediction(built, form) if form else built
@@ -179,7 +181,7 @@ def test_far_from_what_is_known_a_large_picture_is_on_average_its_copy():
 @pytest.mark.parametrize(("mode", "options"), [("auto", {}), ("tile", {"tile": 256, "overlap": 64}), ("whole", {})])
 def test_every_mode_settles_large_pictures(monkeypatch, form, mode, options):
     """The network says 0.2 everywhere, but of the small copy."""
-    built = build_model(LiteConfig()).eval()
+    built = build_model(TINY).eval()
     built.head.bias.data[:] = torch.tensor([0.2] * 4 + [0.0] * 7)
     network = for_prediction(built, form) if form else built
     plain = network.forward
@@ -210,7 +212,7 @@ def test_every_mode_doubles_small_pictures_once(monkeypatch, model, form, mode, 
     found = inference.predict(network, image, levels, mode=mode, **options)
     assert alpha.std() > 0.1
     np.testing.assert_allclose(found, alpha.reshape(64, 2, 96, 2).mean((1, 3)), atol=1e-4)
-    monkeypatch.setattr(network, "small", 95)
+    monkeypatch.setattr(network, "enlarge_up_to", 95)
     assert np.array_equal(
         inference.predict(network, image, levels, mode=mode, **options),
         inference.predict(network, image, levels, mode=mode, double=95, **options),
@@ -237,9 +239,8 @@ def test_without_memory_for_a_view_of_the_whole_its_parts_are_seen(monkeypatch, 
         return plain(image, trimap, torch.zeros(1, 2, 9, 1, 1) if beyond is None else beyond)
 
     monkeypatch.setattr(model, "forward", poor)
-    about = {}
-    found = inference.predict(model, image, levels, double=0, about=about)
-    assert found.std() > 0.1 and len(about["notices"]) == 1 and "view of the whole" in about["notices"][0]
+    found, seen = inference.predict_seen(model, image, levels, double=0)
+    assert found.std() > 0.1 and len(seen.notices) == 1 and "view of the whole" in seen.notices[0]
 
 
 @given(st.integers(1, 12), st.integers(1, 12), st.integers(0, 99))
@@ -264,14 +265,14 @@ def test_the_picture_not_what_the_network_gets_decides_on_doubling(monkeypatch, 
 
 def test_too_large_at_twice_its_size_says_so(monkeypatch, model):
     monkeypatch.setattr(model, "forward", lambda *_: torch.empty(1 << 60))
-    with pytest.raises(inference.TooLarge, match=r"twice its size.*double=0.*192x128"):
+    with pytest.raises(TooLarge, match=r"twice its size.*double=0.*192x128"):
         inference.predict(model, *ramp(64, 96)[:2], mode="whole")
 
 
 @pytest.mark.parametrize("mode", ["auto", "tile", "whole"])
 def test_broken_weights_are_an_error_though_hints_cannot_say_so(mode):
     image, levels, _ = ramp(64, 300)
-    built = build_model(LiteConfig()).eval()
+    built = build_model(TINY).eval()
     built.head.bias.data[:] = torch.nan
     with pytest.raises(CheckpointError, match="not a finite number"):
         inference.predict(built, image, levels, mode=mode)
@@ -281,7 +282,7 @@ def test_every_weight_learns_under_autocast(monkeypatch):
     """The copy's pass, which has no gradient, leaves nothing behind for the pass that has one."""
     monkeypatch.setattr(lite_far, "AT_ONCE", 32)
     torch.manual_seed(0)
-    built = build_model(LiteConfig()).train()
+    built = build_model(TINY).train()
     torch.nn.init.normal_(built.head.weight, std=0.01)
     image, trimap = 255 * torch.rand(1, 3, 64, 64), torch.full((1, 1, 64, 64), 128.0)
     with torch.autocast("cpu", torch.bfloat16):
@@ -293,7 +294,7 @@ def test_every_weight_learns_under_autocast(monkeypatch):
 def test_some_samples_are_trained_without_hints(monkeypatch):
     seen = []
     monkeypatch.setattr(lites, "split", lambda image, trimap: seen.append(trimap) or split(image, trimap))
-    built = build_model(LiteConfig())
+    built = build_model(TINY)
     image, trimap = torch.rand(64, 3, 32, 32) * 255, torch.full((64, 1, 32, 32), 128 + HINT_RANGE)
     beyond = torch.zeros(64, 2, 9, 1, 1)
     torch.manual_seed(0)
@@ -373,7 +374,7 @@ def test_bf16_is_near_and_the_shipped_weights_are_good(kind):
 @pytest.mark.parametrize("width", [250, 900])
 def test_a_tile_that_knows_nothing_of_one_side_goes_by_the_whole_picture(form, width):
     image, levels, alpha = ramp(64, width)
-    built = build_model(LiteConfig()).eval()
+    built = build_model(TINY).eval()
     network = for_prediction(built, form) if form else built
     found = inference.predict(network, image, levels, mode="tile", tile=64, overlap=32)
     assert np.abs(found - alpha).max() < 0.05

@@ -10,6 +10,9 @@ from deepmat.models import MODELS, build_model, fill_from, freeze, load_model
 from deepmat.models.checkpoint import save_weights
 
 
+TINY = DIMConfig(width=1 / 16)
+
+
 @pytest.mark.parametrize("size", ["64x96", "160x128"])
 @pytest.mark.parametrize(("conv6", "skip"), [(1, False), (3, False), (3, True)])
 def test_forward_equals_the_reference(golden, size, conv6, skip):
@@ -37,7 +40,7 @@ def test_contract_of_every_model(name):
     assert alpha.shape == (2, 1, 32, 64) and alpha.dtype == torch.float32
     assert alpha.min() >= 0 and alpha.max() <= 1
     assert isinstance(model.LASTING, tuple) and set(model.LASTING) <= set(type(config).model_fields)
-    others = [build_model(each()).state_dict() for other, each in configs.MODEL_CONFIGS.items() if other != name]
+    others = [build_model(each(width=1 / 16)).state_dict() for other, each in configs.MODEL_CONFIGS.items() if other != name]
     assert model.recognise(model.state_dict()) == {"dim": config}.get(name)  # other tools have DIM alone
     assert not any(model.recognise(state) for state in [{"x": torch.zeros(1)}, *others])
     named = [key for prefixes in model.PARTS.values() for key in model.state_dict() if key.startswith(prefixes)]
@@ -52,40 +55,42 @@ def test_fresh_weights_are_xavier_normal():
 
 
 def test_freeze_stops_the_named_parts_only():
-    model = build_model(DIMConfig(refine=True))
+    model = build_model(DIMConfig(refine=True, width=1 / 16))
     freeze(model, ["encoder", "decoder"])
     trained = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
     assert trained == {name for name in model.state_dict() if name.startswith("refine_")}
     with pytest.raises(ConfigError, match="did you mean encoder"):
         freeze(model, ["encodr"])
     with pytest.raises(ConfigError, match="nothing is left to train"):
-        freeze(build_model(DIMConfig()), ["encoder", "decoder"])
+        freeze(build_model(TINY), ["encoder", "decoder"])
     with pytest.raises(ConfigError, match="no such part"):
-        freeze(build_model(DIMConfig(refine=False)), ["refinement"])
+        freeze(build_model(TINY), ["refinement"])
 
 
 def test_stage_2_begins_with_the_weights_of_stage_1(tmp_path):
-    before, after = build_model(DIMConfig(refine=False)), build_model(DIMConfig(refine=True))
-    save_weights(tmp_path / "one.safetensors", before.state_dict(), DIMConfig(refine=False).model_dump())
+    before, after = build_model(TINY), build_model(DIMConfig(refine=True, width=1 / 16))
+    save_weights(tmp_path / "one.safetensors", before.state_dict(), TINY.model_dump())
     fresh = fill_from(after, tmp_path / "one.safetensors")
     assert {key.split(".")[0] for key in fresh} == {"refine_conv1", "refine_conv2", "refine_conv3", "refine_pred"}
     assert torch.equal(before.state_dict()["deconv1.weight"], after.state_dict()["deconv1.weight"])
-    back = fill_from(build_model(DIMConfig(refine=False)), tmp_path / "one.safetensors")
+    back = fill_from(build_model(TINY), tmp_path / "one.safetensors")
     assert back == []
     with pytest.raises(CheckpointError, match="--set model.skip=True"):
-        fill_from(build_model(DIMConfig(skip=False)), tmp_path / "one.safetensors")
+        fill_from(build_model(DIMConfig(skip=False, width=1 / 16)), tmp_path / "one.safetensors")
+    with pytest.raises(CheckpointError, match="--set model.width=0.0625"):
+        fill_from(build_model(DIMConfig(width=1 / 8)), tmp_path / "one.safetensors")
 
 
 def test_weights_that_do_not_fit_are_refused(tmp_path):
     path = tmp_path / "w.safetensors"
-    state = build_model(DIMConfig()).state_dict()
-    save_weights(path, {**state, "deconv1.weight": torch.zeros(1, 64, 3, 3)}, DIMConfig().model_dump())
-    with pytest.raises(CheckpointError, match=r"deconv1.weight is \[1, 64, 3, 3\], this model's is \[1, 64, 5, 5\]"):
+    state = build_model(TINY).state_dict()
+    save_weights(path, {**state, "deconv1.weight": torch.zeros(1, 4, 3, 3)}, TINY.model_dump())
+    with pytest.raises(CheckpointError, match=r"deconv1.weight is \[1, 4, 3, 3\], this model's is \[1, 4, 5, 5\]"):
         load_model(path)
-    save_weights(path, {key: value for key, value in state.items() if key != "conv5_3.bias"}, DIMConfig().model_dump())
+    save_weights(path, {key: value for key, value in state.items() if key != "conv5_3.bias"}, TINY.model_dump())
     with pytest.raises(CheckpointError, match="has no conv5_3.bias"):
         load_model(path)
-    save_weights(path, {**state, "attention.weight": torch.zeros(1)}, DIMConfig().model_dump())
+    save_weights(path, {**state, "attention.weight": torch.zeros(1)}, TINY.model_dump())
     with pytest.raises(CheckpointError, match="has attention.weight"):
         load_model(path)
 
@@ -106,7 +111,7 @@ def test_the_stages_are_those_of_the_paper(stage):
     assert config.train.freeze == (["encoder", "decoder"] if stage == 2 else [])
 
 
-@pytest.mark.parametrize(("config", "share"), [(DIMConfig(), 0.6), (DIMConfig(refine=True), 0.6), (LiteConfig(), 0.75)])
+@pytest.mark.parametrize(("config", "share"), [(TINY, 0.6), (DIMConfig(refine=True, width=1 / 16), 0.6), (LiteConfig(width=1 / 8), 0.9)])
 def test_recompute_gives_the_same_gradients_for_less_memory(config, share):
     torch.manual_seed(0)
     model = build_model(config)

@@ -34,6 +34,7 @@ class DIM(nn.Module):
     width: channels of every layer but input and output, as a share of the published ones; 1/16 makes tests fast.
     """
 
+    OPTIONS = DIMConfig
     PARTS = {"encoder": ("conv",), "decoder": ("deconv",), "refinement": ("refine_",)}
     LASTING = ("conv6", "skip", "width")
     UNSEEN = ("skip",)

@@ -58,6 +58,7 @@ class Lite(nn.Module):
     width: channels at every level as a share of WIDTHS; 1/8 makes tests fast.
     """
 
+    OPTIONS = LiteConfig
     PARTS = {"encoder": ("stem", "down", "encode", "bottom"), "decoder": ("across", "decode", "head")}
     LASTING = ("width",)
     UNSEEN = ()

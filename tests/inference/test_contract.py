@@ -1,0 +1,122 @@
+"""A network is a file of models/ and a line in MODELS: a toy goes through everything that predicts."""
+
+import json
+
+import numpy as np
+import pytest
+from toy import Toy, ToyOptions
+
+import deepmat as api
+from deepmat import imaging
+from deepmat.config import TestConfig
+from deepmat.errors import CheckpointError, ConfigError, DataError, TooLarge
+from deepmat.inference import modes
+from deepmat.inference.predict import predict, predict_seen
+from deepmat.models import MODELS, build_model, for_prediction, load_model
+from deepmat.models.checkpoint import save_weights
+
+
+@pytest.fixture
+def weights(monkeypatch, tmp_path):
+    """A weights file of the toy, which is registered by one line."""
+    monkeypatch.setitem(MODELS, "toy", Toy)
+    save_weights(tmp_path / "toy.safetensors", build_model(ToyOptions()).state_dict(), ToyOptions().model_dump())
+    return tmp_path / "toy.safetensors"
+
+
+def scene(height, width, seed=0):
+    """A picture, a trimap with all three levels, and the alpha of the toy."""
+    rng = np.random.default_rng(seed)
+    image = rng.integers(0, 256, (height, width, 3), dtype=np.uint8)
+    trimap = rng.choice(np.array([0, 128, 255], np.uint8), (height, width))
+    return image, trimap, np.where(trimap == 128, image[..., 0], trimap) / np.float32(255)
+
+
+@pytest.mark.parametrize("double", [None, 0, 4096])
+@pytest.mark.parametrize("mode", modes.MODES)
+@pytest.mark.parametrize("shape", [(1, 1), (5, 70), (96, 64)])
+def test_every_mode_answers_at_the_size_of_the_picture_and_keeps_what_is_known(weights, mode, shape, double):
+    image, trimap, expected = scene(*shape)
+    settings = TestConfig(mode=mode, tile=64, overlap=32, size=[32, 32], max_size=64, double=double)
+    alpha, seen = predict_seen(load_model(weights), image, trimap, **modes.mode_options(settings))
+    assert alpha.shape == shape and alpha.dtype == np.float32 and ((alpha >= 0) & (alpha <= 1)).all()
+    assert (alpha[trimap == 0] == 0).all() and (alpha[trimap == 255] == 1).all()
+    if mode in ("auto", "tile") or (mode == "whole" and max(shape) <= 64):
+        np.testing.assert_allclose(alpha, expected, atol=1e-6)
+    assert seen.mode == ("none" if not (trimap == 128).any() else mode if mode != "auto" else "whole")
+
+
+def test_small_pictures_are_enlarged_as_the_network_asks(weights, monkeypatch):
+    model = load_model(weights)
+    shown = []
+    monkeypatch.setattr(
+        model, "forward", lambda image, trimap: shown.append(trimap.shape) or Toy.forward(model, image, trimap)
+    )
+    image, trimap, expected = scene(64, 64)
+    for enlarge_up_to, side in ((0, 64), (63, 64), (64, 128)):
+        monkeypatch.setattr(model, "enlarge_up_to", enlarge_up_to)
+        for mode in ("auto", "whole"):
+            np.testing.assert_allclose(predict(model, image, trimap, mode=mode), expected, atol=1e-6)
+            assert shown.pop() == (1, 1, side, side)
+    predict(model, image, trimap, mode="resize", size=(32, 32))
+    assert shown.pop() == (1, 1, 64, 64)
+    monkeypatch.setattr(model, "forward", lambda *_: (_ for _ in ()).throw(RuntimeError("not enough memory")))
+    with pytest.raises(TooLarge, match=r"seen at twice its size \(not by --set test.double=0\): 128x128 pixels"):
+        predict(model, image, trimap, mode="whole")
+
+
+def test_the_planner_counts_with_its_bytes_a_pixel(weights, monkeypatch):
+    model = load_model(weights)
+    monkeypatch.setattr(modes, "TILES", (0, 96, 32))
+    image, trimap, expected = scene(120, 200)
+    trimap[0], trimap[:, 0], trimap[-1], trimap[:, -1] = 128, 128, 128, 128
+    expected = np.where(trimap == 128, image[..., 0], trimap) / np.float32(255)
+    needed = {"whole": 128 * 224, "tile 96": 96 * 96, "tile 32": 32 * 32}
+    for mode, pixels in needed.items():
+        gigabytes = (modes.PROCESS_BYTES + modes.PICTURE_BYTES * trimap.size + model.bytes_a_pixel * (pixels + 1)) / 1e9
+        alpha, seen = predict_seen(model, image, trimap, memory=gigabytes, overlap=32)
+        assert seen.mode == mode
+        np.testing.assert_allclose(alpha, expected, atol=1e-6)
+
+
+def test_predict_and_eval_take_it(weights, deepmat, tmp_path):
+    image, trimap, expected = scene(60, 80)
+    for kind, pixels in (("image", image), ("trimap", trimap), ("alpha", imaging.to_uint8(expected))):
+        imaging.write_image(tmp_path / "set" / kind / "a.png", pixels)
+    done = deepmat("predict", "set/image", "-t", "set/trimap", "-o", "out", "-w", weights)
+    assert done.exit_code == 0 and "toy (gain 1.0)" in done.stderr
+    np.testing.assert_array_equal(imaging.read_grey(tmp_path / "out/alpha/a.png"), imaging.to_uint8(expected))
+    scored = deepmat("eval", "--data", "set", "-w", weights, "--mode", "tile", "--json")
+    assert scored.exit_code == 0 and json.loads(scored.stdout)["pictures"][0]["sad"] == 0
+
+
+def test_python_takes_it(weights):
+    image, trimap, expected = scene(40, 50)
+    model = api.load_model(weights)
+    np.testing.assert_allclose(api.predict(model, image, trimap), expected, atol=1e-6)
+    assert api.for_prediction(model, "fp32") is model
+    with pytest.raises(ConfigError, match="precision bf16: toy .* has no such form; use fp32"):
+        for_prediction(model, "bf16")
+    with pytest.raises(CheckpointError, match="says itself how it was trained"):
+        api.load_model(weights, assume={"gain": 2.0})
+
+
+def test_weights_that_give_nan_are_an_error(weights):
+    with pytest.raises(CheckpointError, match="not a finite number; its weights are broken"):
+        predict(Toy(float("nan")), np.zeros((8, 8, 3), np.uint8), np.full((8, 8), 128, np.uint8))
+
+
+def test_a_trimap_with_nothing_unknown_is_the_answer():
+    trimap = np.array([[0, 255], [255, 0]], np.uint8)
+    alpha = predict(None, np.zeros((2, 2, 3), np.uint8), trimap)
+    np.testing.assert_array_equal(alpha, trimap / 255)
+
+
+def test_wrong_calls_are_explained():
+    image, trimap = np.zeros((4, 4, 3), np.uint8), np.zeros((4, 5), np.uint8)
+    with pytest.raises(DataError, match="4"):
+        predict(None, image, trimap)
+    with pytest.raises(DataError, match="levels are 0 to 2, as of labels"):
+        predict(None, image, np.full((4, 4), 2, np.uint8))
+    with pytest.raises(ConfigError, match="did you mean whole"):
+        predict(None, image, trimap[:, :4], mode="hole")
