@@ -14,9 +14,15 @@ from deepmat.models.checkpoint import load_weights, save_state, save_weights
 from deepmat.models.dim.vgg import VGG_LAYERS, convert_vgg, untrained_vgg
 
 
+WIDTH = 1 / 8
+
+
 @pytest.fixture(scope="module")
 def dim():
-    return {conv6: build_model(DIMConfig(conv6=conv6, skip=False, refine=conv6 == 3)).state_dict() for conv6 in (1, 3)}
+    return {
+        conv6: build_model(DIMConfig(conv6=conv6, skip=False, refine=conv6 == 3, width=WIDTH)).state_dict()
+        for conv6 in (1, 3)
+    }
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +32,7 @@ def vgg():
 
 def test_weights_carry_their_model(tmp_path, dim):
     path = tmp_path / "w.safetensors"
-    saved = DIMConfig(conv6=1, skip=False)
+    saved = DIMConfig(conv6=1, skip=False, width=WIDTH)
     save_weights(path, dim[1], saved.model_dump(), step=3)
     weights = load_weights(path)
     assert weights.about == {"model": saved.model_dump(), "step": 3}
@@ -43,9 +49,9 @@ def test_published_checkpoints_are_recognised(tmp_path, dim, prefix, conv6):
     path = tmp_path / "published.pth"
     state = {prefix + key: value for key, value in dim[conv6].items()}
     torch.save({"epoch": 12, "state_dict": state, "best_sad": np.float64(54.4)}, path)
-    assert load_model(path).config == DIMConfig(conv6=conv6, skip=conv6 == 3, refine=conv6 == 3)
+    assert load_model(path).config == DIMConfig(conv6=conv6, skip=conv6 == 3, refine=conv6 == 3, width=WIDTH)
     assert torch.equal(load_model(path).state_dict()["deconv1.weight"], dim[conv6]["deconv1.weight"])
-    assert load_model(path, skip=False).skip is False
+    assert load_model(path, assume={"skip": False}).skip is False
 
 
 @pytest.mark.parametrize("best_sad", [54.4, np.float64(54.4)])
@@ -81,7 +87,7 @@ def test_code_in_a_pickle_never_runs(tmp_path, monkeypatch):
 def test_truncated_and_foreign_files_are_refused(tmp_path, dim, name):
     path = tmp_path / name
     if name.endswith("safetensors"):
-        save_weights(path, dim[1], DIMConfig(conv6=1).model_dump())
+        save_weights(path, dim[1], DIMConfig(conv6=1, width=WIDTH).model_dump())
     else:
         torch.save({"state_dict": dim[1]}, path, _use_new_zipfile_serialization=name.endswith("pth"))
     whole = path.read_bytes()

@@ -32,13 +32,16 @@ MMAGIC = {
 }
 
 
+WIDTH = 1 / 8
+
+
 @pytest.fixture(scope="module")
 def network():
     """network(conv6=1, skip=False) -> that network with the weights that follow from its names; each made once."""
     made = {}
 
     def make(**options):
-        config = DIMConfig(**options)
+        config = DIMConfig(width=WIDTH, **options)
         if str(config) not in made:
             made[str(config)] = build_model(config).eval()
             made[str(config)].load_state_dict(rule_state(made[str(config)], config.skip))
@@ -83,7 +86,7 @@ def test_pytorch_deep_image_matting_is_imported(deepmat, network, conv6, skip, r
     out = Path("weights/stage1.safetensors")
     assert "assumed" not in deepmat("info", out).stdout
     about = load_weights(out).about
-    assert about["model"] == {"arch": "dim", "conv6": conv6, "skip": skip, "refine": refine}
+    assert about["model"] == {"arch": "dim", "conv6": conv6, "skip": skip, "refine": refine, "width": WIDTH}
     assert about["source"] == {
         "file": "stage1.pth.tar",
         "format": f"pytorch-deep-image-matting, conv6 {conv6}x{conv6}" + ", with refinement" * refine,
@@ -140,11 +143,11 @@ def test_mmagic_is_imported(deepmat, network, history, stage, name, meta):
     hub = {"message_hub": {"log_scalars": OrderedDict({"train/loss": history})}} if stage == 3 else {}
     torch.save({"meta": meta, "state_dict": as_mmagic(model.state_dict()), "optimizer": {"state": {}}, **hub}, name)
     assert same(load_model(name), model)  # predict, eval and --pretrain take it as it is
-    assert fill_from(build_model(DIMConfig(conv6=1, skip=False)), Path(name)) == []
+    assert fill_from(build_model(DIMConfig(conv6=1, skip=False, width=WIDTH)), Path(name)) == []
     result = deepmat("import", name, "-o", "out.safetensors")
     assert result.exit_code == 0 and f"{name}: MMagic DIM stage {stage}" in result.stderr
     about = load_weights(Path("out.safetensors")).about
-    assert about["model"] == {"arch": "dim", "conv6": 1, "skip": False, "refine": stage != 1}
+    assert about["model"] == {"arch": "dim", "conv6": 1, "skip": False, "refine": stage != 1, "width": WIDTH}
     assert about["source"]["format"] == f"MMagic DIM stage {stage}" and about["source"]["iter"] == 40000
     assert about["source"]["sha256"] == hashlib.sha256(Path(name).read_bytes()).hexdigest()
     assert same(load_model("out.safetensors"), model)
@@ -311,7 +314,7 @@ def test_info_says_what_is_in_each_kind(deepmat, network):
     torch.save(
         {"model": {"head.weight": torch.zeros(3, 4, dtype=torch.float16)}, "epoch": 9, "\x1b[2J": "\a"}, "other.pth"
     )
-    parts = {"encoder": 14_977_920, "decoder": 11_222_081, "refinement": 76_801}
+    parts = {"encoder": 234_800, "decoder": 175_689, "refinement": 1_537}
     records = {}
     for name, form in (
         ("best.safetensors", "deepmat weights"),
@@ -325,12 +328,12 @@ def test_info_says_what_is_in_each_kind(deepmat, network):
         assert record["sha256"] == hashlib.sha256(Path(name).read_bytes()).hexdigest()
     assert records["best.safetensors"]["about"] == {"run": "stage3", "step": 7, "sad": 54.25}
     assert records["last.pt"]["about"] == {"step": 7, "config": "a: 1\n" * 90, "best_sad": None}
-    assert records["mmagic.pth"]["shapes"]["backbone.encoder.conv6.weight"] == [512, 512, 1, 1]
+    assert records["mmagic.pth"]["shapes"]["backbone.encoder.conv6.weight"] == [64, 64, 1, 1]
 
     shown = {name: deepmat("info", name) for name in ("best.safetensors", "last.pt", "vgg.safetensors", "other.pth")}
     assert all(result.exit_code == 0 for result in shown.values())
     lines = {name: [line.split(maxsplit=1) for line in result.stdout.splitlines()] for name, result in shown.items()}
-    for line in (["sad", "54.25"], ["run", "stage3"], ["refinement", "76,801"]):
+    for line in (["sad", "54.25"], ["run", "stage3"], ["refinement", "1,537"]):
         assert line in lines["best.safetensors"]
     assert ["network", "dim (conv6 1, skip False, refine True)"] in lines["best.safetensors"]
     assert ["config", "90 lines (--json shows them)"] in lines["last.pt"]

@@ -40,7 +40,9 @@ def test_contract_of_every_model(name):
     assert alpha.shape == (2, 1, 32, 64) and alpha.dtype == torch.float32
     assert alpha.min() >= 0 and alpha.max() <= 1
     assert isinstance(model.LASTING, tuple) and set(model.LASTING) <= set(type(config).model_fields)
-    others = [build_model(each(width=1 / 16)).state_dict() for other, each in configs.MODEL_CONFIGS.items() if other != name]
+    others = [
+        build_model(each(width=1 / 16)).state_dict() for other, each in configs.MODEL_CONFIGS.items() if other != name
+    ]
     assert model.recognise(model.state_dict()) == {"dim": config}.get(name)  # other tools have DIM alone
     assert not any(model.recognise(state) for state in [{"x": torch.zeros(1)}, *others])
     named = [key for prefixes in model.PARTS.values() for key in model.state_dict() if key.startswith(prefixes)]
@@ -111,7 +113,9 @@ def test_the_stages_are_those_of_the_paper(stage):
     assert config.train.freeze == (["encoder", "decoder"] if stage == 2 else [])
 
 
-@pytest.mark.parametrize(("config", "share"), [(TINY, 0.6), (DIMConfig(refine=True, width=1 / 16), 0.6), (LiteConfig(width=1 / 8), 0.9)])
+@pytest.mark.parametrize(
+    ("config", "share"), [(TINY, 0.6), (DIMConfig(refine=True, width=1 / 16), 0.6), (LiteConfig(width=1 / 8), 0.9)]
+)
 def test_recompute_gives_the_same_gradients_for_less_memory(config, share):
     torch.manual_seed(0)
     model = build_model(config)

@@ -91,7 +91,9 @@ class DIM(nn.Module):
             return None
         refine = any(key.startswith("refine_") for key in state)
         pointwise = state["conv6_1.weight"].shape[-1:] == (1,)
-        return DIMConfig(conv6=1, skip=False, refine=refine) if pointwise else DIMConfig(refine=refine)
+        first = state.get("conv1_1.weight")
+        width = len(first) / 64 if first is not None and first.ndim else 1.0
+        return DIMConfig(conv6=1 if pointwise else 3, skip=not pointwise, refine=refine, width=width)
 
     def forward(self, image: Tensor, trimap: Tensor) -> dict[str, Tensor]:
         """image: RGB [N, 3, H, W]; trimap: [N, 1, H, W] of 0, 128, 255; both 0 ... 255, H and W multiples of 32.
