@@ -23,7 +23,7 @@ PUBLIC = {
     "composite": "deepmat.data.compositing",
     "convert_vgg": "deepmat.models.dim.vgg",
     "cut_out": "deepmat.inference.folders",
-    "describe_weights": "deepmat.models.weights",
+    "info": "deepmat.models.weights",
     "estimate_foreground": "deepmat.imaging.foreground",
     "evaluate": "deepmat.training.validation",
     "find_jobs": "deepmat.inference.folders",

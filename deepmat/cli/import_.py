@@ -5,8 +5,6 @@ import typer
 
 from deepmat.cli.options import Skip, notify, plain, say
 
-SUFFIXES = (".tar", ".pth", ".pt", ".ckpt", ".bin", ".safetensors")
-
 
 def import_weights(
     weights: Annotated[
@@ -17,33 +15,23 @@ def import_weights(
     ] = None,
     skip: Skip = None,
     licence: Annotated[
-        str | None, typer.Option(metavar="TEXT", help="Their licence, kept beside them [what the file says].")
+        str | None, typer.Option(metavar="TEXT", help="The licence, kept beside the weights [what the file states].")
     ] = None,
 ) -> None:
-    """Make another tool's weights deepmat's own.
+    """Convert another tool's weights to deepmat's format.
 
-    They are told by their keys and shapes, and written as safetensors with their network, source, checksum and licence
-    inside. No code from the file ever runs.
+    The network follows from the names and shapes of the tensors. The result is a safetensors file that holds the
+    network's options, source, checksum and licence too. No code from the file ever runs.
     """
     from deepmat.models.weights import UNSTATED
     from deepmat.models.weights import import_weights as run
 
-    out = out or Path("weights") / f"{_stem(weights)}.safetensors"
     record = run(weights, out, assume={"skip": skip}, licence=licence)
     source = record["source"]
     if record["licence"] == UNSTATED:
         notify([f"licence: {UNSTATED}"])
     if skip is None and record["model"]["skip"]:
-        notify(
-            ["skip connections leave no trace in weights; 3x3 ones are taken to have them, --no-skip says otherwise"]
-        )
+        notify(["weights do not show skip connections; 3x3 ones are taken to have them (--no-skip: without)"])
     score = f", best SAD {source['best_sad']:.2f}" if "best_sad" in source else ""
     say(plain(f"{weights}: {source['format']}{score}"))
-    say(plain(f"{out}: {record['network']}"))
-
-
-def _stem(path: Path) -> str:
-    """The file's name without what says that it is a checkpoint: "stage1" of stage1.pth.tar."""
-    while path.suffix in SUFFIXES:
-        path = path.with_suffix("")
-    return path.name
+    say(plain(f"{record['path']}: {record['network']}"))

@@ -1,10 +1,13 @@
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from deepmat.cli.options import plain
+
+if TYPE_CHECKING:
+    from deepmat.models.weights import Info
 
 SHOWN = 5
 LONG = 200
@@ -14,15 +17,15 @@ def info(
     weights: Annotated[Path, typer.Argument(help="Weights or a run's state, deepmat's or another tool's; or lite.")],
     json: Annotated[bool, typer.Option("--json", help="All of it as one JSON object.")] = False,
 ) -> None:
-    """Say what is in a weights file.
+    """Show what is in a weights file.
 
-    Its format, network, parts, precision, checksum, and what it says of itself: run, step, scores, source, licence. Of
-    files that deepmat does not know, the first tensors. The exit code is 1 if the file is broken.
+    Format, network, parts, precision, checksum, and what the file says of itself: run, step, scores, source, licence.
+    Of networks that deepmat does not know, the first tensors. The exit code is 1 if the file is broken.
     """
-    from deepmat.models.weights import describe_weights
+    from deepmat.models.weights import info as describe
     from deepmat.report import to_json
 
-    record = describe_weights(weights)
+    record = describe(weights)
     if json:
         print(to_json(record))
         return
@@ -32,7 +35,7 @@ def info(
         print(plain(f"{name:<{width}}  {value}"))
 
 
-def _lines(record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def _lines(record: "Info") -> Iterator[tuple[str, str]]:
     yield "file", record["file"]
     yield "format", record["format"]
     if record["network"]:
@@ -53,7 +56,7 @@ def _lines(record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _about(about: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    """What a file says of itself, a line each; long texts, such as a config, by their size."""
+    """What a file says of itself, one line for each value; of long texts, such as a config, the number of lines."""
     for key, value in about.items():
         if isinstance(value, dict):
             yield from _about(value, f"{prefix}{key} ")

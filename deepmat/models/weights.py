@@ -1,10 +1,10 @@
-"""Weights files: what is in them, and other tools' made deepmat's own."""
+"""Weights files: what is in them, and importing those of other tools."""
 
 import hashlib
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypedDict, cast
 
 import torch
 
@@ -27,11 +27,60 @@ from deepmat.runtime.files import real
 UNSTATED = (
     "not stated by the file; published DIM weights were trained on Adobe's data set, which is for non-commercial use"
 )
-TOLD = ("epoch", "iter", "step", "best_sad")
+PROGRESS = ("epoch", "iter", "step", "best_sad")
+"""Values by which other tools' files say how far training was."""
+SUFFIXES = (".tar", ".pth", ".pt", ".ckpt", ".bin", ".safetensors")
+
+
+class Source(TypedDict, total=False):
+    """Where imported weights come from; PROGRESS as far as the file has it."""
+
+    file: str
+    format: str
+    sha256: str
+    epoch: float
+    iter: float
+    step: float
+    best_sad: float
+
+
+class Imported(TypedDict):
+    """What `import_weights` wrote: the network's config and in words, and what stands beside the weights."""
+
+    model: dict[str, Any]
+    network: str
+    path: str
+    source: Source
+    licence: str
+
+
+class Info(TypedDict):
+    """What is in a weights file."""
+
+    file: str
+    bytes: int
+    sha256: str
+    format: str
+    model: dict[str, Any] | None
+    """The network's config, None where deepmat does not know it."""
+    network: str | None
+    """The network in words."""
+    assumed: list[str]
+    """Options that the weights do not show."""
+    parts: dict[str, int]
+    """Parameters in each part of the network."""
+    parameters: int
+    dtypes: dict[str, int]
+    """Tensors of each type."""
+    shapes: dict[str, list[int]]
+    about: dict[str, Any]
+    """What the file says of itself: run, step, scores, source, licence."""
+    problem: str | None
+    """Why deepmat cannot use it."""
 
 
 def sha256(path: Path) -> str:
-    """The SHA-256 checksum of a file, in hex."""
+    """The SHA-256 checksum of a file, in hexadecimal digits."""
     state = hashlib.sha256()
     with open(path, "rb") as file:
         while block := file.read(1 << 20):
@@ -40,63 +89,75 @@ def sha256(path: Path) -> str:
 
 
 def import_weights(
-    path: Path | str, out: Path | str, *, assume: Mapping[str, Any] | None = None, licence: str | None = None
-) -> dict[str, Any]:
-    """Write another tool's weights (models.foreign.LAYOUTS) as deepmat's own, float32, whole or not at all.
+    weights: Path | str,
+    out: Path | str | None = None,
+    *,
+    assume: Mapping[str, Any] | None = None,
+    licence: str | None = None,
+) -> Imported:
+    """Write another tool's weights (models.dim.layouts.LAYOUTS) as deepmat's own, float32, whole or not at all.
 
-    assume: as for `load_model`. licence: kept beside them; without
-    it what the file says. Returns {"model": the config, "network": it in words, "source", "licence"}; all but "network"
-    are in the metadata of `out`. "source" is {"file", "format", "sha256"} and the epoch, best_sad ... that the file
-    tells.
-    ConfigError if `out` is the file itself or no .safetensors; CheckpointError if the file is missing, broken or of
-    another model, has strange or missing names, or numbers that are not finite.
+    out: by default weights/NAME.safetensors, NAME being the file's. assume: as for `load_model`. licence: kept beside
+    the weights; by default what the file states. Raises ConfigError if `out` exists or is no .safetensors;
+    CheckpointError if the file is missing, broken or of another model, has strange or missing names, or numbers that
+    are not finite.
     """
-    path, out = Path(path), Path(out)
+    path = Path(weights)
+    out = Path("weights", f"{_stem(path)}.safetensors") if out is None else Path(out)
     if out.suffix != ".safetensors":
         raise ConfigError(f"{out}: weights are written as safetensors; give a name that ends in .safetensors")
-    weights = load_weights(path)
+    read = load_weights(path)
     if real(out) == real(path):
         raise ConfigError(f"{out}: would overwrite the file that is read; choose another name")
     if out.exists():
-        raise ConfigError(f"{out}: is there already; choose another name with -o, or remove it")
-    known = identify(weights, path)
-    if weights.about is not None:
+        raise ConfigError(f"{out}: exists already; choose another name with -o, or remove it")
+    known = identify(read, path)
+    if read.about is not None:
         raise CheckpointError(f"{path}: is deepmat's own already; use it as it is")
-    model = assemble(weights, known, path, assume)
+    model = assemble(read, known, path, assume)
     state = model.state_dict()
     spoilt = [key for key, value in state.items() if not torch.isfinite(value).all()]
     if spoilt:
         raise CheckpointError(f"{path}: {spoilt[0]} has numbers that are not finite; fetch it again or take another")
-    stated = next((said for key in ("licence", "license") if isinstance(said := weights.beside.get(key), str)), None)
-    about = {
-        "source": {"file": path.name, "format": known.format, "sha256": sha256(path), **_told(weights)},
-        "licence": licence or stated or UNSTATED,
-    }
+    stated = next((said for key in ("licence", "license") if isinstance(said := read.beside.get(key), str)), None)
+    source: Source = {"file": path.name, "format": known.format, "sha256": sha256(path)}
+    source.update(cast(Source, _progress(read)))
+    licence = licence or stated or UNSTATED
     config = cast(ModelConfig, model.config)
-    save_weights(out, state, config.model_dump(), **about)
-    return {"model": config.model_dump(), "network": describe_config(config), **about}
+    save_weights(out, state, config.model_dump(), source=source, licence=licence)
+    return {
+        "model": config.model_dump(),
+        "network": describe_config(config),
+        "path": str(out),
+        "source": source,
+        "licence": licence,
+    }
 
 
-def _told(weights: Weights) -> dict[str, Any]:
+def _stem(path: Path) -> str:
+    """The file's name without the suffixes of checkpoints: "stage1" of stage1.pth.tar."""
+    while path.suffix in SUFFIXES:
+        path = path.with_suffix("")
+    return path.name
+
+
+def _progress(weights: Weights) -> dict[str, float]:
     """How far the training of another tool's weights was, as far as the file says."""
     meta = weights.beside.get("meta")
     said = {**(meta if isinstance(meta, dict) else {}), **weights.beside}
-    return {key: said[key] for key in TOLD if isinstance(said.get(key), (int, float))}
+    return {key: said[key] for key in PROGRESS if isinstance(said.get(key), (int, float))}
 
 
-def describe_weights(path: Path | str) -> dict[str, Any]:
-    """What is in a weights file (a path, or a name of models.SHIPPED), also of a network that deepmat does not know.
+def info(weights: Path | str) -> Info:
+    """Describe a weights file (a path, or a name of models.SHIPPED), also of a network that deepmat does not know.
 
-    Returns {"file", "bytes", "sha256", "format", "model": its config or None, "network": in words, "assumed": options
-    that the weights do not show, "parts": {name: parameters}, "parameters", "dtypes": {name: tensors}, "shapes": {key:
-    shape}, "about": what the file says of itself, "problem": why deepmat cannot use it, or None}. CheckpointError if it
-    is missing, broken or without weights.
+    Raises CheckpointError if it is missing, broken or holds no weights.
     """
-    path = find_weights(path)
-    weights = load_weights(path)
+    path = find_weights(weights)
+    read = load_weights(path)
     known, problem = None, None
     try:
-        known = identify(weights, path)
+        known = identify(read, path)
         if known.config:
             with torch.device("meta"):  # takes no memory
                 model = build_model(known.config)
@@ -104,7 +165,7 @@ def describe_weights(path: Path | str) -> dict[str, Any]:
     except CheckpointError as error:
         problem = str(error).removeprefix(f"{path}: ")
     config = known.config if known else None
-    about = {**{key: value for key, value in (weights.about or {}).items() if key != "model"}, **weights.beside}
+    about = {**{key: value for key, value in (read.about or {}).items() if key != "model"}, **read.beside}
     return {
         "file": str(path),
         "bytes": path.stat().st_size,
@@ -112,11 +173,11 @@ def describe_weights(path: Path | str) -> dict[str, Any]:
         "format": _format(known, path),
         "model": config.model_dump() if config else None,
         "network": describe_config(config) if config else None,
-        "assumed": _assumed(config) if config and weights.about is None else [],
+        "assumed": _assumed(config) if config and read.about is None else [],
         "parts": _parts(known) if known else {},
-        "parameters": sum(value.numel() for value in weights.state.values()),
-        "dtypes": dict(Counter(str(value.dtype).removeprefix("torch.") for value in weights.state.values())),
-        "shapes": {key: [*value.shape] for key, value in weights.state.items()},
+        "parameters": sum(value.numel() for value in read.state.values()),
+        "dtypes": dict(Counter(str(value.dtype).removeprefix("torch.") for value in read.state.values())),
+        "shapes": {key: [*value.shape] for key, value in read.state.items()},
         "about": about,
         "problem": problem,
     }

@@ -1,6 +1,8 @@
 import io
+import json
 import os
 import stat
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,11 +10,11 @@ import torch
 from old_checkpoints import Hostile, Python2Pickler, python_2
 
 from deepmat.config import DIMConfig
-from deepmat.errors import CheckpointError
+from deepmat.errors import CheckpointError, ConfigError
 from deepmat.models import build_model, fill_from, load_model
 from deepmat.models.checkpoint import load_weights, save_state, save_weights
-from deepmat.models.dim.vgg import VGG_LAYERS, convert_vgg, untrained_vgg
-
+from deepmat.models.dim.vgg import VGG_LAYERS, convert_vgg, encoder_of, untrained_vgg
+from deepmat.models.weights import import_weights, info
 
 WIDTH = 1 / 8
 
@@ -139,14 +141,14 @@ def test_weights_of_another_network_are_refused(tmp_path, vgg):
     torch.save({"state_dict": [1, 2]}, tmp_path / "list.pth")
     with pytest.raises(CheckpointError, match="no state_dict of named weights"):
         load_model(tmp_path / "list.pth")
-    save_weights(tmp_path / "vgg.safetensors", convert_vgg(vgg), None)
+    save_weights(tmp_path / "vgg.safetensors", encoder_of(vgg), None)
     with pytest.raises(CheckpointError, match="an encoder alone"):
         load_model(tmp_path / "vgg.safetensors")
 
 
 def test_vgg_becomes_the_encoder(tmp_path, vgg):
     torch.save(vgg, tmp_path / "vgg16.pth")
-    state = convert_vgg(tmp_path / "vgg16.pth")
+    state = encoder_of(tmp_path / "vgg16.pth")
     assert len(state) == 26
     for index, layer in VGG_LAYERS.items():
         channels = 3 if layer == "conv1_1" else state[f"{layer}.weight"].shape[1]
@@ -168,6 +170,27 @@ def test_vgg_becomes_the_encoder(tmp_path, vgg):
 def test_files_that_are_not_vgg16_are_refused(tmp_path, vgg):
     torch.save({"fc.weight": torch.zeros(2)}, tmp_path / "resnet.pth")
     with pytest.raises(CheckpointError, match="resnet.pth: has no features.0.weight; expected .*vgg16-397923af.pth"):
-        convert_vgg(tmp_path / "resnet.pth")
+        encoder_of(tmp_path / "resnet.pth")
     with pytest.raises(CheckpointError, match="other sizes than VGG16's"):
-        convert_vgg({**vgg, "features.28.weight": torch.zeros(512, 256, 3, 3)})
+        encoder_of({**vgg, "features.28.weight": torch.zeros(512, 256, 3, 3)})
+
+
+def test_commands_and_functions_do_the_same(deepmat, vgg, tmp_path):
+    torch.save(vgg, "vgg16-397923af.pth")
+    made = deepmat("convert-vgg", "--weights", "vgg16-397923af.pth", "-o", "a.safetensors")
+    assert made.exit_code == 0 and "VGG16 (vgg16-397923af.pth)" in made.stderr
+    record = convert_vgg("b.safetensors", weights="vgg16-397923af.pth")
+    assert record == {"path": "b.safetensors", "source": "vgg16-397923af.pth"}
+    assert Path("a.safetensors").read_bytes() == Path("b.safetensors").read_bytes()
+    with pytest.raises(ConfigError, match="give one of them"):
+        convert_vgg("c.safetensors", weights="vgg16-397923af.pth", untrained=True)
+    shown = json.loads(deepmat("info", "a.safetensors", "--json").stdout)
+    assert shown == info("a.safetensors") and shown["format"] == "deepmat encoder"
+
+
+def test_import_and_its_function_do_the_same(deepmat, dim):
+    torch.save({"state_dict": dim[1]}, "theirs.pth.tar")
+    assert deepmat("import", "theirs.pth.tar").exit_code == 0
+    record = import_weights("theirs.pth.tar", "copy.safetensors")
+    assert Path("weights/theirs.safetensors").read_bytes() == Path("copy.safetensors").read_bytes()
+    assert record["path"] == "copy.safetensors" and record["source"] == info("copy.safetensors")["about"]["source"]

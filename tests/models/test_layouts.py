@@ -81,7 +81,7 @@ def test_pytorch_deep_image_matting_is_imported(deepmat, network, conv6, skip, r
     torch.save({"epoch": 12, "state_dict": state, "best_sad": np.float64(54.42)}, "stage1.pth.tar")
     result = deepmat("import", "stage1.pth.tar", *flags)
     assert result.exit_code == 0 and f"conv6 {conv6}x{conv6}" in result.stderr and "Adobe" in result.stderr
-    assert ("--no-skip says otherwise" in result.stderr) == (skip is True)
+    assert ("--no-skip: without" in result.stderr) == (skip is True)
     assert ("skip is assumed" in deepmat("info", "stage1.pth.tar").stdout) == (conv6 == 3)
     out = Path("weights/stage1.safetensors")
     assert "assumed" not in deepmat("info", out).stdout
@@ -285,7 +285,7 @@ def test_missing_files_and_wrong_places_are_told(deepmat, network, monkeypatch):
 
     monkeypatch.setattr("deepmat.runtime.files.os.replace", full)
     again = deepmat("import", "theirs.safetensors", "--licence", "another")
-    assert again.exit_code == 1 and f"{out}: is there already; choose another name with -o" in again.stderr
+    assert again.exit_code == 1 and f"{out}: exists already; choose another name with -o" in again.stderr
     result = deepmat("import", "theirs.safetensors", "-o", "weights/other.safetensors")
     assert result.exit_code == 1 and "cannot be written (No space left on device)" in result.stderr
     assert out.read_bytes() == kept and os.listdir("weights") == [out.name]
@@ -335,7 +335,7 @@ def test_info_says_what_is_in_each_kind(deepmat, network):
     lines = {name: [line.split(maxsplit=1) for line in result.stdout.splitlines()] for name, result in shown.items()}
     for line in (["sad", "54.25"], ["run", "stage3"], ["refinement", "1,537"]):
         assert line in lines["best.safetensors"]
-    assert ["network", "dim (conv6 1, skip False, refine True)"] in lines["best.safetensors"]
+    assert ["network", "dim (conv6 1, skip False, refine True, width 0.125)"] in lines["best.safetensors"]
     assert ["config", "90 lines (--json shows them)"] in lines["last.pt"]
     assert ["format", "deepmat encoder"] in lines["vgg.safetensors"] and ["source", "x"] in lines["vgg.safetensors"]
     for line in (["format", "unknown"], ["head.weight", "[3, 4]"], ["tensors", "1 float16"], ["epoch", "9"]):

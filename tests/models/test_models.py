@@ -9,7 +9,6 @@ from deepmat.errors import CheckpointError, ConfigError
 from deepmat.models import MODELS, build_model, fill_from, freeze, load_model
 from deepmat.models.checkpoint import save_weights
 
-
 TINY = DIMConfig(width=1 / 16)
 
 

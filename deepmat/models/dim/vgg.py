@@ -2,18 +2,28 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TypedDict
 
 import torch
 from torch import Tensor
 
-from deepmat.errors import CheckpointError
-from deepmat.models.checkpoint import load_state
+from deepmat.errors import CheckpointError, ConfigError
+from deepmat.models.checkpoint import load_state, save_weights
 
 # features.N -> DIM's layer.
 VGG_LAYERS = {
     0: "conv1_1", 2: "conv1_2", 5: "conv2_1", 7: "conv2_2", 10: "conv3_1", 12: "conv3_2", 14: "conv3_3",
     17: "conv4_1", 19: "conv4_2", 21: "conv4_3", 24: "conv5_1", 26: "conv5_2", 28: "conv5_3",
 }  # fmt: skip
+OUT = Path("weights/vgg16.safetensors")
+"""Where stages 0 and 1 look for it."""
+
+
+class Converted(TypedDict):
+    """First weights of DIM: their file, and what they were made of ("untrained" for random ones)."""
+
+    path: str
+    source: str
 
 
 def _download() -> dict[str, Tensor]:
@@ -30,7 +40,7 @@ def _download() -> dict[str, Tensor]:
 
 
 def untrained_vgg(seed: int = 0) -> dict[str, Tensor]:
-    """A randomly initialised VGG16, under torchvision's keys: stands in where ImageNet weights cannot be had."""
+    """A randomly initialised VGG16 under torchvision's keys, for use where ImageNet weights cannot be had."""
     from torchvision.models import vgg16
 
     with torch.random.fork_rng(devices=[]):
@@ -38,11 +48,26 @@ def untrained_vgg(seed: int = 0) -> dict[str, Tensor]:
         return vgg16(weights=None).state_dict()
 
 
-def convert_vgg(source: Path | str | Mapping[str, Tensor] | None = None) -> dict[str, Tensor]:
-    """torchvision's VGG16 weights as DIM's encoder, the 4th input channel of conv1_1 zero.
+def convert_vgg(out: Path | str = OUT, *, weights: Path | str | None = None, untrained: bool = False) -> Converted:
+    """Write VGG16's ImageNet weights as DIM's encoder, for training to begin with.
 
-    source: a .pth file, a state dict, or None to download through torchvision. CheckpointError if the download fails
-    or the weights are not VGG16's.
+    weights: torchvision's vgg16-397923af.pth; without it, it is downloaded through torchvision. untrained: a random
+    VGG16 in its place. Raises ConfigError for both at once, CheckpointError as `encoder_of`, DataError if `out` cannot
+    be written.
+    """
+    if untrained and weights:
+        raise ConfigError("--untrained and --weights: give one of them")
+    state = encoder_of(untrained_vgg() if untrained else weights)
+    source = "untrained" if untrained else Path(weights).name if weights else "torchvision IMAGENET1K_V1"
+    save_weights(Path(out), state, None, source=source)
+    return {"path": str(out), "source": source}
+
+
+def encoder_of(source: Path | str | Mapping[str, Tensor] | None = None) -> dict[str, Tensor]:
+    """The weights of DIM's encoder from torchvision's VGG16, the 4th input channel of conv1_1 (the trimap) zero.
+
+    source: a .pth file, a state dict, or None to download through torchvision. Raises CheckpointError if the download
+    fails or the weights are not VGG16's.
     """
     if isinstance(source, Mapping):
         vgg, name = source, "VGG16"
