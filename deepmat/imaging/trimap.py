@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import cv2
 import numpy as np
@@ -19,9 +19,16 @@ the picture."""
 LABELS = 16
 
 
-def unknown_region(trimap: np.ndarray) -> np.ndarray:
-    """uint8 [H, W] -> bool [H, W], True where alpha is unknown: neither 0 nor 255 (hints, of models.lite_far, too)."""
-    return (trimap != BACKGROUND) & (trimap != FOREGROUND)
+Pixels = TypeVar("Pixels")
+
+
+def unknown_region(trimap: Pixels) -> Pixels:
+    """The mask of the pixels of unknown alpha, bool, True where the level is neither 0 nor 255.
+
+    trimap: uint8 [H, W], or a tensor of any shape.
+    """
+    levels: Any = trimap
+    return (levels != BACKGROUND) & (levels != FOREGROUND)
 
 
 def _kernel(size: int) -> np.ndarray:

@@ -1,9 +1,9 @@
-"""DIM for prediction alone: DIM.forward's alpha in a fraction of its time and memory.
+"""DIM for prediction: the alpha of DIM.forward in a fraction of its time and memory.
 
 - bfloat16 where the processor computes with it, channels last, ReLU fused into the convolution, large memory pages.
-- Pooling indices, eight bytes for each value, are not kept: they are found again from the features where needed.
+- Pooling indices, eight bytes a value, are not kept but computed again from the features where needed.
 - The last two levels of the decoder and the refinement, half of all arithmetic, run only near unknown pixels, in
-  strips that stay in the processor's cache. What is left out has no influence on any unknown pixel.
+  strips that fit the processor's cache. The omitted part has no influence on any unknown pixel.
 """
 
 import copy
@@ -15,23 +15,24 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from deepmat.imaging.trimap import unknown_region
 from deepmat.models.dim.network import DIM, ENCODER
 from deepmat.models.session import WindowsNearUnknown
 
 LAST = torch.channels_last
 HALO = 12
-"""How far, in pixels, the zeros around a window reach into it: 2 + 2 + 2 x 2 of the 5x5 convolutions of deconv1,
-deconv1_1 and (at half size) deconv2_1, 4 of the refinement's 3x3. It is a multiple of 4, as level 3's scale asks."""
+"""Distance in pixels over which the zeros around a window influence it: 2 + 2 + 2 x 2 by the 5x5 convolutions of
+deconv1, deconv1_1 and (at half size) deconv2_1, 4 by the refinement's 3x3; a multiple of 4, the scale of level 3."""
 CELL = 32
 
 
 def _mkldnn_has(dtype: torch.dtype) -> bool:
-    """It refuses bfloat16 on processors that would have to convert it step by step; plain convolutions do not."""
+    """Whether oneDNN's fused convolutions take the type; they refuse bfloat16 on processors without units for it."""
     return dtype == torch.float32 or (dtype == torch.bfloat16 and torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 def convolve(layer: nn.Conv2d, x: Tensor, onto: Tensor | None = None) -> Tensor:
-    """ReLU of the convolution; with `onto`, of the convolution plus `onto`, written to `onto`."""
+    """The ReLU of a convolution; with `onto`, of the convolution plus `onto`, written to `onto`."""
     if x.device.type == "cpu" and hasattr(torch.ops.mkldnn, "_convolution_pointwise") and _mkldnn_has(x.dtype):
         geometry = [*cast(tuple[int, int], layer.padding)], [*layer.stride], [*layer.dilation], layer.groups
         operands = x, layer.weight, layer.bias, *geometry
@@ -42,9 +43,9 @@ def convolve(layer: nn.Conv2d, x: Tensor, onto: Tensor | None = None) -> Tensor:
 
 
 def _convolve_to_one(layer: nn.Conv2d, x: Tensor) -> Tensor:
-    """The convolution to one channel, float32, in a third of the time that convolution kernels for many take.
+    """A convolution to one channel, float32, in a third of the time of a general kernel.
 
-    Each tap is a matrix product of its own, and their maps are summed up, shifted.
+    Each tap is a matrix product; the shifted results are summed.
     """
     _, channels, height, width = x.shape
     taps = layer.weight[0].flatten(1).flip(1).t()
@@ -66,15 +67,15 @@ def _runs(flags: Sequence[bool]) -> Iterator[tuple[int, int]]:
 
 
 def windows(trimap: Tensor, strip: int, everywhere: bool = False) -> Iterator[tuple[int, int, int, int]]:
-    """Top, bottom, left, right of what is near unknown pixels, or of all: by strips of so many rows, CELL columns each.
+    """Windows (top, bottom, left, right) near unknown pixels, or over all pixels: strips of rows, CELL columns or more.
 
     trimap: [1, 1, H, W], W a multiple of CELL.
     """
-    unknown = (everywhere | (trimap > 0) & (trimap < 255))[0, 0]
+    unknown = (everywhere | unknown_region(trimap))[0, 0]
     height = len(unknown)
     for top in range(0, height, strip):
         bottom = min(top + strip, height)
-        # Two pixels more, since an alpha that is resized later is interpolated.
+        # Two pixels more, for the interpolation of an alpha that is resized later.
         columns = unknown[max(top - 2, 0) : bottom + 2].any(dim=0)
         columns = F.max_pool1d(columns.float()[None], 5, stride=1, padding=2)[0] > 0
         for begin, end in _runs(columns.view(-1, CELL).any(dim=1).tolist()):
@@ -82,7 +83,7 @@ def windows(trimap: Tensor, strip: int, everywhere: bool = False) -> Iterator[tu
 
 
 class FastDIM(nn.Module):
-    """Called as DIM is, one picture at a time; where a whole neighbourhood is known, alpha is the trimap's."""
+    """The fast form of DIM, for one picture at a time. Where a whole neighbourhood is known, alpha is the trimap's."""
 
     stride, reach, enlarge_up_to = DIM.stride, DIM.reach, DIM.enlarge_up_to
     mean: Tensor
@@ -105,9 +106,10 @@ class FastDIM(nn.Module):
         return WindowsNearUnknown(self, image, trimap)
 
     def forward(self, image: Tensor, trimap: Tensor, everywhere: bool = False) -> dict[str, Tensor]:
-        """image: RGB [1, 3, H, W]; trimap: [1, 1, H, W] of 0, 128, 255; both 0 ... 255, H and W multiples of 32.
+        """{"alpha": float32 [1, 1, H, W] in [0, 1]} of a picture.
 
-        everywhere: also where a whole neighbourhood is known. Returns {"alpha": float32 [1, 1, H, W] in [0, 1]}.
+        image: RGB [1, 3, H, W]; trimap: [1, 1, H, W] of 0, 128, 255; both 0 ... 255, H and W multiples of 32.
+        everywhere: compute alpha also where a whole neighbourhood is known.
         """
         height, width = trimap.shape[2:]
         seen = self._see(image, trimap)
@@ -141,13 +143,13 @@ class FastDIM(nn.Module):
         return F.max_pool2d(x, 2)
 
     def _unpool(self, level: int, x: Tensor, features: Tensor) -> Tensor:
-        """x where the largest of each four features is; with skip connections, added to the features."""
+        """x at the place of the largest of each four features; with skip connections, plus the features."""
         _, indices = F.max_pool2d(features, 2, return_indices=True)
         x = F.max_unpool2d(x, indices, [2, 2])
         return x.add_(features) if self.net.skip else x
 
     def _down(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """The encoder and the decoder to level 3: its output, at a quarter of the size, and features of levels 1, 2."""
+        """The output of the decoder's level 3, at a quarter of the size, and the features of levels 1 and 2."""
         features = []
         for level, block in enumerate(ENCODER, start=1):
             for index in range(1, len(block) + 1):
@@ -163,7 +165,7 @@ class FastDIM(nn.Module):
         return self._convolve(f"deconv{level}_1", self._unpool(level, x, features))
 
     def _finish(self, x: Tensor, features2: Tensor, features1: Tensor, rgb: Tensor) -> Tensor:
-        """Alpha of a window from level 3's output in it."""
+        """Alpha of a window from the output of level 3 in it."""
         x = self._up(1, self._up(2, x, features2), features1)
         logit = self._logit("deconv1", x)
         alpha = torch.sigmoid(logit)

@@ -83,7 +83,7 @@ class DIM(nn.Module):
 
     @staticmethod
     def recognise(state: Mapping[str, Tensor]) -> DIMConfig | None:
-        """Which variant published weights are of, by keys and shapes; None if of none.
+        """The variant that published weights belong to, by keys and shapes; None if they are not DIM's.
 
         Skip connections leave no trace in the weights; no published 1x1 checkpoint has them.
         """
@@ -96,12 +96,12 @@ class DIM(nn.Module):
         return DIMConfig(conv6=1 if pointwise else 3, skip=not pointwise, refine=refine, width=width)
 
     def forward(self, image: Tensor, trimap: Tensor) -> dict[str, Tensor]:
-        """image: RGB [N, 3, H, W]; trimap: [N, 1, H, W] of 0, 128, 255; both 0 ... 255, H and W multiples of 32.
+        """{"alpha": [N, 1, H, W] in [0, 1]} and, with refinement, "coarse", the alpha before it.
 
-        Returns {"alpha": [N, 1, H, W] in [0, 1]} and, with refinement, also "coarse", the alpha before it.
+        image: RGB [N, 3, H, W]; trimap: [N, 1, H, W] of 0, 128, 255; both 0 ... 255, H and W multiples of 32.
         """
         rgb = (image / 255 - self.mean) / self.std
-        # Beyond the last convolution in float32, also where autocast computes it in less.
+        # In float32 from the last convolution on, also under autocast.
         logit = self._decode(*self._encode(torch.cat((rgb, trimap / 255), dim=1))).float()
         coarse = torch.sigmoid(logit)
         if not self.refine:
@@ -110,13 +110,13 @@ class DIM(nn.Module):
         return {"alpha": torch.sigmoid(logit + self._part(self._refine, x)), "coarse": coarse}
 
     def _part(self, part: Callable[..., Any], *inputs: Any) -> Any:
-        """Part of the forward pass, of which `recompute` keeps the inputs alone (Chen et al. 2016)."""
+        """A part of the forward pass; with `recompute` only its inputs are kept (Chen et al. 2016)."""
         if self.recompute and torch.is_grad_enabled():
             return checkpoint(part, *inputs, use_reentrant=False)
         return part(*inputs)
 
     def _convolve(self, name: str, x: Tensor) -> Tensor:
-        return F.relu_(self.get_submodule(name)(x))  # in place: a feature map less to write and keep
+        return F.relu_(self.get_submodule(name)(x))  # in place: one feature map less to write and keep
 
     def _encode(self, x: Tensor) -> tuple[Tensor, list[tuple[Tensor, Tensor]]]:
         levels = []
@@ -139,7 +139,7 @@ class DIM(nn.Module):
         return self.deconv1(x)
 
     def _up(self, level: int, x: Tensor, features: Tensor, indices: Tensor) -> Tensor:
-        with torch.autocast(x.device.type, enabled=False):  # which would have it in float32
+        with torch.autocast(x.device.type, enabled=False):  # autocast would unpool in float32
             x = F.max_unpool2d(x, indices, [2, 2])
         if self.skip:
             x = x + features

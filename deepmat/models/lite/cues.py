@@ -1,9 +1,9 @@
-"""What lite is told of a picture: what classical matting knows.
+"""Cues: the input features of lite, taken from classical matting.
 
-A pixel lies on the line between a foreground and a background colour, which says its alpha (Chuang et al. 2001,
-Bayesian matting, equation 1). Guesses of both colours are those of the known regions, spread into the unknown region
-from near and from far; of each pair the network is told the alpha that follows and how well it explains the pixel. One
-more pair is guessed from what is known or hinted at (deepmat.models.lite.overview).
+A pixel lies on the line between a foreground and a background colour; its position there is its alpha (Chuang et al.
+2001, Bayesian matting, equation 1). Guesses of both colours are the colours of the known regions, spread into the
+unknown region from near and from far. For each guess the network gets the alpha that follows and how well the guess
+explains the pixel. One more guess is made from known and hinted regions together (deepmat.models.lite.overview).
 """
 
 from collections.abc import Sequence
@@ -13,31 +13,42 @@ import torch.nn.functional as F
 from torch import Tensor
 
 SCALES = (0, 2, 4)
-"""Of the guesses: colours from as near as there are any, from about 16 pixels, from about 64 (4 x 2^scale)."""
+"""Scales of the guesses: the nearest known colours, those within about 16 pixels, within about 64 (4 x 2^scale)."""
 GUESSES = len(SCALES) + 1
-"""One more from what is known or hinted at."""
+"""One for each scale, and one from known and hinted regions together."""
 FIELDS = 14
-"""Channels of a guess: foreground and background colour, the direction that tells them apart, how far apart they are
-along it, the spread of both, and how much is known of both nearby."""
+"""Channels of a guess: foreground and background colour, the direction that separates them, their distance along it,
+the spread of both, and the known share of both nearby."""
 EXPLAINED = 4 * 4
-"""What `explain` makes of a guess: alpha and three distances for each of a cell's four pixels."""
+"""Channels that `explain` adds to a guess: alpha and three distances for each of a cell's four pixels."""
 SEEN = 3 * 4 + 2 * 4 + 1 + GUESSES * (EXPLAINED + FIELDS)
-"""Channels of what the network sees: colours, known regions, the hint, the guesses and what they make of it."""
+"""Input channels of the network: colours, known regions, the hint, the guesses and their explanations."""
 NOISE = 0.003
-"""Square of the difference in colour, of 1, under which two colours are hard to tell apart."""
+"""Squared colour difference (colours in a range of 1) under which two colours are hard to separate."""
 HINT_RANGE = 63
-"""Levels of a trimap from 128 to a hint that is sure of foreground or background."""
+"""Levels from 128 to a hint that is certain of foreground or background."""
+
+
+def known_sides(trimap: Tensor) -> tuple[Tensor, Tensor]:
+    """Masks of known foreground and known background, bool, of a trimap that may hold hints in its unknown region."""
+    return trimap > 128 + HINT_RANGE, trimap < 127 - HINT_RANGE
+
+
+def unknown_region(trimap: Tensor) -> Tensor:
+    """Mask of the unknown region, bool, hints included."""
+    foreground, background = known_sides(trimap)
+    return ~(foreground | background)
 
 
 def _halve(x: Tensor) -> Tensor:
-    """Means of 2 x 2, of even sides; on a processor F.avg_pool2d takes ten times as long."""
+    """Means of 2 x 2 pixels of a picture with even sides. On a CPU F.avg_pool2d takes ten times as long."""
     rows = x[:, :, ::2] + x[:, :, 1::2]
     return (rows[..., ::2] + rows[..., 1::2]).mul_(0.25)
 
 
 def _blurred_half(x: Tensor) -> Tensor:
-    """avg_pool2d by 2 (its last cell may be of one) of avg_pool2d by 3 at every pixel, neither counting what is beyond
-    the border; of sides of at least 2."""
+    """avg_pool2d by 3 at every pixel, then avg_pool2d by 2 (a last cell may have one pixel), both without counting
+    pixels beyond the border; for sides of at least 2."""
     for dim in (2, 3):
         side = x.shape[dim]
         first, second, before, last = (x.narrow(dim, at, 1) for at in (0, 1, side - 2, side - 1))
@@ -53,11 +64,11 @@ def _resize(x: Tensor, like: Tensor) -> Tensor:
 
 
 def _spread(values: Tensor, share: Tensor, beyond: Tensor, scales: tuple[int, ...]) -> list[Tensor]:
-    """Means of what is known, gone on into what is not, for each of `scales`, and the share that is known there.
+    """Means over the known region, extended into the unknown region, for each of `scales`, and the known share there.
 
-    values: [N, C, h, w], means over the known part of each cell; share: [N, 1, h, w], how much of it is known; beyond:
-    [N, C, 1, 1], to take where nothing is. Returns [N, C + 1, h, w] each: from a pyramid of normalised blurs, each
-    level fills the holes of the finer ones.
+    values: [N, C, h, w], means over the known part of each cell; share: [N, 1, h, w], the known share of it; beyond:
+    [N, C, 1, 1], values for a picture with nothing known. Returns [N, C + 1, h, w] each. In a pyramid of normalised
+    blurs, each level fills the holes of the finer ones.
     """
     levels = [torch.cat((values * share, share), 1)]
     while len(levels) < 7 and min(levels[-1].shape[2:]) > 2:
@@ -110,8 +121,7 @@ def _squares(rgb: Tensor) -> Tensor:
 
 
 def _colours_and_known(image: Tensor, trimap: Tensor) -> tuple[Tensor, Tensor]:
-    known = torch.cat((trimap > 191, trimap < 64), 1).float()
-    return image.float() / 255 - 0.5, known
+    return image.float() / 255 - 0.5, torch.cat(known_sides(trimap), 1).float()
 
 
 def split(image: Tensor, trimap: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -123,8 +133,8 @@ def split(image: Tensor, trimap: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def summary(image: Tensor, trimap: Tensor) -> Tensor:
-    """Of a whole picture, for parts of it in which nothing is known of one side: [N, 2, 9, 1, 1], means of colours and
-    their `_squares` over the known foreground and over the known background; zeros, a middle grey, for none."""
+    """Mean colours of a whole picture, for parts of it that know nothing of one side: [N, 2, 9, 1, 1], means of colours
+    and their `_squares` over the known foreground and the known background; zeros, a middle grey, for none."""
     rgb, known = _colours_and_known(image, trimap)
     both = torch.cat((rgb, _squares(rgb)), 1)
     sides = [(both * mask).sum((2, 3)) / mask.sum((2, 3)).clamp(min=1) for mask in known.split(1, 1)]
@@ -132,12 +142,12 @@ def summary(image: Tensor, trimap: Tensor) -> Tensor:
 
 
 def gather(rgb: Tensor, known: Tensor, hint: Tensor) -> Tensor:
-    """What is known of both colours around each cell of 4 x 4 pixels: [N, 40, H/4, W/4], the `_moments` of the known
-    foreground, of the known background, and of both with what is hinted at; rgb, known, hint: as `split` made them."""
+    """Statistics of both colours in each cell of 4 x 4 pixels: [N, 40, H/4, W/4], the `_moments` of the known
+    foreground, of the known background, and of both with their hinted regions; rgb, known, hint: from `split`."""
     colours = [_halve(rgb * mask) for mask in known.split(1, 1)]
     others = _halve(rgb) - colours[0] - colours[1]
     shares = _halve(known).split(1, 1)
-    # Only hints that are sure, since a pixel that is foreground in part has a colour of its own.
+    # Only certain hints count, since a pixel that is foreground in part has a mixed colour.
     hinted = [((sign * hint - 0.8) * 5).clamp(0, 1) for sign in (1, -1)]
     unknown = 1 - shares[0] - shares[1]
     found = [share + unknown * more for share, more in zip(shares, hinted, strict=True)]
@@ -147,7 +157,7 @@ def gather(rgb: Tensor, known: Tensor, hint: Tensor) -> Tensor:
 
 
 def _moments(colours: Tensor, share: Tensor) -> Tensor:
-    """Of one side of each cell, means of its colours and of their `_squares` and its share: [N, 10, h/2, w/2].
+    """Means of the colours of one side of each cell and of their `_squares`, and its share: [N, 10, h/2, w/2].
 
     colours: means over the cell, 0 beyond the side, [N, 3, h, w]; share: [N, 1, h, w].
     """
@@ -158,17 +168,17 @@ def _moments(colours: Tensor, share: Tensor) -> Tensor:
 
 
 def look(gathered: Tensor, beyond: Tensor) -> Tensor:
-    """Guesses of both colours, from what is known for each of SCALES, then from what is known or hinted at: [N, GUESSES
-    x FIELDS, H/4, W/4].
+    """Guesses of both colours, from the known regions for each of SCALES, then from known and hinted regions together:
+    [N, GUESSES x FIELDS, H/4, W/4].
 
-    gathered: as `gather` made it; beyond: the `summary` of the whole picture.
+    gathered: from `gather`; beyond: the `summary` of the whole picture.
     """
     near, hinted = gathered.split(20, 1)
     return torch.cat((_guess(near, beyond, SCALES), _guess(hinted, beyond, (0,))), 1)
 
 
 def explain(colours: Tensor, guesses: Tensor) -> tuple[list[Tensor], Tensor]:
-    """What the guesses make of pixels, in parts of [N, GUESSES, EXPLAINED + FIELDS, h, w]; and the alphas that follow,
+    """How the guesses explain pixels, in parts of [N, GUESSES, EXPLAINED + FIELDS, h, w]; and the alphas that follow,
     [N, GUESSES, 4, h, w] in [0, 1].
 
     colours: [N, 3, 4, h, w], of cells of four pixels; guesses: [N, GUESSES, FIELDS, h, w]. Distances are to the
@@ -200,26 +210,27 @@ def explain(colours: Tensor, guesses: Tensor) -> tuple[list[Tensor], Tensor]:
 
 
 def see(rgb: Tensor, known: Tensor, hint: Tensor, guesses: Tensor, out: Tensor | None = None) -> tuple[Tensor, Tensor]:
-    """What the network sees, in cells of 2 x 2 pixels: [N, SEEN, H/2, W/2], written to `out` where there is one.
-
-    rgb, known, hint: as `split` made them; guesses: [N, GUESSES x FIELDS, H/2, W/2]. Also returns the alphas that
+    """The network's input in cells of 2 x 2 pixels, [N, SEEN, H/2, W/2], written to `out` if given; and the alphas that
     follow from the guesses, [N, GUESSES, 4, H/2, W/2] in [0, 1].
+
+    rgb, known, hint: from `split`; guesses: [N, GUESSES x FIELDS, H/2, W/2].
     """
     colours = cells(rgb)
-    told, alphas = explain(colours, guesses.unflatten(1, (GUESSES, FIELDS)))
+    explained, alphas = explain(colours, guesses.unflatten(1, (GUESSES, FIELDS)))
     own = colours.flatten(1, 2), F.pixel_unshuffle(known, 2), hint
     if out is None:
-        return torch.cat((*own, torch.cat(told, 2).flatten(1, 2)), 1), alphas
+        return torch.cat((*own, torch.cat(explained, 2).flatten(1, 2)), 1), alphas
     rest = GUESSES * (EXPLAINED + FIELDS)
     torch.cat(own, 1, out=out[:, :-rest])
-    torch.cat(told, 2, out=out[:, -rest:].unflatten(1, (GUESSES, -1)))
+    torch.cat(explained, 2, out=out[:, -rest:].unflatten(1, (GUESSES, -1)))
     return out, alphas
 
 
 def cells(rgb: Tensor) -> Tensor:
-    """[N, 3, H, W] -> [N, 3, 4, H/2, W/2]."""
+    """Pixels in cells of 2 x 2: [N, 3, H, W] -> [N, 3, 4, H/2, W/2]."""
     return F.pixel_unshuffle(rgb, 2).unflatten(1, (3, 4))
 
 
 def double(x: Tensor) -> Tensor:
+    """A map at twice its size, by bilinear interpolation."""
     return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)

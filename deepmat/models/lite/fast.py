@@ -1,7 +1,7 @@
-"""Lite for prediction alone: Lite.forward's alpha in less time and memory.
+"""Lite for prediction: the alpha of Lite.forward in less time and memory.
 
-bfloat16 where the processor computes with it, channels last, sum and ReLU fused into the convolution; what the network
-is told of each pixel, much more than what it keeps, is made in strips that stay in the processor's cache.
+It computes in bfloat16 where the processor does, in channels-last order, with sum and ReLU fused into the convolution.
+The input features, many more than the network keeps, are computed in strips that fit the processor's cache.
 """
 
 import copy
@@ -20,10 +20,10 @@ from deepmat.models.lite.session import FastLiteSession
 from deepmat.runtime.processes import give_back_memory
 
 STRIPS = {"cpu": 48}
-"""Rows of cells in a strip, by device; even, as the guesses have half as many."""
+"""Rows of cells in a strip, by device; even, since the guesses have half as many rows."""
 LARGE_STRIP = 256
 HALO = 4
-"""Rows of cells around a strip that its convolutions reach into: a block's two and the stem or the head; even."""
+"""Rows of cells around a strip that its convolutions reach: two of a block and one of the stem or the head; even."""
 
 
 def _strip(device: torch.device) -> int:
@@ -31,23 +31,23 @@ def _strip(device: torch.device) -> int:
 
 
 def _strips(rows: int, device: torch.device) -> list[tuple[int, int]]:
-    """Begin and end of each."""
+    """Begin and end of each strip."""
     step = _strip(device)
     return [(top, min(top + step, rows)) for top in range(0, rows, step)]
 
 
 def _split(begin: int, end: int, image: Tensor, trimap: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """`split`, of some rows of cells."""
+    """`split` of some rows of cells."""
     return split(image[:, :, 2 * begin : 2 * end], trimap[:, :, 2 * begin : 2 * end])
 
 
 def _guesses(strips: list[tuple[int, int]], image: Tensor, trimap: Tensor, beyond: Tensor) -> Tensor:
-    """`look` at the whole picture, gathered in strips."""
+    """`look` at the whole picture; statistics are gathered in strips."""
     return look(torch.cat([gather(*_split(*strip, image, trimap)) for strip in strips], 2), beyond)
 
 
 class FastLite(nn.Module):
-    """Called as Lite is, one picture at a time; where a whole neighbourhood is known, alpha is the trimap's."""
+    """The fast form of Lite, for one picture at a time. Where a whole neighbourhood is known, alpha is the trimap's."""
 
     stride, reach, enlarge_up_to = Lite.stride, Lite.reach, Lite.enlarge_up_to
 
@@ -69,10 +69,10 @@ class FastLite(nn.Module):
     def forward(
         self, image: Tensor, trimap: Tensor, beyond: Tensor | None = None, everywhere: bool = False
     ) -> dict[str, Tensor]:
-        """image: RGB [1, 3, H, W]; trimap: [1, 1, H, W] of 0, 128, 255; both 0 ... 255, H and W multiples of 32.
+        """{"alpha": float32 [1, 1, H, W] in [0, 1]} of a picture.
 
-        beyond: as for Lite; everywhere: also where a whole neighbourhood is known. Returns {"alpha": float32
-        [1, 1, H, W] in [0, 1]}.
+        image: RGB [1, 3, H, W]; trimap: [1, 1, H, W] of 0, 128, 255; both 0 ... 255, H and W multiples of 32. beyond:
+        as for Lite; everywhere: compute alpha also where a whole neighbourhood is known.
         """
         net, small = self.net, None
         if beyond is None:
@@ -105,17 +105,17 @@ class FastLite(nn.Module):
 
         shape, dtype, device = (1, self.net.stem.out_channels, rows, columns), self.dtype, image.device
         made = torch.empty(shape, dtype=dtype, device=device, memory_format=LAST)
-        # For one strip after the other; channels first in bfloat16, which takes twice as long to write otherwise.
+        # Reused for each strip; channels first in bfloat16, where writing takes twice as long otherwise.
         shape = 1, SEEN, min(rows, _strip(device) + 2 * HALO), columns
         layout = LAST if dtype == torch.float32 else torch.contiguous_format
-        told = torch.empty(shape, dtype=dtype, device=device, memory_format=layout)
+        features = torch.empty(shape, dtype=dtype, device=device, memory_format=layout)
         alphas = torch.empty((1, GUESSES, 4, rows, columns), device=image.device)
         for top, bottom in strips:
             begin, end = max(top - HALO, 0), min(bottom + HALO, rows)
             # Half as many rows of guesses, and one more to blend with.
             above, below = max(begin // 2 - 1, 0), min(end // 2 + 1, rows // 2)
             fields = double(guesses[:, :, above:below])[:, :, begin - 2 * above : end - 2 * above]
-            seen, found = see(*_split(begin, end, image, trimap), fields, told[:, :, : end - begin])
+            seen, found = see(*_split(begin, end, image, trimap), fields, features[:, :, : end - begin])
             inner = slice(top - begin, bottom - begin)
             x = convolve(self.net.stem, seen.contiguous(memory_format=LAST))
             made[:, :, top:bottom] = self._blocks(self.net.encode[0], x)[:, :, inner]

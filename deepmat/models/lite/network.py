@@ -1,8 +1,8 @@
-"""The small network that deepmat ships: it is told what classical matting knows, and corrects it, from far to near.
+"""The small network that deepmat ships. It corrects classical matting, from far to near.
 
-What it is told, deepmat.models.lite.cues and lite_far have. In the end it weighs the alphas that it was told and adds
-what it makes of the picture itself. It is built for processors: half the size from the first layer on, no
-normalisation, plain convolutions of 32 to 256 channels.
+Its input features (deepmat.models.lite.cues, overview) hold the alphas that classical matting derives from known
+colours. Its output weighs these alphas and adds an alpha of its own. The network is built for CPUs: half the size from
+the first layer on, no normalisation, plain convolutions of 32 to 256 channels.
 """
 
 from collections.abc import Callable, Mapping
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from deepmat.config import LiteConfig
-from deepmat.models.lite.cues import GUESSES, SEEN, cells, double, gather, look, see, split
+from deepmat.models.lite.cues import GUESSES, SEEN, cells, double, gather, look, see, split, unknown_region
 from deepmat.models.lite.overview import hinted, overview, settle
 from deepmat.models.lite.session import LiteSession
 
@@ -24,13 +24,13 @@ WIDTHS = (32, 64, 128, 160, 256)
 BLOCKS = (1, 2, 2, 2, 1)
 """Residual blocks of the encoder at each of them."""
 SMALL = 1024
-"""Pixels of the longer side up to which a picture is better seen at twice its size."""
+"""Pixels of the longer side up to which alphas are better when the picture is seen at twice its size."""
 FORGOTTEN = 0.25
-"""Share of the samples that are trained without hints."""
+"""Share of the training samples that get no hints."""
 
 
 def blend(out: Tensor, colours: Tensor, alphas: Tensor) -> Tensor:
-    """Alpha [N, 1, H, W], not yet held to [0, 1], from the head's channels [N, 7 + GUESSES, H/2, W/2] for each cell.
+    """Alpha [N, 1, H, W], not yet clipped to [0, 1], from the head's channels [N, 7 + GUESSES, H/2, W/2] for each cell.
 
     Four are alphas, three a linear function of a pixel's colour (as closed-form matting has it, Levin et al. 2008,
     equation 2), the others the weights of the guesses' alphas [N, GUESSES, 4, H/2, W/2].
@@ -41,7 +41,7 @@ def blend(out: Tensor, colours: Tensor, alphas: Tensor) -> Tensor:
 
 
 class Block(nn.Module):
-    """Two convolutions and a way past them (He et al. 2016)."""
+    """A residual block of two convolutions (He et al. 2016)."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -97,16 +97,15 @@ class Lite(nn.Module):
 
     @staticmethod
     def recognise(state: Mapping[str, Tensor]) -> LiteConfig | None:
-        """No other tool has weights of it."""
+        """None: no other tool has weights of this network."""
         return None
 
     def forward(self, image: Tensor, trimap: Tensor, beyond: Tensor | None = None) -> dict[str, Tensor]:
-        """image: RGB [N, 3, H, W]; trimap: [N, 1, H, W] of 0, 128, 255; both 0 ... 255, H and W multiples of 32.
+        """{"alpha": [N, 1, H, W] in [0, 1]} of pictures.
 
-        beyond: the `summary` of the whole picture, where this is a part of it, and the trimap has the hints of that.
-
-        Returns {"alpha": [N, 1, H, W] in [0, 1]}, exact zeros and ones among them; the gradient is that before they are
-        held to that range, so that no pixel is lost beyond it.
+        image: RGB [N, 3, H, W]; trimap: [N, 1, H, W] of 0, 128, 255; both 0 ... 255, H and W multiples of 32. beyond:
+        for a part of a picture, the `summary` of the whole; the trimap then holds the hints of the whole. Alpha has
+        exact zeros and ones; its gradient is that before clipping, so that no pixel beyond the range is lost.
         """
         exact = torch.autocast(image.device.type, enabled=False)
         small = None
@@ -116,7 +115,7 @@ class Lite(nn.Module):
                 trimap = hinted(trimap, *small) if small else trimap
             if self.training:
                 forgotten = torch.rand(len(trimap), 1, 1, 1, device=trimap.device) < FORGOTTEN
-                trimap = torch.where(forgotten & (trimap >= 64) & (trimap <= 191), 128, trimap)
+                trimap = torch.where(forgotten & unknown_region(trimap), 128, trimap)
             with exact:
                 rgb, known, hint = split(image, trimap)
                 seen, alphas = see(rgb, known, hint, double(look(gather(rgb, known, hint), beyond)))
@@ -130,18 +129,18 @@ class Lite(nn.Module):
 
     def _overview(self, image: Tensor, trimap: Tensor) -> tuple[Tensor, tuple[int, Tensor] | None]:
         kind = image.device.type
-        # What autocast makes of weights without a gradient must not be kept for the pass with one.
+        # Autocast caches weights that it casts without a gradient; the pass with a gradient must not get those.
         with torch.autocast(kind, enabled=torch.is_autocast_enabled(kind), cache_enabled=False):
             return overview(lambda *copy: self(*copy)["alpha"], image, trimap)
 
     def _part(self, part: Callable[..., Any], x: Tensor) -> Any:
-        """Part of the forward pass, of which `recompute` keeps the input alone (Chen et al. 2016)."""
+        """A part of the forward pass; with `recompute` only its input is kept (Chen et al. 2016)."""
         if self.recompute and torch.is_grad_enabled():
             return checkpoint(part, x, use_reentrant=False)
         return part(x)
 
     def _encode(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """The stem's output to the deepest features, and those of the levels above."""
+        """The deepest features from the stem's output, and the features of the levels above."""
         kept = []
         for encode, down in zip(self.encode, self.down, strict=False):
             kept.append(self._part(encode, x))
@@ -160,5 +159,5 @@ def _last(x: Tensor) -> Tensor:
 
 
 def _held(alpha: Tensor) -> Tensor:
-    """In [0, 1], with the gradient of what is not."""
+    """Alpha clipped to [0, 1], with the gradient of the unclipped alpha."""
     return alpha + (alpha.clamp(0, 1) - alpha).detach()

@@ -1,5 +1,8 @@
-"""What lite sees from far: first a much smaller copy of the picture, whose alpha is a hint, and by which a large
-picture's alpha is put right far from all that is known."""
+"""The overview: lite first sees a much smaller copy of a picture.
+
+The alpha of the copy becomes a hint for the full size. In a large picture it also corrects the alpha far from all known
+pixels.
+"""
 
 from collections.abc import Callable
 
@@ -7,22 +10,22 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from deepmat.models.lite.cues import HINT_RANGE, summary
+from deepmat.models.lite.cues import HINT_RANGE, known_sides, summary, unknown_region
 
 SHRINK = 4
-"""How many times smaller than the picture the copy is that gives its hints, at least."""
+"""How many times smaller than the picture the copy is, at least."""
 COPY_SIDE = 1024
 """Pixels of the copy's longer side, at most."""
 AT_ONCE = 256
 """Pixels of a picture's longer side up to which it is seen without hints."""
 NEAR, RAMP, SMOOTH = 20, 10, 12
-"""Pixels of the copy: how far from all that is known a large picture's alpha begins to be put right by its copy's, over
-how many to each side that fades in, and the radius of the means, taken twice, that are compared."""
+"""In pixels of the copy: the distance from known pixels at which `settle` begins, the width to each side over which it
+fades in, and the radius of the means, taken twice, that it compares."""
 
 
 def shrink(image: Tensor, trimap: Tensor, times: int) -> tuple[Tensor, Tensor]:
-    """image [N, 3, H, W] and trimap [N, 1, H, W], 0 ... 255, so many times smaller: float32 [N, 3 and 1, H / times, W /
-    times], the last cells perhaps of fewer pixels. Known is where all that becomes one pixel is."""
+    """image [N, 3, H, W] and trimap [N, 1, H, W], 0 ... 255, at 1/times of their size: float32 [N, 3 and 1, H / times,
+    W / times]; the last cells may have fewer pixels. A pixel is known where all pixels that become it are."""
 
     def means(x: Tensor) -> Tensor:
         return F.avg_pool2d(x, times, ceil_mode=True, count_include_pad=False)
@@ -31,7 +34,7 @@ def shrink(image: Tensor, trimap: Tensor, times: int) -> tuple[Tensor, Tensor]:
     rows = 64 * times
     parts = zip(image.split(rows, 2), trimap.split(rows, 2), strict=True)
     small, shares = zip(
-        *((means(part.float()), means(torch.cat((levels > 191, levels < 64), 1).float())) for part, levels in parts),
+        *((means(part.float()), means(torch.cat(known_sides(levels), 1).float())) for part, levels in parts),
         strict=True,
     )
     foreground, background = (torch.cat(shares, 2) > 0.999).split(1, 1)
@@ -41,9 +44,8 @@ def shrink(image: Tensor, trimap: Tensor, times: int) -> tuple[Tensor, Tensor]:
 def overview(
     network: Callable[[Tensor, Tensor], Tensor], image: Tensor, trimap: Tensor
 ) -> tuple[Tensor, tuple[int, Tensor] | None]:
-    """What there is to know of a whole picture before it, or parts of it, are seen: its `summary`, and for hints how
-    many times smaller a copy was and its alpha [N, 1, H / times, W / times]; None for a picture of up to AT_ONCE pixels
-    a side.
+    """The `summary` of a whole picture; and how many times smaller a copy was, with the copy's alpha [N, 1, H / times,
+    W / times], or None for a picture of up to AT_ONCE pixels a side, which needs no copy.
 
     network(image, trimap) -> alpha; image: [N, 3, H, W]; trimap: [N, 1, H, W]; of any size.
     """
@@ -59,24 +61,24 @@ def overview(
 
 
 def hinted(trimap: Tensor, times: int, alpha: Tensor) -> Tensor:
-    """The trimap [N, 1, H, W] with the alpha of a copy so many times smaller for hints, float32: levels from 128 -
-    HINT_RANGE to 128 + HINT_RANGE."""
+    """The trimap [N, 1, H, W], float32, with hints in its unknown region: levels from 128 - HINT_RANGE (background) to
+    128 + HINT_RANGE (foreground), from the alpha of a copy `times` times smaller."""
     large = F.interpolate(alpha, scale_factor=times, mode="bilinear", align_corners=False)
     hints = 128 + HINT_RANGE * (2 * large[..., : trimap.shape[2], : trimap.shape[3]] - 1)
-    return torch.where((trimap >= 64) & (trimap <= 191), hints, trimap.float())
+    return torch.where(unknown_region(trimap), hints, trimap.float())
 
 
 def settle(alpha: Tensor, trimap: Tensor, times: int, small: Tensor) -> Tensor:
-    """The alpha of a large picture [N, 1, H, W], put right in place where nothing is known for far around: there it is
-    on average what a copy so many times smaller has, small [N, 1, H / times, W / times].
+    """Correct the alpha of a large picture [N, 1, H, W] in place, far from known pixels: there its local mean becomes
+    that of a copy `times` times smaller, small [N, 1, H / times, W / times].
 
-    Of more than SHRINK x AT_ONCE pixels a side, the copy is as large as the pictures that lite was trained on; the
-    picture is larger, and smoke or glass in it reaches further than lite can see. Others stay as they are.
+    The copy of a picture of more than SHRINK x AT_ONCE pixels a side is as large as the pictures that lite was trained
+    on; in the picture itself smoke or glass reaches further than lite sees. Smaller pictures stay unchanged.
     """
     height, width = alpha.shape[2:]
     if max(height, width) <= SHRINK * AT_ONCE:
         return alpha
-    unknown = ((trimap >= 64) & (trimap <= 191)).float()
+    unknown = unknown_region(trimap).float()
     parts = (F.avg_pool2d(unknown, times, ceil_mode=True) > 0).float()  # max_pool2d takes five times as long
     means = F.avg_pool2d(alpha.detach(), times, ceil_mode=True, count_include_pad=False)
     near = (_box(1 - parts, NEAR) > 0).float()
@@ -87,7 +89,7 @@ def settle(alpha: Tensor, trimap: Tensor, times: int, small: Tensor) -> Tensor:
 
 
 def _box(x: Tensor, radius: int) -> Tensor:
-    """Means over so many pixels to each side, beyond the border of fewer."""
+    """Means over `radius` pixels to each side; near the border, over those inside."""
     for window in ((2 * radius + 1, 1), (1, 2 * radius + 1)):
         x = F.avg_pool2d(x, window, 1, (window[0] // 2, window[1] // 2), count_include_pad=False)
     return x
