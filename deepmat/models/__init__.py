@@ -33,7 +33,7 @@ from deepmat.runtime.devices import PRECISIONS
 
 MODELS: dict[str, type[nn.Module]] = {"dim": DIM, "lite": Lite}
 SHIPPED: dict[str, Path] = {"lite": Path(__file__).with_name("lite") / "lite.safetensors"}
-"""Weights that come with deepmat, by name; the first are taken where none are named."""
+"""Weights that come with deepmat, by name; the first ones are the default."""
 FAST: dict[tuple[type[nn.Module], str], Callable[..., nn.Module]] = {
     (DIM, "fp32"): FastDIM,
     (DIM, "bf16"): partial(FastDIM, dtype=torch.bfloat16),
@@ -41,12 +41,12 @@ FAST: dict[tuple[type[nn.Module], str], Callable[..., nn.Module]] = {
     (Lite, "fp32"): FastLite,
     (Lite, "bf16"): partial(FastLite, dtype=torch.bfloat16),
 }
-"""By network and precision: rewritten for prediction alone, the same answer in less time and memory."""
+"""Forms for prediction by network and precision: the same alpha in less time and memory."""
 FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
 def build_model(config: ModelConfig) -> nn.Module:
-    """A network with fresh weights, its config kept as `model.config`. ConfigError for an unknown arch."""
+    """A network with fresh weights and its config as `model.config`. Raises ConfigError for an unknown arch."""
     options = config.model_dump()
     model = lookup(MODELS, options.pop("arch"), "model.arch")(**options)
     model.config = config  # type: ignore[assignment]
@@ -60,32 +60,32 @@ def options_of(values: Mapping[str, Any]) -> ModelConfig:
 
 
 def describe_model(model: nn.Module) -> str:
-    """Architecture and options in a line: "dim (conv6 3, skip True, refine False)"."""
+    """Architecture and options in one line: "dim (conv6 3, skip True, refine False)"."""
     return describe_config(cast(ModelConfig, model.config))
 
 
 def describe_config(config: ModelConfig) -> str:
-    """`describe_model` of a model that is not built."""
+    """The line of `describe_model` from a config."""
     options = config.model_dump()
     arch = options.pop("arch")
     return f"{arch} ({', '.join(f'{key} {value}' for key, value in options.items())})" if options else arch
 
 
 class Known(NamedTuple):
-    """Weights whose model is known."""
+    """Weights of a known network."""
 
     format: str
     """"deepmat", or of another tool: "pytorch-deep-image-matting, conv6 3x3", "MMagic DIM stage 2"."""
     config: ModelConfig | None
     """None for an encoder alone."""
     state: dict[str, Tensor]
-    """Under the model's own names."""
+    """By the names of the network's own parameters."""
     layers: Mapping[str, str]
     """Own name of a layer -> the file's, where they differ."""
 
 
 def identify(weights: Weights, path: Path) -> Known:
-    """Which model weights belong to. CheckpointError if deepmat has no such model."""
+    """The network that weights belong to. Raises CheckpointError if deepmat has no such network."""
     if weights.about is None:
         return _recognise(weights, path)
     try:
@@ -96,7 +96,7 @@ def identify(weights: Weights, path: Path) -> Known:
 
 
 def _recognise(weights: Weights, path: Path) -> Known:
-    """Weights of another tool, by their keys and shapes."""
+    """Identify another tool's weights by their keys and shapes."""
     if translated := translate(weights.state):
         name, state = translated
         layout = LAYOUTS[name]
@@ -114,12 +114,12 @@ def _recognise(weights: Weights, path: Path) -> Known:
 
 
 def few(keys: Sequence[str]) -> str:
-    """The first three of some names, and how many more there are."""
+    """The first three of some names, and the number of others."""
     return ", ".join(keys[:3]) + (f" and {len(keys) - 3} more" if len(keys) > 3 else "")
 
 
 def find_weights(named: Path | str | None = None) -> Path:
-    """The file that is meant: None or a name of SHIPPED is deepmat's own, unless a file is called so."""
+    """The file that `named` stands for: shipped weights for None or a name of SHIPPED, unless a file has that name."""
     if named is None:
         return next(iter(SHIPPED.values()))
     path = Path(named)
@@ -127,7 +127,7 @@ def find_weights(named: Path | str | None = None) -> Path:
 
 
 def label_of(path: Path) -> str:
-    """What a weights file is called in messages: by its name if deepmat ships it, else by its path."""
+    """The name of a weights file in messages: that of SHIPPED, else its path."""
     return next((name for name, shipped in SHIPPED.items() if shipped == path), str(path))
 
 
@@ -150,10 +150,12 @@ def load_model(
 
 
 def assemble(weights: Weights, known: Known, path: Path, assume: Mapping[str, Any] | None = None) -> nn.Module:
-    """The network of a file's weights, as `load_model`; CheckpointError if they are not just what it takes."""
+    """The network of a file's weights, as `load_model`. Raises CheckpointError if they do not fit exactly."""
     config = known.config
     if config is None:
-        raise CheckpointError(f"{path}: an encoder alone; `deepmat train --pretrain {path}` makes a whole model of it")
+        raise CheckpointError(
+            f"{path}: holds an encoder only; `deepmat train --pretrain {path}` makes a whole network of it"
+        )
     given = {key: value for key, value in (assume or {}).items() if value is not None}
     if given and weights.about:
         flags = " and ".join(f"--{key}" for key in given)
@@ -170,7 +172,7 @@ def assemble(weights: Weights, known: Known, path: Path, assume: Mapping[str, An
 
 
 def refuse_other(model: nn.Module, known: Known, path: Path) -> None:
-    """CheckpointError unless the weights are just what the network takes."""
+    """Raise CheckpointError unless the weights fit the network exactly."""
     missing = fit(model, known, path)
     if missing:
         names = [named(key, known.layers) for key in missing]
@@ -178,14 +180,15 @@ def refuse_other(model: nn.Module, known: Known, path: Path) -> None:
 
 
 def precisions(model: nn.Module) -> list[str]:
-    """Those of devices.PRECISIONS that `for_prediction` makes the network in."""
+    """Names of runtime.devices.PRECISIONS in which `for_prediction` can make the network."""
     return [precision for precision in PRECISIONS if precision == "fp32" or (type(model), precision) in FAST]
 
 
 def for_prediction(model: nn.Module, precision: str = "fp32") -> nn.Module:
-    """The network made fast for `predict`, in one of devices.PRECISIONS; itself in fp32 if there is no such form of it.
+    """The network in its form for prediction, in one of runtime.devices.PRECISIONS; in fp32 the network itself if it has
+    no such form.
 
-    ConfigError for another precision of such a network.
+    Raises ConfigError for a precision that the network does not have.
     """
     if precision not in precisions(model):
         others = " or ".join(reversed(precisions(model)))
@@ -195,9 +198,9 @@ def for_prediction(model: nn.Module, precision: str = "fp32") -> nn.Module:
 
 
 def fit(model: nn.Module, known: Known, path: Path) -> list[str]:
-    """The names of the network's weights that the file does not have.
+    """Names of the network's weights that the file lacks.
 
-    CheckpointError if it has a name that the network does not, or a tensor of another shape or without plain floats.
+    Raises CheckpointError for a name that the network lacks, or a tensor of another shape or not of plain floats.
     """
     own = model.state_dict()
     strange = [named(key, known.layers) for key in known.state if key not in own]
@@ -213,15 +216,15 @@ def fit(model: nn.Module, known: Known, path: Path) -> list[str]:
 
 
 def is_whole(path: Path) -> bool:
-    """Whether a weights file holds a whole network and not an encoder alone. CheckpointError as `load_model`."""
+    """Whether a weights file holds a whole network, not only an encoder. Raises CheckpointError as `load_model`."""
     return identify(load_weights(path), path).config is not None
 
 
 def fill_from(model: nn.Module, path: Path) -> list[str]:
-    """Begin training from a weights file; returns the names that keep their fresh weights.
+    """Fill a network from a weights file, to train it further. Returns the names that keep their fresh weights.
 
-    Parts that the model does not have are left out. CheckpointError if the file is missing, broken or of a model that
-    differs in one of its LASTING options (published weights do not say theirs).
+    Parts that the network lacks are left out. Raises CheckpointError if the file is missing, broken or of a network
+    that differs in one of its LASTING options (published weights do not state theirs).
     """
     weights = load_weights(path)
     known = identify(weights, path)
@@ -259,7 +262,7 @@ def _named(model: nn.Module, part: str) -> list[nn.Parameter]:
 
 
 def freeze(model: nn.Module, parts: Iterable[str]) -> None:
-    """Stop training the named parts (the model's PARTS). ConfigError for a part that it does not have."""
+    """Stop training the named parts (of the network's PARTS). Raises ConfigError for a part that it lacks."""
     for part in parts:
         parameters = _named(model, part)
         if not parameters:

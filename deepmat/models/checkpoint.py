@@ -25,14 +25,14 @@ from deepmat.runtime.files import write_bytes
 class Weights(NamedTuple):
     state: dict[str, Tensor]
     about: dict[str, Any] | None
-    """What deepmat wrote beside the weights: "model", the config as a dict (None for an encoder alone), and more.
-    None for a file by another tool."""
+    """Metadata that deepmat wrote: "model", the config as a dict (None for an encoder only), and more. None for a file of
+    another tool."""
     beside: dict[str, Any] = {}
-    """What else the file says: the plain values next to the weights, such as "epoch", "best_sad", "meta"."""
+    """Other plain values in the file, such as "epoch", "best_sad", "meta"."""
 
 
 class _Inert:
-    """In place of an object of a training tool that stands beside the weights: takes anything, does nothing."""
+    """Stands in for an object of a training tool beside the weights: takes any state and does nothing."""
 
     def __new__(cls, *arguments: Any) -> "_Inert":
         return super().__new__(cls)
@@ -42,7 +42,7 @@ class _Inert:
 
 
 class _NumpyType:
-    """In place of numpy's dtype, which can be made to read memory that is not its own: its kind and byte order."""
+    """Stands in for numpy's dtype, which a file could make read foreign memory: its kind and byte order only."""
 
     def __init__(self, kind: str, *_: Any) -> None:
         self.kind, self.order = kind, "<"
@@ -129,7 +129,7 @@ def _check_there(path: Path) -> None:
 
 
 def load_weights(path: Path) -> Weights:
-    """The weights in a file and what it says about them. CheckpointError if missing, broken or without weights."""
+    """Read a weights file of any kind. Raises CheckpointError if it is missing, broken or without weights."""
     _check_there(path)
     if path.suffix == ".safetensors":
         return _load_safetensors(path)
@@ -153,7 +153,7 @@ def _state_in(loaded: Mapping[str, Any]) -> dict[Any, Tensor] | None:
 
 
 def _plain(values: Mapping[Any, Any], depth: int = 1) -> dict[str, Any]:
-    """The texts and numbers in a dict and, so deep, in dicts within it, which may hold themselves."""
+    """The texts and numbers in a dict and in dicts up to `depth` levels within it, which may contain themselves."""
     plain: dict[str, Any] = {}
     for key, value in values.items():
         if isinstance(value, Tensor) and value.numel() == 1 and not value.is_meta:

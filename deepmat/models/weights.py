@@ -113,7 +113,7 @@ def import_weights(
         raise ConfigError(f"{out}: exists already; choose another name with -o, or remove it")
     known = identify(read, path)
     if read.about is not None:
-        raise CheckpointError(f"{path}: is deepmat's own already; use it as it is")
+        raise CheckpointError(f"{path}: is in deepmat's format already; use it directly")
     model = assemble(read, known, path, assume)
     state = model.state_dict()
     spoilt = [key for key, value in state.items() if not torch.isfinite(value).all()]

@@ -1,9 +1,9 @@
 """FastDIM in 8-bit integers, for CPUs that multiply them twice as fast as bf16 (VNNI).
 
-Every convolution reads and writes uint8: after ReLU no number is negative. A number is the integer times the unit of
-its channel times the gain of its layer. Units are measured once, on procedural scenes, and folded into the weights; a
-gain follows from the picture: a layer that reads larger numbers than in the scenes is taken to write larger ones. What
-is too large still saturates.
+Every convolution reads and writes uint8: after ReLU no value is negative. A value is its integer times the unit of its
+channel times the gain of its layer. Units are measured once, on procedural scenes, and folded into the weights. Gains
+depend on the picture: a layer that reads larger values than in the scenes is assumed to write larger ones. Values that
+are still too large saturate.
 """
 
 from collections.abc import Iterator
@@ -23,19 +23,19 @@ from deepmat.models.dim.network import DIM, ENCODER
 
 SCENES, SIDE = 4, 192
 MARGIN = 1.5
-"""How much more than its input's numbers a layer's own may grow, against the scenes, before they saturate."""
+"""Factor by which a layer's values may grow beyond those in the scenes, relative to its input, before they saturate."""
 LEAST_GAIN = 0.05
-"""Where a layer reads next to nothing, its bias still writes something."""
+"""Least gain: the bias of a layer writes values even where its input is almost zero."""
 
 _ENCODER = [f"conv{level}_{index}" for level, block in enumerate(ENCODER, 1) for index in range(1, len(block) + 1)]
 _DECODER = ["conv6_1", "deconv6_1", *(f"deconv{level}_1" for level in range(5, 0, -1)), "deconv1"]
 _REFINEMENT = ["refine_conv1", "refine_conv2", "refine_conv3", "refine_pred"]
 READER = dict(chain.from_iterable(map(pairwise, (_ENCODER + _DECODER, _REFINEMENT))))
-"""Which convolution reads, perhaps pooled or unpooled, what another one writes."""
+"""The convolution that reads the output of another one, perhaps pooled or unpooled."""
 FIRST = ("conv1_1", "refine_conv1")
-"""They read the picture as it is: its normalisation is in their weights."""
+"""They read the picture in 8 bits; its normalisation is folded into their weights."""
 SKIPPED = {f"deconv{level}_1": f"conv{level + 1}_1" for level in range(1, 6)}
-"""Who adds features in the decoder, and who else reads them."""
+"""Layers of the decoder to which features are added, and the other reader of these features."""
 
 
 def _scenes() -> Iterator[tuple[Tensor, Tensor]]:
@@ -68,7 +68,7 @@ def _convolutions(model: nn.Module) -> list[tuple[str, nn.Conv2d]]:
 
 
 class Int8DIM(FastDIM):
-    """As FastDIM, on a CPU, one call at a time. CheckpointError for weights that give no finite numbers."""
+    """As FastDIM, on a CPU, one call at a time. Raises CheckpointError for weights that give no finite values."""
 
     def __init__(self, model: DIM) -> None:
         super().__init__(model)
@@ -88,7 +88,7 @@ class Int8DIM(FastDIM):
             layer.register_parameter("weight", None)
 
     def _pack(self, name: str, layer: nn.Conv2d) -> tuple[Any, ...]:
-        """What qconv_pointwise is told of a layer."""
+        """The arguments of qconv_pointwise that describe a layer."""
         weight, bias = layer.weight * self.units[name].view(1, -1, 1, 1), cast(Tensor, layer.bias)
         if name in READER:
             unit = self.units[READER[name]]

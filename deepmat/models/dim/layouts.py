@@ -1,4 +1,4 @@
-"""The layouts that other tools' weights come in, told by their keys, and their keys under DIM's names.
+"""Layouts of other tools' DIM weights: how their keys identify them, and the names of these keys in DIM.
 
 pytorch-deep-image-matting has DIM's own names. MMagic, MMEditing before, numbers the layers of each of the encoder's
 blocks, activations included. What DataParallel puts before a name ("module.") is gone by then.
@@ -32,8 +32,8 @@ def _original(config: DIMConfig, about: str) -> str:
 
 
 def _mmagic(config: DIMConfig, about: str) -> str:
-    told = re.search(r"dim_stage([23])", about)
-    return f" stage {1 if not config.refine else told[1] if told else '2 or 3'}"
+    named = re.search(r"dim_stage([23])", about)
+    return f" stage {1 if not config.refine else named[1] if named else '2 or 3'}"
 
 
 class Layout(NamedTuple):
@@ -42,7 +42,7 @@ class Layout(NamedTuple):
     options: Mapping[str, Any]
     """What this tool's network always is and the weights do not show."""
     variant: Callable[[DIMConfig, str], str]
-    """What to add to the layout's name, from the config and what the file says of itself."""
+    """The suffix of the layout's name, from the config and the file's own description."""
 
 
 LAYOUTS = {
@@ -52,7 +52,7 @@ LAYOUTS = {
 
 
 def translate(state: Mapping[str, Tensor]) -> tuple[str, dict[str, Tensor]] | None:
-    """The layout's name and the weights under DIM's names, a key that it does not have as it is; None if of none."""
+    """The layout's name and the weights under DIM's names (unknown keys unchanged); None if no layout fits."""
     for name, layout in LAYOUTS.items():
         if f"{layout.layers.get('conv6_1', 'conv6_1')}.weight" in state:
             ours = {theirs: layer for layer, theirs in layout.layers.items()}
