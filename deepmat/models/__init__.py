@@ -185,8 +185,8 @@ def precisions(model: nn.Module) -> list[str]:
 
 
 def for_prediction(model: nn.Module, precision: str = "fp32") -> nn.Module:
-    """The network in its form for prediction, in one of runtime.devices.PRECISIONS; in fp32 the network itself if it has
-    no such form.
+    """The network in its form for prediction, in one of runtime.devices.PRECISIONS; in fp32 the network itself if
+    it has no such form.
 
     Raises ConfigError for a precision that the network does not have.
     """

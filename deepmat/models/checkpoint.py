@@ -25,8 +25,8 @@ from deepmat.runtime.files import write_bytes
 class Weights(NamedTuple):
     state: dict[str, Tensor]
     about: dict[str, Any] | None
-    """Metadata that deepmat wrote: "model", the config as a dict (None for an encoder only), and more. None for a file of
-    another tool."""
+    """Metadata that deepmat wrote: "model", the config as a dict (None for an encoder only), and more. None for a file
+    of another tool."""
     beside: dict[str, Any] = {}
     """Other plain values in the file, such as "epoch", "best_sad", "meta"."""
 

@@ -142,7 +142,7 @@ def test_weights_of_another_network_are_refused(tmp_path, vgg):
     with pytest.raises(CheckpointError, match="no state_dict of named weights"):
         load_model(tmp_path / "list.pth")
     save_weights(tmp_path / "vgg.safetensors", encoder_of(vgg), None)
-    with pytest.raises(CheckpointError, match="an encoder alone"):
+    with pytest.raises(CheckpointError, match="holds an encoder only"):
         load_model(tmp_path / "vgg.safetensors")
 
 
