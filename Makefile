@@ -50,3 +50,11 @@ demo: install
 
 clean:
 	rm -rf .venv demo
+
+.PHONY: docs
+docs: .venv/docs-installed
+	$(BIN)/zensical build --strict --clean
+
+.venv/docs-installed: .venv/installed
+	$(BIN)/python -m pip install --disable-pip-version-check --editable '.[docs]'
+	touch $@
