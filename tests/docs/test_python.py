@@ -1,0 +1,130 @@
+"""Python in the documentation runs, and every name of deepmat in it exists."""
+
+import importlib
+import inspect
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from doc_pages import DOCS, PAGES, ROOT, blocks, inline_code, text_of
+from doc_pages import prose as prose_of
+
+import deepmat
+from deepmat import config, imaging
+from deepmat.models import build_model
+from deepmat.models.checkpoint import save_weights
+
+PYTHON = [page for page in PAGES if any(block.language == "python" for block in blocks(page))]
+TINY_TRAINING = [
+    "model.width=0.0625",
+    "data.augment.crop.sizes=[32]",
+    "data.augment.resize.size=[32,32]",
+    "data.cache=null",
+    "train.pretrain=null",
+    "train.iterations=1",
+    "train.workers=0",
+]
+SMALLER = {
+    "synthesise": {"train": 1, "test": 1, "backgrounds": 1, "size": 64},
+    "composite": {"per_foreground": 1},
+    "train": {"settings": TINY_TRAINING},
+}
+"""Arguments that replace those of the documentation, so that its jobs take a moment."""
+STUBBED = ("convert_vgg",)
+"""Functions that are not called, only their arguments checked."""
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """A folder of the files that the snippets name, with small pictures and tiny weights."""
+    folder = tmp_path_factory.mktemp("docs")
+    image = np.random.default_rng(0).integers(0, 256, (48, 64, 3), dtype=np.uint8)
+    trimap = np.zeros((48, 64), np.uint8)
+    trimap[8:40, 12:52], trimap[16:32, 24:40] = 128, 255
+    for name in ("photo.jpg", "photos/a.png", "data/test/image/a.png"):
+        imaging.write_image(folder / name, image)
+    for name in ("trimap.png", "trimaps/a.png", "data/test/trimap/a.png"):
+        imaging.write_image(folder / name, trimap)
+    imaging.write_image(folder / "data/test/alpha/a.png", np.where(trimap == 128, 100, trimap).astype(np.uint8))
+    options = config.DIMConfig(width=1 / 16)
+    save_weights(folder / "runs/stage3/best.safetensors", build_model(options).state_dict(), options)
+    return folder
+
+
+def small(name, function):
+    """A public function of deepmat with the arguments of SMALLER; a stub that checks its arguments if STUBBED."""
+
+    def call(*args, **kwargs):
+        bound = inspect.signature(function).bind(*args, **(kwargs | SMALLER.get(name, {})))
+        return None if name in STUBBED else function(*bound.args, **bound.kwargs)
+
+    return call
+
+
+@pytest.mark.parametrize("page", PYTHON, ids=lambda page: page.name)
+def test_snippets_run(page, files, tmp_path, monkeypatch):
+    """The snippets of a page, in order, as one script."""
+    for path in files.rglob("*.*"):
+        copy = tmp_path / path.relative_to(files)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.write_bytes(path.read_bytes())
+    if page.name == "python.md":  # it makes its own
+        (tmp_path / "data").rename(tmp_path / "other")
+    monkeypatch.chdir(tmp_path)
+    for name in (*SMALLER, *STUBBED):
+        monkeypatch.setattr(deepmat, name, small(name, getattr(deepmat, name)), raising=False)
+    names = {"__name__": f"snippets of {page.name}"}
+    for block in blocks(page):
+        if block.language == "python":
+            exec(compile(block.text, f"{page.name}", "exec"), names)
+    if page.name in ("README.md", "python.md"):
+        assert names["alpha"].dtype == np.float32 and names["alpha"].shape == (48, 64)
+        assert Path("out/alpha/a.png").is_file() and Path("out/cutout/a.png").is_file()
+        assert names["summary"]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_names_of_deepmat_exist(page):
+    before = text_of(page).split("| before | now |")[1].split("\n\n")[0] if page.name == "CHANGELOG.md" else ""
+    for code in inline_code(page):
+        for dotted in re.findall(r"\bdeepmat(?:\.\w+)+", code):
+            if code not in before:
+                assert exists(dotted), f"{page.name}: {dotted}"
+    for path in re.findall(r"`((?:deepmat|configs|tests|benchmarks|docs)/[\w./-]*)", prose_of(page)):
+        assert (ROOT / path).exists() or "{" in path, f"{page.name}: {path}"
+    for module in re.findall(r"python -m (benchmarks\.\w+)", text_of(page)):
+        importlib.import_module(module)
+
+
+def exists(dotted):
+    """Whether a dotted name is a module or an attribute of one."""
+    module, _, attribute = dotted.rpartition(".")
+    try:
+        found = importlib.import_module(module)
+    except ImportError:
+        return exists(module) and hasattr(resolve(module), attribute)
+    return hasattr(found, attribute) or importlib.util.find_spec(dotted) is not None
+
+
+def resolve(dotted):
+    """The object of a dotted name."""
+    module, _, attribute = dotted.rpartition(".")
+    return getattr(importlib.import_module(module), attribute)
+
+
+def test_the_reference_lists_every_public_name():
+    listed = re.findall(r"^::: deepmat\.(\w+)$", text_of(DOCS / "api.md"), re.MULTILINE)
+    listed += ["DeepmatError"]  # with deepmat.errors
+    assert sorted({*deepmat.__all__} - {"__version__"}) == sorted({*listed} - {"errors"})
+
+
+def test_each_command_has_its_function_in_the_guide():
+    from deepmat.cli import COMMANDS
+
+    rows = [line for line in text_of(DOCS / "python.md").splitlines() if line.startswith("| `deepmat ")]
+    named = [re.match(r"\| `deepmat (\S+?)[ `]", row)[1] for row in rows]
+    assert sorted(named) == sorted(COMMANDS)
+    for row in rows:
+        for name in re.findall(r"`deepmat\.(\w+)`", row):
+            assert inspect.getdoc(getattr(deepmat, name))
