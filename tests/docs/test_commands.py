@@ -12,7 +12,15 @@ from deepmat import config
 from deepmat.cli import app
 
 APP = typer.main.get_command(app)
-FOREIGN = {"--nproc-per-node", "--nnodes", "--rdzv-backend", "--rdzv-endpoint", "--multi_gpu", "--num_processes"}
+FOREIGN = {
+    "--torch-backend",
+    "--nproc-per-node",
+    "--nnodes",
+    "--rdzv-backend",
+    "--rdzv-endpoint",
+    "--multi_gpu",
+    "--num_processes",
+}
 OPTION = re.compile(r"(?<![\w-])(--?[a-z][\w-]*)")
 
 
