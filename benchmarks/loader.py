@@ -10,7 +10,7 @@ import numpy as np
 from benchmarks import composite
 from benchmarks.pictures import write_pictures
 from deepmat import config as configs
-from deepmat.cli.options import layer
+from deepmat.config import layer
 
 UNIT = "samples"
 COUNT = 400

@@ -570,3 +570,37 @@ def recipe(name: str) -> Path:
         known = ", ".join(sorted(file.stem for file in path.parent.glob("*.yaml")))
         raise ConfigError(f"{name}: deepmat ships no such recipe; known: {known}")
     return path
+
+
+def layer(kind: str, name: str | None) -> list[Path]:
+    """The file of the config layer that --recipe or --augment names: configs/KIND/NAME.yaml, or a YAML file."""
+    if name is None:
+        return []
+    return [Path(name) if Path(name).suffix in (".yaml", ".yml") else recipe(f"{kind}/{name}")]
+
+
+def flags(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The given flags as a config layer: {"train.lr": 3e-5, "train.seed": None} -> {"train": {"lr": 3e-5}}."""
+    nested: dict[str, Any] = {}
+    for dotted, value in values.items():
+        if value is not None:
+            for part in reversed(dotted.split(".")):
+                value = {part: value}
+            nested = merge(nested, value)
+    return nested
+
+
+def refuse_unused(given: Mapping[str, Any], options: Mapping[str, Any]) -> None:
+    """Raise ConfigError for a flag that was given and that the chosen mode does not take."""
+    for flag, value in given.items():
+        if value is not None and flag.removeprefix("--").replace("-", "_") not in options:
+            raise ConfigError(f"{flag}: mode {options['mode']} does not use it; leave it out")
+
+
+def refuse_keys(overrides: Iterable[str], sections: tuple[str, ...]) -> None:
+    """Raise ConfigError for a setting ("test.tile=512") of a section that is not used."""
+    for override in overrides:
+        if not override.startswith(tuple(f"{section}." for section in sections)):
+            raise ConfigError(
+                f"--set {override}: only {', '.join(sections)} keys count here; weights say their own model"
+            )

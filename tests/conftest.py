@@ -107,7 +107,8 @@ def deepmat(tmp_path, monkeypatch):
 def weights(tmp_path_factory):
     path = tmp_path_factory.mktemp("weights") / "w.safetensors"
     torch.manual_seed(0)
-    save_weights(path, build_model(DIMConfig()).state_dict(), DIMConfig().model_dump())
+    tiny = DIMConfig(width=1 / 16)
+    save_weights(path, build_model(tiny).state_dict(), tiny.model_dump())
     return path
 
 

@@ -3,8 +3,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from deepmat.cli.options import Workers, finish, notify, progress_bar, refuse_inside, say, stderr
+from deepmat.cli.options import Workers, finish, notify, progress_bar, say, stderr
 from deepmat.errors import ConfigError, DataError
+from deepmat.runtime.files import refuse_inside
 from deepmat.runtime.processes import cores
 
 if TYPE_CHECKING:

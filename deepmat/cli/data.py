@@ -4,7 +4,9 @@ from typing import Annotated
 import typer
 
 from deepmat import config as configs
-from deepmat.cli.options import Augment, Backgrounds, Set, finish, flags, layer, notify, refuse_inside
+from deepmat.cli.options import Augment, Backgrounds, Set, finish, notify
+from deepmat.config import flags, layer
+from deepmat.runtime.files import refuse_inside
 
 data = typer.Typer(help="Look at training data.", no_args_is_help=True, rich_markup_mode=None)
 KINDS = {"image": "input", "trimap": "trimap", "alpha": "alpha", "fg": "foreground", "bg": "background"}

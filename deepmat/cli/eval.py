@@ -17,17 +17,15 @@ from deepmat.cli.options import (
     Skip,
     Workers,
     finish,
-    flags,
     notify,
     open_model,
     progress_bar,
-    refuse_keys,
-    refuse_unused,
     say,
     stderr,
     stdout,
 )
 from deepmat.cli.sweep import AXES, refuse_for_a_sweep, sweep
+from deepmat.config import flags, refuse_keys, refuse_unused
 from deepmat.errors import ConfigError, DataError
 from deepmat.runtime import distributed as ranks
 from deepmat.runtime.files import is_picture, refuse_overwriting, write_text
@@ -194,7 +192,8 @@ def evaluate(
 
     from deepmat import imaging
     from deepmat.imaging.sheets import sheet
-    from deepmat.report import Page, summary_tables, to_json, write_csv
+    from deepmat.report import Page, summary_tables, write_csv
+    from deepmat.runtime.records import to_json
     from deepmat.scoring.metrics import METRICS, REGIONS
     from deepmat.scoring.results import KEYS, Results
 

@@ -23,7 +23,7 @@ def info(
     Of networks that deepmat does not know, the first tensors. The exit code is 1 if the file is broken.
     """
     from deepmat.models.weights import info as describe
-    from deepmat.report import to_json
+    from deepmat.runtime.records import to_json
 
     record = describe(weights)
     if json:

@@ -4,14 +4,11 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-
-from deepmat.config import merge, recipe
-from deepmat.errors import ConfigError
 
 if TYPE_CHECKING:
     from torch import nn
@@ -112,31 +109,6 @@ def open_model(
     return ready, used
 
 
-def flags(values: Mapping[str, Any]) -> dict[str, Any]:
-    """{"train.lr": 3e-5, "train.seed": None} to {"train": {"lr": 3e-5}}: the named flags that were given."""
-    nested: dict[str, Any] = {}
-    for dotted, value in values.items():
-        if value is not None:
-            for part in reversed(dotted.split(".")):
-                value = {part: value}
-            nested = merge(nested, value)
-    return nested
-
-
-def refuse_inside(option: str, path: Path, folders: Iterable[Path | None]) -> None:
-    """ConfigError if what is to be written lies in a folder that is read."""
-    for folder in filter(None, folders):
-        if folder.resolve() in (path.resolve(), *path.resolve().parents):
-            raise ConfigError(f"{option} {path}: lies in {folder}, which is read; choose a place beside it")
-
-
-def layer(kind: str, name: str | None) -> list[Path]:
-    """The config layer that --recipe or --augment names: deepmat's own configs/KIND/NAME.yaml, or a YAML file."""
-    if name is None:
-        return []
-    return [Path(name) if Path(name).suffix in (".yaml", ".yml") else recipe(f"{kind}/{name}")]
-
-
 def plain(text: str) -> str:
     """Without line feeds and other control characters, which names and texts in files may have."""
     return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
@@ -154,22 +126,6 @@ def notify(messages: Iterable[str]) -> None:
     more = [f"and {len(messages) - NOTES} more like these"] if len(messages) > NOTES else []
     for message in messages[:NOTES] + more:
         console.print(f"note: {message}", style="yellow", highlight=False, markup=False, soft_wrap=True)
-
-
-def refuse_unused(given: Mapping[str, Any], options: Mapping[str, Any]) -> None:
-    """ConfigError for a flag that was given and that the chosen mode does not take."""
-    for flag, value in given.items():
-        if value is not None and flag.removeprefix("--").replace("-", "_") not in options:
-            raise ConfigError(f"{flag}: mode {options['mode']} does not use it; leave it out")
-
-
-def refuse_keys(overrides: Iterable[str], sections: tuple[str, ...]) -> None:
-    """ConfigError for a --set of a section that the command does not use."""
-    for override in overrides:
-        if not override.startswith(tuple(f"{section}." for section in sections)):
-            raise ConfigError(
-                f"--set {override}: only {', '.join(sections)} keys count here; weights say their own model"
-            )
 
 
 def tell(failures: Mapping[str, str], done: str) -> None:

@@ -1,9 +1,8 @@
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from deepmat import config as configs
 from deepmat.cli.options import (
     Device,
     Fit,
@@ -13,20 +12,12 @@ from deepmat.cli.options import (
     Set,
     Skip,
     Weights,
-    flags,
     notify,
-    open_model,
     progress_bar,
-    refuse_inside,
-    refuse_keys,
-    refuse_unused,
     say,
     stderr,
     tell,
 )
-from deepmat.errors import ConfigError
-
-LOG = "log.jsonl"
 
 
 def predict(
@@ -55,7 +46,10 @@ def predict(
         str | None, typer.Option(help="For composite: a colour (white, #1188ff), a picture or a folder of pictures.")
     ] = None,
     colours: Annotated[
-        str, typer.Option(metavar="estimated|own", help="The foreground's without the background's share, or as is.")
+        str,
+        typer.Option(
+            metavar="estimated|own", help="Foreground colours: without the background's share, or the picture's own."
+        ),
     ] = "estimated",
     skip_existing: Annotated[
         bool, typer.Option("--skip-existing", help="Leave pictures of which every file is there.")
@@ -81,91 +75,68 @@ def predict(
 ) -> None:
     """Cut pictures out: image + trimap -> alpha.
 
-    Without weights it takes deepmat's own network, lite.
-    Trimaps or masks are paired by name; without either, the pictures' own alpha channels are the masks. A picture that
-    fails is named at the end; the rest is done, and told in OUT/log.jsonl. The same command with --skip-existing goes
-    on after a stop. Under torchrun or accelerate launch the processes share the pictures.
+    Without weights the network is lite, which comes with deepmat. Trimaps or masks are paired by name; without either,
+    the pictures' own alpha channels are the masks. A picture that fails is named at the end, the rest is done;
+    OUT/log.jsonl has a line for each. After a stop the same command with --skip-existing goes on. Under torchrun or
+    accelerate launch the processes share the pictures.
     """
-    how = mode or ("whole" if max_size or fit else "auto")
-    given = flags({"test.mode": how, "test.max_size": max_size, "test.fit": fit, "test.memory": memory})
-    refuse_keys(set_ or [], ("test",))
-    settings = configs.load(flags=given, overrides=set_ or []).test
-    if trimaps and masks:
-        raise ConfigError("--trimaps and --masks: give one of them")
-    if trimaps and width:
-        raise ConfigError("--width: is for masks; trimaps say themselves what is unknown")
-    if out.exists() and not out.is_dir():
-        raise ConfigError(f"--out {out}: is a file; name a folder")
-    if colours not in ("estimated", "own"):
-        raise ConfigError(f"--colours {colours}: unknown; known: estimated, own")
+    from deepmat.inference.folders import cut_out
+    from deepmat.runtime import distributed
+    from deepmat.runtime.records import to_json
 
-    from deepmat.imaging.foreground import estimate_foreground
-    from deepmat.imaging.trimap import WIDTH, parse_width
-    from deepmat.inference import folders as cutouts
-    from deepmat.inference import outputs
-    from deepmat.inference.predict import mode_options
-    from deepmat.report import to_json
-    from deepmat.runtime import distributed as ranks
-    from deepmat.runtime.files import append_line, refuse_overwriting, remove_leftovers
-
-    options = mode_options(settings)
-    refuse_unused({"--max-size": max_size, "--fit": fit, "--memory": memory}, options)
-    choices = outputs.parse_outputs(save)
-    if background and "composite" not in {choice.kind for choice in choices}:
-        raise ConfigError("--background: is for composite; add that to --save")
-    max_pixels = max_megapixels * 10**6
-    behind = outputs.open_background(background or "white", max_pixels)
-    band = None if trimaps else parse_width(width or WIDTH, "--width")
-    what = "trimap" if trimaps else "mask"
-    folders = [out, *(out / kind for kind in outputs.OUTPUTS)]
-    jobs, notices = cutouts.find_jobs(inputs, trimaps or masks, what, folders, include or (), exclude or ())
-    places = {job: [out / choice.place(job.name) for choice in choices] for job in jobs if not job.problem}
-    read = [path for job in jobs for path in (job.image, job.partner) if path]
-    if background and Path(background).is_dir():
-        refuse_inside("--out", out / "composite", [Path(background)])
-    elif background:
-        read.append(Path(background))
-    refuse_overwriting((path for paths in places.values() for path in paths), read)
-    there = {job for job, paths in places.items() if skip_existing and all(path.is_file() for path in paths)}
-    todo = ranks.share([job for job in jobs if job not in there])
-    log = out / (f"log-{ranks.rank()}.jsonl" if ranks.world() > 1 else LOG)
-    if ranks.rank() == 0:
-        notify(notices)
-    if ranks.world() == 1 and out.is_dir():
-        remove_leftovers(out)
-    model, precision = open_model(weights, ranks.device_name(device), precision, skip, f"mode {settings.mode}")
-
-    def load(job: cutouts.Job) -> cutouts.Read:
-        return cutouts.read_job(job, band, max_pixels)
-
-    def store(job: cutouts.Job, seen: cutouts.Read, alpha: Any) -> dict[str, str]:
-        estimate = estimate_foreground if colours == "estimated" else None
-        cut = outputs.CutOut(job.name, seen.image, alpha, seen.trimap, seen.about, estimate, behind)
-        return outputs.write_outputs(cut, choices, out)
-
+    work = cut_out(
+        inputs,
+        out,
+        weights=weights,
+        trimaps=trimaps,
+        masks=masks,
+        width=width,
+        save=save,
+        background=background,
+        colours=colours,
+        skip_existing=skip_existing,
+        include=include or (),
+        exclude=exclude or (),
+        mode=mode,
+        max_size=max_size,
+        fit=fit,
+        precision=precision,
+        memory=memory,
+        max_megapixels=max_megapixels,
+        device=device,
+        assume={"skip": skip},
+        settings=set_ or (),
+    )
+    if distributed.rank() == 0:
+        notify(work.notices)
+    say(work.about)
     failures: dict[str, str] = {}
-    ranks.meet()
+    distributed.meet()
     with progress_bar(stderr()) as bar:
-        task = bar.add_task("predict", total=len(todo))
+        task = bar.add_task("predict", total=work.total)
         try:
-            for record in cutouts.cut_out(model, todo, load, store, settings):
+            for record in work:
                 bar.advance(task)
                 notify(record.get("notices", []))
-                line = to_json({**record, "precision": precision})
-                append_line(log, line)
                 if json:
-                    print(line, flush=True)
+                    print(to_json(record), flush=True)
                 if "error" in record:
                     failures[record["name"]] = record["error"]
         except KeyboardInterrupt:
             say(f"{out} keeps what is done; the same command with --skip-existing goes on")
             raise
-    done = ranks.gather((len(todo), failures))
+    _finish(work.total, failures, f" in {out}" + (f" ({work.existing} more were there)" if work.existing else ""))
+
+
+def _finish(total: int, failures: dict[str, str], where: str) -> None:
+    """Show the result of all processes of the job; exit code 1 if a picture failed."""
+    from deepmat.runtime import distributed
+
+    done = distributed.gather((total, failures))
     failures = {name: message for _, failed in done for name, message in failed.items()}
     count = sum(number for number, _ in done)
-    if ranks.rank() == 0:
-        before = f" ({len(there)} more were there)" if there else ""
-        tell(failures, f"{count - len(failures)} of {count} pictures cut out in {out}{before}")
-    ranks.gather(None)  # a launcher ends all of them with the first that fails
+    if distributed.rank() == 0:
+        tell(failures, f"{count - len(failures)} of {count} pictures cut out{where}")
+    distributed.gather(None)  # a launcher ends all of them with the first that fails
     if failures:
         raise typer.Exit(1)

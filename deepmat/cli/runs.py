@@ -21,7 +21,8 @@ def runs(
     Reads log.jsonl of each, those of runs that still go on too: a run is unfinished if its last line is neither an end
     nor a stop. Steps that a resumed run took again count once.
     """
-    from deepmat.report import draw_runs, find_runs, name_runs, read_run, require_plots, runs_table, to_json
+    from deepmat.report import draw_runs, find_runs, name_runs, read_run, require_plots, runs_table
+    from deepmat.runtime.records import to_json
 
     if out:
         if out.suffix.lower() != ".png":

@@ -33,7 +33,8 @@ def sweep(
     json: bool,
 ) -> None:
     """Scores over the levels of each axis: a table, or JSON; and with `out` sweep.csv and a picture, sweep.png."""
-    from deepmat.report import curves_table, draw_curves, to_json, write_csv
+    from deepmat.report import curves_table, draw_curves, write_csv
+    from deepmat.runtime.records import to_json
     from deepmat.scoring import sweeps as robustness
 
     metrics = ("sad", "mse")

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from deepmat import config as configs
-from deepmat.cli.options import Augment, Backgrounds, Data, Set, flags, layer, progress_bar, say, stdout
+from deepmat.cli.options import Augment, Backgrounds, Data, Set, progress_bar, say, stdout
+from deepmat.config import flags, layer
 from deepmat.errors import ConfigError
 
 if TYPE_CHECKING:

@@ -4,9 +4,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from deepmat.cli.options import Workers, finish, notify, progress_bar, refuse_inside, stderr
+from deepmat.cli.options import Workers, finish, notify, progress_bar, stderr
 from deepmat.errors import ConfigError, DataError
-from deepmat.runtime.files import is_picture, list_inputs, pair, refuse_overwriting
+from deepmat.runtime.files import is_picture, list_inputs, pair, refuse_inside, refuse_overwriting
 from deepmat.runtime.processes import cores
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def trimap(
     jobs, notices = _jobs(masks, out, preview)
 
     from deepmat.imaging import trimap as trimaps
-    from deepmat.report import to_json
+    from deepmat.runtime.records import to_json
 
     wide = width or trimaps.WIDTH
     widths = {

@@ -1,247 +1,161 @@
-"""Pictures in, cut-outs out: whole folders, in which files are decoded and written while the network works."""
+"""Cut pictures out: folders of files in, folders of files out."""
 
-import fnmatch
-import time
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-from torch import nn
 
-from deepmat import imaging
+from deepmat import config as configs
 from deepmat.config import TestConfig
-from deepmat.errors import CheckpointError, DataError, DeepmatError
-from deepmat.imaging import masks, trimap
-from deepmat.imaging.trimap import Width
-from deepmat.inference import predict as inference
-from deepmat.runtime.files import list_inputs, pair
-from deepmat.runtime.processes import cores, give_back_memory, keep_memory
+from deepmat.errors import ConfigError
+from deepmat.imaging.foreground import estimate_foreground
+from deepmat.imaging.trimap import WIDTH, parse_width
+from deepmat.inference import outputs
+from deepmat.inference.jobs import Job, Read, find_jobs, read_job
+from deepmat.inference.modes import mode_options
+from deepmat.inference.opening import open_network
+from deepmat.inference.pipeline import Picture, predict_jobs
+from deepmat.runtime import distributed
+from deepmat.runtime.files import append_line, refuse_inside, refuse_overwriting, remove_leftovers
+from deepmat.runtime.records import to_json
+from deepmat.runtime.work import Work
 
-Record = dict[str, Any]
-AHEAD = 2
-"""Pictures that are decoded while the network works."""
-IN_MEMORY = 48_000_000
-"""Pixels of the pictures that are read, predicted and written at a time, unless one alone has more."""
-
-
-class Job(NamedTuple):
-    """One picture: its name (path in the input folder, no extension) and the trimap or mask that goes with it.
-
-    partner None: the picture's own alpha channel. A problem is why there is nothing to be done.
-    """
-
-    name: str
-    image: Path
-    partner: Path | None = None
-    problem: str | None = None
+LOG = "log.jsonl"
+COLOURS = ("estimated", "own")
+"""Foreground colours: without the background's share, or the picture's own."""
 
 
-class Read(NamedTuple):
-    image: np.ndarray
-    """uint8 RGB [H, W, 3]"""
-    trimap: np.ndarray
-    """uint8 [H, W] of 0, 128, 255"""
-    about: imaging.About | None
-    """What a copy of the picture should say too."""
-    notices: list[str]
+@dataclass(frozen=True)
+class CutOuts(Work[Picture]):
+    """A prepared batch of pictures. Iterating yields the record of each picture of this process."""
 
-
-def find_jobs(
-    inputs: Sequence[Path],
-    partners: Path | None,
-    what: str,
-    outputs: Sequence[Path] = (),
-    include: Sequence[str] = (),
-    exclude: Sequence[str] = (),
-) -> tuple[list[Job], list[str]]:
-    """The pictures of files and folders, each with the trimap or mask (`what`) of its name; and notices.
-
-    partners: a folder, one file for one picture, or None for the alpha channels of the pictures themselves. Pictures
-    in the folders of partners and outputs below an input folder are no inputs. include, exclude: patterns as a shell
-    has them ("*.jpg", "shoes/*"), for the name that a picture goes by or its file's name. DataError for no pictures.
-    """
-    pictures, notices = list_inputs(inputs, [folder for folder in (partners, *outputs) if folder])
-    # Paired before some are left out: what goes together does not depend on the patterns.
-    found = _partners([name for name, _ in pictures], partners, what)
-    pictures = [(name, path) for name, path in pictures if _wanted(name, path, include, exclude)]
-    if not pictures:
-        raise DataError(f"none of the pictures in {', '.join(map(str, inputs))} fits the patterns")
-    jobs: list[Job] = []
-    first: dict[str, Path] = {}
-    for name, path in pictures:
-        partner = found[name]
-        if name in first:
-            problem = f"{path}: its alpha would overwrite that of {first[name]}; predict them apart"
-            jobs.append(Job(str(path), path, None, problem))
-        elif not path.is_file():
-            lost = "a link that leads nowhere; mend or remove it" if path.is_symlink() else "no such file; check it"
-            jobs.append(Job(name, path, None, f"{path}: {lost}"))
-        elif isinstance(partner, DataError):
-            jobs.append(Job(name, path, None, str(partner)))
-        else:
-            jobs.append(Job(name, path, partner))
-        first.setdefault(name, path)
-    return jobs, notices
-
-
-def _wanted(name: str, path: Path, include: Sequence[str], exclude: Sequence[str]) -> bool:
-    names = (name + path.suffix, path.name)
-
-    def match(patterns: Sequence[str]) -> bool:
-        return any(fnmatch.fnmatch(each, pattern) for each in names for pattern in patterns)
-
-    return (not include or match(include)) and not match(exclude)
-
-
-def _partners(names: Sequence[str], partners: Path | None, what: str) -> dict[str, Path | DataError | None]:
-    if partners is None:
-        return dict.fromkeys(names)
-    if partners.is_dir():
-        return {**pair(list(dict.fromkeys(names)), partners, what)[0]}
-    if not partners.exists():
-        raise DataError(f"{partners}: no such folder or file of {what}s; check the path")
-    if len(names) > 1:
-        raise DataError(f"{partners}: {len(names)} pictures need a folder of {what}s")
-    return {names[0]: partners}
-
-
-def read_job(job: Job, width: Width | None = None, max_pixels: int = imaging.MAX_PIXELS) -> Read:
-    """The picture of a job and its trimap, which is the partner, or with `width` made of it or of the picture's alpha.
-
-    width: of the unknown band around the edge of a mask. DataError if something cannot be read or does not fit.
-    """
-    image, own, about, notices = imaging.read_picture(job.image, max_pixels)
-    size = (image.shape[0], image.shape[1])
-    if width is None:
-        assert job.partner
-        levels, told = trimap.read_trimap(job.partner, size, max_pixels)
-        return Read(image, levels, about, notices + told)
-    if job.partner:
-        mask, told = masks.read_mask(job.partner, None, size, max_pixels)
-        source = job.partner
-    elif own is None or own.min() == 255:
-        hidden = "no alpha channel" if own is None else "an alpha channel that is 255 everywhere"
-        raise DataError(f"{job.image}: has {hidden}; give --trimaps or --masks, a folder or a file")
-    else:
-        mask, told, source = own, [], job.image
-    try:
-        levels, odd = trimap.from_mask(mask, width.pixels(size), width.pixels(size))
-    except DataError as error:
-        raise DataError(f"{source}: {error}") from error
-    return Read(image, levels, about, [*notices, *told, *(f"{source}: {notice}" for notice in odd)])
+    out: Path = Path()
+    existing: int = 0
+    """Pictures that are left out since all their files exist."""
+    settings: TestConfig = field(default_factory=TestConfig)
 
 
 def cut_out(
-    model: nn.Module,
-    jobs: Sequence[Job],
-    read: Callable[[Job], Read],
-    write: Callable[[Job, Read, np.ndarray], dict[str, str]],
-    settings: TestConfig | None = None,
-) -> Iterator[Record]:
-    """Predict pictures one by one, in the order of the jobs; at the same time read the next and write the last ones.
+    inputs: Path | str | Sequence[Path | str],
+    out: Path | str,
+    *,
+    weights: Path | str | None = None,
+    trimaps: Path | str | None = None,
+    masks: Path | str | None = None,
+    width: str | None = None,
+    save: str = "alpha,cutout",
+    background: str | None = None,
+    colours: str = "estimated",
+    skip_existing: bool = False,
+    include: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+    mode: str | None = None,
+    max_size: int | None = None,
+    fit: str | None = None,
+    precision: str = "auto",
+    memory: float | None = None,
+    max_megapixels: int = 500,
+    device: str = "auto",
+    assume: Mapping[str, Any] | None = None,
+    settings: Sequence[str] = (),
+) -> CutOuts:
+    """Cut out pictures: what `deepmat predict` does.
 
-    read: job -> Read; write: job, what was read, alpha (float32 [H, W]) -> kind and path of each file written. Both run
-    in threads, as far ahead and behind as memory allows (IN_MEMORY). Whatever goes wrong fails that picture alone.
-    Yields {"name", "width", "height", "mode", "seconds" (of the network), "read_seconds", "write_seconds", "notices",
-    "paths"}, or {"name", "error"}.
+    inputs: pictures, or folders of them with all their subfolders. out: folder for OUT/KIND/NAME.ext and OUT/log.jsonl.
+    trimaps, masks: a folder, paired by name, or one file for one picture; without either the pictures' own alpha
+    channels are the masks. width: of the unknown band on each side of a mask's edge, "20" (pixels) or "2%". save: kinds
+    of outputs.OUTPUTS with optional extensions. background: for composites, a colour, a picture or a folder. mode,
+    max_size, fit, memory: as in inference.modes. assume: as for `load_model`. settings: config keys, "test.tile=512".
+
+    Raises ConfigError, DataError, CheckpointError, DeviceError before any work. Iterating yields a record for each
+    picture; one that fails has "error". Several processes of a launcher share the pictures (runtime.distributed).
     """
-    keep_memory()
-    options = inference.mode_options(settings or TestConfig(mode="auto"))
-    todo = deque(jobs)
-    reading, writing = deque[_Task](), deque[_Task]()
-    with ThreadPoolExecutor(AHEAD) as readers, ThreadPoolExecutor(max(2, cores())) as writers:
-        try:
-            while todo or reading or writing:
-                while todo and len(reading) <= AHEAD:
-                    pixels = imaging.count_pixels(todo[0].image)
-                    if (reading or writing) and pixels + _pixels(reading) + _pixels(writing) > IN_MEMORY:
-                        break
-                    job = todo.popleft()
-                    record = {"name": job.name}
-                    reading.append(_Task(job, record, pixels, readers.submit(_timed, _read, read, job)))
-                if reading:
-                    task = reading.popleft()
-                    writing.append(_through(model, task, options, lambda *seen: writers.submit(_timed, write, *seen)))
-                    del task
-                while writing and (not reading or writing[0].done() or len(writing) > 2 * cores()):
-                    yield writing.popleft().finished()
-        finally:
-            readers.shutdown(wait=False, cancel_futures=True)
-            writers.shutdown(wait=False, cancel_futures=True)
-    give_back_memory()
+    options = _settings(mode, max_size, fit, memory, settings)
+    out = Path(out)
+    _check(out, trimaps, masks, width, colours)
+    choices = outputs.parse_outputs(save)
+    if background and "composite" not in {choice.kind for choice in choices}:
+        raise ConfigError("--background: is for composite; add that to --save")
+    max_pixels = max_megapixels * 10**6
+    behind = outputs.open_background(background or "white", max_pixels)
+    band = None if trimaps else parse_width(width or WIDTH, "--width")
+    given = [inputs] if isinstance(inputs, (str, Path)) else inputs
+    partners = trimaps or masks
+    jobs, notices = find_jobs(
+        [Path(each) for each in given],
+        Path(partners) if partners else None,
+        "trimap" if trimaps else "mask",
+        [out, *(out / kind for kind in outputs.OUTPUTS)],
+        include,
+        exclude,
+    )
+    existing = _existing(jobs, choices, out, background, skip_existing)
+    todo = distributed.share([job for job in jobs if job not in existing])
+    network = open_network(weights, device=distributed.device_name(device), precision=precision, assume=assume)
+
+    def read(job: Job) -> Read:
+        return read_job(job, band, max_pixels)
+
+    def write(job: Job, seen: Read, alpha: np.ndarray) -> dict[str, str]:
+        estimate = estimate_foreground if colours == "estimated" else None
+        cut = outputs.CutOut(job.name, seen.image, alpha, seen.trimap, seen.about, estimate, behind)
+        return outputs.write_outputs(cut, choices, out)
+
+    def steps() -> Iterator[Picture]:
+        if distributed.world() == 1 and out.is_dir():
+            remove_leftovers(out)
+        for record in predict_jobs(network.network, todo, read, write, options):
+            record = {**record, "precision": network.precision}
+            append_line(out / _log_name(), to_json(record))
+            yield record
+
+    about = f"{network.about}, mode {options.mode}"
+    return CutOuts(len(todo), steps, notices, about, out, len(existing), options)
 
 
-class _Task(NamedTuple):
-    """A picture on its way, read or written by a thread; without one, its record is complete."""
-
-    job: Job
-    record: Record
-    pixels: int
-    future: "Future[tuple[Any, float]] | None" = None
-
-    def done(self) -> bool:
-        return self.future is None or self.future.done()
-
-    def finished(self) -> Record:
-        if self.future is None:
-            return self.record
-        error = self.future.exception()
-        if error:
-            return _failed(self.record, error)
-        self.record["paths"], self.record["write_seconds"] = self.future.result()
-        return self.record
+def _settings(
+    mode: str | None, max_size: int | None, fit: str | None, memory: float | None, settings: Sequence[str]
+) -> TestConfig:
+    """The test section of the config. Raises ConfigError for a setting that the mode does not use."""
+    how = mode or ("whole" if max_size or fit else "auto")
+    given = {"mode": how, "max_size": max_size, "fit": fit, "memory": memory}
+    configs.refuse_keys(settings, ("test",))
+    flags = {"test": {key: value for key, value in given.items() if value is not None}}
+    chosen = configs.load(flags=flags, overrides=settings).test
+    configs.refuse_unused({"--max-size": max_size, "--fit": fit, "--memory": memory}, mode_options(chosen))
+    return chosen
 
 
-def _pixels(tasks: Iterable[_Task]) -> int:
-    return sum(task.pixels for task in tasks)
+def _check(out: Path, trimaps: Path | str | None, masks: Path | str | None, width: str | None, colours: str) -> None:
+    if trimaps and masks:
+        raise ConfigError("--trimaps and --masks: give one of them")
+    if trimaps and width:
+        raise ConfigError("--width: is for masks; trimaps state themselves what is unknown")
+    if out.exists() and not out.is_dir():
+        raise ConfigError(f"--out {out}: is a file; name a folder")
+    if colours not in COLOURS:
+        raise ConfigError(f"--colours {colours}: unknown; known: {', '.join(COLOURS)}")
 
 
-def _failed(record: Record, error: BaseException) -> Record:
-    """What is told of an error; the error itself would keep all that was in memory."""
-    if not isinstance(error, Exception):
-        raise error
-    message = str(error)
-    if isinstance(error, MemoryError):
-        message = f"too large for the memory ({message})"
-    elif not isinstance(error, DeepmatError):
-        message = f"{type(error).__name__}: {message}"
-    return {"name": record["name"], "error": message if record["name"] in message else f"{record['name']}: {message}"}
+def _existing(
+    jobs: Sequence[Job],
+    choices: Sequence[outputs.Choice],
+    out: Path,
+    background: str | None,
+    skip_existing: bool,
+) -> set[Job]:
+    """Jobs of which all files exist, where these are to be skipped. ConfigError if an output would replace an input."""
+    places = {job: [out / choice.place(job.name) for choice in choices] for job in jobs if not job.problem}
+    read = [path for job in jobs for path in (job.image, job.partner) if path]
+    if background and Path(background).is_dir():
+        refuse_inside("--out", out / "composite", [Path(background)])
+    elif background:
+        read.append(Path(background))
+    refuse_overwriting((path for paths in places.values() for path in paths), read)
+    return {job for job, paths in places.items() if skip_existing and all(path.is_file() for path in paths)}
 
 
-def _through(model: nn.Module, task: _Task, options: Record, write: Callable[..., Any]) -> _Task:
-    """What was read goes through the network and on to be written."""
-    assert task.future
-    error: BaseException | None = task.future.exception()
-    if error:
-        return _Task(task.job, _failed(task.record, error), 0)
-    try:
-        pixels, task.record["read_seconds"] = task.future.result()
-        alpha = _predict(model, pixels, options, task.record)
-        return task._replace(future=write(task.job, pixels, alpha))
-    except CheckpointError:
-        raise  # as it would be for all of them
-    except Exception as problem:
-        return _Task(task.job, _failed(task.record, problem), 0)
-
-
-def _read(read: Callable[[Job], Read], job: Job) -> Read:
-    if job.problem:
-        raise DataError(job.problem)
-    return read(job)
-
-
-def _timed(work: Callable[..., Any], *arguments: Any) -> tuple[Any, float]:
-    begin = time.perf_counter()
-    return work(*arguments), time.perf_counter() - begin
-
-
-def _predict(model: nn.Module, pixels: Read, options: Record, record: Record) -> np.ndarray:
-    begin = time.perf_counter()
-    alpha, seen = inference.predict_seen(model, pixels.image, pixels.trimap, **options)
-    record["height"], record["width"] = alpha.shape
-    record["mode"], record["seconds"] = seen.mode, time.perf_counter() - begin
-    record["notices"] = [*pixels.notices, *seen.notices]
-    return alpha
+def _log_name() -> str:
+    return f"log-{distributed.rank()}.jsonl" if distributed.world() > 1 else LOG

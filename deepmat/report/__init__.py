@@ -4,14 +4,7 @@ from deepmat.report.board import require_tensorboard
 from deepmat.report.curves import draw_curves, draw_runs, require_plots
 from deepmat.report.history import History, find_runs, name_runs, read_run, runs_table
 from deepmat.report.page import Page
-from deepmat.report.tables import (
-    curves_table,
-    format_score,
-    scores_table,
-    summary_tables,
-    to_json,
-    write_csv,
-)
+from deepmat.report.tables import curves_table, format_score, scores_table, summary_tables, write_csv
 from deepmat.report.training import TrainingDisplay
 
 __all__ = [
@@ -30,6 +23,5 @@ __all__ = [
     "runs_table",
     "scores_table",
     "summary_tables",
-    "to_json",
     "write_csv",
 ]

@@ -19,8 +19,9 @@ import numpy as np
 
 from deepmat import imaging
 from deepmat.imaging.trimap import unknown_region
-from deepmat.report.tables import title, to_json
+from deepmat.report.tables import title
 from deepmat.runtime.files import write_bytes, write_text
+from deepmat.runtime.records import to_json
 
 LONGER, THUMBNAIL, WINDOW = 1024, 96, 64
 """Longer side of a view and of a thumbnail, and the side of the worst window, in pixels."""

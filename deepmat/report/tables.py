@@ -2,8 +2,6 @@
 
 import csv
 import io
-import json
-import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -158,16 +156,3 @@ def write_csv(path: Path, records: Iterable[Mapping[str, Any]], columns: Sequenc
     writer.writeheader()
     writer.writerows(records)
     write_text(path, text.getvalue())
-
-
-def to_json(value: Any) -> str:
-    """Strict JSON: numbers that are not finite become null."""
-
-    def finite(item: Any) -> Any:
-        if isinstance(item, Mapping):
-            return {key: finite(inner) for key, inner in item.items()}
-        if isinstance(item, (list, tuple)):
-            return [finite(inner) for inner in item]
-        return None if isinstance(item, float) and not math.isfinite(item) else item
-
-    return json.dumps(finite(value), indent=None)

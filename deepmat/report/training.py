@@ -18,8 +18,9 @@ from deepmat.errors import DataError
 from deepmat.imaging import encode_lossy
 from deepmat.imaging.sheets import sheet
 from deepmat.report.board import Board
-from deepmat.report.tables import format_score, to_json
+from deepmat.report.tables import format_score
 from deepmat.runtime.files import append_line, write_bytes
+from deepmat.runtime.records import to_json
 
 LOG, SAMPLES, BOARD = "log.jsonl", "samples", "tensorboard"
 UNLOGGED = ("caching", "testing", "sample")

@@ -207,3 +207,10 @@ def refuse_overwriting(outputs: Iterable[Path], inputs: Iterable[Path]) -> None:
         if place in taken:
             raise ConfigError(f"{path}: would overwrite {taken[place]}; choose another output folder")
         taken[place] = "another output"
+
+
+def refuse_inside(option: str, path: Path, folders: Iterable[Path | None]) -> None:
+    """Raise ConfigError if a path to be written lies in a folder that is read. option: its name in the message."""
+    for folder in filter(None, folders):
+        if folder.resolve() in (path.resolve(), *path.resolve().parents):
+            raise ConfigError(f"{option} {path}: lies in {folder}, which is read; choose a place beside it")

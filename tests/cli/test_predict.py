@@ -16,6 +16,7 @@ from PIL import Image
 
 from deepmat import imaging
 from deepmat.config import DIMConfig
+from deepmat.inference.folders import cut_out
 from deepmat.models import build_model
 
 
@@ -225,7 +226,7 @@ def test_ctrl_c_says_how_to_go_on(deepmat, photos, monkeypatch):
         yield {"name": "0", "paths": {}}
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("deepmat.inference.folders.cut_out", interrupted)
+    monkeypatch.setattr("deepmat.inference.folders.predict_jobs", interrupted)
     result = deepmat(*photos(2))
     assert result.exit_code == 130 and "out keeps what is done; the same command with --skip-existing" in result.stderr
     assert len(Path("out/log.jsonl").read_text().splitlines()) == 1
@@ -269,7 +270,7 @@ def test_what_does_not_fit_is_refused_before_any_work(deepmat, photos, arguments
 
 def test_flags_arrive(deepmat, catch, photos, weights):
     command = photos(1)
-    kept = catch("inference.folders", "cut_out")
+    kept = catch("inference.folders", "predict_jobs")
 
     def settings(*arguments):
         assert "caught" in deepmat(*command, *arguments).stderr
@@ -280,11 +281,50 @@ def test_flags_arrive(deepmat, catch, photos, weights):
     assert settings("--max-size", 96, "--fit", "stretch").fit == "stretch"
     assert settings("--mode", "tile", "--set", "test.tile=512").tile == 512
     assert settings("--memory", 3.5).memory == 3.5
-    torch.save({"state_dict": build_model(DIMConfig()).state_dict()}, "published.pth")
+    torch.save({"state_dict": build_model(DIMConfig(width=1 / 16)).state_dict()}, "published.pth")
     published = [argument if argument != weights else "published.pth" for argument in command]
     assert "skip False" in deepmat(*published, "--no-skip").stderr
 
 
+def test_the_function_does_what_the_command_does(deepmat, photos, weights):
+    """Same files to the byte, same records but for times."""
+    Path("photos/3.jpg").parent.mkdir(exist_ok=True)
+    command = photos(2)
+    Path("photos/3.jpg").write_text("broken")
+    done = deepmat(*command, "--save", "alpha,cutout.webp,sheet.png", "--json")
+    assert done.exit_code == 1
+    work = cut_out("photos", "again", weights=weights, trimaps="trimaps", save="alpha,cutout.webp,sheet.png")
+    assert work.total == 3 and not Path("again").exists()  # nothing is written before it is asked for
+    records = work.run()
+
+    def timeless(record):
+        kept = {key: value for key, value in record.items() if "seconds" not in key}
+        return {**kept, "paths": {kind: Path(path).name for kind, path in kept.get("paths", {}).items()}}
+
+    shown = [json.loads(line) for line in done.stdout.splitlines()]
+    logged = [json.loads(line) for line in Path("again/log.jsonl").read_text().splitlines()]
+    assert [*map(timeless, shown)] == [*map(timeless, records)] == [*map(timeless, logged)]
+    for path in Path("out").rglob("*.*"):
+        if path.name != "log.jsonl":
+            assert Path("again", path.relative_to("out")).read_bytes() == path.read_bytes(), path
+    assert "3: no trimap of that name" in records[2]["error"] and records[0].keys() == {
+        *("name", "width", "height", "mode", "seconds", "read_seconds", "write_seconds", "notices", "paths"),
+        "precision",
+    }
+
+
+def test_each_process_of_a_job_takes_its_share(deepmat, photos, weights, monkeypatch):
+    photos(5)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    for rank, names in enumerate((["0", "2", "4"], ["1", "3"])):
+        monkeypatch.setenv("RANK", str(rank))
+        work = cut_out("photos", "out", weights=weights, trimaps="trimaps", save="alpha")
+        assert [record["name"] for record in work] == names and work.total == len(names)
+        log = Path(f"out/log-{rank}.jsonl").read_text().splitlines()
+        assert [json.loads(line)["name"] for line in log] == names
+
+
+@pytest.mark.slow
 def test_several_processes_share_the_pictures(photos, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     command = [str(argument) for argument in photos(5)]

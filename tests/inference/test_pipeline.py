@@ -11,8 +11,9 @@ from conftest import TinyModel
 from deepmat import imaging
 from deepmat.config import TestConfig
 from deepmat.errors import DataError
-from deepmat.inference import folders as cutouts
-from deepmat.inference.folders import Job, Read, cut_out, find_jobs
+from deepmat.inference import pipeline as cutouts
+from deepmat.inference.jobs import Job, Read, find_jobs
+from deepmat.inference.pipeline import predict_jobs
 
 SETTINGS = TestConfig(mode="whole")
 
@@ -47,7 +48,7 @@ def test_jobs_keep_their_order_and_failures_fail_alone():
         return {"alpha": job.name}
 
     jobs = [Job(str(index), Path(str(index))) for index in range(8)] + [Job("lost", Path("lost"), None, "no trimap")]
-    records = list(cut_out(TinyModel(), jobs, read, write, SETTINGS))
+    records = list(predict_jobs(TinyModel(), jobs, read, write, SETTINGS))
     assert [record["name"] for record in records] == [job.name for job in jobs]
     errors = {record["name"]: record["error"] for record in records if "error" in record}
     assert errors == {
@@ -81,7 +82,7 @@ def test_what_waits_is_bounded(monkeypatch):
         return {}
 
     jobs = [Job(str(index), Path(str(index))) for index in range(20)]
-    assert len(list(cut_out(TinyModel(), jobs, read, write, SETTINGS))) == 20
+    assert len(list(predict_jobs(TinyModel(), jobs, read, write, SETTINGS))) == 20
     assert most == 3  # of 64 pixels
 
 
@@ -114,7 +115,7 @@ def test_a_picture_that_failed_is_not_kept(where):
     gc.collect()
     gc.disable()
     try:
-        for record in cut_out(Model(), jobs, read, write, SETTINGS):
+        for record in predict_jobs(Model(), jobs, read, write, SETTINGS):
             seen.append(record)
             if record["name"] == "1":
                 assert kept[0]() is None
@@ -147,7 +148,7 @@ def test_large_pictures_are_read_one_by_one(tmp_path, monkeypatch):
             held -= alpha.size
         return {}
 
-    assert len(list(cut_out(TinyModel(), jobs, read, write, SETTINGS))) == 6
+    assert len(list(predict_jobs(TinyModel(), jobs, read, write, SETTINGS))) == 6
     assert most == 64 * 64
 
 
@@ -155,7 +156,9 @@ def test_a_stop_leaves_no_thread_behind():
     before = threading.active_count()
     jobs = [Job(str(index), Path(str(index))) for index in range(50)]
     written = []
-    stream = cut_out(TinyModel(), jobs, lambda job: unknown(), lambda job, *_: written.append(job.name) or {}, SETTINGS)
+    stream = predict_jobs(
+        TinyModel(), jobs, lambda job: unknown(), lambda job, *_: written.append(job.name) or {}, SETTINGS
+    )
     next(stream)
     stream.close()
     count = len(written)

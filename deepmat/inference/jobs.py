@@ -1,0 +1,123 @@
+"""Which pictures a batch works on, and with which trimap or mask: found by name, read together."""
+
+import fnmatch
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from deepmat import imaging
+from deepmat.errors import DataError
+from deepmat.imaging import masks, trimap
+from deepmat.imaging.trimap import Width
+from deepmat.runtime.files import list_inputs, pair
+
+
+class Job(NamedTuple):
+    """One picture: its name (path in the input folder, no extension) and its trimap or mask.
+
+    partner: None for the picture's own alpha channel. problem: why the picture cannot be used, or None.
+    """
+
+    name: str
+    image: Path
+    partner: Path | None = None
+    problem: str | None = None
+
+
+class Read(NamedTuple):
+    """A picture with its trimap, read from their files."""
+
+    image: np.ndarray
+    """uint8 RGB [H, W, 3]"""
+    trimap: np.ndarray
+    """uint8 [H, W] of 0, 128, 255"""
+    about: imaging.About | None
+    """Colour profile and resolution, for copies of the picture."""
+    notices: list[str]
+
+
+def find_jobs(
+    inputs: Sequence[Path],
+    partners: Path | None,
+    what: str,
+    outputs: Sequence[Path] = (),
+    include: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+) -> tuple[list[Job], list[str]]:
+    """The pictures in files and folders, each with the trimap or mask (`what`) of its name; and notices.
+
+    partners: a folder, one file for one picture, or None for the pictures' own alpha channels. Pictures in the folders
+    of partners and outputs below an input folder are no inputs. include, exclude: shell patterns ("*.jpg", "shoes/*")
+    for the picture's name or its file's name. Raises DataError if there are no pictures.
+    """
+    pictures, notices = list_inputs(inputs, [folder for folder in (partners, *outputs) if folder])
+    # Paired before the patterns apply, so that pairs do not depend on them.
+    found = _partners([name for name, _ in pictures], partners, what)
+    pictures = [(name, path) for name, path in pictures if _wanted(name, path, include, exclude)]
+    if not pictures:
+        raise DataError(f"none of the pictures in {', '.join(map(str, inputs))} fits the patterns")
+    jobs: list[Job] = []
+    first: dict[str, Path] = {}
+    for name, path in pictures:
+        partner = found[name]
+        if name in first:
+            problem = f"{path}: its alpha would overwrite that of {first[name]}; predict them apart"
+            jobs.append(Job(str(path), path, None, problem))
+        elif not path.is_file():
+            lost = "a link that leads nowhere; mend or remove it" if path.is_symlink() else "no such file; check it"
+            jobs.append(Job(name, path, None, f"{path}: {lost}"))
+        elif isinstance(partner, DataError):
+            jobs.append(Job(name, path, None, str(partner)))
+        else:
+            jobs.append(Job(name, path, partner))
+        first.setdefault(name, path)
+    return jobs, notices
+
+
+def _wanted(name: str, path: Path, include: Sequence[str], exclude: Sequence[str]) -> bool:
+    names = (name + path.suffix, path.name)
+
+    def match(patterns: Sequence[str]) -> bool:
+        return any(fnmatch.fnmatch(each, pattern) for each in names for pattern in patterns)
+
+    return (not include or match(include)) and not match(exclude)
+
+
+def _partners(names: Sequence[str], partners: Path | None, what: str) -> dict[str, Path | DataError | None]:
+    if partners is None:
+        return dict.fromkeys(names)
+    if partners.is_dir():
+        return {**pair(list(dict.fromkeys(names)), partners, what)[0]}
+    if not partners.exists():
+        raise DataError(f"{partners}: no such folder or file of {what}s; check the path")
+    if len(names) > 1:
+        raise DataError(f"{partners}: {len(names)} pictures need a folder of {what}s")
+    return {names[0]: partners}
+
+
+def read_job(job: Job, width: Width | None = None, max_pixels: int = imaging.MAX_PIXELS) -> Read:
+    """Read the picture of a job and its trimap: the partner, or, with `width`, made from the mask or own alpha channel.
+
+    width: of the unknown band around a mask's edge. Raises DataError if something cannot be read or does not fit.
+    """
+    image, own, about, notices = imaging.read_picture(job.image, max_pixels)
+    size = (image.shape[0], image.shape[1])
+    if width is None:
+        assert job.partner
+        levels, more = trimap.read_trimap(job.partner, size, max_pixels)
+        return Read(image, levels, about, notices + more)
+    if job.partner:
+        mask, more = masks.read_mask(job.partner, None, size, max_pixels)
+        source = job.partner
+    elif own is None or own.min() == 255:
+        hidden = "no alpha channel" if own is None else "an alpha channel that is 255 everywhere"
+        raise DataError(f"{job.image}: has {hidden}; give --trimaps or --masks, a folder or a file")
+    else:
+        mask, more, source = own, [], job.image
+    try:
+        levels, odd = trimap.from_mask(mask, width.pixels(size), width.pixels(size))
+    except DataError as error:
+        raise DataError(f"{source}: {error}") from error
+    return Read(image, levels, about, [*notices, *more, *(f"{source}: {notice}" for notice in odd)])

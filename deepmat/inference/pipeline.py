@@ -1,0 +1,154 @@
+"""The pipeline of a batch: files are decoded and written while the network works."""
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, NamedTuple, TypedDict
+
+import numpy as np
+from torch import nn
+
+from deepmat import imaging
+from deepmat.config import TestConfig
+from deepmat.errors import CheckpointError, DataError, DeepmatError
+from deepmat.inference.jobs import Job, Read
+from deepmat.inference.modes import mode_options
+from deepmat.inference.predict import predict_seen
+from deepmat.runtime.processes import cores, give_back_memory, keep_memory
+
+AHEAD = 2
+"""Pictures that are decoded while the network works."""
+IN_MEMORY = 48_000_000
+"""Pixels of the pictures that are read, predicted and written at a time, unless one picture has more."""
+
+
+class Picture(TypedDict, total=False):
+    """The record of a picture; a failed one has only name and error."""
+
+    name: str
+    width: int
+    height: int
+    mode: str
+    """How the picture was seen (inference.modes.Seen)."""
+    seconds: float
+    """Time of the network."""
+    read_seconds: float
+    write_seconds: float
+    notices: list[str]
+    paths: dict[str, str]
+    """Files written, by kind of output."""
+    precision: str
+    error: str
+
+
+def predict_jobs(
+    model: nn.Module,
+    jobs: Sequence[Job],
+    read: Callable[[Job], Read],
+    write: Callable[[Job, Read, np.ndarray], dict[str, str]],
+    settings: TestConfig | None = None,
+) -> Iterator[Picture]:
+    """Predict pictures one by one, in the order of the jobs; meanwhile read the next ones and write the last ones.
+
+    read: job -> Read; write: job, what was read, alpha (float32 [H, W]) -> kind and path of each file written. Both run
+    in threads, as far ahead and behind as memory allows (IN_MEMORY). An error fails that picture only; CheckpointError
+    ends the batch, since it would fail every picture.
+    """
+    keep_memory()
+    options = mode_options(settings or TestConfig(mode="auto"))
+    todo = deque(jobs)
+    reading, writing = deque[_Task](), deque[_Task]()
+    with ThreadPoolExecutor(AHEAD) as readers, ThreadPoolExecutor(max(2, cores())) as writers:
+        try:
+            while todo or reading or writing:
+                while todo and len(reading) <= AHEAD:
+                    pixels = imaging.count_pixels(todo[0].image)
+                    if (reading or writing) and pixels + _pixels(reading) + _pixels(writing) > IN_MEMORY:
+                        break
+                    job = todo.popleft()
+                    record: Picture = {"name": job.name}
+                    reading.append(_Task(job, record, pixels, readers.submit(_timed, _read, read, job)))
+                if reading:
+                    task = reading.popleft()
+                    writing.append(_through(model, task, options, lambda *seen: writers.submit(_timed, write, *seen)))
+                    del task
+                while writing and (not reading or writing[0].done() or len(writing) > 2 * cores()):
+                    yield writing.popleft().finished()
+        finally:
+            readers.shutdown(wait=False, cancel_futures=True)
+            writers.shutdown(wait=False, cancel_futures=True)
+    give_back_memory()
+
+
+class _Task(NamedTuple):
+    """A picture that a thread reads or writes; without a future its record is complete."""
+
+    job: Job
+    record: Picture
+    pixels: int
+    future: "Future[tuple[Any, float]] | None" = None
+
+    def done(self) -> bool:
+        return self.future is None or self.future.done()
+
+    def finished(self) -> Picture:
+        if self.future is None:
+            return self.record
+        error = self.future.exception()
+        if error:
+            return _failed(self.record, error)
+        self.record["paths"], self.record["write_seconds"] = self.future.result()
+        return self.record
+
+
+def _pixels(tasks: Iterable[_Task]) -> int:
+    return sum(task.pixels for task in tasks)
+
+
+def _failed(record: Picture, error: BaseException) -> Picture:
+    """The record of a failed picture. The error itself is not kept, since it would hold the picture in memory."""
+    if not isinstance(error, Exception):
+        raise error
+    message = str(error)
+    if isinstance(error, MemoryError):
+        message = f"too large for the memory ({message})"
+    elif not isinstance(error, DeepmatError):
+        message = f"{type(error).__name__}: {message}"
+    return {"name": record["name"], "error": message if record["name"] in message else f"{record['name']}: {message}"}
+
+
+def _through(model: nn.Module, task: _Task, options: dict[str, Any], write: Callable[..., Any]) -> _Task:
+    """Predict a picture that was read, and hand it on to be written."""
+    assert task.future
+    error: BaseException | None = task.future.exception()
+    if error:
+        return _Task(task.job, _failed(task.record, error), 0)
+    try:
+        pixels, task.record["read_seconds"] = task.future.result()
+        alpha = _predict(model, pixels, options, task.record)
+        return task._replace(future=write(task.job, pixels, alpha))
+    except CheckpointError:
+        raise  # every picture would fail alike
+    except Exception as problem:
+        return _Task(task.job, _failed(task.record, problem), 0)
+
+
+def _read(read: Callable[[Job], Read], job: Job) -> Read:
+    if job.problem:
+        raise DataError(job.problem)
+    return read(job)
+
+
+def _timed(work: Callable[..., Any], *arguments: Any) -> tuple[Any, float]:
+    begin = time.perf_counter()
+    return work(*arguments), time.perf_counter() - begin
+
+
+def _predict(model: nn.Module, pixels: Read, options: dict[str, Any], record: Picture) -> np.ndarray:
+    begin = time.perf_counter()
+    alpha, seen = predict_seen(model, pixels.image, pixels.trimap, **options)
+    record["height"], record["width"] = alpha.shape
+    record["mode"], record["seconds"] = seen.mode, time.perf_counter() - begin
+    record["notices"] = [*pixels.notices, *seen.notices]
+    return alpha
