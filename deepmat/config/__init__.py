@@ -1,0 +1,65 @@
+"""The config of a run: every default as a pydantic model; YAML files and the command line hold differences only.
+
+A config is layered: defaults <- YAML files <- flags <- `--set key.sub=value`. All mistakes are reported at once, each
+with the nearest valid key. Paths are relative to the working directory.
+"""
+
+from deepmat.config.augment import AugmentConfig, Resize
+from deepmat.config.fields import Section
+from deepmat.config.loading import (
+    build,
+    dump,
+    flags,
+    layer,
+    load,
+    load_config,
+    merge,
+    parse_overrides,
+    read_yaml,
+    recipe,
+    refuse_keys,
+    refuse_unused,
+)
+from deepmat.config.network import MODEL_CONFIGS, DIMConfig, LiteConfig, ModelConfig, ModelSection, model_options
+from deepmat.config.sections import (
+    Config,
+    DataConfig,
+    Large,
+    OptimizerConfig,
+    ScheduleConfig,
+    SweepConfig,
+    TestConfig,
+    TrainConfig,
+)
+
+__all__ = [
+    "MODEL_CONFIGS",
+    "AugmentConfig",
+    "Config",
+    "DIMConfig",
+    "DataConfig",
+    "Large",
+    "LiteConfig",
+    "ModelConfig",
+    "ModelSection",
+    "OptimizerConfig",
+    "Resize",
+    "ScheduleConfig",
+    "Section",
+    "SweepConfig",
+    "TestConfig",
+    "TrainConfig",
+    "build",
+    "dump",
+    "flags",
+    "layer",
+    "load",
+    "load_config",
+    "merge",
+    "model_options",
+    "parse_overrides",
+    "read_yaml",
+    "recipe",
+    "refuse_keys",
+    "refuse_unused",
+]

@@ -1,0 +1,148 @@
+"""A config from its layers: YAML files, flags, overrides; and back to YAML."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from deepmat.config.mistakes import explain
+from deepmat.config.sections import Config
+from deepmat.errors import ConfigError
+
+
+def load(
+    path: Path | str | Sequence[Path] | None = None,
+    *,
+    flags: Mapping[str, Any] | None = None,
+    overrides: Iterable[str] = (),
+) -> Config:
+    """Load a config: defaults <- YAML files in order <- flags <- overrides ("train.lr=3e-5").
+
+    Raises ConfigError with all mistakes at once.
+    """
+    paths = [path] if isinstance(path, (str, Path)) else list(path or ())
+    values: dict[str, Any] = {}
+    for each in paths:
+        values = merge(values, read_yaml(Path(each)))
+    flags = flags or {}
+    dotted = parse_overrides(overrides)
+    sources = [str(each) for each in paths]
+    if flags or dotted or not sources:
+        sources.append("command line")
+    return build(merge(merge(values, flags), dotted), " and ".join(sources))
+
+
+load_config = load
+"""`load` under its public name, deepmat.load_config."""
+
+
+def build(values: Mapping[str, Any], source: str) -> Config:
+    """Validate merged values. source: where they are from, for the ConfigError that lists every mistake."""
+    try:
+        return Config.model_validate(values)
+    except ValidationError as error:
+        mistakes = explain(error.errors())
+        head = f"{source}: {len(mistakes)} mistakes:\n  " if len(mistakes) > 1 else f"{source}: "
+        raise ConfigError(head + "\n  ".join(mistakes)) from error
+
+
+def dump(config: Config) -> str:
+    """Return the whole config as YAML that `load` reads back."""
+    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
+
+
+def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Merge `over` into `base`, section by section. Raises ConfigError where a section would replace a plain value."""
+    merged = dict(base)
+    for key, value in over.items():
+        below = merged.get(key)
+        if not isinstance(value, Mapping) or below is None:
+            merged[key] = value
+        elif isinstance(below, Mapping):
+            merged[key] = merge(below, value)
+        else:
+            raise ConfigError(f"{key}: holds {below!r} where a section of `key: value` lines belongs")
+    return merged
+
+
+def _nested(dotted: str, value: Any) -> dict[str, Any]:
+    """Return {"train": {"lr": value}} for "train.lr"."""
+    for part in reversed(dotted.split(".")):
+        value = {part: value}
+    return value
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Return the mapping in a YAML file. Raises ConfigError if it holds none."""
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from error
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path}: not valid YAML: {error}") from error
+    if values is None:
+        return {}
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path}: holds no `key: value` lines")
+    return values
+
+
+def parse_overrides(assignments: Iterable[str]) -> dict[str, Any]:
+    """Convert ["train.lr=3e-5"] to {"train": {"lr": "3e-5"}}; values are YAML. Raises ConfigError on another form."""
+    values: dict[str, Any] = {}
+    for assignment in assignments:
+        dotted, equals, text = assignment.partition("=")
+        if not equals or not dotted:
+            raise ConfigError(f"--set {assignment}: write it as key=value, say train.lr=3e-5")
+        try:
+            value = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise ConfigError(f"--set {assignment}: the value is not valid YAML") from error
+        values = merge(values, _nested(dotted, value))
+    return values
+
+
+def flags(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Convert flags to a config layer: {"train.lr": 3e-5, "train.seed": None} to {"train": {"lr": 3e-5}}."""
+    layer: dict[str, Any] = {}
+    for dotted, value in values.items():
+        if value is not None:
+            layer = merge(layer, _nested(dotted, value))
+    return layer
+
+
+def recipe(name: str) -> Path:
+    """Return the path of a YAML file that deepmat ships, configs/NAME.yaml. Raises ConfigError for an unknown name."""
+    packaged = Path(str(resources.files("deepmat"))) / "configs"
+    folder = packaged if packaged.is_dir() else packaged.parents[1] / "configs"
+    path = folder / f"{name}.yaml"
+    if not path.is_file():
+        known = ", ".join(sorted(file.stem for file in path.parent.glob("*.yaml")))
+        raise ConfigError(f"{name}: deepmat ships no such recipe; known: {known}")
+    return path
+
+
+def layer(kind: str, name: str | None) -> list[Path]:
+    """Return the file that --recipe or --augment names: configs/KIND/NAME.yaml, or a YAML file; none for None."""
+    if name is None:
+        return []
+    return [Path(name) if Path(name).suffix in (".yaml", ".yml") else recipe(f"{kind}/{name}")]
+
+
+def refuse_unused(given: Mapping[str, Any], options: Mapping[str, Any]) -> None:
+    """Raise ConfigError for a flag that was given and that the chosen mode does not take."""
+    for flag, value in given.items():
+        if value is not None and flag.removeprefix("--").replace("-", "_") not in options:
+            raise ConfigError(f"{flag}: mode {options['mode']} does not use it; leave it out")
+
+
+def refuse_keys(overrides: Iterable[str], sections: tuple[str, ...]) -> None:
+    """Raise ConfigError for an override ("train.lr=1") whose section is not used."""
+    for override in overrides:
+        if not override.startswith(tuple(f"{section}." for section in sections)):
+            raise ConfigError(
+                f"--set {override}: only {', '.join(sections)} keys count here; weights say their own model"
+            )

@@ -1,0 +1,78 @@
+"""Error messages for mistakes in a config, with the nearest valid key."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, get_args
+
+from pydantic import BaseModel
+
+from deepmat.config.network import MODEL_CONFIGS, ModelSection
+from deepmat.config.sections import Config
+from deepmat.errors import did_you_mean
+
+
+def explain(mistakes: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Return a message for each of pydantic's mistakes (ValidationError.errors) in a Config."""
+    messages = []
+    for mistake in mistakes:
+        if mistake["type"] == "model_options":  # config.network packs those of the model's section
+            context = mistake["ctx"]
+            messages += [
+                _explain(each, [*mistake["loc"], *each["loc"]], context["arch"]) for each in context["mistakes"]
+            ]
+        else:
+            messages.append(_explain(mistake, mistake["loc"]))
+    return messages
+
+
+def _explain(mistake: Mapping[str, Any], where: Sequence[Any], arch: str = "") -> str:
+    """Return the message for a mistake. where: path of keys; arch: that of the model, for a mistake in its options."""
+    location = [part for part in where if part != "[key]"]
+    dotted = ".".join(str(part) for part in location)
+    if mistake["type"] == "extra_forbidden":
+        return f"{dotted}: unknown key{_suggest(location, arch)}"
+    if mistake["type"] == "unknown_arch":
+        name = mistake["ctx"]["arch"]
+        near = did_you_mean(name, MODEL_CONFIGS) or ","
+        return f"{dotted}.arch {name!r}: unknown{near} known: {', '.join(MODEL_CONFIGS)}"
+    message = mistake["msg"].removeprefix("Value error, ")
+    got = "" if mistake["type"] == "value_error" else f" (got {mistake['input']!r})"
+    return f"{dotted}: {message}{got}" if dotted else message
+
+
+def _suggest(location: Sequence[Any], arch: str) -> str:
+    """Name the nearest valid dotted key: one of the same section if possible, else the same name anywhere."""
+    section: type[BaseModel] | None = MODEL_CONFIGS[arch] if arch else Config
+    for part in location[bool(arch) : -1]:
+        section = next(iter(_keys(section).get(part, [])), None) if section else None
+    name, prefix = str(location[-1]), "".join(f"{part}." for part in location[:-1])
+    if arch and (others := [other for other, options in MODEL_CONFIGS.items() if name in options.model_fields]):
+        return f" of arch {arch}; {others[0]} has it"
+    near = did_you_mean(name, _keys(section)) if section else ""
+    if near:
+        return near.replace("did you mean ", f"did you mean {prefix}")
+    everywhere = {key.rsplit(".", 1)[-1]: key for key in _all_keys(Config)}
+    near = did_you_mean(name, everywhere)
+    found = near.removeprefix(", did you mean ").removesuffix("?")
+    return near.replace(found, everywhere[found]) if near else f"; known here: {', '.join(_keys(section or Config))}"
+
+
+def _keys(section: type[BaseModel]) -> dict[str, list[type[BaseModel]]]:
+    """Return the keys of a section and the sections that each may hold."""
+    return {name: _sections(field.annotation) for name, field in section.model_fields.items()}
+
+
+def _sections(annotation: Any) -> list[type[BaseModel]]:
+    """Return the sections in the type of a key: none, one, or of `model` one for each network."""
+    if annotation is ModelSection:
+        return list(MODEL_CONFIGS.values())
+    if within := get_args(annotation):
+        return [section for each in within for section in _sections(each)]
+    return [annotation] if isinstance(annotation, type) and issubclass(annotation, BaseModel) else []
+
+
+def _all_keys(section: type[BaseModel], prefix: str = "") -> list[str]:
+    """Return the dotted keys of all plain values in a section."""
+    keys = []
+    for name, nested in _keys(section).items():
+        keys += [key for each in nested for key in _all_keys(each, f"{prefix}{name}.")] or [prefix + name]
+    return keys

@@ -1,0 +1,72 @@
+"""Config sections of the networks, one for each; `model.arch` names the one in use."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import PlainValidator, SerializeAsAny, TypeAdapter, ValidationError
+from pydantic_core import PydanticCustomError
+
+from deepmat.config.fields import Section, Width
+
+
+class ModelSection(Section):
+    """The options of a network. Each network has a subclass with its own `arch`."""
+
+    arch: str
+
+    @property
+    def refines(self) -> bool:
+        """Whether the network returns a coarse alpha beside the refined one."""
+        return False
+
+
+class DIMConfig(ModelSection):
+    """Deep Image Matting and its public variants."""
+
+    arch: Literal["dim"] = "dim"
+    conv6: Literal[1, 3] = 3
+    """Kernel size of conv6_1: 1 in weights released before 2019-09-09, 3 since."""
+    skip: bool = True
+    """Add the encoder's last feature map of each level in the decoder."""
+    refine: bool = False
+    """With the refinement network."""
+    width: Width = 1.0
+
+    @property
+    def refines(self) -> bool:
+        """Whether the network returns a coarse alpha beside the refined one."""
+        return self.refine
+
+
+class LiteConfig(ModelSection):
+    """The small network that deepmat ships."""
+
+    arch: Literal["lite"] = "lite"
+    width: Width = 1.0
+
+
+MODEL_CONFIGS: dict[str, type[ModelSection]] = {"dim": DIMConfig, "lite": LiteConfig}
+"""Section of each network by the name of its `arch`. The first one is the default."""
+
+
+def _validate(options: Any) -> ModelSection:
+    """A model section as it is, or the section of MODEL_CONFIGS that a mapping's `arch` names."""
+    if isinstance(options, ModelSection):
+        return options
+    if not isinstance(options, Mapping):
+        raise PydanticCustomError("dict_type", "Input should be a valid dictionary")
+    arch = str(options.get("arch", next(iter(MODEL_CONFIGS))))
+    if arch not in MODEL_CONFIGS:
+        raise PydanticCustomError("unknown_arch", "unknown arch {arch}", {"arch": arch})
+    try:
+        return MODEL_CONFIGS[arch].model_validate(options)
+    except ValidationError as error:
+        # pydantic has no way to pass on several mistakes; config.mistakes unpacks them.
+        mistakes = {"arch": arch, "mistakes": error.errors()}
+        raise PydanticCustomError("model_options", "mistakes in the options of {arch}", mistakes) from error
+
+
+ModelConfig = Annotated[SerializeAsAny[ModelSection], PlainValidator(_validate)]
+"""The options of any network: an instance of its section, or a mapping with the section's keys."""
+model_options: TypeAdapter[ModelSection] = TypeAdapter(ModelConfig)
+"""model_options.validate_python({"arch": "lite"}) is a LiteConfig."""
