@@ -1,12 +1,9 @@
-from collections.abc import Iterable, Mapping, Sequence
-from json import dumps
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from deepmat import __version__
-from deepmat import config as configs
 from deepmat.cli.options import (
     Device,
     Fit,
@@ -18,25 +15,15 @@ from deepmat.cli.options import (
     Workers,
     finish,
     notify,
-    open_model,
     progress_bar,
     say,
     stderr,
     stdout,
 )
-from deepmat.cli.sweep import AXES, refuse_for_a_sweep, sweep
-from deepmat.config import flags, refuse_keys, refuse_unused
-from deepmat.errors import ConfigError, DataError
-from deepmat.runtime import distributed as ranks
-from deepmat.runtime.files import is_picture, refuse_overwriting, write_text
-from deepmat.runtime.processes import cores
 
 if TYPE_CHECKING:
-    from deepmat.scoring.pictures import Scored
-
-SHEET_ROWS = 8
-GENERAL = ("best", "last", "model", "prediction", "predictions", "alpha", "pred")
-"""Names that do not tell one run from another."""
+    from deepmat.inference.evaluation import Evaluation
+    from deepmat.scoring.results import Summary
 
 
 def evaluate(
@@ -65,7 +52,7 @@ def evaluate(
         list[str] | None,
         typer.Option(
             metavar="matlab|mmagic|reference|port|whole|all",
-            help="Whose way to score [matlab, the benchmark's]; repeatable, the first one for report and comparisons; "
+            help="The way to score [matlab, the benchmark's]; repeatable, the first one for report and comparisons; "
             "all compares them.",
         ),
     ] = None,
@@ -103,242 +90,121 @@ def evaluate(
 ) -> None:
     """Score weights or saved mattes.
 
-    Without either it scores deepmat's own network, lite.
-    SAD, MSE, Grad, Conn and MAD over the unknown region of pictures with known alpha, as the benchmark takes them or by
-    another protocol; SAD, Grad and Conn in thousands. The sweeps score weights on pictures made harder step by step;
-    with -o, they are drawn.
+    Without either it scores lite, the network that comes with deepmat. SAD, MSE, Grad, Conn and MAD over the unknown
+    region of pictures with known alpha, by the benchmark's protocol or another one; SAD, Grad and Conn in thousands.
+    The sweeps score weights on pictures made harder step by step; with -o they are drawn.
     """
-    given = flags(
-        {
-            "data.root": str(data) if data else None,
-            "test.image": str(images) if images else None,
-            "test.trimap": str(trimaps) if trimaps else None,
-            "test.alpha": str(alphas) if alphas else None,
-            "test.mode": mode,
-            "test.max_size": max_size,
-            "test.fit": fit,
-        }
-    )
-    refuse_keys(set_ or [], ("test", "data"))
-    config = configs.load(flags=given, overrides=set_ or [])
-    folders = _folders(predictions or [])
-    files: Sequence[Path | None] = weights or ([] if folders else [None])  # None is the network that deepmat ships
-    sweeps = [axis for axis, asked in zip(AXES, (trimap_sweep, jpeg_sweep, noise_sweep), strict=True) if asked]
-    if picture and not is_picture(picture):
-        raise ConfigError(f"--sheet {picture}: not the name of a picture; write {picture}.png")
-    if report and report.suffix.lower() not in (".html", ".htm"):
-        raise ConfigError(f"--report {report}: a page; write {report}.html")
-    if save_alphas and not (len(files) == 1 and out):
-        raise ConfigError("--save-alphas: give --weights once, whose alphas are saved, and -o DIR")
-    if skip_existing and not save_alphas:
-        raise ConfigError("--skip-existing: goes on from alphas that --save-alphas wrote; give it too")
-    if ranks.world() > 1 and (sweeps or report):
-        raise ConfigError(f"{'--report' if report else 'a sweep'}: is made by one process; start it without a launcher")
-    if sweeps:
-        unused = {"--predictions": folders, "--protocol": protocol, "--regions": regions, "--report": report}
-        refuse_for_a_sweep({**unused, "--sheet": picture, "--save-alphas": save_alphas}, out)
+    from deepmat.inference.evaluation import evaluate as prepare
+    from deepmat.inference.sweeping import AXES, refuse_for_a_sweep
 
-    from deepmat.data.pairs import pictures_to_score
-    from deepmat.scoring.protocols import DEFAULT, choose
-
-    protocols = choose(protocol or [DEFAULT])
-    for flag, value in {"--mode": mode, "--max-size": max_size, "--fit": fit}.items():
-        if value is not None and all(flag[2:].replace("-", "_") in each.geometry for each in protocols.values()):
-            raise ConfigError(f"{flag}: protocol {' and '.join(protocols)} says it; leave it out")
-    apart = [name for name, each in protocols.items() if each.levels != "round" or each.geometry]
-    if skip_existing and apart:
-        raise ConfigError(f"--skip-existing: protocol {apart[0]} takes other alphas than the 8 bits kept")
-    pictures, notices = pictures_to_score(config.test, config.data.root)
-    notify(notices)
-    for flag, value in {"--mode": mode, "--max-size": max_size, "--fit": fit, "--skip": skip}.items():
-        if value is not None and not files:
-            raise ConfigError(f"{flag}: saved mattes are scored as they are; leave it out, or give --weights")
-    places = {name: out / "prediction" / f"{name}.png" for name, _ in pictures} if out and save_alphas else {}
-
-    from deepmat.scoring import pictures as scoring
-
-    names = [name for name, _ in pictures]
-    saved = scoring.find_mattes(names, folders)
-    sources: list[Mapping[str, Any]] = [*(paths for _, paths in pictures if isinstance(paths, dict)), *saved.values()]
-    read = [path for paths in sources for path in paths.values() if isinstance(path, Path)]
-    refuse_overwriting([*places.values(), *filter(None, (picture, report))], read)
-
-    settings: dict[str, Any] = {"deepmat": __version__, "protocol": next(iter(protocols))}
-    networks: dict[str, scoring.Network] = {}
-    runs: dict[str, dict[str, Any]] = {}
-    for file in files:
-        from deepmat.inference.predict import as_network, mode_options
-        from deepmat.models import SHIPPED, find_weights, label_of
-        from deepmat.models.weights import sha256
-
-        refuse_unused({"--max-size": max_size, "--fit": fit}, mode_options(config.test))
-        options = mode_options(config.test.model_copy(update=dict(next(iter(protocols.values())).geometry)))
-        told = ", ".join(f"{key} {value}" for key, value in options.items())
-        model, used = open_model(file, ranks.device_name(device), precision, skip, told)
-        path = find_weights(file)
-        # Not what `train --config lite` calls its run.
-        run = _new_run(f"deepmat's {path.stem}" if path in SHIPPED.values() else _label(path), runs)
-        networks[run] = as_network(model, config.test)
-        runs[run] = {"weights": label_of(path), "sha256": sha256(path)}
-        settings |= {"precision": used, **options}
-    if sweeps:
-        axes = {axis: getattr(config.test.sweep, axis) for axis in sweeps}
-        if len(networks) > 1:
-            raise ConfigError("--weights: a sweep takes one")
-        sweep(pictures, networks, axes, {**settings, **runs[next(iter(runs))]}, out, json)
+    asked = (trimap_sweep, jpeg_sweep, noise_sweep)
+    axes = [axis for axis, wanted in zip(AXES, asked, strict=True) if wanted]
+    data_and_network: dict[str, Any] = {
+        "data": data,
+        "images": images,
+        "trimaps": trimaps,
+        "alphas": alphas,
+        "out": out,
+        "mode": mode,
+        "max_size": max_size,
+        "fit": fit,
+        "precision": precision,
+        "device": device,
+        "assume": {"skip": skip},
+        "settings": set_ or (),
+    }
+    if axes:
+        unused = {"--predictions": predictions, "--protocol": protocol, "--regions": regions, "--report": report}
+        refuse_for_a_sweep({**unused, "--sheet": picture, "--save-alphas": save_alphas})
+        _sweep(weights, axes, data_and_network, json)
         return
-    for run, folder in folders.items():
-        runs[_new_run(run, runs)] = {"mattes": str(folder)}
+    work = prepare(
+        weights,
+        predictions or (),
+        protocol=protocol or (),
+        regions=regions,
+        save_alphas=save_alphas,
+        skip_existing=skip_existing,
+        report=report,
+        sheet=picture,
+        workers=workers,
+        **data_and_network,
+    )
+    _show_progress_and_result(work, json)
 
-    from deepmat import imaging
-    from deepmat.imaging.sheets import sheet
-    from deepmat.report import Page, summary_tables, write_csv
-    from deepmat.runtime.records import to_json
-    from deepmat.scoring.metrics import METRICS, REGIONS
-    from deepmat.scoring.results import KEYS, Results
 
-    first = next(iter(runs))
-    ranks.meet()
-    if out and save_alphas:
-        chosen = next(iter(protocols.values()))
-        made_by = {key: value for key, value in settings.items() if key not in ("deepmat", "protocol")}
-        made_by |= {"sha256": runs[first]["sha256"], "levels": chosen.saved}
-        if not ranks.rank():
-            _claim(places, made_by, out / "prediction.json", skip_existing)
-        ranks.gather(None)
-    if skip_existing:
-        for name, place in places.items():
-            if place.is_file():
-                saved[name] = {first: place, **saved[name]}
-    page = Page(report) if report else None
+def _show_progress_and_result(work: "Evaluation", json: bool) -> None:
+    from deepmat.runtime import distributed
 
-    def keep(scored: "Scored") -> None:
-        if scored.name in places and first in scored.mattes and first not in saved[scored.name]:
-            imaging.write_image(places[scored.name], scored.mattes[first])
-        if page and scored.case:
-            page.add(scored.name, scored.case.image, scored.case.trimap, scored.case.alpha, scored.mattes)
-
-    # Spread over the whole set: neighbours are often the same foreground.
-    shown = set(names[:: max(1, len(names) // SHEET_ROWS)][:SHEET_ROWS]) if picture else set()
-    rows: dict[str, tuple[str, list[Any]]] = {}
-    results = Results(settings, runs)
+    notify(work.notices)
+    if work.about:
+        say(work.about)
+    distributed.meet()
     stopped = False
-    mine = ranks.share(pictures)
     with progress_bar(stderr()) as bar:
-        task = bar.add_task("eval", total=len(mine))
+        task = bar.add_task("eval", total=work.total)
         try:
-            for scored in scoring.score_pictures(
-                mine,
-                networks,
-                saved,
-                protocols=protocols,
-                regions=tuple(REGIONS) if regions else (),
-                keep=keep,
-                workers=workers or cores(),
-            ):
+            for scored in work:
                 bar.advance(task)
-                results.add(scored)
                 notify([*scored.case.notices, *scored.case.doubts] if scored.case else [])
-                if scored.name in shown and first in scored.mattes:
-                    rows[scored.name] = _row(scored, first)
         except KeyboardInterrupt:
-            if ranks.world() > 1:
+            if distributed.world() > 1:
                 raise
-            stopped, out, picture, page = True, None, None, None  # files are of whole sets
-    results.parts = ranks.merged(ranks.gather(results.parts))
-    rows = {name: row for part in ranks.gather(rows) for name, row in part.items()}
-    if ranks.rank():
-        return  # the first process writes and speaks for all
-    places_read = _folders_of(pictures)
-    summary, notices = results.summary(places_read)
+            stopped = True
+    summary, notices = work.summarise()
+    if distributed.rank():
+        return  # the first process writes and shows for all
     notify(notices)
+    written: list[Path] = []
     try:
-        if out:
-            columns = dict.fromkeys([*KEYS[:-2], *summary["metrics"], *KEYS[-2:]])
-            write_csv(out / "scores.csv", results.records, list(columns))
-            write_text(out / "scores.json", to_json(summary) + "\n")
-        if picture and rows:
-            imaging.write_image(picture, sheet([rows[name] for name in names if name in rows]))
-        if page and summary["means"]:
-            page.write(_page_of(summary, f"{', '.join(runs)} on {places_read['image'].absolute().parent.name}"))
-    finally:  # what was computed is not lost with a full disk, nor the files with a reader that had enough
-        if json:
-            print(to_json(summary))
-        else:
-            for part in summary_tables(summary, tuple(METRICS), tuple(REGIONS)):
-                stdout().print(part, highlight=False, markup=False, soft_wrap=isinstance(part, str))
+        if not stopped:  # files are of whole sets
+            written = work.write(summary)
+    finally:  # scores are shown even if the disk is full, and files are written even if nobody reads the table
+        _show(summary, json)
+    results = work.results
     if stopped:
-        kept = "; the alphas so far are kept, the same command with --skip-existing goes on" if places else ""
-        say(f"stopped, with scores of {results.usable} of {len(pictures)} pictures{kept}")
+        kept = (
+            "; the alphas so far are kept, the same command with --skip-existing goes on" if work.files.alphas else ""
+        )
+        say(f"stopped, with scores of {results.usable} of {len(work.pictures)} pictures{kept}")
         raise typer.Exit(130)
-    made = [str(path) for path in (out, picture, report) if path and path.exists()]
     done = len({each["name"] for each in results.records if "error" not in each})
-    see = f"; see {', '.join(made)}" if made else ""
+    see = f"; see {', '.join(map(str, written))}" if written else ""
     finish(results.failures, f"{done} picture{'' if done == 1 else 's'} scored{see}")
 
 
-def _claim(places: Mapping[str, Path], made_by: Mapping[str, Any], note: Path, skip_existing: bool) -> None:
-    """Note what makes the alphas in these places; what others left there goes. ConfigError for going on from others."""
-    same = note.is_file() and note.read_text(encoding="utf-8") == dumps(made_by)
-    there = [place for place in places.values() if place.is_file()]
-    if there and skip_existing and not same:
-        raise ConfigError(f"{there[0].parent}: its alphas are of other weights or settings; leave --skip-existing out")
-    if not same:
-        for place in there:
-            place.unlink()
-        write_text(note, dumps(made_by))
+def _show(summary: "Summary", json: bool) -> None:
+    from deepmat.report import summary_tables
+    from deepmat.runtime.records import to_json
+    from deepmat.scoring.metrics import METRICS, REGIONS
+
+    if json:
+        print(to_json(summary))
+        return
+    for part in summary_tables(summary, tuple(METRICS), tuple(REGIONS)):
+        stdout().print(part, highlight=False, markup=False, soft_wrap=isinstance(part, str))
 
 
-def _row(scored: "Scored", run: str) -> tuple[str, list[Any]]:
-    """Caption and pictures of a sheet's row."""
-    assert scored.case
-    case, scores = scored.case, next(record for record in scored.records if record["run"] == run)
-    caption = f"{scored.name}   SAD {scores['sad']:.2f}  MSE {scores['mse']:.4f}"
-    return caption, [case.image, case.trimap, case.alpha, scored.mattes[run]]
+def _sweep(weights: list[Path] | None, axes: list[str], options: Mapping[str, Any], json: bool) -> None:
+    from deepmat.inference.sweeping import METRICS, sweep
+    from deepmat.report import curves_table
+    from deepmat.runtime.records import to_json
 
-
-def _folders_of(pictures: Sequence[tuple[str, Any]]) -> dict[str, Path]:
-    """The folders that the pictures' names are from, by kind."""
-    name, paths = next(((name, paths) for name, paths in pictures if isinstance(paths, dict)), ("", {}))
-    depth = len(Path(name).parts)
-    return {kind: path.parents[min(depth, len(path.parents)) - 1] for kind, path in paths.items()} or {"image": Path()}
-
-
-def _label(path: Path) -> str:
-    """What a run is called by the place of its weights or mattes."""
-    return path.parent.name if path.stem in GENERAL and path.parent.name else path.stem
-
-
-def _folders(predictions: Sequence[str]) -> dict[str, Path]:
-    """Folders of mattes by the name of their run: as given, NAME=DIR, or by the folder's."""
-    folders: dict[str, Path] = {}
-    for text in predictions:
-        name, equals, rest = text.partition("=")
-        named = equals and not Path(text).exists()
-        path = Path(rest if named else text)
-        if named and not (name and rest):
-            raise ConfigError(f"--predictions {text}: write NAME=DIR, or the folder alone")
-        if not path.is_dir():
-            raise DataError(f"{path}: {'is not a folder' if path.exists() else 'no such folder'}; check --predictions")
-        folders[_new_run(name if named else _label(path.absolute()), folders)] = path
-    return folders
-
-
-def _new_run(run: str, runs: Iterable[str]) -> str:
-    if run in runs:
-        raise ConfigError(f"two runs are called {run}; name mattes by --predictions NAME=DIR, rename weights")
-    return run
-
-
-def _page_of(summary: Mapping[str, Any], title: str) -> dict[str, Any]:
-    """The summary as a page shows it: of the first protocol alone."""
-    protocol = summary["settings"]["protocol"]
-    means = [each for each in summary["means"] if each["protocol"] == protocol]
-    told = {each["run"]: {key: value for key, value in each.items() if key != "run"} for each in summary["runs"]}
-    return {
-        **{key: value for key, value in summary.items() if key != "means"},
-        "title": title,
-        "metrics": [name for name in summary["metrics"] if not name.endswith("_unknown")],  # the protocol's own, mostly
-        "runs": [{"run": each["run"], "mean": each["mean"], "settings": told[each["run"]]} for each in means],
-        "pictures": [each for each in summary["pictures"] if each.get("protocol", protocol) == protocol],
-    }
+    work = sweep(weights, axes=axes, **options)
+    notify(work.notices)
+    say(work.about)
+    with progress_bar(stderr()) as bar:
+        task = bar.add_task("sweep", total=work.total)
+        for _ in work:
+            bar.advance(task)
+    found = work.summarise()
+    try:
+        drawn = work.write(found)
+    finally:
+        if json:
+            print(to_json(found))
+        elif found["curves"]:
+            stdout().print(curves_table(found["curves"], METRICS))
+    failures = {each["name"]: each["error"] for each in found["pictures"] if "error" in each}
+    scored = f"{work.total - len(failures)} pictures, {len(found['curves'])} ways each"
+    finish(failures, scored + (f"; see {drawn}" if drawn else "; -o DIR draws it"))

@@ -17,8 +17,8 @@ class Work(Generic[T]):
 
     total: int
     """Number of records to expect, for a progress bar."""
-    steps: Callable[[], Iterator[T]]
-    """Does the job from its beginning."""
+    steps: Callable[[], Iterator[T]] = lambda: iter(())
+    """Does the job from its beginning; a subclass may override __iter__ in its place."""
     notices: list[str] = field(default_factory=list)
     """Remarks on the input, to be shown before the job begins."""
     about: str = ""

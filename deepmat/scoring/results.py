@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import product
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypedDict
 
 from deepmat.scoring.identity import changed_images, checksum, differences_from_published, identify
 from deepmat.scoring.metrics import METRICS
@@ -25,6 +25,24 @@ class Part(NamedTuple):
     """Its trimap is not as it should be."""
     shrunk: bool
     """The network saw it smaller."""
+
+
+class Summary(TypedDict):
+    """Aggregated scores, as scores.json has them."""
+
+    settings: dict[str, Any]
+    """What all scores depend on: protocol, precision, mode, compositor, trimaps, checksum of the data."""
+    comparable: bool
+    """Whether the scores compare with those published for Composition-1k."""
+    remarks: list[str]
+    """Why they do not, or on what the claim rests."""
+    metrics: list[str]
+    """Names of all scores."""
+    runs: list[dict[str, Any]]
+    means: list[Record]
+    comparisons: list[Record]
+    """Means and paired comparisons, as `summarise` returns them."""
+    pictures: list[Record]
 
 
 class Results:
@@ -59,7 +77,7 @@ class Results:
         failed = [record for record in self.records if "error" in record]
         return {f"{record['name']} {record.get('run', '')}": record["error"] for record in failed}
 
-    def summary(self, folders: Mapping[str, Path]) -> tuple[dict[str, Any], list[str]]:
+    def summary(self, folders: Mapping[str, Path]) -> tuple[Summary, list[str]]:
         """What the scores come to, as JSON takes it, and notices.
 
         folders: of "image", "trimap" and "alpha", beside which a manifest may lie. Returns {"settings": those given and
@@ -81,13 +99,15 @@ class Results:
         reasons = differences_from_published(about, names, self.settings, unscored, odd, shrunk)
         if not reasons:
             reasons = changed_images(folders["image"])
+        summarised = summarise(records, metrics, list(self.runs), about.foregrounds)
         return {
             "settings": {**self.settings, **data},
             "comparable": not reasons,
             "remarks": reasons or ["as far as the manifest tells; `deepmat doctor` measures whether its claims are so"],
             "metrics": metrics,
             "runs": [{"run": run, **told} for run, told in self.runs.items()],
-            **summarise(records, metrics, list(self.runs), about.foregrounds),
+            "means": summarised["means"],
+            "comparisons": summarised["comparisons"],
             "pictures": records,
         }, notices
 

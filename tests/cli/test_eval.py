@@ -9,6 +9,9 @@ import numpy as np
 import pytest
 
 from deepmat import imaging
+from deepmat.inference.evaluation import evaluate
+from deepmat.inference.sweeping import sweep
+from deepmat.runtime.records import to_json
 
 
 @pytest.fixture
@@ -154,12 +157,12 @@ def test_sweeps_are_tables_and_drawn(deepmat, data, weights):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["-p", "near", "--trimap-sweep"], "--predictions: a sweep has no use for it"),
-        (["-w", "w", "--noise-sweep", "--report", "r.html"], "--report: a sweep has no use for it"),
+        (["-p", "near", "--trimap-sweep"], "--predictions: a sweep does not use it"),
+        (["-w", "w", "--noise-sweep", "--report", "r.html"], "--report: a sweep does not use it"),
         (["-p", "near", "--save-alphas", "-o", "out"], "--save-alphas: give --weights once"),
         (["-p", "near", "--alphas", "nosuch"], "nosuch: no such folder; check test.alpha (eval: --alphas)"),
         (["-p", "x="], "--predictions x=: write NAME=DIR"),
-        (["-p", "near", "--mode", "tile"], "--mode: saved mattes are scored as they are"),
+        (["-p", "near", "--mode", "tile"], "--mode: saved mattes are scored unchanged"),
         (["-w", "w", "--jpeg-sweep", "--set", "test.sweep.jpeg=[101]"], "test.sweep.jpeg.0"),
     ],
 )
@@ -305,3 +308,33 @@ def test_a_run_stopped_in_anothers_folder_goes_on_with_its_own_alphas_alone(deep
     asked.clear()
     resumed = json.loads(deepmat(*command, "other.safetensors", "--skip-existing").stdout)
     assert resumed["means"] == alone["means"]
+
+
+def test_the_function_does_what_the_command_does(deepmat, data, mattes, weights):
+    """Same numbers, same files."""
+    options = ["--data", data, "--protocol", "all", "--regions", "--sheet", "sheet.png", "-o", "scores"]
+    shown = json.loads(deepmat("eval", "-w", weights, "-p", "near", *options, "--json").stdout)
+    work = evaluate(
+        weights, ["near"], data=data, protocol="all", regions=True, sheet="again.png", out="again", save_alphas=True
+    )
+    assert work.total == 2 and not Path("again").exists()  # nothing is written before it is asked for
+    summary = json.loads(to_json(work.run()))
+
+    def timeless(found):
+        pictures = [{key: value for key, value in each.items() if key != "seconds"} for each in found["pictures"]]
+        return {**found, "pictures": pictures}
+
+    assert timeless(summary) == timeless(shown) == timeless(json.loads(Path("scores/scores.json").read_text()))
+    assert timeless(json.loads(Path("again/scores.json").read_text())) == timeless(shown)
+    assert Path("again.png").read_bytes() == Path("sheet.png").read_bytes()
+    assert sorted(path.name for path in Path("again/prediction").iterdir()) == sorted(
+        path.name for path in (data / "test" / "alpha").iterdir()
+    )
+    rows = [list(csv.DictReader(Path(folder, "scores.csv").read_text().splitlines())) for folder in ("scores", "again")]
+    assert [{**row, "seconds": ""} for row in rows[0]] == [{**row, "seconds": ""} for row in rows[1]]
+
+
+def test_a_sweep_by_the_function_is_that_of_the_command(deepmat, data, weights):
+    levels = "test.sweep.jpeg=[90,50]"
+    shown = json.loads(deepmat("eval", "-w", weights, "--data", data, "--jpeg-sweep", "--set", levels, "--json").stdout)
+    assert json.loads(to_json(sweep(weights, axes=["jpeg"], data=data, settings=[levels]).run())) == shown
