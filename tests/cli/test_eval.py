@@ -117,7 +117,7 @@ def test_all_protocols_in_a_table(deepmat, data, weights):
     wrong = deepmat("eval", "-w", weights, "--data", data, "--protocol", "mathlab")
     assert wrong.exit_code == 1 and "did you mean matlab?" in wrong.stderr
     refused = deepmat("eval", "-w", weights, "--data", data, "--protocol", "reference", "--fit", "keep")
-    assert refused.exit_code == 1 and "--fit: protocol reference says it; leave it out" in refused.stderr
+    assert refused.exit_code == 1 and "--fit: protocol reference sets it; leave it out" in refused.stderr
 
 
 def test_regions_have_a_table_of_their_own(deepmat, data, mattes):
