@@ -9,6 +9,7 @@ from torch import nn
 from deepmat.config import TestConfig
 from deepmat.errors import CheckpointError, DataError, lookup
 from deepmat.imaging import trimap as trimaps
+from deepmat.imaging.arrays import Source, as_image, as_trimap
 from deepmat.inference.modes import IN_PARTS, MODES, Seen, enlarged, mode_options, reduced
 from deepmat.inference.predictor import Predictor
 from deepmat.scoring.pictures import Network
@@ -25,7 +26,10 @@ def predict_seen(
     double: int | None = None,
     **options: Any,
 ) -> tuple[np.ndarray, Seen]:
-    """As `predict`, of uint8 arrays; also returns how the picture was seen."""
+    """The alpha as `predict` gives it, and how the picture was seen.
+
+    image: uint8 RGB [H, W, 3]; trimap: uint8 [H, W].
+    """
     run = lookup(MODES, mode, "mode")
     shapes_fit = image.ndim == 3 and image.shape[2] == 3 and image.shape[:2] == trimap.shape
     if not shapes_fit or image.dtype != np.uint8 or trimap.dtype != np.uint8:
@@ -57,28 +61,31 @@ def predict_seen(
 
 def predict(
     model: nn.Module | Predictor,
-    image: np.ndarray,
-    trimap: np.ndarray,
+    image: Source,
+    trimap: Source,
     *,
     mode: str = "auto",
     double: int | None = None,
     **options: Any,
 ) -> np.ndarray:
-    """The alpha of a picture, float32 [H, W] in [0, 1]; exactly 0 and 1 where the trimap knows.
+    """The alpha of a picture, float32 [H, W] in [0, 1]; exactly 0 and 1 where the trimap is known.
 
-    image: uint8 RGB [H, W, 3]; trimap: uint8 [H, W], any levels, taken as the nearest of 0, 128, 255. A trimap with
-    nothing unknown is the answer itself. mode: one of modes.MODES; options: its keyword arguments. double: pictures of
-    up to so many pixels a side are seen at twice their size; None leaves it to the network. Raises DataError if the
-    shapes do not fit, TooLarge if the memory does not suffice, ConfigError for an unknown mode, CheckpointError for
-    broken weights.
+    image, trimap: a path, the bytes of a file, a PIL picture or an array (imaging.arrays.Source). Levels of the trimap
+    are taken as the nearest of 0 (background), 128 (unknown), 255 (foreground). A trimap without unknown pixels is the
+    alpha. mode: one of modes.MODES; options: its keyword arguments. double: pictures of up to so many pixels a side are
+    seen at twice their size; None leaves it to the network. Raises DataError for a picture that cannot be used or a
+    trimap of another size, TooLarge if the memory does not suffice, ConfigError for an unknown mode, CheckpointError
+    for broken weights.
     """
-    return predict_seen(model, image, trimap, mode=mode, double=double, **options)[0]
+    pixels, _, _ = as_image(image)
+    levels, _ = as_trimap(trimap, (pixels.shape[0], pixels.shape[1]))
+    return predict_seen(model, pixels, levels, mode=mode, double=double, **options)[0]
 
 
 def as_network(model: nn.Module | Predictor, settings: TestConfig) -> Network:
     """`predict` as `scoring` takes it: image, trimap and what a protocol changes of the settings -> alpha."""
 
     def network(image: np.ndarray, trimap: np.ndarray, geometry: Mapping[str, Any]) -> np.ndarray:
-        return predict(model, image, trimap, **mode_options(settings.model_copy(update=dict(geometry))))
+        return predict_seen(model, image, trimap, **mode_options(settings.model_copy(update=dict(geometry))))[0]
 
     return network

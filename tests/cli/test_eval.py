@@ -72,7 +72,7 @@ def test_odd_mattes_are_told(deepmat, data, mattes):
         path.unlink()
         imaging.write_image(path.with_suffix(".tif"), floats)
     broken = deepmat("eval", "-p", "near", "--data", data, "--protocol", "reference")
-    assert broken.exit_code == 1 and "1 of its pixels are no finite numbers; make it again" in broken.stderr
+    assert broken.exit_code == 1 and "1 of its pixels are not finite numbers; make it again" in broken.stderr
 
 
 def test_numbers_are_whole_however_long_names_are(deepmat, data, tmp_path, monkeypatch):
@@ -193,7 +193,7 @@ def test_a_stopped_eval_goes_on_with_the_same_scores(deepmat, data, weights, mon
 
     command = ["eval", "-w", weights, "--data", data, "-o", "out", "--save-alphas", "--json"]
     whole = json.loads(deepmat(*command[:-4], "-o", "whole", "--json").stdout)
-    predict, asked = inference.predict, []
+    predict, asked = inference.predict_seen, []
 
     def stops(*arguments, **options):
         if len(asked) == 1:
@@ -201,7 +201,7 @@ def test_a_stopped_eval_goes_on_with_the_same_scores(deepmat, data, weights, mon
         asked.append(1)
         return predict(*arguments, **options)
 
-    monkeypatch.setattr(inference, "predict", stops)
+    monkeypatch.setattr(inference, "predict_seen", stops)
     stopped = deepmat(*command)
     assert stopped.exit_code == 130
     assert "the alphas so far are kept, the same command with --skip-existing goes on" in stopped.stderr
@@ -294,7 +294,7 @@ def test_a_run_stopped_in_anothers_folder_goes_on_with_its_own_alphas_alone(deep
     command = ["eval", "--data", data, "-o", "out", "--save-alphas", "--json", "-w"]
     assert deepmat(*command, weights).exit_code == 0
     alone = json.loads(deepmat("eval", "--data", data, "--json", "-w", "other.safetensors").stdout)
-    predict, asked = inference.predict, []
+    predict, asked = inference.predict_seen, []
 
     def stops(*arguments, **options):
         if asked:
@@ -302,7 +302,7 @@ def test_a_run_stopped_in_anothers_folder_goes_on_with_its_own_alphas_alone(deep
         asked.append(1)
         return predict(*arguments, **options)
 
-    monkeypatch.setattr(inference, "predict", stops)
+    monkeypatch.setattr(inference, "predict_seen", stops)
     assert deepmat(*command, "other.safetensors").exit_code == 130
     assert len(list(Path("out/prediction").iterdir())) == 1  # none of the first weights' is left
     asked.clear()

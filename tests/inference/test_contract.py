@@ -4,6 +4,8 @@ import json
 
 import numpy as np
 import pytest
+import torch
+from PIL import Image
 from toy import Toy, ToyOptions
 
 import deepmat as api
@@ -112,11 +114,67 @@ def test_a_trimap_with_nothing_unknown_is_the_answer():
     np.testing.assert_array_equal(alpha, trimap / 255)
 
 
+def test_pictures_come_in_every_form(weights, tmp_path):
+    image, trimap, expected = scene(40, 50)
+    imaging.write_image(tmp_path / "image.png", image)
+    imaging.write_image(tmp_path / "trimap.png", trimap)
+    model, mirrored = load_model(weights), np.ascontiguousarray(image[:, ::-1])[:, ::-1]
+    image.flags.writeable = False
+    opaque = np.dstack((image, np.full((40, 50), 255, np.uint8)))
+    images = {
+        "path": tmp_path / "image.png",
+        "text": str(tmp_path / "image.png"),
+        "bytes": (tmp_path / "image.png").read_bytes(),
+        "PIL": Image.fromarray(image),
+        "read-only": image,
+        "negative strides": mirrored,
+        "RGBA": opaque,
+        "floats": image / 255.0,
+        "float32": (image / 255.0).astype(np.float32),
+        "uint16": image.astype(np.uint16) * 257,
+    }
+    for form, source in images.items():
+        found = predict(model, source, trimap)
+        np.testing.assert_allclose(found, expected, atol=1e-6, err_msg=form)
+    for form, source in {
+        "path": tmp_path / "trimap.png",
+        "bytes": (tmp_path / "trimap.png").read_bytes(),
+        "PIL": Image.fromarray(trimap),
+        "RGB": np.dstack([trimap] * 3),
+        "floats": np.where(trimap == 128, 0.5, trimap / 255),
+        "transposed": np.ascontiguousarray(trimap.T).T,
+    }.items():
+        np.testing.assert_allclose(predict(model, image, source), expected, atol=1e-6, err_msg=form)
+    grey = image[..., 0]
+    np.testing.assert_allclose(predict(model, grey, trimap), expected, atol=1e-6)
+    known = predict(None, image, trimap == 255)  # bool: no unknown pixels
+    np.testing.assert_array_equal(known, trimap == 255)
+
+
+@pytest.mark.parametrize(
+    ("image", "trimap", "message"),
+    [
+        (np.zeros((0, 5, 3), np.uint8), np.zeros((0, 5), np.uint8), "image: "),
+        (np.zeros((3, 4, 5), np.uint8), np.zeros((4, 5), np.uint8), "image: "),
+        (np.full((4, 5, 3), np.nan), np.zeros((4, 5), np.uint8), "image: "),
+        (np.zeros((4, 5, 3), np.uint8), [[0]], "trimap: list"),
+        (np.zeros((4, 5, 3), np.uint8), np.zeros((5, 4), np.uint8), "trimap: 4x5, but its picture is 5x4"),
+        ("nothing.png", np.zeros((4, 5), np.uint8), "nothing.png: no such file"),
+        (b"no picture", np.zeros((4, 5), np.uint8), "image: not a picture"),
+        (torch.zeros(4, 5, 3), np.zeros((4, 5), np.uint8), "image: torch.Tensor"),
+    ],
+)
+def test_what_is_no_picture_is_explained_in_one_line(image, trimap, message):
+    with pytest.raises(DataError) as caught:
+        predict(None, image, trimap)
+    assert str(caught.value).startswith(message) and "\n" not in str(caught.value)
+
+
 def test_wrong_calls_are_explained():
     image, trimap = np.zeros((4, 4, 3), np.uint8), np.zeros((4, 5), np.uint8)
     with pytest.raises(DataError, match="4"):
         predict(None, image, trimap)
-    with pytest.raises(DataError, match="levels are 0 to 2, as of labels"):
+    with pytest.raises(DataError, match="levels are 0 to 2, like labels"):
         predict(None, image, np.full((4, 4), 2, np.uint8))
     with pytest.raises(ConfigError, match="did you mean whole"):
         predict(None, image, trimap[:, :4], mode="hole")
