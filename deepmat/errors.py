@@ -1,13 +1,15 @@
-"""What can go wrong through no fault of deepmat's own; the command line shows the message and exits with 1.
+"""The errors that deepmat raises for mistakes that a user can correct.
 
 DeepmatError
   ConfigError       a wrong key, value or combination of options
-  DataError         a picture, folder or list that is missing, broken or does not fit its partners
+  DataError         a picture, folder or list that is missing, broken or does not fit the others
+    TooLarge        more pixels at once than the memory allows
   CheckpointError   weights that are missing, broken or of another model
   DeviceError       a device that this machine does not have
-  TrainingError     a run that cannot go on (the loss became NaN, say)
+  TrainingError     a run that cannot continue (the loss is NaN, say)
 
-Every message names the file or key, says what is wrong with it and how to mend it.
+Every message names the file or key, what is wrong with it and how to fix it. The command line prints it and exits with
+code 1.
 """
 
 import difflib
@@ -16,44 +18,44 @@ from typing import TypeVar
 
 
 class DeepmatError(Exception):
-    """Root of all errors that a user can mend."""
+    """Base class of all errors that a user can correct."""
 
 
 class ConfigError(DeepmatError):
-    pass
+    """A wrong key, value or combination of options."""
 
 
 class DataError(DeepmatError):
-    pass
+    """A picture, folder or list that is missing, broken or does not fit the others."""
 
 
 class TooLarge(DataError):
-    """More pixels at once than there is memory for."""
+    """More pixels at once than the memory allows."""
 
 
 class CheckpointError(DeepmatError):
-    pass
+    """Weights that are missing, broken or of another model."""
 
 
 class DeviceError(DeepmatError):
-    pass
+    """A device that this machine does not have."""
 
 
 class TrainingError(DeepmatError):
-    pass
+    """A run that cannot continue."""
 
 
 T = TypeVar("T")
 
 
 def did_you_mean(name: str, valid: Iterable[str]) -> str:
-    """ ", did you mean X?" for the valid name nearest to `name`, or "" where none is near."""
+    """Return ", did you mean X?" with the valid name nearest to `name`, or "" if none is near."""
     near = difflib.get_close_matches(name, list(valid), n=1)
     return f", did you mean {near[0]}?" if near else ""
 
 
 def lookup(table: Mapping[str, T], name: str, what: str) -> T:
-    """The entry `name` of one of deepmat's tables; ConfigError with the valid names if there is none."""
+    """Return an entry of one of deepmat's tables. Raises ConfigError with the valid names if there is none."""
     if name not in table:
         raise ConfigError(f"{what} {name!r}: unknown{did_you_mean(name, table) or ','} known: {', '.join(table)}")
     return table[name]

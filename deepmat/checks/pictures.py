@@ -2,14 +2,13 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from deepmat import imaging
 from deepmat.checks.findings import Finding, finding
 from deepmat.errors import DataError
-from deepmat.imaging import masks, trimap
+from deepmat.imaging import Header, masks, trimap
 
 MIN_SIDE, SMALL_SIDE = 32, 320  # the least a network can take; what DIM trains on
 FEW_LEVELS = 16
@@ -19,7 +18,7 @@ SRGB_CHROMATICITY = (0.3127, 0.329, 0.64, 0.33, 0.3, 0.6, 0.15, 0.06)
 ENOUGH_FRINGE = 200
 
 
-def look_at_header(role: str, path: Path, about: dict[str, Any]) -> Iterator[Finding]:
+def look_at_header(role: str, path: Path, about: Header) -> Iterator[Finding]:
     """What the header of a picture, as imaging.describe gives it, tells: colour profile, orientation, kind."""
     colours = role in ("fg", "rgba", "bg", "image")
     marks = []

@@ -1,12 +1,11 @@
-"""The only door for pixels: whatever the file, RGB or grey uint8 comes in; whole files go out.
+"""The only way for pixels in and out: files of any format are read as RGB or grey uint8, and written whole.
 
-Nothing else in deepmat decodes a picture, knows of BGR, EXIF, palettes or colour profiles.
+No other room of deepmat decodes a picture, or handles BGR, EXIF, palettes or colour profiles.
 """
 
 from deepmat.imaging.colour import About, as_in, parse_colour
 from deepmat.imaging.reading import (
-    MAX_PIXELS,
-    Unread,
+    Header,
     check_same_size,
     count_pixels,
     describe,
@@ -18,6 +17,7 @@ from deepmat.imaging.reading import (
     read_rgba,
     read_size,
 )
+from deepmat.imaging.unread import MAX_PIXELS, File, Unread
 from deepmat.imaging.writing import (
     crc32,
     encode,
@@ -32,6 +32,8 @@ from deepmat.imaging.writing import (
 __all__ = [
     "MAX_PIXELS",
     "About",
+    "File",
+    "Header",
     "Unread",
     "as_in",
     "check_same_size",

@@ -1,7 +1,7 @@
-"""Fit a background, blend a foreground over it: the two compositors of the field.
+"""Fit a background and blend a foreground over it: the two compositors in use in the field.
 
-They give different test sets (the same weights scored SAD 35.28 on one and 37.84 on the other), so the name of the one
-that was used goes into the manifest.
+They make different test sets (the same weights scored SAD 35.28 on one and 37.84 on the other), so manifests name the
+compositor.
 """
 
 import math
@@ -19,19 +19,20 @@ from deepmat.errors import DataError
 from deepmat.imaging import MAX_PIXELS
 
 BLOCK = 1 << 17
+"""Bytes of each picture that are blended at a time."""
 
 
 @cache
 def _kernels() -> ModuleType | None:
-    """The compiled inner loops, or None without numba: the same pixels then, in twice the time."""
+    """Return the compiled inner loops, or None without numba: NumPy gives the same pixels in twice the time."""
     try:
         return import_module("deepmat.imaging.blend_kernels")
-    except ImportError:  # numba is not there, or does not go with the numpy that is
+    except ImportError:  # numba is missing, or does not fit the installed numpy
         return None
 
 
 def _enlargement(background: np.ndarray, height: int, width: int) -> float:
-    """How much the background must grow to cover height x width. DataError if it is too thin for that."""
+    """Return the factor by which the background must grow to cover height x width. Raises DataError if it is thin."""
     ratio = max(height / background.shape[0], width / background.shape[1])
     if ratio > 1 and ratio**2 * background.size / 3 > MAX_PIXELS:
         size = f"{background.shape[1]}x{background.shape[0]}"
@@ -40,9 +41,9 @@ def _enlargement(background: np.ndarray, height: int, width: int) -> float:
 
 
 def fit_adobe(background: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Adobe's script: enlarge by PIL's bicubic to ceil(side * ratio) if too small, then cut from the top left.
+    """Enlarge a background that is too small, by PIL's bicubic to ceil(side * ratio), and crop it from the top left.
 
-    uint8 [h, w, 3] -> uint8 [height, width, 3].
+    uint8 [h, w, 3] -> uint8 [height, width, 3], as Adobe's script. Raises DataError if it is too thin.
     """
     ratio = _enlargement(background, height, width)
     if ratio > 1:
@@ -59,24 +60,24 @@ def _flat(*pictures: np.ndarray) -> list[np.ndarray]:
 
 
 def _blocks(*pictures: np.ndarray) -> Iterator[tuple[np.ndarray, ...]]:
-    """The same stretch of every picture in turn, flat, short enough for the processor's cache."""
+    """Yield flat blocks of all pictures, from the same places, small enough for the processor's cache."""
     flat = _flat(*pictures)
     for start in range(0, flat[0].size, BLOCK):
         yield tuple(pixels[start : start + BLOCK] for pixels in flat)
 
 
 def _weighted(foreground: np.ndarray, alpha: np.ndarray, background: np.ndarray) -> np.ndarray:
-    """alpha * fg + (255 - alpha) * bg: at most 255 * 255, so 16 bits hold it."""
+    """Return alpha * fg + (255 - alpha) * bg, which is at most 255 * 255 and fits into 16 bits."""
     total = np.multiply(alpha, foreground, dtype=np.uint16)
     total += np.multiply(255 - alpha, background, dtype=np.uint16)
     return total
 
 
 def blend_adobe(foreground: np.ndarray, alpha: np.ndarray, background: np.ndarray) -> np.ndarray:
-    """alpha * fg + (1 - alpha) * bg in float64, truncated to 8 bits, as Adobe's script leaves it.
+    """Return alpha * fg + (1 - alpha) * bg in float64, truncated to 8 bits, as Adobe's script.
 
-    foreground, background: uint8 [H, W, 3]; alpha: uint8 [H, W]; returns uint8 [H, W, 3]. Computed in integers, which
-    truncate alike, except where the sum is a whole number and float64 may fall just short of it: there, in float64.
+    foreground, background: uint8 [H, W, 3]; alpha: uint8 [H, W]; returns uint8 [H, W, 3]. Integers truncate alike,
+    except where the sum is a whole number and float64 may fall just short of it; only these are computed in float64.
     """
     image = np.empty(background.shape, np.uint8)
     if kernels := _kernels():
@@ -93,9 +94,9 @@ def blend_adobe(foreground: np.ndarray, alpha: np.ndarray, background: np.ndarra
 
 
 def fit_cv2(background: np.ndarray, height: int, width: int) -> np.ndarray:
-    """pytorch-deep-image-matting's: enlarge by cv2's bilinear to int(side * ratio + 1), cut from the top left.
+    """Enlarge a background that is too small, by cv2's bilinear to int(side * ratio + 1), and crop it from the top left.
 
-    uint8 [h, w, 3] -> uint8 [height, width, 3].
+    uint8 [h, w, 3] -> uint8 [height, width, 3], as pytorch-deep-image-matting. Raises DataError if it is too thin.
     """
     ratio = _enlargement(background, height, width)
     if ratio > 1:
@@ -106,7 +107,7 @@ def fit_cv2(background: np.ndarray, height: int, width: int) -> np.ndarray:
 
 
 def blend_cv2(foreground: np.ndarray, alpha: np.ndarray, background: np.ndarray) -> np.ndarray:
-    """alpha * fg + (1 - alpha) * bg rounded to the nearest, in integers; shapes and types as for blend_adobe."""
+    """Return alpha * fg + (1 - alpha) * bg, rounded to the nearest; shapes and dtypes as for blend_adobe."""
     image = np.empty(background.shape, np.uint8)
     if kernels := _kernels():
         kernels.blend_rounded(*_flat(foreground, cv2.merge([alpha] * 3), background, image))
@@ -117,6 +118,8 @@ def blend_cv2(foreground: np.ndarray, alpha: np.ndarray, background: np.ndarray)
 
 
 class Compositor(NamedTuple):
+    """A way to fit a background and to blend."""
+
     fit: Callable[[np.ndarray, int, int], np.ndarray]
     blend: Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 

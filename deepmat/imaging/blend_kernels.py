@@ -1,6 +1,6 @@
-"""The inner loops of compositing, compiled by numba; imported only where it is there (`pip install 'deepmat[fast]'`).
+"""Inner loops of compositing, compiled by numba (`pip install 'deepmat[fast]'`); imported only if it is installed.
 
-Each gives, bit for bit, what its plain counterpart in `pixels` gives.
+Results are bit-identical to those of the functions in `blend`.
 """
 
 import math
@@ -10,13 +10,14 @@ import numpy as np
 from numba import njit
 
 PRECISION = 22
-"""Bits after the point in PIL's weights of a resize in 8 bits."""
+"""Fractional bits of PIL's fixed-point weights for resizing 8-bit pictures."""
 TAPS = 5
+"""Source lines per line of the result."""
 
 
 @njit(nogil=True, cache=True)  # type: ignore[untyped-decorator, unused-ignore]
 def blend_truncated(fg: np.ndarray, weight: np.ndarray, bg: np.ndarray, out: np.ndarray) -> None:
-    """As `pixels.blend_adobe`; all uint8 of one flat size, alpha given for each channel."""
+    """Blend as `blend.blend_adobe`: all flat uint8 of one size, with an alpha for each channel."""
     for i in range(out.size):
         fraction = np.int32(weight[i]) / 255.0
         out[i] = np.uint8(np.int32(fraction * np.int32(fg[i]) + (1.0 - fraction) * np.int32(bg[i])))
@@ -24,16 +25,16 @@ def blend_truncated(fg: np.ndarray, weight: np.ndarray, bg: np.ndarray, out: np.
 
 @njit(nogil=True, cache=True)  # type: ignore[untyped-decorator, unused-ignore]
 def blend_rounded(fg: np.ndarray, weight: np.ndarray, bg: np.ndarray, out: np.ndarray) -> None:
-    """As `pixels.blend_cv2`; all uint8 of one flat size, alpha given for each channel."""
+    """Blend as `blend.blend_cv2`: all flat uint8 of one size, with an alpha for each channel."""
     for i in range(out.size):
         share = np.int32(weight[i])
         out[i] = np.uint8((share * np.int32(fg[i]) + (255 - share) * np.int32(bg[i]) + 127) // 255)
 
 
 def bicubic_weights(size: int, enlarged: int) -> tuple[np.ndarray, np.ndarray]:
-    """Of each line: the first source line, int64 [enlarged], and PIL's weights in fixed point, int32 [enlarged, TAPS].
+    """Return each line's first source line, int64 [enlarged], and PIL's fixed-point weights, int32 [enlarged, TAPS].
 
-    Keys' cubic with a = -0.5 (IEEE ASSP 29(6), 1981, equation 15), over the lines that there are.
+    The kernel is Keys' cubic with a = -0.5 (IEEE ASSP 29(6), 1981, equation 15), normalised over the existing lines.
     """
     centres = (np.arange(enlarged) + 0.5) * (size / enlarged)
     starts = np.maximum((centres - 1.5).astype(np.int64), 0)
@@ -43,7 +44,7 @@ def bicubic_weights(size: int, enlarged: int) -> tuple[np.ndarray, np.ndarray]:
     shares = np.where(d < 1, near, np.where(d < 2, far, 0.0))
     shares[(sources >= size) | (sources >= (centres + 2.5).astype(np.int64)[:, None])] = 0
     whole = np.zeros(enlarged)
-    for tap in range(TAPS):  # in PIL's order: a sum depends on it
+    for tap in range(TAPS):  # in PIL's order, on which the rounding of a sum depends
         whole += shares[:, tap]
     fixed = shares / whole[:, None] * (1 << PRECISION)
     return starts, np.where(fixed < 0, fixed - 0.5, fixed + 0.5).astype(np.int32)
@@ -51,7 +52,7 @@ def bicubic_weights(size: int, enlarged: int) -> tuple[np.ndarray, np.ndarray]:
 
 @njit(nogil=True, cache=True)  # type: ignore[untyped-decorator, unused-ignore]
 def enlarge_downwards(lines: np.ndarray, starts: np.ndarray, table: np.ndarray, out: np.ndarray) -> None:
-    """One pass of PIL's bicubic resize, uint8 [h, n] to uint8 [H, n]: the first H lines by these weights."""
+    """Do one pass of PIL's bicubic resize: uint8 [h, n] to the first H lines, uint8 [H, n], by these weights."""
     last = lines.shape[0] - 1
     for y in range(out.shape[0]):
         top = starts[y]
@@ -65,10 +66,10 @@ def enlarge_downwards(lines: np.ndarray, starts: np.ndarray, table: np.ndarray, 
 
 
 def enlarge(picture: np.ndarray, ratio: float, height: int, width: int) -> np.ndarray:
-    """The top left of PIL's bicubic resize: uint8 [h, w, 3], enlarged by `ratio`, to uint8 [height, width, 3].
+    """Return the top left of PIL's bicubic resize: uint8 [h, w, 3], enlarged by `ratio`, to uint8 [height, width, 3].
 
-    PIL enlarges sideways and then downwards, with 8 bits between. Both are done downwards here, where neighbours in
-    memory are treated alike, and no further than is wanted.
+    PIL resizes horizontally and then vertically, with 8 bits in between. Both passes are vertical here, on a transposed
+    picture, since neighbours in memory then have the same weights; only the needed lines are computed.
     """
     h, w = picture.shape[:2]
     turned, wide = cv2.transpose(picture), np.empty((width, h, 3), np.uint8)

@@ -1,4 +1,4 @@
-"""What a picture's file says about its colours and its size on paper, and colours that people name."""
+"""Colour profiles and resolution of picture files, and colours by name."""
 
 import io
 from typing import TypedDict
@@ -9,14 +9,15 @@ from PIL import Image, ImageCms, ImageColor
 from deepmat.errors import ConfigError
 
 SPACE, SIGNATURE = slice(16, 20), slice(36, 40)
-"""Where an ICC profile says which colours it is for, and that it is one (ICC.1:2022, 7.2)."""
+"""Bytes of an ICC profile that hold its colour space and its signature (ICC.1:2022, 7.2)."""
 SPACES = {2: b"GRAY", 3: b"RGB "}
+"""Colour space of pixels by their number of dimensions."""
 
 
 class About(TypedDict):
-    """What a picture's file says beyond its pixels, and what a copy of it should say too.
+    """What a picture file holds beside its pixels, and a copy of it should hold too.
 
-    profile: an ICC profile, or None; dpi: pixels per inch, across and down, or None.
+    profile: an ICC profile, or None; dpi: pixels per inch, horizontal and vertical, or None.
     """
 
     profile: bytes | None
@@ -24,13 +25,14 @@ class About(TypedDict):
 
 
 def fitting_profile(about: About | None, dimensions: int) -> bytes | None:
-    """The profile, if it is one of grey (2 dimensions, [H, W]) or RGB (3, [H, W, C]) pixels as these are."""
+    """Return the profile if it is valid and of the colour space of such pixels: 2 for grey [H, W], 3 for RGB."""
     profile = about["profile"] if about else None
     fits = isinstance(profile, bytes) and profile[SPACE] == SPACES[dimensions] and profile[SIGNATURE] == b"acsp"
     return profile if fits else None
 
 
 def profile_name(profile: bytes) -> str:
+    """Return the description in an ICC profile; "without a name" or "broken" if there is none."""
     try:
         return ImageCms.getProfileDescription(ImageCms.ImageCmsProfile(io.BytesIO(profile))).strip() or "without a name"
     except (ImageCms.PyCMSError, ImportError, OSError):
@@ -38,7 +40,7 @@ def profile_name(profile: bytes) -> str:
 
 
 def _opened(about: About | None) -> ImageCms.ImageCmsProfile | None:
-    """The profile of an RGB picture, None where it is sRGB, told or not."""
+    """Return the profile of an RGB picture, None for sRGB, which is also assumed without a profile."""
     profile = fitting_profile(about, 3)
     if profile is None or "srgb" in profile_name(profile).lower():
         return None
@@ -46,9 +48,9 @@ def _opened(about: About | None) -> ImageCms.ImageCmsProfile | None:
 
 
 def as_in(pixels: np.ndarray, about: About | None, target: About | None) -> np.ndarray:
-    """Colours, uint8 RGB [H, W, 3], of a picture of one profile as a picture of another would hold them.
+    """Convert colours, uint8 RGB [H, W, 3], from the profile of one picture to that of another.
 
-    A profile that is missing or not of RGB stands for sRGB; a broken one leaves the pixels as they are.
+    sRGB stands in for a profile that is missing or not of RGB; with a broken one the pixels are returned unchanged.
     """
     try:
         source, wanted = _opened(about), _opened(target)
@@ -62,9 +64,12 @@ def as_in(pixels: np.ndarray, about: About | None, target: About | None) -> np.n
 
 
 def parse_colour(text: str) -> tuple[int, int, int]:
-    """ "#rrggbb", "#rgb" or a name of CSS's ("white") as red, green and blue, 0 to 255. ConfigError for other text."""
+    """Return red, green and blue, 0 to 255, of "#rrggbb", "#rgb" or a CSS name ("white"). Raises ConfigError if none.
+
+    Colours with an alpha value ("#rrggbbaa") are refused.
+    """
     try:
         red, green, blue = map(int, ImageColor.getrgb(text))
-    except ValueError as error:  # also four values, of a colour that lets others through
+    except ValueError as error:
         raise ConfigError(f'{text}: not a colour; give a name such as "white", or "#rrggbb"') from error
     return red, green, blue

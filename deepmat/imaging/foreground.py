@@ -1,14 +1,14 @@
-"""True foreground colours from a picture and its alpha, so that a cut-out has no rim in the colours it stood before.
+"""Estimate foreground colours from a picture and its alpha, so that a cut-out has no rim of its old background.
 
-A picture is alpha * F + (1 - alpha) * B: six unknowns in three equations a pixel. As in Germer et al., "Fast
-Multi-Level Foreground Estimation" (ICPR 2020), F and B are found on the smallest copy of the picture first, then
-improved from level to level, each of twice the size. As in Forte, "Approximate Fast Foreground Colour Estimation"
-(ICIP 2021), a layer is first the mean of the pixels around, each of which counts by how much it shows of it; then it is
-brought nearer to the picture, as in Chuang et al., "A Bayesian Approach to Digital Matting" (CVPR 2001): the more so
-the more its colours vary thereabouts.
+A picture is alpha * F + (1 - alpha) * B: six unknowns in three equations per pixel. As in Germer et al., "Fast
+Multi-Level Foreground Estimation" (ICPR 2020), F and B are solved on a pyramid, from the smallest level to the full
+size. On each level, as in Forte, "Approximate Fast Foreground Colour Estimation" (ICIP 2021), a layer is first the mean
+of its neighbourhood, weighted by the layer's share in each pixel. It is then moved towards the picture, as in Chuang et
+al., "A Bayesian Approach to Digital Matting" (CVPR 2001), the further the more its colours vary nearby.
 
-A pixel of a small copy stands for many whose alphas differ, and so tell F from B even where their mean does not (a net
-is half there everywhere). So what is shrunk is not the picture but the sums of a least-squares fit of F and B to it.
+A pixel of a small level stands for many pixels of different alphas, which separate F from B even where their mean does
+not (alpha of a net is 0.5 on average everywhere). So the pyramid is not one of pictures but of the sums of a
+least-squares fit of F and B.
 """
 
 from collections.abc import Callable, Iterator
@@ -19,33 +19,32 @@ import cv2
 import numpy as np
 
 from deepmat.errors import DataError
+from deepmat.imaging.arrays import Source, as_alpha, as_image
 from deepmat.runtime.processes import cores, keep_memory
-
-keep_memory()
 
 ROUNDS = 3
 FAITH = 0.01
-"""What any pixel counts for in the mean of a layer, beyond the square of its share in it."""
+"""Weight of every pixel in the mean of a layer, in addition to the square of the layer's share in it."""
 NOISE, ALPHA_NOISE = 5.0, 0.001
-"""Variance of the picture, summed over the channels, in squared grey levels; of alpha."""
+"""Variance of the picture, summed over the channels, in squared grey levels; variance of alpha."""
 SPREAD, LEAST_SPREAD = 300.0, 200.0
-"""Variance of a layer around its mean, as NOISE: as long as nothing is known of it, and at least."""
+"""Variance of a layer around its mean, in the units of NOISE: initial value, lower bound."""
 WITHIN = 0.25
-"""What a pixel of a small copy says beyond its mean counts less: there, F and B may differ with alpha."""
+"""Weight of the variance within a pixel of a small level, where F and B may depend on alpha."""
 FINE = 3
-"""So many levels are computed tile by tile; those below, which have 1/64 of the pixels, whole."""
+"""Number of levels computed tile by tile; the levels below, with 1/64 of the pixels, are computed whole."""
 STEP = 1 << FINE
 MARGIN = 8
-"""Pixels around a tile that it depends on, at each level: one for each 3x3 mean, half of those of the level above."""
+"""Pixels around a tile that affect it, at each level: one for each 3x3 mean, and half of those of the level above."""
 
 
 class Backend(NamedTuple):
-    """Where planes, float32 [..., H, W], lie, and what is done to them there beyond arithmetic."""
+    """Operations beyond arithmetic on planes, float32 [..., H, W], in NumPy or torch."""
 
     load: Callable[[np.ndarray, np.ndarray], Any]  # uint8 [H, W, 3] and any [H, W] -> planes [4, H, W]
     store: Callable[[Any], np.ndarray]  # planes [3, H, W] -> uint8 [H, W, 3], rounded
     join: Callable[[list[Any], int], Any]  # along an axis
-    extend: Callable[[Any, int, int, int, int], Any]  # [C, H, W] by lines as at the edges: top, bottom, left, right
+    extend: Callable[[Any, int, int, int, int], Any]  # pad [C, H, W] by its edges: top, bottom, left, right
     halve: Callable[[Any], Any]  # means of 2x2 pixels
     double: Callable[[Any], Any]  # bilinear
     mean: Callable[[Any], Any]  # of the 3x3 pixels around each
@@ -53,7 +52,7 @@ class Backend(NamedTuple):
 
 
 def _each(work: Callable[[np.ndarray, np.ndarray], Any], planes: np.ndarray, scale: float = 1) -> np.ndarray:
-    """Planes of that scale into which `work` writes, from one by one of these."""
+    """Apply `work(plane, out)` to each plane; out has `scale` times its size. Returns all of them."""
     height, width = planes.shape[-2:]
     made = np.empty((*planes.shape[:-2], int(height * scale), int(width * scale)), np.float32)
     for plane, out in zip(planes.reshape(-1, height, width), made.reshape(-1, *made.shape[-2:]), strict=True):
@@ -92,7 +91,7 @@ CPU = Backend(
 
 
 def torch_backend(device: Any) -> Backend:
-    """The same on a torch device, but for rounding errors."""
+    """Return the backend of a torch device. Results differ from the CPU's by rounding errors only."""
     import torch
     from torch.nn import functional
 
@@ -120,15 +119,15 @@ def torch_backend(device: Any) -> Backend:
 
 
 def _sums(backend: Backend, planes: Any) -> Any:
-    """[8, H, W], what a least-squares fit adds up over pixels: picture, alpha; alpha * picture, alpha * alpha."""
+    """Return the sums of a least-squares fit, [8, H, W]: picture, alpha, alpha * picture, alpha * alpha."""
     return backend.join([planes, planes[3:] * planes], 0)
 
 
 def _improve(backend: Backend, sums: Any, layers: Any) -> Any:
-    """Layers that make up the picture better, while each pixel is more like those around it.
+    """Improve layers so that they fit the picture and vary smoothly.
 
-    sums: [8, H, W], or the first four at full size, where the others follow and a round less will do; layers:
-    [2, 3, H, W], F and B, or [1, 3, H, W], F where alpha is 0 everywhere.
+    sums: [8, H, W], or the first four at full size, where the others follow from them and a round less suffices;
+    layers: [2, 3, H, W], F and B, or [1, 3, H, W], F alone where alpha is 0 everywhere.
     """
     picture, alpha, whole = sums[:3], sums[3:4], len(sums) == 4
     beta, ff = 1 - alpha, alpha * alpha
@@ -173,7 +172,7 @@ def _improve(backend: Backend, sums: Any, layers: Any) -> Any:
 
 
 def _solve(backend: Backend, sums: Any) -> Any:
-    """F and B, [2, 3, H, W], of a whole picture."""
+    """Return F and B, [2, 3, H, W], of a whole picture, from its smallest level up."""
     height, width = sums.shape[-2:]
     if height == width == 1:
         guess = backend.join([sums[None, :3]] * 2, 0)
@@ -188,14 +187,15 @@ def _trim(planes: Any, lines: int) -> Any:
 
 
 def _refine(backend: Backend, sums: Any, layers: Any) -> Any:
-    """F, [3, h, w], of a tile.
+    """Return F, [3, h, w], of a tile.
 
-    sums: [8, ...], of the tile and MARGIN * STEP / 2 around; layers: [2, 3, ...], of 1/STEP of it, and MARGIN around.
+    sums: [8, ...] of the tile with MARGIN * STEP / 2 around it; layers: [2, 3, ...] at 1/STEP of its size, with MARGIN
+    around.
     """
     levels = [sums]
     for _ in range(FINE - 1):
         levels.append(backend.halve(levels[-1]))
-    if not sums[3].any():  # B is what one sees, and F only goes on
+    if not sums[3].any():  # B is the picture; F is only continued
         layers = layers[:1]
     for level in reversed(levels):
         layers = _trim(backend.double(layers), MARGIN)
@@ -205,7 +205,7 @@ def _refine(backend: Backend, sums: Any, layers: Any) -> Any:
 
 
 def _tiles(height: int, width: int, side: int) -> Iterator[tuple[slice, slice]]:
-    """Rows and columns of each; the last may end beyond the picture, at a multiple of STEP."""
+    """Yield rows and columns of each tile; the last ones may end beyond the picture, at a multiple of STEP."""
     for top in range(0, height, side):
         for left in range(0, width, side):
             bottom, right = (min(start + side, -(-end // STEP) * STEP) for start, end in ((top, height), (left, width)))
@@ -213,7 +213,7 @@ def _tiles(height: int, width: int, side: int) -> Iterator[tuple[slice, slice]]:
 
 
 def _read(backend: Backend, image: np.ndarray, alpha: np.ndarray, tile: tuple[slice, slice], margin: int = 0) -> Any:
-    """Sums [8, H, W] of a tile and so much around it; beyond the picture, all is as at its edge."""
+    """Return the sums [8, H, W] of a tile and a margin around it; the picture is continued by its edges."""
     (top, bottom), (left, right) = ((part.start - margin, part.stop + margin) for part in tile)
     inside = slice(max(top, 0), bottom), slice(max(left, 0), right)
     planes = backend.load(image[inside], alpha[inside])
@@ -225,7 +225,7 @@ def _read(backend: Backend, image: np.ndarray, alpha: np.ndarray, tile: tuple[sl
 
 
 def _coarse(backend: Backend, image: np.ndarray, alpha: np.ndarray) -> Any:
-    """F and B of the picture at 1/STEP of its size, [2, 3, h, w], with MARGIN around."""
+    """Return F and B of the picture at 1/STEP of its size, [2, 3, h, w], with MARGIN around."""
     lines: dict[int, list[Any]] = {}
     for tile in _tiles(alpha.shape[0], alpha.shape[1], backend.side):
         sums = _read(backend, image, alpha, tile)
@@ -237,9 +237,8 @@ def _coarse(backend: Backend, image: np.ndarray, alpha: np.ndarray) -> Any:
 
 
 def estimate_with(backend: Backend, image: np.ndarray, alpha: np.ndarray) -> np.ndarray:
-    """As `estimate_foreground`."""
-    if image.shape != (*alpha.shape, 3):
-        raise DataError(f"an image of {image.shape} and an alpha of {alpha.shape} do not fit; make them the same size")
+    """Return the foreground colours, as `estimate_foreground`, of uint8 [H, W, 3] and uint8 or float32 [H, W]."""
+    keep_memory()
     coarse = _coarse(backend, image, alpha)
     foreground = np.empty_like(image)
 
@@ -258,12 +257,18 @@ def estimate_with(backend: Backend, image: np.ndarray, alpha: np.ndarray) -> np.
     return foreground
 
 
-def estimate_foreground(image: np.ndarray, alpha: np.ndarray, device: Any = "cpu") -> np.ndarray:
-    """The colours of what alpha shows, without those of the background that shines through.
+def estimate_foreground(image: Source, alpha: Source, device: Any = "cpu") -> np.ndarray:
+    """Return the colours of the foreground alone, uint8 RGB [H, W, 3], without the background that shines through.
 
-    image: uint8 RGB [H, W, 3]; alpha: float [H, W] in [0, 1], or uint8 [H, W]; returns uint8 RGB [H, W, 3]. Where
-    alpha is 1 that is the image; where alpha is 0 the colours nearby go on, so that a cut-out can be blurred, shrunk or
-    turned without a rim. Of any size: 100 megapixels need 0.3 GB beyond image and result. On a device other than "cpu",
-    by torch's name for it, the result is the same to within a level. DataError if the sizes differ.
+    image: a picture; alpha: its alpha, of the same size; both by path, as bytes, PIL pictures or arrays (uint8, or
+    floats in [0, 1]). Where alpha is 1 the result is the image; where alpha is 0 the colours nearby are continued, so
+    that a cut-out can be blurred, scaled or rotated without a rim. 100 megapixels take 0.3 GB beyond image and result.
+    device: "cpu" or torch's name of another device, whose result is the same to within a level. Raises DataError if the
+    sizes differ, or if a picture cannot be read or has no such shape, dtype or values.
     """
-    return estimate_with(CPU if str(device) == "cpu" else torch_backend(device), image, alpha)
+    pixels = as_image(image)[0]
+    levels = as_alpha(alpha)
+    if pixels.shape != (*levels.shape, 3):
+        (h, w), (height, width) = levels.shape, pixels.shape[:2]
+        raise DataError(f"alpha: {w}x{h}, but its image is {width}x{height}; make them the same size")
+    return estimate_with(CPU if str(device) == "cpu" else torch_backend(device), pixels, levels)

@@ -1,4 +1,4 @@
-"""A sheet of pictures side by side."""
+"""Contact sheets: pictures side by side, with titles."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ SCORED_TITLES = ("image", "trimap", "ground truth", "prediction")
 
 
 def _panel(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
-    """The picture as RGB, shrunk or enlarged to fit, on a grey ground of height x width."""
+    """Return a picture as RGB, scaled to fit, centred on grey of height x width."""
     if pixels.ndim == 2:
         pixels = cv2.cvtColor(pixels, cv2.COLOR_GRAY2RGB)
     scale = min(height / pixels.shape[0], width / pixels.shape[1])
@@ -30,9 +30,9 @@ def _label(text: str, height: int, width: int) -> np.ndarray:
 def sheet(
     rows: Sequence[tuple[str, Sequence[np.ndarray]]], titles: Sequence[str] = SCORED_TITLES, side: int = 320
 ) -> np.ndarray:
-    """One row of panels per (caption, pictures), each under its caption, all under the titles.
+    """Draw a row of panels per (caption, pictures), below its caption and the titles of the columns.
 
-    Pictures: uint8 RGB [H, W, 3] or grey [H, W] of any sizes. Returns uint8 RGB.
+    Pictures: uint8 RGB [H, W, 3] or grey [H, W] of any sizes. side: of a panel in pixels. Returns uint8 RGB.
     """
     gap = 6
     lines = [[_label(title, 26, side) for title in titles]]

@@ -1,4 +1,4 @@
-"""Picture files out: whole, or not at all."""
+"""Write picture files, whole or not at all."""
 
 import io
 import struct
@@ -12,30 +12,34 @@ from PIL import Image
 
 from deepmat.errors import DataError
 from deepmat.imaging.colour import About, fitting_profile
+from deepmat.imaging.levels import as_uint8, check_shape
 from deepmat.runtime.files import write_bytes
 
 try:
     from isal import isal_zlib
-except ImportError:  # no wheel for this machine: the same pixels, written four times slower
+except ImportError:  # no wheel for this machine; zlib writes the same pixels in four times the time
     isal_zlib = None  # type: ignore[assignment]
 crc32 = isal_zlib.crc32 if isal_zlib else zlib.crc32
 
 DEPTHS = {"uint16": (".png", ".tif", ".tiff"), "float32": (".tif", ".tiff", ".exr")}
-"""The formats that hold more than 8 bits."""
+"""Formats that hold more than 8 bits per channel."""
 LOSSY = {".jpg": cv2.IMWRITE_JPEG_QUALITY, ".webp": cv2.IMWRITE_WEBP_QUALITY}
 OPAQUE = (".jpg", ".jpeg", ".bmp")
 PNG_UP = 2
+"""Filter type: each byte minus the byte above."""
 PNG_COLOURS = {1: 0, 3: 2, 4: 6}
+"""Colour type by the number of channels."""
 PNG_PART = 1 << 30
-"""Bytes of pixels in one chunk, which holds 2 GiB at most."""
+"""Bytes of pixels per chunk, of which a PNG allows 2 GiB."""
 INCH = 0.0254
+"""In metres."""
 JPEG_PROFILE = 65_519
-"""Bytes of a profile in one segment."""
+"""Bytes of a profile per segment."""
 JFIF = 20
-"""Bytes that a JPEG file begins with, resolution included."""
+"""Length of the header of a JPEG file, which holds the resolution."""
 TIFF_PREDICTOR = 317
 DIFFERENCES = {"u": 2, "f": 3}
-"""Its values, by the kind of pixels (TIFF 6.0, section 14; its supplement 3)."""
+"""Values of that tag by the kind of dtype (TIFF 6.0, section 14; its supplement 3)."""
 
 
 def _chunk(kind: bytes, data: bytes | memoryview) -> bytes:
@@ -43,10 +47,10 @@ def _chunk(kind: bytes, data: bytes | memoryview) -> bytes:
 
 
 def encode_png(pixels: np.ndarray, about: About | None = None) -> bytes:
-    """uint8 or uint16 grey [H, W], RGB [H, W, 3] or RGBA [H, W, 4] as a PNG file (W3C's PNG specification, 2003).
+    """Encode uint8 or uint16 grey [H, W], RGB [H, W, 3] or RGBA [H, W, 4] as a PNG file (W3C, 2003).
 
-    Every line but the first is stored as its difference from the line above, and packed by ISA-L, which together
-    writes photos in a quarter of OpenCV's time at the same size.
+    Every line but the first is stored as its difference from the line above, and compressed by ISA-L. Together these
+    write photos in a quarter of OpenCV's time at the same size.
     """
     height, width = pixels.shape[:2]
     lines = np.ascontiguousarray(pixels, pixels.dtype.newbyteorder(">")).view(np.uint8).reshape(height, -1)
@@ -89,7 +93,7 @@ def _too_large(pixels: np.ndarray, suffix: str) -> str:
 
 
 def _encode_jpeg(pixels: np.ndarray, about: About | None) -> bytes:
-    """By OpenCV, which leaves other threads alone meanwhile; what it cannot write is put in (JFIF 1.02; ICC.1, B.4)."""
+    """Encode by OpenCV, which releases the GIL; resolution and profile are inserted (JFIF 1.02; ICC.1, B.4)."""
     data = _by_cv2(pixels, ".jpg")
     head, segments = data[:JFIF], []
     if about and about["dpi"]:
@@ -113,13 +117,13 @@ def _by_pillow(pixels: np.ndarray, suffix: str, **options: object) -> bytes:
 
 
 def _encode_webp(pixels: np.ndarray, about: About | None) -> bytes:
-    """Without loss, colours where alpha is 0 included."""
+    """Encode without loss, including colours where alpha is 0."""
     profile = fitting_profile(about, 3) or b""
     return _by_pillow(pixels, ".webp", lossless=True, exact=True, quality=20, icc_profile=profile)
 
 
 def _encode_tiff(pixels: np.ndarray, about: About | None) -> bytes:
-    """By LZW: a seventh larger than deflated, in a sixth of the time."""
+    """Encode with LZW: a seventh larger than deflate, in a sixth of its time."""
     resolution = {"dpi": about["dpi"]} if about and about["dpi"] else {}
     tags, profile = {TIFF_PREDICTOR: DIFFERENCES[pixels.dtype.kind]}, fitting_profile(about, pixels.ndim)
     return _by_pillow(pixels, ".tif", compression="tiff_lzw", tiffinfo=tags, icc_profile=profile, **resolution)
@@ -133,16 +137,15 @@ WRITERS: dict[str, Callable[[np.ndarray, About | None], bytes]] = {
     ".tif": _encode_tiff,
     ".tiff": _encode_tiff,
 }
-"""What can carry `about`; every other format is written by OpenCV, without."""
+"""Writers of the formats that can hold `about`; OpenCV writes all others, without it."""
 
 
 def encode(pixels: np.ndarray, suffix: str, about: About | None = None) -> bytes:
-    """A picture as a file of the format that `suffix` (".png") stands for.
+    """Encode a picture in the format of `suffix` (".png"): JPEG at quality 95, all others without loss.
 
     pixels: grey [H, W], RGB [H, W, 3] or RGBA [H, W, 4] of uint8; grey also of uint16 (PNG, TIFF) or float32 (TIFF;
-    EXR where OpenCV can write it). about: the profile, if it is one for such pixels, and resolution to put into the
-    file, where the format has a place for them. JPEG at quality 95, the rest without loss. DataError for a suffix
-    that is no picture format, or one that cannot hold these pixels.
+    EXR where OpenCV can write it). about: profile, used if it fits such pixels, and resolution, for formats that can
+    hold them. Raises DataError for a suffix that is no picture format, or one that cannot hold these pixels.
     """
     suffix = suffix.lower()
     depths = DEPTHS.get(pixels.dtype.name, (suffix,))
@@ -155,38 +158,48 @@ def encode(pixels: np.ndarray, suffix: str, about: About | None = None) -> bytes
 
 
 def encode_lossy(pixels: np.ndarray, suffix: str, quality: int) -> bytes:
-    """uint8 grey [H, W] or RGB [H, W, 3] as a small file to look at: ".jpg" or ".webp" of that quality, 1 to 100.
+    """Encode uint8 grey [H, W] or RGB [H, W, 3] as a preview: ".jpg" or ".webp" of that quality, 1 to 100.
 
-    At thumbnails' sizes WebP is half of JPEG; a megapixel of JPEG takes a thirtieth of the time.
+    Thumbnails are half as large in WebP as in JPEG; a megapixel takes JPEG a thirtieth of WebP's time.
     """
     return _by_cv2(pixels, suffix, [LOSSY[suffix], quality])
 
 
-def write_image(path: Path, pixels: np.ndarray, about: About | None = None) -> None:
-    """Write what `encode` takes; the extension names the format.
+def write_image(path: Path | str, pixels: np.ndarray, about: About | None = None) -> None:
+    """Write a picture or an alpha to a file; the extension names the format.
 
-    The file is whole or absent. DataError if the place cannot be written, the extension is unknown or the pixels do
-    not fit it.
+    pixels: grey [H, W], RGB [H, W, 3] or RGBA [H, W, 4]. uint8 and uint16 are written as they are; bool, integers up
+    to 255 and floats become 8 bits, white being True, 255 and 1; grey floats keep their depth in .tif and .exr. about:
+    as for `encode`. The file is whole or absent. Raises DataError if the path cannot be written, the extension is no
+    picture format, or the pixels do not fit it.
     """
     path = Path(path)
     try:
-        data = encode(pixels, path.suffix, about)
+        data = encode(_storable(np.asarray(pixels), path.suffix.lower()), path.suffix, about)
     except DataError as error:
         raise DataError(f"{path}: {error}") from error
     write_bytes(path, data)
 
 
+def _storable(pixels: np.ndarray, suffix: str) -> np.ndarray:
+    """Convert pixels of any numeric dtype to the one nearest to it that `encode` takes for that suffix."""
+    pixels = check_shape(pixels, "pixels", (3, 4))
+    if pixels.dtype.kind == "f" and pixels.ndim == 2 and suffix in DEPTHS["float32"]:
+        return pixels.astype(np.float32, copy=False)
+    return pixels if pixels.dtype in (np.uint8, np.uint16) else as_uint8(pixels, "pixels")
+
+
 def through_jpeg(pixels: np.ndarray, quality: int) -> np.ndarray:
-    """uint8 RGB [H, W, 3] as it comes back from a JPEG of that quality, 1 to 100."""
+    """Return uint8 RGB [H, W, 3] after compression as JPEG of that quality, 1 to 100."""
     _, data = cv2.imencode(".jpg", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])
     return cv2.cvtColor(np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR)), cv2.COLOR_BGR2RGB)
 
 
 def to_uint8(alpha: np.ndarray) -> np.ndarray:
-    """float alpha in [0, 1] to uint8, rounded to the nearest of 256 levels."""
+    """Convert float alpha in [0, 1] to uint8, rounded to the nearest of 256 levels."""
     return np.rint(np.clip(alpha, 0, 1) * 255).astype(np.uint8)
 
 
 def to_uint16(alpha: np.ndarray) -> np.ndarray:
-    """float alpha in [0, 1] to uint16, rounded to the nearest of 65536 levels."""
+    """Convert float alpha in [0, 1] to uint16, rounded to the nearest of 65536 levels."""
     return np.rint(np.clip(alpha, 0, 1) * 65535).astype(np.uint16)

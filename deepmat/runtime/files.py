@@ -1,4 +1,4 @@
-"""Files: written whole or not at all, found in folders, paired by name."""
+"""Write files whole or not at all, find them in folders, pair them by name."""
 
 import os
 import platform
@@ -20,9 +20,10 @@ HOST = f"{zlib.crc32(platform.node().encode()):08x}"
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path` that takes its place, on the disk, when the block ends well.
+    """Yield a temporary path beside `path`, which replaces `path` when the block ends without an error.
 
-    Makes missing parent folders. DataError if the place cannot be written (no permission, disk full).
+    The data is synced to the disk first. Missing parent folders are made. Raises DataError if the path cannot be
+    written (no permission, disk full).
     """
     part = path.with_name(f".{path.name}.{HOST}-{os.getpid()}{TEMPORARY}")
     try:
@@ -43,18 +44,21 @@ def whole_file(path: Path) -> Iterator[Path]:
 
 
 def write_bytes(path: Path, data: bytes | memoryview) -> None:
-    """Write `data` to `path`, whole or not at all; DataError if that fails."""
+    """Write `data` to `path`, whole or not at all. Raises DataError if that fails."""
     with whole_file(path) as part:
         part.write_bytes(data)
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write `text` as UTF-8 to `path`, whole or not at all; DataError if that fails."""
+    """Write `text` as UTF-8 to `path`, whole or not at all. Raises DataError if that fails."""
     write_bytes(path, text.encode())
 
 
 def append_line(path: Path, line: str) -> None:
-    """Add a line to a log; DataError if that fails. A kill can cut the last line short; the next begins on its own."""
+    """Append a line to a log, after a line break if a killed process left the last line incomplete.
+
+    Raises DataError if that fails.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with open(path, "ab+") as lines:
@@ -68,7 +72,7 @@ def append_line(path: Path, line: str) -> None:
 
 
 def make_folder(folder: Path) -> None:
-    """With its parents, if it is not there; DataError if it cannot be."""
+    """Make a folder and its parents if missing. Raises DataError if that fails."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -76,7 +80,7 @@ def make_folder(folder: Path) -> None:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Delete what a killed process was in the middle of writing below `folder`; not what another one is writing."""
+    """Delete incomplete files of killed processes below `folder`, but not those of running ones."""
     for part in folder.rglob(f".*{TEMPORARY}"):
         with suppress(OSError):
             if not _being_written(part):
@@ -84,7 +88,7 @@ def remove_leftovers(folder: Path) -> None:
 
 
 def _being_written(part: Path) -> bool:
-    """Whether the process that a temporary file names is there; where that cannot be asked, whether the file is new."""
+    """Return whether the process named in a temporary file runs; on other hosts and systems, whether it is recent."""
     host, _, process = part.name.removesuffix(TEMPORARY).rpartition(".")[2].rpartition("-")
     if os.name == "posix" and process.isdigit() and host in ("", HOST):
         try:
@@ -98,13 +102,14 @@ def _being_written(part: Path) -> bool:
 
 
 def is_picture(path: Path) -> bool:
+    """Return whether a file name has an extension of a picture format."""
     return path.suffix.lower() in PICTURE_SUFFIXES
 
 
 def find_pictures(folder: Path) -> tuple[list[Path], list[str]]:
-    """All pictures below `folder`, sorted, and a notice for each file that is none; hidden files are passed over.
+    """Return all pictures below `folder`, sorted, and a notice for each other file. Hidden files are ignored.
 
-    DataError if the folder is missing or holds no picture.
+    Raises DataError if the folder is missing or holds no picture.
     """
     if not folder.is_dir():
         raise DataError(f"{folder}: {'is not a folder' if folder.exists() else 'no such folder'}; check the path")
@@ -114,7 +119,7 @@ def find_pictures(folder: Path) -> tuple[list[Path], list[str]]:
         links = [Path(parent, name) for name in folders if Path(parent, name).is_symlink()]
         notices += [f"{path}: skipped, a link to a folder; name that folder itself" for path in links]
         for path in (Path(parent, name) for name in names if not name.startswith(".")):
-            if is_picture(path) and (path.is_file() or not path.exists()):  # no pipe, which would never end
+            if is_picture(path) and (path.is_file() or not path.exists()):  # not a pipe, which would block
                 pictures.append(path)
             else:
                 notices.append(f"{path}: skipped, not a picture")
@@ -124,20 +129,20 @@ def find_pictures(folder: Path) -> tuple[list[Path], list[str]]:
 
 
 def real(path: Path) -> Path:
-    """The path without links, absolute; one that goes in a loop ends where the loop begins."""
+    """Return the absolute path without links; a loop of links ends where it begins."""
     return Path(os.path.realpath(path))
 
 
 def key_of(path: Path, folder: Path) -> str:
-    """The name that a picture goes by: its path in the folder without the extension ("sub/cat")."""
+    """Return the name of a picture: its path in the folder without the extension ("sub/cat")."""
     return path.relative_to(folder).with_suffix("").as_posix()
 
 
 def list_inputs(inputs: Iterable[Path], apart: Iterable[Path]) -> tuple[list[tuple[str, Path]], list[str]]:
-    """Name and path of each picture given, by itself or in a folder (`key_of`), and notices of what is passed over.
+    """Return name and path of each picture in `inputs`, files and folders, and notices of what is skipped.
 
-    apart: folders to leave out where they lie below one that was given. DataError if a folder is missing or empty, or
-    if there is no picture at all.
+    apart: folders to leave out if they lie below an input. Raises DataError if a folder is missing or empty, or if
+    there is no picture at all.
     """
     pictures: list[tuple[str, Path]] = []
     notices: list[str] = []
@@ -157,9 +162,9 @@ def list_inputs(inputs: Iterable[Path], apart: Iterable[Path]) -> tuple[list[tup
 
 
 def list_pictures(folder: Path) -> tuple[dict[str, Path], list[str]]:
-    """`find_pictures` by `key_of`.
+    """Return the pictures below `folder` by name (`key_of`), and notices, as `find_pictures`.
 
-    DataError also if two pictures share a name.
+    Raises DataError also if two pictures have the same name.
     """
     found, notices = find_pictures(folder)
     pictures: dict[str, Path] = {}
@@ -172,10 +177,11 @@ def list_pictures(folder: Path) -> tuple[dict[str, Path], list[str]]:
 
 
 def pair(keys: Sequence[str], folder: Path, what: str) -> tuple[dict[str, Path | DataError], list[str]]:
-    """For each key, the picture of `folder` that goes with it, or why there is none; and the folder's notices.
+    """Return for each key its partner in `folder`, or a DataError that says why there is none; and notices.
 
-    By its path, or else by its bare name where neither another key nor another picture has that name, and one of the
-    two lies in no subfolder (shoes/1 does not go with hats/1). DataError if the folder itself is missing or empty.
+    Partners have the same path, or else the same bare name if no other key or picture has that name and one of the two
+    lies in no subfolder (shoes/1 is no partner of hats/1). what: "alpha" or the like, for messages. Raises DataError if
+    the folder itself is missing or empty.
     """
     found, notices = find_pictures(folder)
     by_path, by_name = defaultdict(list), defaultdict(list)
@@ -200,7 +206,7 @@ def pair(keys: Sequence[str], folder: Path, what: str) -> tuple[dict[str, Path |
 
 
 def refuse_overwriting(outputs: Iterable[Path], inputs: Iterable[Path]) -> None:
-    """ConfigError if an output would take the place of an input or of another output."""
+    """Raise ConfigError if an output would replace an input or another output."""
     taken = {real(path): f"the input {path}" for path in inputs}
     for path in outputs:
         place = real(path)

@@ -1,0 +1,118 @@
+"""Pictures, trimaps and alphas from any Python source: a file's path or bytes, a PIL picture, a NumPy array."""
+
+from os import PathLike
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from deepmat.errors import DataError
+from deepmat.imaging.layers import as_grey, as_levels, as_rgb, split
+from deepmat.imaging.levels import as_fraction, as_uint8, check_shape
+from deepmat.imaging.reading import matte_of
+from deepmat.imaging.trimap import fit_levels, read_trimap
+from deepmat.imaging.unread import MAX_PIXELS, ORIENTATION, Unread, explained
+
+Source = str | PathLike[str] | bytes | Image.Image | np.ndarray
+"""A picture: the path of a file, the bytes of one, a PIL picture, or an array.
+
+Arrays are grey [H, W] or [H, W, 1], RGB [H, W, 3] or RGBA [H, W, 4], of any strides: uint8, bool, floats in [0, 1] or
+[0, 255], uint16, other integers up to 255. PIL pictures keep the orientation of their pixels, as `numpy.asarray` sees
+them; files are turned upright by their EXIF data.
+"""
+PATHS = (str, PathLike)
+
+
+def as_image(
+    source: Source, *, max_pixels: int = MAX_PIXELS, name: str = "image"
+) -> tuple[np.ndarray, np.ndarray | None, list[str]]:
+    """Return a picture as uint8 RGB [H, W, 3], its own alpha, uint8 [H, W], or None, and notices.
+
+    Pixels are C-contiguous. max_pixels: limit for files. name: stands for a source without a path in messages. Raises
+    DataError if the file cannot be read, or if the array has no such shape, dtype or values.
+    """
+    if isinstance(source, (*PATHS, bytes)):
+        file = Unread(source, max_pixels, name if isinstance(source, bytes) else None)
+        _, notices = file.about()
+        return *file.layers(), notices
+    colour, alpha = _layers(source, name)
+    return as_rgb(colour), alpha, _unturned(source, name)
+
+
+def as_trimap(
+    source: Source, size: tuple[int, int], *, max_pixels: int = MAX_PIXELS, name: str = "trimap"
+) -> tuple[np.ndarray, list[str]]:
+    """Return the trimap of a picture of that height and width as uint8 [H, W] in {0, 128, 255}, and notices.
+
+    Levels are taken as the nearest of the three. A file of the picture's aspect ratio is resized to its size; a PIL
+    picture or an array must be of that size. Raises DataError if it is not, and as `as_image`.
+    """
+    if isinstance(source, PATHS):
+        return read_trimap(Path(source), size, max_pixels)
+    if isinstance(source, bytes):
+        levels = as_levels(*split(Unread(source, max_pixels, name).decode()))
+    else:
+        levels = as_levels(*_layers(source, name))
+        _check_size(levels, size, name)
+    try:
+        trimap, notices = fit_levels(levels, size)
+    except DataError as error:
+        raise DataError(f"{name}: {error}") from error
+    return trimap, _unturned(source, name) + [f"{name}: {notice}" for notice in notices]
+
+
+def as_alpha(
+    source: Source, size: tuple[int, int] | None = None, *, max_pixels: int = MAX_PIXELS, name: str = "alpha"
+) -> np.ndarray:
+    """Return an alpha as uint8 [H, W], or as float32 [H, W] in [0, 1] if the source has over 8 bits.
+
+    An RGBA picture stands for its alpha channel unless that is 255 everywhere; colours for their luminance. size:
+    height and width that it must have. Raises DataError if it has not, and as `as_image`.
+    """
+    if isinstance(source, PATHS):
+        name = str(source)
+    if isinstance(source, (*PATHS, bytes)):
+        file = Unread(source, max_pixels, name)
+        alpha = matte_of(file.decode(), name)
+    elif isinstance(source, Image.Image):
+        with explained(name):
+            alpha = matte_of(source, name)
+    else:
+        pixels = _checked(source, name)
+        alpha = as_fraction(pixels, name) if pixels.ndim == 2 else as_grey(*_layers(source, name))
+    if size:
+        _check_size(alpha, size, name)
+    return alpha
+
+
+def _layers(source: Image.Image | np.ndarray, name: str) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return colours, uint8 [H, W] or [H, W, 3], and the alpha channel, uint8 [H, W], or None."""
+    if isinstance(source, Image.Image):
+        with explained(name):
+            return split(source)
+    pixels = as_uint8(_checked(source, name), name)
+    if pixels.shape[2:] == (4,):
+        return np.ascontiguousarray(pixels[..., :3]), np.ascontiguousarray(pixels[..., 3])
+    return pixels, None
+
+
+def _checked(source: object, name: str) -> np.ndarray:
+    """Return an array of a picture's shape and a numeric dtype. Raises DataError for anything else."""
+    if not isinstance(source, np.ndarray):
+        kind = f"{type(source).__module__}.{type(source).__qualname__}".removeprefix("builtins.")
+        hint = " (tensor.cpu().numpy() makes an array)" if kind == "torch.Tensor" else ""
+        raise DataError(f"{name}: {kind}{hint}; expected a path, the bytes of a file, a PIL picture or a NumPy array")
+    return check_shape(np.asarray(source), name, (3, 4))
+
+
+def _check_size(pixels: np.ndarray, size: tuple[int, int], name: str) -> None:
+    if pixels.shape != tuple(size):
+        (h, w), (height, width) = pixels.shape, size
+        raise DataError(f"{name}: {w}x{h}, but its picture is {width}x{height}; make them the same size")
+
+
+def _unturned(source: object, name: str) -> list[str]:
+    """Return a notice if a PIL picture has an EXIF orientation, which is not applied."""
+    if isinstance(source, Image.Image) and source.getexif().get(ORIENTATION, 1) not in (0, 1):
+        return [f"{name}: its EXIF orientation is not applied; PIL.ImageOps.exif_transpose turns it upright"]
+    return []
