@@ -1,17 +1,20 @@
-"""Options that several commands share, and what the commands do alike."""
+"""Options that several commands share, and how commands show their work."""
 
 import os
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from deepmat.cli.tables import choice, recipes
+from deepmat.runtime.records import to_json
+
 if TYPE_CHECKING:
-    from torch import nn
+    from deepmat.runtime.work import Work
 
 Weights = Annotated[
     Path | None,
@@ -21,15 +24,15 @@ Device = Annotated[str, typer.Option(help="auto (the first of cuda, mps, cpu), c
 Precision = Annotated[
     str,
     typer.Option(
-        metavar="auto|fp32|bf16|int8",
-        help="Of the network's arithmetic; auto is bf16 where that is faster. DIM's int8 takes half that on most CPUs.",
+        metavar=choice("runtime.devices", "PRECISIONS", "auto"),
+        help="Arithmetic of the network; auto is bf16 where that is faster. DIM in int8 is twice as fast on most CPUs.",
     ),
 ]
-Workers = Annotated[int | None, typer.Option(help="Pictures at a time; one per core by default.", min=1)]
+Workers = Annotated[int | None, typer.Option(help="Pictures at a time [number of cores].", min=1)]
 Mode = Annotated[
     str | None,
     typer.Option(
-        metavar="auto|whole|tile|crop|resize", help="What the network sees of a picture [whole; predict: auto]."
+        metavar=choice("inference.modes", "MODES"), help="How much the network sees at a time [whole; predict: auto]."
     ),
 ]
 MaxSize = Annotated[
@@ -37,15 +40,15 @@ MaxSize = Annotated[
 ]
 Fit = Annotated[
     str | None,
-    typer.Option(metavar="keep|stretch", help="Mode whole: the aspect ratio, or each side by itself [keep]."),
+    typer.Option(metavar="keep|stretch", help="Mode whole: keep the aspect ratio, or fit each side alone [keep]."),
 ]
 Data = Annotated[
     Path | None, typer.Option(help="Foregrounds and backgrounds, paired on the fly, or composites of them.")
 ]
-Backgrounds = Annotated[Path | None, typer.Option(help="Backgrounds [DATA/bg_train or DATA/bg, else by program].")]
+Backgrounds = Annotated[Path | None, typer.Option(help="Backgrounds [DATA/bg_train or DATA/bg, else procedural].")]
 Augment = Annotated[
     str | None,
-    typer.Option(metavar="reference|mmagic|modern|FILE", help="What makes samples of pictures [reference]."),
+    typer.Option(metavar=f"{recipes('augment')}|FILE", help="How samples are made from pictures [reference]."),
 ]
 Set = Annotated[
     list[str] | None,
@@ -54,27 +57,31 @@ Set = Annotated[
 Skip = Annotated[
     bool | None,
     typer.Option(
-        "--skip/--no-skip", help="Published checkpoints: trained with skip connections or not [with, if conv6 is 3x3]."
+        "--skip/--no-skip",
+        help="Published checkpoints: trained with or without skip connections [with, if conv6 is 3x3].",
     ),
 ]
 
 
-NOTES, PIPE = 20, 1000
-SHIPPED_IS = "trained on procedural pictures alone"
+MOST_NOTES = 20
+"""Notices shown before the rest is only counted."""
+PIPE_WIDTH = 1000
+"""Columns of a table in a pipe."""
 
 
 def stdout() -> Console:
-    """In a pipe as wide as it takes, unless COLUMNS says otherwise: numbers are not cut."""
+    """Return the console for results. In a pipe it is wide enough to cut no number, unless COLUMNS is set."""
     console = Console()
-    return console if console.is_terminal or "COLUMNS" in os.environ else Console(width=PIPE)
+    return console if console.is_terminal or "COLUMNS" in os.environ else Console(width=PIPE_WIDTH)
 
 
 def stderr() -> Console:
+    """Return the console for everything but results."""
     return Console(stderr=True)
 
 
 def progress_bar(console: Console) -> Progress:
-    """A bar with counts and time left; nothing at all in a pipe."""
+    """Return a progress bar with counts and time left. It shows nothing in a pipe."""
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -88,48 +95,46 @@ def progress_bar(console: Console) -> Progress:
     )
 
 
-def open_model(
-    weights: Path | None, device: str, precision: str, skip: bool | None, settings: str
-) -> tuple["nn.Module", str]:
-    """The network in a weights file, ready to predict on its device, and its precision; both told on stderr.
+def do(work: "Work[Any]", title: str, json: bool = False) -> dict[str, str]:
+    """Do a batch under a progress bar. Returns the error of each failed item by its name.
 
-    weights: as for models.find_weights.
+    Shows the notices of the work and of its records; json: also prints the records on stdout.
     """
-    from deepmat.models import SHIPPED, describe_model, find_weights, for_prediction, label_of, load_model, precisions
-    from deepmat.runtime.devices import describe_device, lacking_for_int8, pick_device, pick_precision
-
-    path, chosen = find_weights(weights), pick_device(device)
-    used = pick_precision(precision, chosen)
-    model = load_model(path, device=chosen, assume={"skip": skip})
-    faster = precision == "auto" and "int8" in precisions(model) and not lacking_for_int8(chosen)
-    hint = " (--precision int8 is faster)" if faster else ""
-    ready = for_prediction(model, used)
-    own = f", deepmat's own ({SHIPPED_IS})" if path in SHIPPED.values() else ""
-    say(f"{label_of(path)}{own}: {describe_model(model)} on {describe_device(chosen)}, {used}{hint}, {settings}")
-    return ready, used
+    notify(work.notices)
+    failures: dict[str, str] = {}
+    with progress_bar(stderr()) as bar:
+        task = bar.add_task(title, total=work.total)
+        for record in work:
+            bar.advance(task)
+            notify(record.get("notices", []))
+            if json:
+                print(to_json(record), flush=True)
+            if "error" in record:
+                failures[record["name"]] = record["error"]
+    return failures
 
 
 def plain(text: str) -> str:
-    """Without line feeds and other control characters, which names and texts in files may have."""
+    """Escape line feeds and other control characters, which names and texts in files may contain."""
     return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
 
 
 def say(message: str) -> None:
-    """One plain line on stderr."""
+    """Print one plain line on stderr."""
     stderr().print(message, highlight=False, markup=False, soft_wrap=True)
 
 
 def notify(messages: Iterable[str]) -> None:
-    """Notices go to stderr, so that stdout stays the result."""
+    """Print notices on stderr, so that stdout holds the result alone."""
     console = stderr()
     messages = list(messages)
-    more = [f"and {len(messages) - NOTES} more like these"] if len(messages) > NOTES else []
-    for message in messages[:NOTES] + more:
+    more = [f"and {len(messages) - MOST_NOTES} more notices"] if len(messages) > MOST_NOTES else []
+    for message in messages[:MOST_NOTES] + more:
         console.print(f"note: {message}", style="yellow", highlight=False, markup=False, soft_wrap=True)
 
 
-def tell(failures: Mapping[str, str], done: str) -> None:
-    """The last lines of a batch: what was done and what failed."""
+def summarise(failures: Mapping[str, str], done: str) -> None:
+    """Print the last lines of a batch: what was done and what failed."""
     say(done)
     if failures:
         console = stderr()
@@ -140,7 +145,7 @@ def tell(failures: Mapping[str, str], done: str) -> None:
 
 
 def finish(failures: Mapping[str, str], done: str) -> None:
-    """`tell`, and exit code 1 if anything failed."""
-    tell(failures, done)
+    """Print the last lines of a batch (`summarise`), and exit with code 1 if anything failed."""
+    summarise(failures, done)
     if failures:
         raise typer.Exit(1)

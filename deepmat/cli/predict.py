@@ -16,7 +16,7 @@ from deepmat.cli.options import (
     progress_bar,
     say,
     stderr,
-    tell,
+    summarise,
 )
 
 
@@ -136,7 +136,7 @@ def _finish(total: int, failures: dict[str, str], where: str) -> None:
     failures = {name: message for _, failed in done for name, message in failed.items()}
     count = sum(number for number, _ in done)
     if distributed.rank() == 0:
-        tell(failures, f"{count - len(failures)} of {count} pictures cut out{where}")
+        summarise(failures, f"{count - len(failures)} of {count} pictures cut out{where}")
     distributed.gather(None)  # a launcher ends all of them with the first that fails
     if failures:
         raise typer.Exit(1)

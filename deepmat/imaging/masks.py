@@ -1,4 +1,4 @@
-"""Masks and alphas of any origin, hard or soft, as an alpha: uint8 [H, W], 0 background, 255 foreground."""
+"""Masks of any origin, hard or soft, read as alphas: uint8 [H, W], 0 background, 255 foreground."""
 
 from pathlib import Path
 
@@ -9,22 +9,24 @@ from deepmat import imaging
 from deepmat.errors import DataError
 
 BLOCK, ENOUGH = 8, 8
-"""A JPEG's blocks in pixels; so many with an edge tell."""
+"""Side of the blocks of a JPEG in pixels, and the fewest blocks with an edge that allow a decision."""
 RIM, RINGING = 3, 16
-"""Pixels beside an edge that may be antialiased; the most that is left of an edge in the next block, in levels."""
+"""Width in pixels beside an edge that may be antialiased, and the largest deviation, in levels, that an edge leaves
+in a neighbouring block."""
 JPEG_NEAR = 8
+"""Levels so close to 0 or 255 are set to these in a soft mask saved as JPEG."""
 LABELS = 32
-"""No mask is as dark as that, but class numbers are."""
-INVERTED = "255 all around and 0 in the middle: inverted? 255 is foreground; if so, swap black and white"
+"""A mask whose levels are all lower holds class numbers."""
+INVERTED = "255 along the border and 0 in the middle; is it inverted? 255 is foreground; if so, swap black and white"
 
 
 def histogram(grey: np.ndarray) -> np.ndarray:
-    """How many pixels of a uint8 [H, W] are of each of 256 levels, float32."""
+    """Count the pixels of each of the 256 levels of a uint8 [H, W]. Returns float32 [256]."""
     return cv2.calcHist([grey], [0], None, [256], [0, 256]).reshape(-1)
 
 
 def looks_inverted(alpha: np.ndarray) -> bool:
-    """Whether an alpha or a trimap, uint8 [H, W], is 255 nearly all around and 0 in the middle."""
+    """Return whether an alpha or trimap, uint8 [H, W], is 255 along most of its border and 0 in most of its middle."""
     height, width = alpha.shape
     border = np.concatenate((alpha[0], alpha[-1], alpha[:, 0], alpha[:, -1]))
     centre = alpha[height // 3 : -(-2 * height // 3), width // 3 : -(-2 * width // 3)]
@@ -32,28 +34,30 @@ def looks_inverted(alpha: np.ndarray) -> bool:
 
 
 def check_aspect(size: tuple[int, int], wanted: tuple[int, int]) -> str:
-    """A notice of a guide's being resized from one (height, width) to its picture's.
+    """Return the notice that a mask or trimap was resized to its picture's (height, width).
 
-    DataError unless their aspect ratio is the same: one size is the other shrunk, to within a pixel on one side.
+    Raises DataError unless the aspect ratios agree: the smaller size is the larger one scaled, to within a pixel on one
+    side.
     """
-    (h, w), (height, width) = small, large = sorted((size, wanted), key=lambda sides: sides[0] * sides[1])
-    told = f"{size[1]}x{size[0]}, but its picture is {wanted[1]}x{wanted[0]}"
+    (h, w), (height, width) = sorted((size, wanted), key=lambda sides: sides[0] * sides[1])
+    sizes = f"{size[1]}x{size[0]}, but its picture is {wanted[1]}x{wanted[0]}"
     if min(abs(w - h * width / height), abs(h - w * height / width)) > 1:
-        raise DataError(f"{told}, of another aspect ratio; make them the same size")
-    return f"{told}; resized to that"
+        raise DataError(f"{sizes}, of another aspect ratio; make them the same size")
+    return f"{sizes}; resized to that"
 
 
 def _blocks(grey: np.ndarray, extreme: np.ufunc) -> np.ndarray:
-    """The least or greatest level of each block of a JPEG."""
+    """Return the smallest or largest level of each block of a JPEG."""
     lines = extreme.reduceat(grey, np.arange(0, grey.shape[0], BLOCK), axis=0)
     return extreme.reduceat(lines, np.arange(0, grey.shape[1], BLOCK), axis=1)
 
 
 def is_hard_jpeg(mask: np.ndarray) -> bool:
-    """Whether a mask, uint8 [H, W], is of 0 and 255 that JPEG made uneven, whatever it was saved as since.
+    """Return whether a mask, uint8 [H, W], is hard, of 0 and 255, but for the artefacts of JPEG.
 
-    JPEG's ringing fills the blocks of 8 pixels that an edge runs through and leaves the others flat. A soft edge
-    reaches into other blocks; an antialiased one has nothing beside it; other levels make other flat blocks.
+    It may have been saved in another format since. JPEG's ringing fills the blocks of 8 x 8 pixels that an edge crosses
+    and leaves the others flat. A soft edge reaches into other blocks, an antialiased edge has no ringing beside it, and
+    a mask with further levels has flat blocks of these levels.
     """
     fractional = cv2.inRange(mask, 1, 254)
     if not fractional.any():
@@ -74,28 +78,33 @@ def is_hard_jpeg(mask: np.ndarray) -> bool:
 
 
 def clean_mask(mask: np.ndarray, threshold: int | None = None, near: int = 0) -> tuple[np.ndarray, list[str]]:
-    """Any mask, uint8 [H, W], as an alpha, hard ones as 0 and 255, soft ones as they are; and what was changed.
+    """Convert a mask, uint8 [H, W], to an alpha. Returns it with notices of what was changed.
 
-    Hard are masks of two levels, 0 and any other (1, say), and those that JPEG made uneven (`is_hard_jpeg`); with
-    `threshold`, all: levels from it on are foreground. near: in soft ones, levels so close to 0 or 255 count as
-    those. DataError for levels that look like labels of several things.
+    Hard masks become 0 and 255: those of two levels, 0 and any other (say 1), and those with JPEG artefacts
+    (`is_hard_jpeg`). Soft masks stay as they are, except that levels up to `near` from 0 or 255 become these.
+    threshold: every mask is hard, with foreground from this level on. Raises DataError for levels that look like
+    labels of several objects.
     """
     if threshold is not None:
         return cv2.inRange(mask, threshold, 255), []
     present = np.flatnonzero(histogram(mask))
     top = int(present[-1])
     if present[0] == 0 and len(present) == 2 and top < 255:
-        return cv2.inRange(mask, 1, 255), [f"its levels, 0 and {top}, taken as 0 and 255"]
+        return cv2.inRange(mask, 1, 255), [f"its levels 0 and {top} were taken as 0 and 255"]
     if top < LABELS and len(present) > 1:
-        levels = f"its levels are {present[0]} to {top}, as of labels"
-        raise DataError(f"{levels}; save a mask of one thing, 255 on 0, or set a threshold")
+        levels = f"its levels are {present[0]} to {top}, like labels"
+        raise DataError(f"{levels}; save a mask of one object, 255 on 0, or set a threshold")
     if is_hard_jpeg(mask):
-        return cv2.inRange(mask, 128, 255), ["a hard mask that JPEG made uneven; 128 and over taken as 255"]
+        return cv2.inRange(mask, 128, 255), [
+            "a hard mask with JPEG artefacts; levels from 128 on were taken as 255, lower ones as 0"
+        ]
     if not any(0 < level <= near or 255 - near <= level < 255 for level in present.tolist()):
         return mask, []
     table = np.arange(256, dtype=np.uint8)
     table[: near + 1], table[255 - near :] = 0, 255
-    return cv2.LUT(mask, table), [f"JPEG makes 0 and 255 uneven; levels up to {near} from them taken as those"]
+    return cv2.LUT(mask, table), [
+        f"a soft mask with JPEG artefacts; levels up to {near} from 0 or 255 were taken as these"
+    ]
 
 
 def read_mask(
@@ -104,11 +113,11 @@ def read_mask(
     size: tuple[int, int] | None = None,
     max_pixels: int = imaging.MAX_PIXELS,
 ) -> tuple[np.ndarray, list[str]]:
-    """A mask or alpha file as an alpha, uint8 [H, W], and notices of what was changed (`clean_mask`).
+    """Read a mask or alpha file as an alpha. Returns uint8 [H, W], and notices of what was changed (`clean_mask`).
 
-    A used alpha channel is the mask; colours count as their luminance. size: the picture's height and width, to which
-    a mask of the same aspect ratio is resized. DataError if it cannot be read, looks like labels, or is of another
-    aspect ratio.
+    A used alpha channel is the mask; colours are converted to luminance. size: height and width of the picture; a mask
+    of the same aspect ratio is resized to it. Raises DataError if the file cannot be read, looks like labels, or has
+    another aspect ratio.
     """
     grey = imaging.read_grey(path, max_pixels)
     near = JPEG_NEAR if imaging.describe(path, max_pixels)["format"] in ("JPEG", "MPO") else 0

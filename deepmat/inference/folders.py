@@ -11,7 +11,6 @@ from deepmat import config as configs
 from deepmat.config import TestConfig
 from deepmat.errors import ConfigError
 from deepmat.imaging.foreground import estimate_foreground
-from deepmat.imaging.trimap import WIDTH, parse_width
 from deepmat.inference import outputs
 from deepmat.inference.jobs import Job, Read, find_jobs, read_job
 from deepmat.inference.modes import mode_options
@@ -21,6 +20,7 @@ from deepmat.runtime import distributed
 from deepmat.runtime.files import append_line, refuse_inside, refuse_overwriting, remove_leftovers
 from deepmat.runtime.records import to_json
 from deepmat.runtime.work import Work
+from deepmat.subject.band import WIDTH, parse_width
 
 LOG = "log.jsonl"
 COLOURS = ("estimated", "own")

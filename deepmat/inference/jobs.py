@@ -10,8 +10,8 @@ import numpy as np
 from deepmat import imaging
 from deepmat.errors import DataError
 from deepmat.imaging import masks, trimap
-from deepmat.imaging.trimap import Width
 from deepmat.runtime.files import list_inputs, pair
+from deepmat.subject.band import Width, from_mask
 
 
 class Job(NamedTuple):
@@ -117,7 +117,7 @@ def read_job(job: Job, width: Width | None = None, max_pixels: int = imaging.MAX
     else:
         mask, more, source = own, [], job.image
     try:
-        levels, odd = trimap.from_mask(mask, width.pixels(size), width.pixels(size))
+        levels, odd = from_mask(mask, width.pixels(size), width.pixels(size))
     except DataError as error:
         raise DataError(f"{source}: {error}") from error
     return Read(image, levels, about, [*notices, *more, *(f"{source}: {notice}" for notice in odd)])

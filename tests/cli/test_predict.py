@@ -85,7 +85,7 @@ def test_predict_does_what_it_can_and_lists_the_rest(deepmat, weights):
         "in put/text.jpg: not a picture that can be read",
         "in put/empty.png: not a picture that can be read",
         "note: in put/notes.txt: skipped, not a picture",
-        "trimaps/known.png: nothing is unknown, so the trimap itself is the alpha",
+        "trimaps/known.png: no pixel is unknown, so the trimap is the alpha",
         "trimaps/deep16.png: ",
     ):
         assert message in lines
@@ -114,7 +114,7 @@ def test_predict_where_one_stands(deepmat, weights):
     Image.fromarray(np.array([[0, 1, 2]], np.uint8)).save(labels)
     Image.fromarray(np.zeros((1, 3), np.uint8)).save("three.png")
     refused = deepmat("predict", "three.png", "-t", labels, "-o", "x", "-w", weights)
-    assert refused.exit_code == 1 and "labels.png: its levels are 0 to 2, as of labels" in refused.stderr
+    assert refused.exit_code == 1 and "labels.png: its levels are 0 to 2, like labels" in refused.stderr
 
 
 def test_predict_single_files_and_names_that_clash(deepmat, weights):
@@ -196,7 +196,7 @@ def test_masks_rough_alphas_and_own_alpha_channels_stand_for_trimaps(deepmat, ph
     first = deepmat("predict", "photos", "--masks", "masks", "--width", 4, "-o", "a", *uncertain)
     second = deepmat("predict", "own", "--width", 4, "-o", "b", *uncertain)
     assert first.exit_code == second.exit_code == 0, first.output + second.output
-    assert "its levels, 0 and 1, taken as 0 and 255" in first.stderr
+    assert "its levels 0 and 1 were taken as 0 and 255" in first.stderr
     alpha = imaging.read_grey("a/alpha/0.png")
     assert (alpha[26:38, 26:38] == 255).all() and (alpha[:14] == 0).all() and 0 < alpha[18, 30] < 255
     assert cv2_difference(alpha, imaging.read_grey("b/alpha/0.png")) <= 12  # the photo went through no JPEG in b

@@ -47,12 +47,12 @@ def test_a_folder_of_masks(run):
     assert [record["name"] for record in records] == names
     for message in (
         "note: masks/notes.txt: skipped, not a picture",
-        "note: masks/a.jpg: a hard mask that JPEG made uneven",
-        "note: masks/deep/labels.png: its levels, 0 and 1, taken as 0 and 255",
-        "note: masks/empty.png: all of it is 0, so all of the trimap is background",
+        "note: masks/a.jpg: a hard mask with JPEG artefacts",
+        "note: masks/deep/labels.png: its levels 0 and 1 were taken as 0 and 255",
+        "note: masks/empty.png: all pixels are 0, so the whole trimap is background",
         "7 of 10 trimaps in masks/out\n3 failed:",
         "masks/broken.png: cannot be read",
-        "masks/c.png: its levels are 0 to 2, as of labels",
+        "masks/c.png: its levels are 0 to 2, like labels",
         "masks/clash.tif: its trimap would overwrite that of another mask named clash",
     ):
         assert message in result.stderr
@@ -135,7 +135,7 @@ def test_the_preview(run):
         (["void", "-o", "out"], "void: holds no pictures"),
     ],
 )
-def test_mistakes_are_told_and_nothing_is_written(run, arguments, message):
+def test_mistakes_are_refused_and_nothing_is_written(run, arguments, message):
     save("masks/m.png", disc())
     Path("void").mkdir()
     before = {path: path.is_file() and path.read_bytes() for path in Path().rglob("*")}

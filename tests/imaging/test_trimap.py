@@ -7,7 +7,7 @@ from hypothesis.extra import numpy as arrays
 from PIL import Image
 
 from deepmat import imaging
-from deepmat.errors import ConfigError, DataError
+from deepmat.errors import DataError
 from deepmat.imaging import trimap
 
 ALPHAS = arrays.arrays(
@@ -75,49 +75,6 @@ def test_morphology_is_a_small_ellipse_again_and_again(alpha, inwards, outwards)
     np.testing.assert_array_equal(trimap.by_morphology(alpha, inwards, outwards), expected)
 
 
-def test_widths():
-    assert trimap.parse_width("20").pixels((300, 4000)) == 20
-    assert trimap.parse_width(" 2 % ").pixels((300, 4000)) == trimap.parse_width("2%").pixels((4000, 300, 3)) == 80
-    assert trimap.parse_width("0.01%").pixels((300, 400)) == trimap.parse_width("0.3").pixels((9, 9)) == 1
-    assert trimap.parse_width("0").pixels((300, 400)) == trimap.parse_width("0%").pixels((300, 400)) == 0
-    for wrong in ("", "%", "2px", "2%%", "-1", "nan", "inf", "2% 3", "two"):
-        with pytest.raises(ConfigError, match="^--width .*: not a width; give pixels"):
-            trimap.parse_width(wrong, "--width")
-
-
-def test_the_least_width_gives_a_band():
-    made, notices = trimap.from_mask(disc(), *[trimap.parse_width("0.001%").pixels((60, 80))] * 2)
-    assert not notices
-    assert (made == 128).any() and not ((made[:, 1:] == 0) & (made[:, :-1] == 255)).any()
-
-
-@pytest.mark.parametrize(
-    ("mask", "width", "level", "notice"),
-    [
-        (np.zeros((9, 9)), 2, 0, "all of it is 0, so all of the trimap is background"),
-        (np.full((9, 9), 255), 2, 255, "all of it is 255, so all of the trimap is foreground"),
-        (disc(radius=5), 6, 0, "no foreground is left as known; a smaller width inwards leaves some"),
-        (disc(), 90, 128, "no background is left as known; a smaller width outwards leaves some"),
-        (np.minimum(disc(), 254) - (disc() > 0) * np.arange(80), 2, 0, "none of it is 255, so no foreground is known"),
-        (np.tile(np.arange(256), (9, 1)), 2, 128, "99 % of it is between 0 and 255, so unknown; with a threshold"),
-        (255 - disc(), 2, 255, "255 all around and 0 in the middle: inverted?"),
-    ],
-)  # fmt: skip
-def test_odd_masks_are_told(mask, width, level, notice):
-    made, notices = trimap.from_mask(mask.astype(np.uint8), width, width)
-    assert notice in " ".join(notices)
-    assert made[0, 0] == level
-    assert not trimap.from_mask(disc(), 2, 2)[1]
-
-
-def test_from_mask_takes_methods_and_refuses_labels():
-    assert (trimap.from_mask(disc(), 5, 5, "morphology")[0] != trimap.from_mask(disc(), 5, 5)[0]).any()
-    with pytest.raises(ConfigError, match="did you mean distance"):
-        trimap.from_mask(disc(), 5, 5, "distances")
-    with pytest.raises(DataError, match="its levels are 0 to 2, as of labels"):
-        trimap.from_mask(disc() // 255 + (disc(radius=9) > 0), 5, 5)
-
-
 def test_quantise_takes_the_nearest_level_and_says_so():
     sloppy = np.array([[0, 3, 63, 64, 127, 128, 130, 191, 192, 252, 255]], np.uint8)
     levels, notices = trimap.quantise(sloppy)
@@ -129,7 +86,7 @@ def test_quantise_takes_the_nearest_level_and_says_so():
     photo = np.random.default_rng(0).integers(0, 256, (40, 40), np.uint8)
     assert trimap.quantise(photo)[1][0].endswith("; is it a trimap?")
     for top in (1, 2, 3, 15):
-        with pytest.raises(DataError, match=f"its levels are 0 to {top}, as of labels"):
+        with pytest.raises(DataError, match=f"its levels are 0 to {top}, like labels"):
             trimap.quantise(np.array([[0, top]], np.uint8))
 
 
@@ -177,12 +134,12 @@ def test_trimaps_in_any_kind_of_file(tmp_path):
 @pytest.mark.parametrize(
     ("levels", "notice"),
     [
-        (disc(), "nothing is unknown, so the trimap itself is the alpha; if it is a mask, give it as --masks"),
-        (np.full((9, 9), 128), "all is unknown; mark what is surely 0 and 255"),
-        (255 - trimap.by_distance(disc(), 3, 3), "255 all around and 0 in the middle: inverted?"),
+        (disc(), "no pixel is unknown, so the trimap is the alpha; if it is a mask, give it as --masks"),
+        (np.full((9, 9), 128), "all pixels are unknown; mark known foreground (255) and background (0)"),
+        (255 - trimap.by_distance(disc(), 3, 3), "255 along the border and 0 in the middle; is it inverted?"),
     ],
 )
-def test_odd_trimaps_are_told(tmp_path, levels, notice):
+def test_odd_trimaps_get_a_notice(tmp_path, levels, notice):
     imaging.write_image(tmp_path / "t.png", levels.astype(np.uint8))
     assert f"{tmp_path / 't.png'}: {notice}" in " ".join(trimap.read_trimap(tmp_path / "t.png")[1])
     imaging.write_image(tmp_path / "t.png", trimap.by_distance(disc(), 3, 3))

@@ -539,7 +539,7 @@ def test_a_trimap_without_unknown_pixels_is_no_silent_zero(tiny):
     for path in (config.data.root / "test" / "trimap").iterdir():
         imaging.write_image(path, np.zeros_like(imaging.read_grey(path)))
     record = next(testing.evaluate(TinyModel(), pictures_to_score(config.test, config.data.root)[0]))
-    assert record["sad"] == 0 and "nothing is unknown, so the trimap itself is the alpha" in record["notices"][0]
+    assert record["sad"] == 0 and "no pixel is unknown, so the trimap is the alpha" in record["notices"][0]
 
 
 def test_evaluate_scores_what_it_can_and_names_the_rest(tiny):

@@ -1,0 +1,1 @@
+"""From a rough mask of the subject to a trimap that can be trusted."""

@@ -1,0 +1,54 @@
+"""A sheet of some masks beside their trimaps."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from deepmat import imaging
+from deepmat.errors import DataError
+from deepmat.imaging.masks import read_mask
+from deepmat.imaging.sheets import sheet
+from deepmat.imaging.trimap import FOREGROUND, unknown_region
+from deepmat.runtime.files import pair
+
+ROWS, SIDE = 12, 320
+"""Most rows of a sheet, and the side of its panels in pixels."""
+TITLES = ("mask", "trimap", "picture, unknown in red")
+RED = (127, 0, 0)
+
+
+def write_preview(
+    path: Path, made: Sequence[tuple[str, Path, Path]], threshold: int | None = None, images: Path | None = None
+) -> list[str]:
+    """Write a sheet of masks beside their trimaps, up to ROWS of them, spread over all. Returns notices.
+
+    made: name, mask and trimap file of each. threshold: as for `read_mask`. images: folder of the pictures, paired by
+    name, for a third column.
+    """
+    partners = pair([name for name, *_ in made], images, "picture")[0] if images else {}
+    rows, notices = [], []
+    for name, mask, trimap in made[:: -(-len(made) // ROWS)]:
+        levels = imaging.read_grey(trimap)
+        panels = [read_mask(mask, threshold)[0], levels]
+        if images:
+            panel, problems = _shown_on_picture(partners[name], mask, levels)
+            panels.append(panel)
+            notices += problems
+        rows.append((f"{name}   unknown {100 * unknown_region(levels).mean():.1f} %", panels))
+    imaging.write_image(path, sheet(rows, TITLES[: 3 if images else 2], side=SIDE))
+    return notices
+
+
+def _shown_on_picture(partner: Path | DataError, mask: Path, trimap: np.ndarray) -> tuple[np.ndarray, list[str]]:
+    """Return the third panel of a row; a dark trimap and a notice where the picture cannot be used."""
+    try:
+        if isinstance(partner, DataError):
+            raise partner
+        image = imaging.read_image(partner)
+        imaging.check_same_size(partner, image, mask, trimap)
+    except DataError as error:
+        return trimap // 4, [str(error)]
+    shown = image // 2
+    shown[unknown_region(trimap)] += np.array(RED, np.uint8)
+    return np.where((trimap == FOREGROUND)[..., None], image, shown), []

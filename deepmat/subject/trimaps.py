@@ -1,0 +1,193 @@
+"""Make trimaps: masks in, trimaps out."""
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple, TypedDict
+
+import cv2
+
+from deepmat import imaging
+from deepmat.errors import ConfigError, DataError, lookup
+from deepmat.imaging.masks import histogram, read_mask
+from deepmat.imaging.trimap import FOREGROUND, METHODS, UNKNOWN
+from deepmat.runtime.files import is_picture, list_inputs, refuse_inside, refuse_overwriting
+from deepmat.runtime.processes import cores
+from deepmat.runtime.work import Work
+from deepmat.subject.band import WIDTH, Width, from_mask, parse_width
+from deepmat.subject.preview import write_preview
+
+
+class MaskJob(NamedTuple):
+    """A mask: its name (path in the input folder, no extension), its file, and why it cannot be used, or None."""
+
+    name: str
+    mask: Path
+    problem: str | None = None
+
+
+class Making(NamedTuple):
+    """How trimaps are made: the arguments of `subject.band.from_mask`, and where they are written."""
+
+    out: Path
+    inwards: Width
+    outwards: Width
+    method: str
+    threshold: int | None
+
+    def place(self, name: str) -> Path:
+        """Return the path of the trimap of that name."""
+        return self.out / f"{name}.png"
+
+
+class MadeTrimap(TypedDict, total=False):
+    """The record of a trimap; a failed one has only name and error."""
+
+    name: str
+    path: str
+    height: int
+    width: int
+    unknown: float
+    """Share of the pixels that are unknown."""
+    foreground: float
+    """Share of the pixels that are known foreground."""
+    notices: list[str]
+    error: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trimaps(Work[MadeTrimap]):
+    """A prepared batch of masks. Iterating yields the record of each trimap that is made."""
+
+    out: Path
+    existing: int
+    """Masks that are left out since their trimaps exist."""
+    preview: Path | None
+    """The sheet, written at the end of the iteration if there are trimaps to show."""
+    preview_notices: list[str] = field(default_factory=list)
+    """Remarks on the sheet, complete when the iteration has ended."""
+
+
+def make_trimaps(
+    masks: Path | str | Sequence[Path | str],
+    out: Path | str,
+    *,
+    width: str | None = None,
+    inwards: str | None = None,
+    outwards: str | None = None,
+    method: str = "distance",
+    threshold: int | None = None,
+    preview: Path | str | None = None,
+    images: Path | str | None = None,
+    skip_existing: bool = False,
+    workers: int | None = None,
+) -> Trimaps:
+    """Make trimaps of masks or alphas: what `deepmat trimap` does.
+
+    masks: files, or folders of them with all their subfolders; out: folder for OUT/NAME.png. width: of the unknown band
+    on each side of the edge, "20" (pixels) or "2%" (of the longer side); inwards, outwards: the same for one side.
+    method: one of `imaging.trimap.METHODS`. threshold: masks are hard, with foreground from this level (1 to 255).
+    preview: PNG for a sheet of some masks and trimaps; images: folder of the pictures to show there. workers: threads.
+
+    Raises ConfigError and DataError before any work. Iterating yields a record for each mask, in order; one that fails
+    has "error".
+    """
+    given = [Path(each) for each in ([masks] if isinstance(masks, (str, Path)) else masks)]
+    out, preview, images = Path(out), Path(preview) if preview else None, Path(images) if images else None
+    _check_places(given, out, preview, images)
+    making = _making(out, width, inwards, outwards, method, threshold)
+    if workers is not None and workers < 1:
+        raise ConfigError(f"--workers {workers}: give 1 or more")
+    jobs, notices = _find_jobs(given, making, preview)
+    existing = {job for job in jobs if skip_existing and not job.problem and making.place(job.name).is_file()}
+    todo = [job for job in jobs if job not in existing]
+    about_preview: list[str] = []
+
+    def steps() -> Iterator[MadeTrimap]:
+        made = {job.name for job in existing}
+        for record in _make_all(todo, making, workers or cores()):
+            if "error" not in record:
+                made.add(record["name"])
+            yield record
+        shown = [(job.name, job.mask, making.place(job.name)) for job in jobs if job.name in made]
+        if preview and shown:
+            about_preview[:] = write_preview(preview, shown, threshold, images)
+
+    return Trimaps(
+        len(todo), steps, notices, out=out, existing=len(existing), preview=preview, preview_notices=about_preview
+    )
+
+
+def _check_places(masks: Sequence[Path], out: Path, preview: Path | None, images: Path | None) -> None:
+    if preview and not is_picture(preview):
+        raise ConfigError(f"--preview {preview}: not the name of a picture; write {preview}.png")
+    if preview:
+        refuse_inside("--preview", preview, [*filter(Path.is_dir, masks), images])
+    elif images:
+        raise ConfigError("--images: is only for --preview FILE.png; add that or leave it out")
+    if is_picture(out) and not out.is_dir():
+        raise ConfigError(f"--out {out}: the name of a picture; give a folder, {out.parent}")
+
+
+def _making(
+    out: Path, width: str | None, inwards: str | None, outwards: str | None, method: str, threshold: int | None
+) -> Making:
+    sides = {"--inwards": inwards, "--outwards": outwards}
+    band = {
+        option: parse_width(text or width or WIDTH, option if text else "--width") for option, text in sides.items()
+    }
+    lookup(METHODS, method, "method")
+    if threshold is not None and not 1 <= threshold <= 255:
+        raise ConfigError(f"--threshold {threshold}: not a level of a mask; give 1 to 255")
+    return Making(out, band["--inwards"], band["--outwards"], method, threshold)
+
+
+def _find_jobs(masks: Sequence[Path], making: Making, preview: Path | None) -> tuple[list[MaskJob], list[str]]:
+    """Return a job for each mask, and notices. Raises ConfigError if an output would overwrite an input."""
+    pictures, notices = list_inputs(masks, [making.out])
+    places = [making.place(name) for name in dict(pictures)]
+    refuse_overwriting([*places, *([preview] if preview else [])], (path for _, path in pictures))
+    jobs: dict[str, MaskJob] = {}
+    for name, path in pictures:
+        if name in jobs:
+            problem = f"{path}: its trimap would overwrite that of another mask named {name}; make them apart"
+            jobs[str(path)] = MaskJob(str(path), path, problem)
+        else:
+            jobs[name] = MaskJob(name, path)
+    return list(jobs.values()), notices
+
+
+def _make_all(jobs: Sequence[MaskJob], making: Making, workers: int) -> Iterator[MadeTrimap]:
+    """Make the trimaps in threads. Yields their records in the order of the jobs."""
+    pool = ThreadPoolExecutor(workers)
+    try:
+        yield from pool.map(lambda job: _make(job, making), jobs)
+    finally:  # a caller that stops does not wait for jobs that have not begun
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _make(job: MaskJob, making: Making) -> MadeTrimap:
+    """Read a mask and write its trimap."""
+    path = making.place(job.name)
+    try:
+        if job.problem:
+            raise DataError(job.problem)
+        mask, changed = read_mask(job.mask, making.threshold)
+        inwards, outwards = making.inwards.pixels(mask.shape), making.outwards.pixels(mask.shape)
+        trimap, odd = from_mask(mask, inwards, outwards, making.method)
+        imaging.write_image(path, trimap)
+    except DataError as error:
+        return {"name": job.name, "error": str(error)}
+    except (MemoryError, cv2.error) as error:
+        return {"name": job.name, "error": f"{job.mask}: too large for the memory ({error})"}
+    counts = histogram(trimap)
+    return {
+        "name": job.name,
+        "path": str(path),
+        "height": trimap.shape[0],
+        "width": trimap.shape[1],
+        "unknown": float(counts[UNKNOWN]) / trimap.size,
+        "foreground": float(counts[FOREGROUND]) / trimap.size,
+        "notices": [*changed, *(f"{job.mask}: {notice}" for notice in odd)],
+    }

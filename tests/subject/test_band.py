@@ -1,0 +1,53 @@
+import numpy as np
+import pytest
+
+from deepmat.errors import ConfigError, DataError
+from deepmat.subject import band
+
+
+def disc(height=60, width=80, radius=20):
+    y, x = np.mgrid[:height, :width]
+    return np.where((x - width / 2) ** 2 + (y - height / 2) ** 2 < radius**2, 255, 0).astype(np.uint8)
+
+
+def test_widths():
+    assert band.parse_width("20").pixels((300, 4000)) == 20
+    assert band.parse_width(" 2 % ").pixels((300, 4000)) == band.parse_width("2%").pixels((4000, 300, 3)) == 80
+    assert band.parse_width("0.01%").pixels((300, 400)) == band.parse_width("0.3").pixels((9, 9)) == 1
+    assert band.parse_width("0").pixels((300, 400)) == band.parse_width("0%").pixels((300, 400)) == 0
+    for wrong in ("", "%", "2px", "2%%", "-1", "nan", "inf", "2% 3", "two"):
+        with pytest.raises(ConfigError, match="^--width .*: not a width; give pixels"):
+            band.parse_width(wrong, "--width")
+
+
+def test_the_least_width_gives_a_band():
+    made, notices = band.from_mask(disc(), *[band.parse_width("0.001%").pixels((60, 80))] * 2)
+    assert not notices
+    assert (made == 128).any() and not ((made[:, 1:] == 0) & (made[:, :-1] == 255)).any()
+
+
+@pytest.mark.parametrize(
+    ("mask", "width", "level", "notice"),
+    [
+        (np.zeros((9, 9)), 2, 0, "all pixels are 0, so the whole trimap is background"),
+        (np.full((9, 9), 255), 2, 255, "all pixels are 255, so the whole trimap is foreground"),
+        (disc(radius=5), 6, 0, "no known foreground is left; a smaller width inwards leaves some"),
+        (disc(), 90, 128, "no known background is left; a smaller width outwards leaves some"),
+        (np.minimum(disc(), 254) - (disc() > 0) * np.arange(80), 2, 0, "no pixel is 255, so no foreground is known"),
+        (np.tile(np.arange(256), (9, 1)), 2, 128, "99 % of the pixels are between 0 and 255, so unknown; `deepmat"),
+        (255 - disc(), 2, 255, "255 along the border and 0 in the middle; is it inverted?"),
+    ],
+)  # fmt: skip
+def test_odd_masks_get_a_notice(mask, width, level, notice):
+    made, notices = band.from_mask(mask.astype(np.uint8), width, width)
+    assert notice in " ".join(notices)
+    assert made[0, 0] == level
+    assert not band.from_mask(disc(), 2, 2)[1]
+
+
+def test_from_mask_takes_methods_and_refuses_labels():
+    assert (band.from_mask(disc(), 5, 5, "morphology")[0] != band.from_mask(disc(), 5, 5)[0]).any()
+    with pytest.raises(ConfigError, match="did you mean distance"):
+        band.from_mask(disc(), 5, 5, "distances")
+    with pytest.raises(DataError, match="its levels are 0 to 2, like labels"):
+        band.from_mask(disc() // 255 + (disc(radius=9) > 0), 5, 5)
