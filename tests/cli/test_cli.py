@@ -18,21 +18,30 @@ from deepmat.training.run import states
 
 SMALL = ["--set", "data.augment.resize.size=[32,32]", "--set", "data.augment.crop.sizes=[48]"]
 FAST = [*SMALL, "--print-every", 1, "--workers", 0]
+TINY = ["--set", "model.width=0.0625"]
 
 
-def test_the_main_job(deepmat, read_log):
-    """Every command on what the one before it made, as the README tells it."""
+@pytest.mark.parametrize(
+    "network",
+    [
+        pytest.param([*TINY, "--pretrain", "none"], id="narrow"),
+        pytest.param([], id="full width, from VGG16", marks=pytest.mark.slow),
+    ],
+)
+def test_the_main_job(deepmat, read_log, network):
+    """Every command on the output of the one before, as in the README."""
     assert deepmat("synth", "source", "--train", 2, "--test", 1, "--backgrounds", 2, "--size", 64).exit_code == 0
     assert deepmat("composite", "source", "-o", "data", "--per-foreground", 2).exit_code == 0
     again = deepmat("composite", "source", "-o", "data", "--per-foreground", 2)
     assert again.exit_code == 0 and "6 composites in data (6 from before)" in again.stderr
-    vgg = deepmat("convert-vgg", "--untrained")
-    assert vgg.exit_code == 0 and "not ImageNet's" in vgg.stderr
+    if not network:
+        vgg = deepmat("convert-vgg", "--untrained")
+        assert vgg.exit_code == 0 and "untrained" in vgg.stderr
 
     shown = deepmat("data", "show", "source", "-o", "samples.png", *SMALL)
     assert shown.exit_code == 0 and "12 samples of 200 an epoch in samples.png" in shown.stderr
     pairs = ["--data", "source", "--test", "data"]
-    trained = deepmat("train", "--stage", "0,1,2,3", *pairs, "--iterations", 2, "--test-every", 2, *FAST)
+    trained = deepmat("train", "--stage", "0,1,2,3", *pairs, "--iterations", 2, "--test-every", 2, *FAST, *network)
     assert trained.exit_code == 0, trained.output
     terms = {0: {"alpha"}, 1: {"alpha", "composition"}, 2: {"refined"}, 3: {"alpha", "composition", "refined"}}
     ended = 0.0
@@ -187,7 +196,7 @@ def test_every_kind_of_data_trains(deepmat, source, data):
         "full": ["--data", data],
         "procedural": ["--set", "data.synth=9"],
     }.items():
-        command = ["train", "--stage", 0, "--pretrain", "none", "--iterations", 1, "--device", "cpu", "--name", name]
+        command = ["train", "--stage", 0, "--pretrain", "none", "--iterations", 1, "--device", "cpu", "--name", name, *TINY]
         result = deepmat(*command, *how, *FAST)
         assert result.exit_code == 0, result.stderr
     assert "decodes 2 pictures into" in Path("runs/own/log.jsonl").read_text()
@@ -309,7 +318,7 @@ def test_eval_names_what_it_cannot_score(deepmat, data, weights):
 
 
 def test_a_run_is_not_overwritten_by_chance(deepmat, data):
-    command = ["train", "--stage", 1, "--data", data, "--pretrain", "none", "--iterations", 1, *FAST]
+    command = ["train", "--stage", 1, "--data", data, "--pretrain", "none", "--iterations", 1, *FAST, *TINY]
     assert deepmat(*command).exit_code == 0
     refused = deepmat(*command)
     assert refused.exit_code == 1 and "--resume auto goes on with it" in refused.stderr
