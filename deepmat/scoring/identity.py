@@ -1,12 +1,12 @@
-"""What a test set is, so that a score can say of what: its compositor, its trimaps, a checksum of its pixels.
+"""The identity of a test set: its compositor, the source of its trimaps, a checksum of its pixels.
 
-And whether scores on it compare with those published for Composition-1k: 1000 composites by Adobe's script of 50
-foregrounds and VOC 2012's pictures, official trimaps, the benchmark's protocol.
+Also whether scores on it compare with those published for Composition-1k: 1000 composites of 50 foregrounds and VOC
+2012 pictures by Adobe's script, official trimaps, the benchmark's protocol.
 """
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,22 +19,21 @@ PICTURES, FOREGROUNDS = 1000, 50
 
 
 class Identity(NamedTuple):
-    """What is known of a test set without decoding it.
-
-    compositor: as the manifest names it; trimaps: "given" where all come with the foregrounds, as Adobe's do, "from
-    alphas" where `composite` made some; both "unknown" without a manifest. foregrounds: composite -> its foreground.
-    These are the manifest's claims: `deepmat doctor` measures whether the pixels are so.
-    """
+    """What the manifest claims of a test set; `deepmat doctor` measures whether the pixels agree."""
 
     compositor: str
+    """As the manifest names it, "unknown" without a manifest."""
     trimaps: str
+    """"given" where all come with the foregrounds, as Adobe's do, "from alphas" where `composite` made some, or
+    "unknown"."""
     foregrounds: dict[str, str]
+    """The foreground of each composite."""
 
 
 def identify(folders: Mapping[str, Path]) -> tuple[Identity, list[str]]:
-    """What the manifest says of the images, trimaps and alphas beside it, and a notice where it cannot be read.
+    """The identity by the manifest beside the folders "image", "trimap" and "alpha"; a notice where it is unreadable.
 
-    folders: of "image", "trimap" and "alpha". Where one lies elsewhere, the manifest tells nothing of it.
+    The manifest does not apply where one of the folders lies elsewhere.
     """
     nothing = Identity("unknown", "unknown", {})
     home = folders["image"].parent
@@ -53,7 +52,7 @@ def identify(folders: Mapping[str, Path]) -> tuple[Identity, list[str]]:
 
 
 def changed_images(images: Path) -> list[str]:
-    """Why the images are not those of their manifest: files whose checksum is another one; empty if they are."""
+    """A remark on images whose checksum differs from their manifest's; empty where none does."""
     changed = [
         entry["name"]
         for entry in read_manifest(images.parent / MANIFEST)
@@ -63,7 +62,7 @@ def changed_images(images: Path) -> list[str]:
 
 
 def digest(*pictures: np.ndarray) -> str:
-    """sha256 of pixels and sizes, in hexadecimal: the same however a file is packed."""
+    """The sha256 of pixels and sizes, in hexadecimal, independent of file format and compression."""
     total = hashlib.sha256()
     for pixels in pictures:
         total.update(repr(pixels.shape).encode())
@@ -72,45 +71,52 @@ def digest(*pictures: np.ndarray) -> str:
 
 
 def checksum(digests: Mapping[str, str]) -> str:
-    """One checksum, 16 hexadecimal digits, of all pictures by name."""
+    """One checksum of all pictures and their names, 16 hexadecimal digits. digests: by name."""
     lines = "".join(f"{digests[name]}  {name}\n" for name in sorted(digests))
     return hashlib.sha256(lines.encode()).hexdigest()[:16]
 
 
 def differences_from_published(
-    test: Identity, names: Iterable[str], settings: Mapping[str, Any], failed: int, odd: int, shrunk: int
+    test: Identity, names: Sequence[str], settings: Mapping[str, Any], failed: int, odd: int, shrunk: int
 ) -> list[str]:
-    """Why scores do not compare with those published for Composition-1k; empty if they do.
+    """Reasons why scores do not compare with those published for Composition-1k; empty if they do.
 
     names: the pictures scored; settings: "protocol" and, of networks, "precision", "fit" and "mode"; failed, odd,
-    shrunk: how many pictures could not be scored, had trimaps with a notice, were shrunk for the network.
+    shrunk: numbers of pictures without scores, with a notice on their trimap, shrunk for the network.
     """
-    names = list(names)
-    foregrounds = Counter(test.foregrounds[name] for name in names if name in test.foregrounds)
-    unlisted = sum(name not in test.foregrounds for name in names)
-    each = PICTURES // FOREGROUNDS
-    reasons = {f"{len(names)} pictures, where Composition-1k has {PICTURES}": len(names) != PICTURES}
-    if unlisted:
-        reasons[f"{_count(unlisted, 'picture')} in no {MANIFEST}, which would tell compositor and trimaps"] = True
-    else:
-        reasons |= {
-            f"{_count(len(foregrounds), 'foreground')}, where it has {FOREGROUNDS} with {each} backgrounds each": (
-                len(foregrounds) != FOREGROUNDS or (len(names) == PICTURES and len(set(foregrounds.values())) > 1)
-            ),
-            f"composited by {test.compositor}, not by adobe": test.compositor != "adobe",
-            f"trimaps {test.trimaps}, not the official ones": test.trimaps != "given",
-        }
     mode, precision = settings.get("mode", "whole"), settings.get("precision", "fp32")
-    reasons |= {
+    reasons = {
+        f"{len(names)} pictures, where Composition-1k has {PICTURES}": len(names) != PICTURES,
+        **_differences_of_the_set(test, names),
         f"protocol {settings['protocol']}, not matlab": settings["protocol"] != "matlab",
         f"precision {precision}, not fp32": precision != "fp32",
-        f"mode {mode}, by which the network does not see a picture as it is": mode not in ("whole", "auto", "tile"),
-        "each side stretched by itself (--fit stretch)": mode == "whole" and settings.get("fit", "keep") != "keep",
+        f"mode {mode}, in which the network does not see the unchanged picture": mode not in ("whole", "auto", "tile"),
+        "width and height stretched separately (--fit stretch)": (
+            mode == "whole" and settings.get("fit", "keep") != "keep"
+        ),
         f"{_count(shrunk, 'picture')} shrunk for the network; give a larger --max-size": bool(shrunk),
         f"{_count(odd, 'trimap')} that {'is' if odd == 1 else 'are'} odd, as noted": bool(odd),
         f"{_count(failed, 'picture')} not scored": bool(failed),
     }
     return [reason for reason, holds in reasons.items() if holds]
+
+
+def _differences_of_the_set(test: Identity, names: Iterable[str]) -> dict[str, bool]:
+    """Reasons by what the manifest claims, and whether each holds."""
+    names = list(names)
+    foregrounds = Counter(test.foregrounds[name] for name in names if name in test.foregrounds)
+    unlisted = sum(name not in test.foregrounds for name in names)
+    if unlisted:
+        return {f"{_count(unlisted, 'picture')} in no {MANIFEST}, which names compositor and trimaps": True}
+    uneven = len(names) == PICTURES and len(set(foregrounds.values())) > 1
+    each = PICTURES // FOREGROUNDS
+    return {
+        f"{_count(len(foregrounds), 'foreground')}, where it has {FOREGROUNDS} with {each} backgrounds each": (
+            len(foregrounds) != FOREGROUNDS or uneven
+        ),
+        f"composited by {test.compositor}, not by adobe": test.compositor != "adobe",
+        f"trimaps {test.trimaps}, not the official ones": test.trimaps != "given",
+    }
 
 
 def _count(number: int, what: str) -> str:

@@ -1,7 +1,7 @@
-"""How sure a mean is, and whether two runs differ by more than chance: resampling, without assumptions on the scores.
+"""Confidence intervals and paired tests by resampling, without assumptions on the distribution of scores.
 
-Pictures that share a foreground score alike, so what is drawn anew are groups of pictures; a picture by itself is a
-group of one. Everything is drawn from a fixed seed: the same scores give the same figures.
+Pictures that share a foreground have similar scores, so groups of pictures are resampled; a picture of unknown
+foreground is a group of one. The seed is fixed: the same scores give the same results.
 """
 
 from collections.abc import Hashable, Sequence
@@ -12,20 +12,20 @@ import numpy as np
 ROUNDS = 10_000
 LEVEL = 0.95
 EXACT = 13
-"""Groups up to which all combinations of signs are tried."""
+"""Up to so many groups all combinations of signs are tried."""
 
 
 def _sums(values: Sequence[float], groups: Sequence[Hashable]) -> tuple[np.ndarray, np.ndarray]:
-    """Sum of the values and number of them in each group, float64 [G] each."""
+    """Sum and number of the values of each group, float64 [G] each."""
     numbers = {group: number for number, group in enumerate(dict.fromkeys(groups))}
     places = np.array([numbers[group] for group in groups], np.int64)
     return np.bincount(places, np.asarray(values, np.float64)), np.bincount(places).astype(np.float64)
 
 
 def interval(values: Sequence[float], groups: Sequence[Hashable]) -> tuple[float, float]:
-    """The bootstrap's 95 % interval of the mean, by percentiles (Efron, 1979), groups being drawn with replacement.
+    """The 95 % percentile bootstrap interval of the mean (Efron, 1979), groups drawn with replacement.
 
-    Both ends are the mean itself where there is one group alone. values, groups: one for each picture, at least one.
+    values, groups: one for each picture, at least one. With a single group both ends are the mean.
     """
     sums, counts = _sums(values, groups)
     draws = _draws(len(sums))
@@ -36,7 +36,7 @@ def interval(values: Sequence[float], groups: Sequence[Hashable]) -> tuple[float
 
 @lru_cache(maxsize=4)
 def _draws(groups: int) -> np.ndarray:
-    """How often each group is drawn in each round, float32 [ROUNDS, G]: what a mean of a thousand costs most time."""
+    """How often each round draws each group, float32 [ROUNDS, G]. Cached, since drawing takes most of the time."""
     draws = np.random.default_rng(0).multinomial(groups, np.full(groups, 1 / groups), ROUNDS)
     return draws.astype(np.float32)
 
@@ -52,10 +52,10 @@ def _signs(groups: int) -> np.ndarray:
 
 
 def sign_flips(differences: Sequence[float], groups: Sequence[Hashable]) -> float:
-    """p of the paired differences, two-sided: how often their mean is as far from 0 when signs of groups are flipped.
+    """Two-sided p value of paired differences: the share of sign flips whose mean is as far from 0 as the observed.
 
-    Fisher's randomisation test (1935): all combinations up to 13 groups, 10,000 random ones beyond, the observed one
-    counted. 1 for no difference at all.
+    Fisher's randomisation test (1935): signs of whole groups are flipped, in all combinations up to 13 groups, in
+    10,000 random ones beyond, the observed one included. 1 where all differences are 0.
     """
     sums, _ = _sums(differences, groups)
     rounding = 1e-12 * np.abs(sums).sum()

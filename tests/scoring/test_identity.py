@@ -63,7 +63,7 @@ def test_only_all_of_it_compares_with_what_is_published():
         ({"protocol": "mmagic"}, "protocol mmagic, not matlab"),
         ({"precision": "bf16"}, "precision bf16, not fp32"),
         ({"mode": "crop"}, "mode crop"),
-        ({"fit": "stretch"}, "each side stretched by itself"),
+        ({"fit": "stretch"}, "width and height stretched separately"),
         ({"shrunk": 3}, "3 pictures shrunk for the network"),
         ({"odd": 1}, "1 trimap that is odd"),
         ({"failed": 2}, "2 pictures not scored"),
