@@ -98,8 +98,10 @@ def progress_bar(console: Console) -> Progress:
 def do(work: "Work[Any]", title: str, json: bool = False) -> dict[str, str]:
     """Do a batch under a progress bar. Returns the error of each failed item by its name.
 
-    Shows the notices of the work and of its records; json: also prints the records on stdout.
+    Shows what the work uses, its notices and those of its records; json: also prints the records on stdout.
     """
+    if work.about:
+        say(work.about)
     notify(work.notices)
     failures: dict[str, str] = {}
     with progress_bar(stderr()) as bar:

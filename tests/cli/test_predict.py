@@ -216,7 +216,7 @@ def test_a_stopped_folder_goes_on(deepmat, photos):
     Path("out/alpha/.3.png.999999.deepmat-part").touch()  # a killed process left it
     before = Path("out/alpha/1.png").stat().st_mtime_ns
     again = deepmat(*command)
-    assert "1 of 1 pictures cut out in out (3 more were there)" in again.stderr
+    assert "1 of 1 pictures cut out in out (3 more existed)" in again.stderr
     assert Path("out/cutout/2.png").is_file() and Path("out/alpha/1.png").stat().st_mtime_ns == before
     assert not list(Path("out").rglob("*.deepmat-part"))
 
