@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from benchmarks.pictures import BACKGROUNDS, FOREGROUNDS, write_pictures
-from deepmat.data.compositing import composite, plan_folders
+from deepmat.data.compositing import build_composites, plan_folders
 
 UNIT = "pictures"
 EACH = 10
@@ -22,7 +22,7 @@ def prepare(folder: Path) -> None:
 def _deepmat(folder: Path, workers: int, **options: str) -> int:
     shutil.rmtree(folder / "ours", ignore_errors=True)
     plan, _ = plan_folders(folder, None, folder / "bg", "train", EACH)
-    records = list(composite(plan, folder / "ours", workers, **options))
+    records = list(build_composites(plan, folder / "ours", workers, **options))
     assert not [record for record in records if "error" in record]
     return len(records)
 

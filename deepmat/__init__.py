@@ -38,7 +38,7 @@ PUBLIC = {
     "read_image": "deepmat.imaging",
     "read_trimap": "deepmat.imaging.trimap",
     "score_pictures": "deepmat.scoring.pictures",
-    "synthesise": "deepmat.synth:write_dataset",
+    "synthesise": "deepmat.synth.dataset",
     "train": "deepmat.training.loop",
     "write_image": "deepmat.imaging",
 }

@@ -8,14 +8,14 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from deepmat import synth
 from deepmat.cli import app
 from deepmat.config import DIMConfig
-from deepmat.data.compositing import composite, plan_adobe
+from deepmat.data.compositing import build_composites, plan_adobe
 from deepmat.errors import DeepmatError
 from deepmat.models import build_model
 from deepmat.models.checkpoint import save_weights
 from deepmat.models.session import Windows
+from deepmat.synth.dataset import synthesise
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -75,7 +75,7 @@ class TinyModel(torch.nn.Module):
 def source(tmp_path_factory):
     """A small procedural data set in Adobe's layout."""
     folder = tmp_path_factory.mktemp("source")
-    list(synth.write_dataset(folder, train=4, test=2, backgrounds=3, size=96, seed=1, per_foreground=(3, 2)))
+    list(synthesise(folder, train=4, test=2, backgrounds=3, size=96, seed=1, per_foreground=(3, 2)))
     return folder
 
 
@@ -85,7 +85,7 @@ def data(source, tmp_path_factory):
     folder = tmp_path_factory.mktemp("data")
     for split, count in (("train", 1), ("test", 1)):
         plan = plan_adobe(source, split, source / f"bg_{split}", count)
-        assert not [record for record in composite(plan, folder, layout="full") if "error" in record]
+        assert not [record for record in build_composites(plan, folder, layout="full") if "error" in record]
     return folder
 
 

@@ -11,9 +11,7 @@ from deepmat.synth.drawing import check_sides, to_bytes, whole
 from deepmat.synth.foregrounds import KINDS
 from deepmat.synth.textures import natural, surface
 
-keep_memory()
-
-# what most photographs to be cut out show more often, and what is hardest of all
+# Subjects that photographs show most often, and the hardest ones, are drawn more often.
 DRAWN = (
     *KINDS,
     *("hair", "fur", "thing", "flag", "net", "glass", "dandelion") * 2,
@@ -109,6 +107,7 @@ def scene(
     `correlated`: whether the background shares the foreground's colours, so that these alone do not separate the two;
     by default in two scenes of five. Straight colours, defined everywhere. DataError if a side is under 32 pixels.
     """
+    keep_memory()
     check_sides(height, width)
     alike = rng.random() < 0.4 if correlated is None else correlated
     colour, alpha = _close_up(rng, height, width)

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image, PngImagePlugin
 
-from deepmat import checks, imaging, synth
+from deepmat import checks, imaging
 from deepmat.errors import ConfigError, DataError
 from deepmat.runtime.files import find_pictures
+from deepmat.synth.dataset import synthesise
 
 SIZE = (40, 48)
 
@@ -260,7 +261,7 @@ def test_what_is_clean_is_healthy(deepmat, source, data):
         result = deepmat("doctor", root)
         assert result.exit_code == 0
         assert result.stdout.splitlines()[-1].startswith("healthy"), result.stdout
-    list(synth.write_dataset(Path("large"), train=7, test=1, backgrounds=1, size=512, per_foreground=(1, 1)))
+    list(synthesise(Path("large"), train=7, test=1, backgrounds=1, size=512, per_foreground=(1, 1)))
     result = deepmat("doctor", "large", "--workers", 2)
     assert result.stdout.splitlines()[1:] == ["healthy"]
 

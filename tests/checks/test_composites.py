@@ -9,7 +9,7 @@ import pytest
 
 from deepmat import checks, imaging
 from deepmat.checks import composites
-from deepmat.data.compositing import COMPOSITORS, composite, plan_adobe, plan_folders
+from deepmat.data.compositing import COMPOSITORS, build_composites, plan_adobe, plan_folders
 
 CHECKS = {"composite", "copy", "compositor", "benchmark", "source", "size", "manifest"}
 
@@ -33,7 +33,7 @@ def made(official, tmp_path):
 
     def make(compositor, **options):
         plan = plan_adobe(official, "test", official / "bg_test", 2, compositor)
-        assert not [record for record in composite(plan, tmp_path / "data", **options) if "error" in record]
+        assert not [record for record in build_composites(plan, tmp_path / "data", **options) if "error" in record]
         return tmp_path / "data" / "test"
 
     return make
@@ -144,7 +144,7 @@ def test_no_false_alarm(official, made, data, tmp_path):
     assert summary["untold"] == 4 and {severity for severity, _, _ in said} == {"note"}
     own = tmp_path / "own"
     plan, _ = plan_folders(data / "test" / "fg", data / "test" / "alpha", data / "test" / "bg", "test", 1)
-    list(composite(plan, own))
+    list(build_composites(plan, own))
     assert diagnose(own)[1] == set() and diagnose(own)[0]["adobe"] == 2
 
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from deepmat import imaging
-from deepmat.data.compositing import COMPOSITORS, build, composite, plan_adobe, plan_folders, read_manifest
+from deepmat.data.compositing import COMPOSITORS, build, build_composites, plan_adobe, plan_folders, read_manifest
 from deepmat.data.layouts import read_foreground
 from deepmat.errors import ConfigError, DataError
 from deepmat.imaging import blend as pixels
@@ -92,7 +92,7 @@ def adobe(tmp_path):
 
 
 def run(plan, out, workers=1, **options):
-    return {record["name"]: record.get("error") for record in composite(plan, out, workers, **options)}
+    return {record["name"]: record.get("error") for record in build_composites(plan, out, workers, **options)}
 
 
 def test_adobes_lists_say_which_background_goes_where(adobe, tmp_path):
@@ -134,7 +134,7 @@ def test_a_changed_source_is_composited_again_and_formats_are_not_mixed(adobe, t
     before = (image / "a_0.jpg").read_bytes()
     write(tmp_path / "coco" / "000000000009.jpg", (33, 60, 3), seed=9)
     skipped = {
-        record["name"] for record in composite(plan, tmp_path / "out", image_format="jpg") if "skipped" in record
+        record["name"] for record in build_composites(plan, tmp_path / "out", image_format="jpg") if "skipped" in record
     }
     assert skipped == {"a_1", "b_1"} and (image / "a_0.jpg").read_bytes() != before
     with pytest.raises(ConfigError, match="a_0 was made with another format"):
@@ -150,14 +150,14 @@ def test_a_copy_is_as_good_as_the_data_set(adobe, tmp_path):
         shutil.copytree(tmp_path / name, tmp_path / "copy" / name, copy_function=shutil.copyfile)
     plan = plan_adobe(tmp_path / "copy" / "adobe", "train", tmp_path / "copy" / "coco", 2)
     out = tmp_path / "copy" / "out"
-    assert all("skipped" in record for record in composite(plan, out))
+    assert all("skipped" in record for record in build_composites(plan, out))
     damaged = out / "train" / "image" / "a_1.png"
     damaged.write_bytes(damaged.read_bytes()[:200])
     same_size = Path(plan[2]["alpha"])
     data = bytearray(same_size.read_bytes())
     data[-5] ^= 1  # of the checksum of PNG's last part, which no decoder asks for
     same_size.write_bytes(data)
-    made = {record["name"] for record in composite(plan, out) if "skipped" not in record}
+    made = {record["name"] for record in build_composites(plan, out) if "skipped" not in record}
     assert made == {"a_1", "b_0", "b_1"} and imaging.read_image(damaged).shape == (40, 50, 3)
 
 
@@ -204,7 +204,7 @@ def test_a_full_layout_fills_in_what_a_short_one_left_out(adobe, tmp_path):
     assert {path.name for path in (tmp_path / "out" / "train").iterdir()} == {
         "image", "alpha", "fg", "bg", "manifest.jsonl"
     }  # fmt: skip
-    assert {record.get("skipped") for record in composite(plan, tmp_path / "out")} == {True}
+    assert {record.get("skipped") for record in build_composites(plan, tmp_path / "out")} == {True}
 
 
 def test_blending_equals_float64_for_every_triple(kernels):
@@ -305,11 +305,11 @@ def test_partners_that_are_missing_fail_and_paths_may_be_spelled_anew(tmp_path, 
     (tmp_path / "out" / "train" / "image" / "a_0.png").unlink()
     monkeypatch.chdir(tmp_path / "fg")
     plan, _ = plan_folders(Path("."), Path("../alpha"), Path("../bg"), "train", 2)
-    records = {record["name"]: record for record in composite(plan, tmp_path / "out")}
+    records = {record["name"]: record for record in build_composites(plan, tmp_path / "out")}
     assert "skipped" in records["a_1"] and "skipped" not in records["a_0"]
     assert (tmp_path / "out" / "train" / "image" / "a_0.png").is_file()
     with pytest.raises(DataError, match="the plan is empty"):
-        list(composite([], tmp_path / "out"))
+        list(build_composites([], tmp_path / "out"))
 
 
 def test_another_data_set_is_not_mixed_in(adobe, tmp_path):
@@ -325,10 +325,10 @@ KILLED = """
 import sys
 from pathlib import Path
 from pathlib import Path
-from deepmat.data.compositing import composite, plan_adobe
+from deepmat.data.compositing import build_composites, plan_adobe
 if __name__ == "__main__":
     source, out = map(Path, sys.argv[1:])
-    for record in composite(plan_adobe(source, "train", source / "bg_train", 3), out, 2):
+    for record in build_composites(plan_adobe(source, "train", source / "bg_train", 3), out, 2):
         print(record["name"], "skipped" in record, flush=True)
 """
 
@@ -377,12 +377,12 @@ def test_a_source_is_stamped_before_it_is_read(adobe, tmp_path, monkeypatch):
     monkeypatch.setattr(build, "read_foreground", read_and_change)
     run(plan, tmp_path / "out")
     monkeypatch.undo()
-    assert [record for record in composite(plan, tmp_path / "out") if "skipped" in record] == []
+    assert [record for record in build_composites(plan, tmp_path / "out") if "skipped" in record] == []
 
 
 def test_what_is_done_is_listed_at_once(source, tmp_path):
     """However a run ends, no finished composite is lost to the next."""
-    records = composite(plan_adobe(source, "train", source / "bg_train", 3), tmp_path, workers=2)
+    records = build_composites(plan_adobe(source, "train", source / "bg_train", 3), tmp_path, workers=2)
     next(records)
     records.close()
     listed = {entry["image"] for entry in read_manifest(tmp_path / "train" / "manifest.jsonl")}

@@ -31,7 +31,7 @@ def origin(source, data, tmp_path):
     """origin("pairs", per_foreground=2) -> the config of each way to have training data."""
     composites = tmp_path / "composites"
     plan = compositing.plan_adobe(source, "train", source / "bg_train", 2)
-    list(compositing.composite(plan, composites))
+    list(compositing.build_composites(plan, composites))
 
     def config(kind, augment=AUGMENT, cache=tmp_path / "cache", **changes):
         of_kind = {

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from deepmat import imaging, synth
+from deepmat import imaging
 from deepmat.cli.options import progress_bar
 from deepmat.errors import ConfigError
 from deepmat.imaging import trimap
 from deepmat.report import TrainingDisplay, require_tensorboard
+from deepmat.synth.dataset import synthesise
 
 START = {
     "event": "start", "step": 0, "device": "cpu", "precision": "bf16", "processes": 2, "batch": 8, "steps": 200,
@@ -35,7 +36,7 @@ def scored(number, sad, best=False, **changed):
 def pictures(tmp_path_factory):
     """(image, alpha) of four large pictures of different shapes: foregrounds over noisy grounds."""
     folder = tmp_path_factory.mktemp("large")
-    list(synth.write_dataset(folder, train=4, test=1, backgrounds=1, size=500, seed=1, per_foreground=(1, 1)))
+    list(synthesise(folder, train=4, test=1, backgrounds=1, size=500, seed=1, per_foreground=(1, 1)))
     made, grain = [], np.random.default_rng(0).normal(128, 12, (500, 500, 3))
     for path, size in zip(sorted(folder.glob("Training_set/*/fg/*")), [500, 350, 200, 90], strict=True):
         alpha = imaging.read_grey(path.parents[1] / "alpha" / path.name)[:size]

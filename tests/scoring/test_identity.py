@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from deepmat.data.compositing import MANIFEST, composite, plan_adobe, plan_folders
+from deepmat.data.compositing import MANIFEST, build_composites, plan_adobe, plan_folders
 from deepmat.scoring.identity import Identity, changed_images, checksum, differences_from_published, digest, identify
 
 
@@ -11,7 +11,7 @@ def beside(image):
 
 def test_a_manifest_tells_compositor_trimaps_and_foregrounds(source, data, tmp_path):
     official = list(plan_adobe(source, "test", source / "bg_test", 2, "cv2"))
-    list(composite(official, tmp_path / "official"))
+    list(build_composites(official, tmp_path / "official"))
     about, notices = identify(beside(tmp_path / "official" / "test" / "image"))
     assert (about.compositor, about.trimaps, notices) == ("cv2", "given", [])
     assert about.foregrounds == {entry["name"]: entry["fg"] for entry in official}
@@ -24,10 +24,10 @@ def test_a_manifest_tells_compositor_trimaps_and_foregrounds(source, data, tmp_p
     image.write_bytes(image.read_bytes()[:-1] + b"x")
     assert changed_images(images) == [f"1 image changed since composited, {image.stem} for one"]
     mixed = [{**official[0], "trimap": None}, *official[1:]]
-    list(composite(mixed, tmp_path / "mixed"))
+    list(build_composites(mixed, tmp_path / "mixed"))
     assert identify(beside(tmp_path / "mixed" / "test" / "image"))[0].trimaps == "from alphas"
     own, _ = plan_folders(data / "test" / "fg", data / "test" / "alpha", data / "test" / "bg", "test", 1)
-    list(composite(own, tmp_path / "own"))
+    list(build_composites(own, tmp_path / "own"))
     assert identify(beside(tmp_path / "own" / "test" / "image"))[0][:2] == ("adobe", "from alphas")
     assert identify(beside(tmp_path / "image")) == (Identity("unknown", "unknown", {}), [])
     (tmp_path / MANIFEST).write_text("[]\n[]\n")

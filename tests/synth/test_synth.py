@@ -7,6 +7,7 @@ import pytest
 from deepmat import imaging, synth
 from deepmat.errors import ConfigError, DataError
 from deepmat.synth.camera import motion_blur, straighten
+from deepmat.synth.dataset import synthesise
 
 COUNT = len(synth.KINDS)
 SMALL = {"train": COUNT + 1, "test": COUNT, "backgrounds": 3, "size": 64, "seed": 5, "per_foreground": (4, 2)}
@@ -126,8 +127,8 @@ def read_all(folder):
 
 
 def test_write_dataset_makes_adobes_layout(tmp_path):
-    yielded = [path.relative_to(tmp_path).as_posix() for path in synth.write_dataset(tmp_path, **SMALL)]
-    assert len(yielded) == synth.count_files(COUNT + 1, COUNT, 3, (4, 2))
+    yielded = [path.relative_to(tmp_path).as_posix() for path in synthesise(tmp_path, **SMALL)]
+    assert len(yielded) == synthesise(tmp_path / "other", **SMALL).total
     kinds = list(synth.KINDS)
     train = [f"{kind}_{i:04d}.png" for i, kind in enumerate([*kinds, kinds[0]])]
     test = [f"test_{kind}_{i:04d}.png" for i, kind in enumerate(kinds)]
@@ -167,7 +168,7 @@ def test_same_seed_same_files_and_a_larger_set_begins_with_the_smaller(tmp_path)
         "larger": {"train": COUNT + 2, "test": COUNT + 1, "backgrounds": 5},
         "other": {"seed": 6},
     }.items():
-        list(synth.write_dataset(tmp_path / name, **{**SMALL, **changes}))
+        list(synthesise(tmp_path / name, **{**SMALL, **changes}))
     first, larger, other = (read_all(tmp_path / name) for name in ("a", "larger", "other"))
     assert first == read_all(tmp_path / "b")
     for name in ("Training_set/Adobe-licensed images/fg/fur_0001.png", "bg_train/bg_0001.png"):
@@ -182,7 +183,7 @@ def test_same_seed_same_files_and_a_larger_set_begins_with_the_smaller(tmp_path)
 )
 def test_numbers_out_of_range_are_named_before_anything_is_written(tmp_path, wrong):
     with pytest.raises(DataError, match=next(iter(wrong))):
-        synth.write_dataset(tmp_path / "out", **wrong)
+        synthesise(tmp_path / "out", **wrong)
     assert not (tmp_path / "out").exists()
 
 

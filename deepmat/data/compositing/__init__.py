@@ -1,6 +1,6 @@
 """Foregrounds over backgrounds: fit the background, blend, plan and build a whole data set."""
 
-from deepmat.data.compositing.build import FORMATS, LAYOUTS, composite, fitted, preview
+from deepmat.data.compositing.build import FORMATS, LAYOUTS, build_composites, fitted, preview
 from deepmat.data.compositing.manifest import MANIFEST, Entry, changed_source, is_unchanged, read_manifest
 from deepmat.data.compositing.plan import BACKGROUNDS_PER_FOREGROUND, plan_adobe, plan_folders
 from deepmat.imaging.blend import COMPOSITORS
@@ -13,7 +13,7 @@ __all__ = [
     "MANIFEST",
     "Entry",
     "changed_source",
-    "composite",
+    "build_composites",
     "fitted",
     "is_unchanged",
     "plan_adobe",

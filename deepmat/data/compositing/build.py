@@ -178,7 +178,7 @@ def _results(entries: Iterable[Entry], manifest: Path, layout: str, workers: int
         cv2.setNumThreads(threads)
 
 
-def composite(
+def build_composites(
     plan: list[Entry], out: Path, workers: int = 1, *, layout: str = "composites", image_format: str = "png"
 ) -> Iterator[dict[str, Any]]:
     """Write every composite of a plan (one split) below out/split, and their manifest.

@@ -1,0 +1,185 @@
+"""Composite a data set: what `deepmat composite` does."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypedDict
+
+from deepmat import imaging
+from deepmat.data.compositing import (
+    BACKGROUNDS_PER_FOREGROUND,
+    Entry,
+    build_composites,
+    plan_adobe,
+    plan_folders,
+    preview,
+)
+from deepmat.data.layouts import background_folder, find_foregrounds, layout_of
+from deepmat.errors import ConfigError, DataError
+from deepmat.imaging.sheets import sheet
+from deepmat.runtime.files import refuse_inside
+from deepmat.runtime.processes import cores
+from deepmat.runtime.work import Work
+
+SPLITS = {"both": ("train", "test"), "train": ("train",), "test": ("test",)}
+PREVIEWED = 12
+
+
+class Composited(TypedDict, total=False):
+    """The record of a composite; a failed one has only split, name and error."""
+
+    split: str
+    name: str
+    skipped: bool
+    """An earlier run of the same command wrote it."""
+    error: str
+
+
+class Previewed(TypedDict):
+    """The result of a preview."""
+
+    shown: int
+    """Composites on the sheet."""
+    planned: int
+    failures: dict[str, str]
+    """Messages by name."""
+    notices: list[str]
+
+
+Place = Path | str
+Plans = list[tuple[str, list[Entry]]]
+
+
+@dataclass(frozen=True)
+class Composites(Work[Composited]):
+    """A prepared data set. Iterating writes it, composite by composite, in no fixed order."""
+
+    plans: tuple[tuple[str, list[Entry]], ...] = ()
+    """The splits and the composites of each."""
+
+
+def composite(
+    source: Place,
+    out: Place,
+    *,
+    bg: Place | None = None,
+    test_bg: Place | None = None,
+    alpha: Place | None = None,
+    split: str | None = None,
+    per_foreground: int | None = None,
+    compositor: str = "adobe",
+    layout: str = "composites",
+    format: str = "png",
+    seed: int | None = None,
+    workers: int | None = None,
+) -> Composites:
+    """Composite foregrounds over backgrounds: what `deepmat composite` does.
+
+    source: Adobe's data set or any folder of foregrounds. out: gets train/ and test/, each with image/ (test also
+    alpha/ and trimap/) and manifest.jsonl. bg, test_bg: folders of backgrounds. alpha: folder of the alphas of plain
+    foregrounds. split: "train", "test" or "both". per_foreground: backgrounds for each foreground. compositor: of
+    imaging.blend.COMPOSITORS; layout: "composites" or "full"; format: of training composites. seed: which backgrounds
+    go with which foreground, for plain folders. workers: threads.
+
+    Raises ConfigError and DataError before any work. The same call continues after a stop. Iterating yields a record
+    for each composite; one that fails has "error".
+    """
+    refuse_inside("--out", Path(out), _folders(source, alpha, bg, test_bg))
+    plans, notices = plan_splits(source, bg, test_bg, alpha, split, per_foreground, compositor, seed)
+
+    def steps() -> Iterator[Composited]:
+        for name, plan in plans:
+            made = build_composites(plan, Path(out), workers or cores(), layout=layout, image_format=format)
+            for record in made:
+                yield {"split": name, **record}  # type: ignore[typeddict-item]
+
+    return Composites(sum(len(plan) for _, plan in plans), steps, notices, plans=tuple(plans))
+
+
+def preview_composites(
+    source: Place,
+    path: Place,
+    *,
+    bg: Place | None = None,
+    test_bg: Place | None = None,
+    alpha: Place | None = None,
+    split: str | None = None,
+    per_foreground: int | None = None,
+    compositor: str = "adobe",
+    seed: int | None = None,
+) -> Previewed:
+    """Write a sheet of some composites of a plan to `path`, and nothing else. Arguments as for `composite`."""
+    refuse_inside("--preview", Path(path), _folders(source, alpha, bg, test_bg))
+    plans, notices = plan_splits(source, bg, test_bg, alpha, split, per_foreground, compositor, seed)
+    entries = [entry for _, plan in plans for entry in plan]
+    rows, failures = [], {}
+    for record in preview(entries, PREVIEWED):
+        if "error" in record:
+            failures[record["name"]] = record["error"]
+        else:
+            rows.append((record["name"], [record[kind] for kind in ("image", "trimap", "alpha")]))
+    if rows:
+        imaging.write_image(Path(path), sheet(rows, ("composite", "trimap", "alpha")))
+    return {"shown": len(rows), "planned": len(entries), "failures": failures, "notices": notices}
+
+
+def _folders(*paths: Place | None) -> list[Path | None]:
+    return [Path(path) if path else None for path in paths]
+
+
+def plan_splits(
+    source: Place,
+    bg: Place | None,
+    test_bg: Place | None,
+    alpha: Place | None,
+    split: str | None,
+    per_foreground: int | None,
+    compositor: str,
+    seed: int | None,
+) -> tuple[Plans, list[str]]:
+    """The splits to make and the plan of each; and notices. Arguments as for `composite`."""
+    source = Path(source)
+    adobe = layout_of(source) == "adobe"
+    if layout_of(source) == "composites":
+        raise DataError(f"{source}: holds composites already; give the folder of their foregrounds")
+    split = split or ("both" if adobe else "train")
+    _check(source, adobe, split, alpha, test_bg, seed)
+    given = {"train": bg, "test": test_bg or (bg if split == "test" else None)}
+    plans: Plans = []
+    notices: list[str] = []
+    for name in SPLITS[split]:
+        count = per_foreground or BACKGROUNDS_PER_FOREGROUND[name]
+        folder = _backgrounds(source, adobe, name, given[name])
+        if adobe:
+            plans.append((name, plan_adobe(source, name, folder, count, compositor)))
+        else:
+            alphas = Path(alpha) if alpha else None
+            plan, more = plan_folders(source, alphas, folder, name, count, seed or 0, compositor)
+            notices += more
+            plans.append((name, plan))
+    return plans, notices
+
+
+def _check(source: Path, adobe: bool, split: str, alpha: Place | None, test_bg: Place | None, seed: int | None) -> None:
+    if split not in SPLITS:
+        raise ConfigError(f"--split {split}: unknown; known: {', '.join(SPLITS)}")
+    if adobe and seed is not None:
+        raise ConfigError("--seed: Adobe's lists say which background goes where; leave it out")
+    if adobe and alpha:
+        raise ConfigError("--alpha: Adobe's layout has its own alphas; leave it out")
+    if adobe:
+        return
+    if split == "both":
+        raise ConfigError("--split both: plain folders make one split; run once for train and once for test")
+    find_foregrounds(source, Path(alpha) if alpha else None)  # an empty source is reported before a missing background
+    if test_bg and split == "train":
+        raise ConfigError("--test-bg: plain folders take --bg for either split; leave it out")
+
+
+def _backgrounds(source: Path, adobe: bool, split: str, given: Place | None) -> Path:
+    folder = Path(given) if given else background_folder(source, split) or source / "bg"
+    if not folder.is_dir():
+        option = "--test-bg" if adobe and split == "test" else "--bg"
+        wrong = "is not a folder" if folder.exists() else "no such folder"
+        raise DataError(f"{folder}: {wrong}; give one of {split} backgrounds with {option} DIR")
+    return folder

@@ -1,0 +1,54 @@
+"""A sheet of procedural pictures, to look at."""
+
+from pathlib import Path
+
+import numpy as np
+
+from deepmat import imaging
+from deepmat.errors import ConfigError
+from deepmat.imaging.blend import COMPOSITORS
+from deepmat.imaging.sheets import sheet
+from deepmat.runtime.files import is_picture
+from deepmat.synth import KINDS, PLACES, background, foreground, scene
+
+SIDE, SCENES = 256, 10
+TITLES = ("image", "alpha", "foreground", "background", "cut out")
+
+
+def draw_synth_sheet(path: Path | str, *, seed: int = 0) -> None:
+    """Write a sheet of every kind of procedural picture, and of scenes as training sees them: `synth --sheet`.
+
+    Raises ConfigError for a path that is no picture's or a negative seed, DataError if it cannot be written.
+    """
+    check_sheet(Path(path), seed)
+    imaging.write_image(Path(path), sheet(_rows(seed), titles=TITLES, side=SIDE))
+
+
+def check_sheet(path: Path, seed: int) -> None:
+    """Raise ConfigError for arguments that `draw_synth_sheet` does not take."""
+    if not is_picture(path):
+        raise ConfigError(f"--sheet {path}: not the name of a picture; write {path}.png")
+    if seed < 0:
+        raise ConfigError(f"--seed {seed}: it must be at least 0")
+
+
+def _rows(seed: int) -> list[tuple[str, list[np.ndarray]]]:
+    """Each kind of foreground over another kind of background, then scenes."""
+    squares = (np.indices((SIDE, SIDE)) // 16).sum(0) % 2
+    board = np.repeat((90 + 80 * squares).astype(np.uint8)[..., None], 3, axis=2)
+    blend = COMPOSITORS["cv2"].blend
+
+    def row(colour: np.ndarray, alpha: np.ndarray, behind: np.ndarray) -> list[np.ndarray]:
+        return [blend(colour, alpha, behind), alpha, colour, behind, blend(colour, alpha, board)]
+
+    rows = []
+    kinds, places = list(KINDS), list(PLACES)
+    for i in range(max(len(kinds), len(places))):
+        rng, kind, place = np.random.default_rng([seed, i]), kinds[i % len(kinds)], places[i % len(places)]
+        thing = foreground(rng, SIDE, SIDE, kind)
+        rows.append((f"{kind}, {place}", row(*thing, background(rng, SIDE, SIDE, place=place))))
+    for i in range(SCENES):
+        alike = i % 2 == 1
+        sample = scene(np.random.default_rng([seed, 1, i]), SIDE, SIDE, correlated=alike)
+        rows.append((f"scene{', background in its colours' if alike else ''}", row(*sample)))
+    return rows
