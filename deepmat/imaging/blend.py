@@ -94,7 +94,7 @@ def blend_adobe(foreground: np.ndarray, alpha: np.ndarray, background: np.ndarra
 
 
 def fit_cv2(background: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Enlarge a background that is too small, by cv2's bilinear to int(side * ratio + 1), and crop it from the top left.
+    """Enlarge a background that is too small, by cv2's bilinear to int(side * ratio + 1), and crop from the top left.
 
     uint8 [h, w, 3] -> uint8 [height, width, 3], as pytorch-deep-image-matting. Raises DataError if it is too thin.
     """

@@ -46,6 +46,13 @@ def _refuse(pixels: np.ndarray, name: str, channels: tuple[int, ...], hint: str 
     return DataError(f"{name}: array of {came}{hint}; expected {shapes} of {TYPES}")
 
 
+def check_finite(pixels: np.ndarray, name: str) -> None:
+    """Raise DataError if any float is NaN or infinite."""
+    if not np.isfinite([pixels.min(), pixels.max()]).all():  # NaN if there is any
+        broken = np.count_nonzero(~np.isfinite(pixels))
+        raise DataError(f"{name}: {broken} values are not finite (NaN or infinite); expected floats in [0, 1]")
+
+
 def white_of(pixels: np.ndarray, name: str) -> int:
     """Return the level of white: 1, 255 or 65535.
 
@@ -53,11 +60,9 @@ def white_of(pixels: np.ndarray, name: str) -> int:
     """
     if pixels.dtype == np.uint8:
         return 255
-    low, high = pixels.min(), pixels.max()  # NaN if there is any
+    low, high = pixels.min(), pixels.max()
     if pixels.dtype.kind == "f":
-        if not (np.isfinite(low) and np.isfinite(high)):
-            broken = np.count_nonzero(~np.isfinite(pixels))
-            raise DataError(f"{name}: {broken} values are not finite (NaN or infinite); expected floats in [0, 1]")
+        check_finite(pixels, name)
         if -BEYOND <= low and high <= 1 + BEYOND:
             return 1
         if -BEYOND <= low and DARK <= high <= 255 + BEYOND:
@@ -88,5 +93,5 @@ def as_fraction(pixels: np.ndarray, name: str) -> np.ndarray:
         return as_uint8(pixels, name)
     if white == 1 and pixels.dtype == np.float32 and pixels.min() >= 0 and pixels.max() <= 1:
         return np.require(pixels, requirements=["C", "W"])
-    scaled: Any = np.divide(pixels, np.float32(white), dtype=np.float32)
+    scaled: Any = np.divide(pixels, np.float32(white), dtype=np.float32, order="C")
     return scaled.clip(0, 1, out=scaled)

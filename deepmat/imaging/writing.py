@@ -12,7 +12,7 @@ from PIL import Image
 
 from deepmat.errors import DataError
 from deepmat.imaging.colour import About, fitting_profile
-from deepmat.imaging.levels import as_uint8, check_shape
+from deepmat.imaging.levels import as_uint8, check_finite, check_shape
 from deepmat.runtime.files import write_bytes
 
 try:
@@ -143,14 +143,18 @@ WRITERS: dict[str, Callable[[np.ndarray, About | None], bytes]] = {
 def encode(pixels: np.ndarray, suffix: str, about: About | None = None) -> bytes:
     """Encode a picture in the format of `suffix` (".png"): JPEG at quality 95, all others without loss.
 
-    pixels: grey [H, W], RGB [H, W, 3] or RGBA [H, W, 4] of uint8; grey also of uint16 (PNG, TIFF) or float32 (TIFF;
-    EXR where OpenCV can write it). about: profile, used if it fits such pixels, and resolution, for formats that can
-    hold them. Raises DataError for a suffix that is no picture format, or one that cannot hold these pixels.
+    pixels: grey [H, W], RGB [H, W, 3] or RGBA [H, W, 4] of uint8; also uint16 (PNG; grey in TIFF) or float32 (grey
+    in TIFF, and in EXR where OpenCV can write it). about: profile, used if it fits such pixels, and resolution, for
+    formats that can hold them. Raises DataError for a suffix that is no picture format, or one that cannot hold these
+    pixels.
     """
     suffix = suffix.lower()
-    depths = DEPTHS.get(pixels.dtype.name, (suffix,))
+    dtype = pixels.dtype.name
+    depths = DEPTHS.get(dtype, (suffix,) if dtype == "uint8" else ())
     if suffix not in depths:
-        raise DataError(f"{suffix} cannot hold {pixels.dtype.name} pixels; use {' or '.join(depths)}")
+        raise DataError(f"{suffix} cannot hold {dtype} pixels; use {' or '.join(depths) or 'uint8'}")
+    if pixels.ndim == 3 and dtype != "uint8" and (dtype, suffix) != ("uint16", ".png"):
+        raise DataError(f"{suffix} cannot hold {dtype} colours; use uint8, or uint16 in .png")
     if suffix in OPAQUE and pixels.shape[2:] == (4,):
         raise DataError(f"{suffix} has no alpha channel; use .png")
     writer = WRITERS.get(suffix)
@@ -185,6 +189,7 @@ def _storable(pixels: np.ndarray, suffix: str) -> np.ndarray:
     """Convert pixels of any numeric dtype to the one nearest to it that `encode` takes for that suffix."""
     pixels = check_shape(pixels, "pixels", (3, 4))
     if pixels.dtype.kind == "f" and pixels.ndim == 2 and suffix in DEPTHS["float32"]:
+        check_finite(pixels, "pixels")
         return pixels.astype(np.float32, copy=False)
     return pixels if pixels.dtype in (np.uint8, np.uint16) else as_uint8(pixels, "pixels")
 
