@@ -1,3 +1,5 @@
+"""`deepmat eval`: score weights and saved mattes."""
+
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -20,10 +22,15 @@ from deepmat.cli.options import (
     stderr,
     stdout,
 )
+from deepmat.cli.tables import names
+from deepmat.errors import ConfigError
 
 if TYPE_CHECKING:
     from deepmat.inference.evaluation import Evaluation
-    from deepmat.scoring.results import Summary
+    from deepmat.scoring.records import Summary
+
+PROTOCOLS = [name for name in names("scoring.protocols", "PROTOCOLS") if "-" not in name]
+"""Without those that vary a single choice of another."""
 
 
 def evaluate(
@@ -32,7 +39,7 @@ def evaluate(
         typer.Option(
             "--weights",
             "-w",
-            help="best.safetensors of a run, or a published DIM file; repeatable [lite].",
+            help="best.safetensors of a run, or a published DIM checkpoint; repeatable [lite].",
         ),
     ] = None,
     predictions: Annotated[
@@ -41,44 +48,51 @@ def evaluate(
             "--predictions",
             "-p",
             metavar="[NAME=]DIR",
-            help="Mattes of any tool; repeatable, compared with the first run.",
+            help="Folder of mattes that any tool saved; repeatable. Runs are compared with the first.",
         ),
     ] = None,
-    data: Annotated[Path | None, typer.Option(help="Test set (image/, trimap/, alpha/) or data set.")] = None,
-    images: Annotated[Path | None, typer.Option(help="Folder of pictures, in place of DATA/image.")] = None,
-    trimaps: Annotated[Path | None, typer.Option(help="Folder of trimaps, in place of DATA/trimap.")] = None,
-    alphas: Annotated[Path | None, typer.Option(help="Folder of true alphas, in place of DATA/alpha.")] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="Test set (image/, trimap/, alpha/), or a data set with one in test/.")
+    ] = None,
+    images: Annotated[Path | None, typer.Option(help="Folder of images, instead of DATA/image.")] = None,
+    trimaps: Annotated[Path | None, typer.Option(help="Folder of trimaps, instead of DATA/trimap.")] = None,
+    alphas: Annotated[Path | None, typer.Option(help="Folder of true alphas, instead of DATA/alpha.")] = None,
     protocol: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="matlab|mmagic|reference|port|whole|all",
-            help="The way to score [matlab, the benchmark's]; repeatable, the first one for report and comparisons; "
-            "all compares them.",
+            metavar="|".join([*PROTOCOLS, "all"]),
+            help="Protocol of the scores [matlab, the benchmark's]; repeatable. Report and comparisons use the first.",
         ),
     ] = None,
     regions: Annotated[
-        bool, typer.Option("--regions", help="Also over the whole picture and over its fine parts alone.")
+        bool, typer.Option("--regions", help="Also score the whole picture and its fine parts (hair, meshes).")
     ] = False,
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="Folder for scores.csv, scores.json and, if asked for, alphas.")
+        Path | None, typer.Option("--out", "-o", help="Folder for scores.csv, scores.json and saved alphas.")
     ] = None,
     save_alphas: Annotated[
         bool, typer.Option("--save-alphas", help="Write the network's alphas to OUT/prediction.")
     ] = False,
     skip_existing: Annotated[
-        bool, typer.Option("--skip-existing", help="Take alphas that --save-alphas wrote before, of the same weights.")
+        bool, typer.Option("--skip-existing", help="Reuse alphas that --save-alphas wrote with the same weights.")
     ] = False,
     report: Annotated[
-        Path | None, typer.Option(help="HTML page to write, with its larger pictures in a folder beside it.")
+        Path | None, typer.Option(help="HTML page to write, with its pictures in a folder beside it.")
     ] = None,
     picture: Annotated[
         Path | None,
-        typer.Option("--sheet", help="Picture to write: eight, with trimap, truth and the first run's alpha."),
+        typer.Option(
+            "--sheet", help="Picture to write: eight images with trimap, true alpha and that of the first run."
+        ),
     ] = None,
-    trimap_sweep: Annotated[bool, typer.Option("--trimap-sweep", help="Score with trimaps of several widths.")] = False,
-    jpeg_sweep: Annotated[bool, typer.Option("--jpeg-sweep", help="Score with images that went through JPEG.")] = False,
-    noise_sweep: Annotated[bool, typer.Option("--noise-sweep", help="Score with noise on the images.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="JSON on stdout in place of tables.")] = False,
+    trimap_sweep: Annotated[
+        bool, typer.Option("--trimap-sweep", help="Score a network with trimaps of several widths.")
+    ] = False,
+    jpeg_sweep: Annotated[
+        bool, typer.Option("--jpeg-sweep", help="Score a network on JPEGs of several qualities.")
+    ] = False,
+    noise_sweep: Annotated[bool, typer.Option("--noise-sweep", help="Score a network on images with noise.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="JSON on stdout instead of tables.")] = False,
     mode: Mode = None,
     max_size: MaxSize = None,
     fit: Fit = None,
@@ -90,16 +104,15 @@ def evaluate(
 ) -> None:
     """Score weights or saved mattes.
 
-    Without either it scores lite, the network that comes with deepmat. SAD, MSE, Grad, Conn and MAD over the unknown
-    region of pictures with known alpha, by the benchmark's protocol or another one; SAD, Grad and Conn in thousands.
-    The sweeps score weights on pictures made harder step by step; with -o they are drawn.
+    Computes SAD, MSE, Grad, Conn and MAD over the unknown region of pictures with known alpha, by the benchmark's
+    protocol or another one; SAD, Grad and Conn in thousands. Without weights and mattes it scores lite, the network
+    that comes with deepmat. The sweeps score a network on pictures that get harder step by step; -o draws them.
     """
     from deepmat.inference.evaluation import evaluate as prepare
-    from deepmat.inference.sweeping import AXES, refuse_for_a_sweep
 
-    asked = (trimap_sweep, jpeg_sweep, noise_sweep)
-    axes = [axis for axis, wanted in zip(AXES, asked, strict=True) if wanted]
-    data_and_network: dict[str, Any] = {
+    asked = {"trimap": trimap_sweep, "jpeg": jpeg_sweep, "noise": noise_sweep}
+    axes = [axis for axis, wanted in asked.items() if wanted]
+    shared: dict[str, Any] = {
         "data": data,
         "images": images,
         "trimaps": trimaps,
@@ -115,8 +128,8 @@ def evaluate(
     }
     if axes:
         unused = {"--predictions": predictions, "--protocol": protocol, "--regions": regions, "--report": report}
-        refuse_for_a_sweep({**unused, "--sheet": picture, "--save-alphas": save_alphas})
-        _sweep(weights, axes, data_and_network, json)
+        unused |= {"--sheet": picture, "--save-alphas": save_alphas, "--skip-existing": skip_existing}
+        _sweep(weights, axes, shared, unused, json)
         return
     work = prepare(
         weights,
@@ -128,83 +141,89 @@ def evaluate(
         report=report,
         sheet=picture,
         workers=workers,
-        **data_and_network,
+        **shared,
     )
-    _show_progress_and_result(work, json)
+    _show(work, json, save_alphas)
 
 
-def _show_progress_and_result(work: "Evaluation", json: bool) -> None:
+def _show(work: "Evaluation", json: bool, save_alphas: bool) -> None:
+    """Do the work, then show the scores. Exit code 1 if a picture failed, 130 if Ctrl-C stopped it."""
     from deepmat.runtime import distributed
 
-    notify(work.notices)
     if work.about:
         say(work.about)
-    distributed.meet()
+    if not distributed.rank():
+        notify(work.notices)
     stopped = False
+    try:
+        _score(work)
+    except KeyboardInterrupt:
+        if distributed.world() > 1:
+            raise
+        stopped = True
+    finally:
+        # Scores are shown even if a file cannot be written, for instance on a full disk.
+        if (work.complete or stopped) and not distributed.rank():
+            notify(work.results.notices)
+            _print(work.summary, json)
+    if distributed.rank():
+        return  # the first process shows the scores of all
+    scored = work.results.scored
+    if stopped:
+        kept = "; the alphas so far are kept, the same command with --skip-existing continues" if save_alphas else ""
+        say(f"stopped, with scores of {scored} of {work.total} pictures{kept}")
+        raise typer.Exit(130)
+    see = f"; see {', '.join(map(str, work.written))}" if work.written else ""
+    finish(work.results.failures, f"{scored} picture{'' if scored == 1 else 's'} scored{see}")
+
+
+def _score(work: "Evaluation") -> None:
     with progress_bar(stderr()) as bar:
         task = bar.add_task("eval", total=work.total)
-        try:
-            for scored in work:
-                bar.advance(task)
-                notify([*scored.case.notices, *scored.case.doubts] if scored.case else [])
-        except KeyboardInterrupt:
-            if distributed.world() > 1:
-                raise
-            stopped = True
-    summary, notices = work.summarise()
-    if distributed.rank():
-        return  # the first process writes and shows for all
-    notify(notices)
-    written: list[Path] = []
-    try:
-        if not stopped:  # files are of whole sets
-            written = work.write(summary)
-    finally:  # scores are shown even if the disk is full, and files are written even if nobody reads the table
-        _show(summary, json)
-    results = work.results
-    if stopped:
-        kept = (
-            "; the alphas so far are kept, the same command with --skip-existing goes on" if work.files.alphas else ""
-        )
-        say(f"stopped, with scores of {results.usable} of {len(work.pictures)} pictures{kept}")
-        raise typer.Exit(130)
-    done = len({each["name"] for each in results.records if "error" not in each})
-    see = f"; see {', '.join(map(str, written))}" if written else ""
-    finish(results.failures, f"{done} picture{'' if done == 1 else 's'} scored{see}")
+        for scored in work:
+            bar.advance(task)
+            notify([*scored.case.notices, *scored.case.doubts] if scored.case else [])
 
 
-def _show(summary: "Summary", json: bool) -> None:
+def _print(summary: "Summary", json: bool) -> None:
     from deepmat.report import summary_tables
     from deepmat.runtime.records import to_json
-    from deepmat.scoring.metrics import METRICS, REGIONS
 
     if json:
         print(to_json(summary))
         return
-    for part in summary_tables(summary, tuple(METRICS), tuple(REGIONS)):
+    for part in summary_tables(summary):
         stdout().print(part, highlight=False, markup=False, soft_wrap=isinstance(part, str))
 
 
-def _sweep(weights: list[Path] | None, axes: list[str], options: Mapping[str, Any], json: bool) -> None:
+def _sweep(
+    weights: list[Path] | None,
+    axes: list[str],
+    options: Mapping[str, Any],
+    unused: Mapping[str, Any],
+    json: bool,
+) -> None:
+    """Do a sweep, then show its curves. Raises ConfigError for a given option that a sweep does not use."""
+    for flag, given in unused.items():
+        if given:
+            raise ConfigError(f"{flag}: a sweep does not use it; leave it out")
+
     from deepmat.inference.sweeping import METRICS, sweep
     from deepmat.report import curves_table
     from deepmat.runtime.records import to_json
 
     work = sweep(weights, axes=axes, **options)
-    notify(work.notices)
     say(work.about)
-    with progress_bar(stderr()) as bar:
-        task = bar.add_task("sweep", total=work.total)
-        for _ in work:
-            bar.advance(task)
-    found = work.summarise()
+    notify(work.notices)
     try:
-        drawn = work.write(found)
+        with progress_bar(stderr()) as bar:
+            task = bar.add_task("sweep", total=work.total)
+            for _ in work:
+                bar.advance(task)
     finally:
-        if json:
-            print(to_json(found))
-        elif found["curves"]:
-            stdout().print(curves_table(found["curves"], METRICS))
-    failures = {each["name"]: each["error"] for each in found["pictures"] if "error" in each}
-    scored = f"{work.total - len(failures)} pictures, {len(found['curves'])} ways each"
-    finish(failures, scored + (f"; see {drawn}" if drawn else "; -o DIR draws it"))
+        if work.complete and json:
+            print(to_json(work.summary))
+        elif work.complete and work.summary["curves"]:
+            stdout().print(curves_table(work.summary["curves"], METRICS))
+    scored = f"{work.total - len(work.failures)} pictures, {len(work.summary['curves'])} levels each"
+    finish(work.failures, f"{scored}; see {work.written[-1]}" if work.written else f"{scored}; -o DIR draws it")

@@ -1,33 +1,35 @@
-"""Records as tables on the screen, as CSV and as JSON."""
+"""Scores as tables on the screen and as CSV."""
 
 import csv
 import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from rich.table import Table
 from rich.text import Text
 
 from deepmat.runtime.files import write_text
+from deepmat.scoring.metrics import METRICS, REGIONS
+from deepmat.scoring.records import Comparison, Mean, Means, Scores, Summary, SweepPoint, score_of
 
 TITLES = {"sad": "SAD", "mse": "MSE", "grad": "Grad", "conn": "Conn", "mad": "MAD"}
 FEW = 5
-"""Of so few that vary by themselves, little can be said."""
+"""Up to so many foregrounds a comparison is shown with a warning."""
 
 
 def format_score(name: str, value: float) -> str:
+    """A score with the decimals of its metric."""
     return f"{value:.5f}" if name.startswith(("mse", "mad")) else f"{value:.3f}"
 
 
 def title(metric: str) -> str:
-    """What people call a score: "SAD", or "SAD, fine" of a region."""
+    """The name of a metric as it is written: "SAD", or "SAD, fine" over a region."""
     name, _, region = metric.partition("_")
     return TITLES.get(name, name) + (f", {region}" if region else "")
 
 
 def _right(table: Table, names: int = 1) -> Table:
-    """Numbers to the right, never cut; the first columns hold names, which give way where it gets narrow."""
+    """The table with numbers aligned right and never cut. The first columns hold names, which wrap if necessary."""
     for number, column in enumerate(table.columns):
         if number < names:
             column.overflow = "fold"
@@ -36,34 +38,34 @@ def _right(table: Table, names: int = 1) -> Table:
     return table
 
 
-def scores_table(records: Sequence[Mapping[str, Any]], means: Mapping[str, float]) -> Table:
-    """One row per picture and the means below them; failed pictures are left out."""
+def scores_table(records: Sequence[Scores], means: Mapping[str, float]) -> Table:
+    """One row per picture, with the means below. Pictures without scores are left out."""
     scored = [record for record in records if "error" not in record]
     timed = ["seconds"] if any("seconds" in record for record in scored) else []
     table = Table("picture", "size", *map(title, means), *timed, show_footer=True)
     for record in scored:
-        scores = [format_score(name, record[name]) for name in means]
+        scores = [format_score(name, score_of(record, name)) for name in means]
         size = f"{record['width']}x{record['height']}"
-        times = [f"{record[name]:.2f}" if name in record else "" for name in timed]
+        times = [f"{record['seconds']:.2f}" if "seconds" in record else "" for _ in timed]
         table.add_row(Text(record["name"]), size, *scores, *times)
-    footers = [f"mean of {len(scored)}", "", *(format_score(name, value) for name, value in means.items()), *timed]
-    for column, footer in zip(table.columns, footers, strict=True):
-        column.footer = footer if footer != "seconds" else ""
+    footers = [f"mean of {len(scored)}", "", *(format_score(name, value) for name, value in means.items())]
+    for column, footer in zip(table.columns, footers, strict=False):
+        column.footer = footer
     return _right(table)
 
 
-def protocols_table(means: Sequence[Mapping[str, Any]], metrics: Sequence[str]) -> Table:
-    """Two lines per protocol of each run: its means, and how far they are from those of the first one."""
+def protocols_table(means: Sequence[Means], metrics: Sequence[str]) -> Table:
+    """Two lines per protocol of each run: its means, and their differences from those of the first protocol."""
     several = len({each["run"] for each in means}) > 1
     table = Table("protocol", *(["run"] if several else []), *map(title, metrics))
-    first: dict[str, Mapping[str, Any]] = {}
+    first: dict[str, Mapping[str, Mean]] = {}
     for each in means:
         base = first.setdefault(each["run"], each["mean"])
         cells = []
         for name in metrics:
-            value, apart = each["mean"][name]["mean"], each["mean"][name]["mean"] - base[name]["mean"]
-            told = "" if base is each["mean"] else f"\n{_signed(name, apart)}"
-            cells.append(format_score(name, value) + told)
+            value, difference = each["mean"][name]["mean"], each["mean"][name]["mean"] - base[name]["mean"]
+            below = "" if base is each["mean"] else f"\n{_signed(name, difference)}"
+            cells.append(format_score(name, value) + below)
         table.add_row(each["protocol"], *([Text(each["run"])] if several else []), *cells)
     return _right(table, 2 if several else 1)
 
@@ -73,35 +75,35 @@ def _signed(name: str, value: float) -> str:
     return "=" if not float(text) else f"{'+' if value > 0 else '-'}{text}"
 
 
-def runs_table(means: Sequence[Mapping[str, Any]], metrics: Sequence[str]) -> Table:
-    """Of each score, a row per run: its mean and the interval of that."""
+def runs_table(means: Sequence[Means], metrics: Sequence[str]) -> Table:
+    """One row per metric and run: the mean and its interval."""
     table = Table("", "run", "mean", "95 %", "pictures")
     for metric in metrics:
         for each in means:
             mean = each["mean"][metric]
-            numbers = format_score(metric, mean["mean"]), _ends(metric, mean), str(each["pictures"])
+            numbers = format_score(metric, mean["mean"]), _interval(metric, mean), str(each["pictures"])
             table.add_row(title(metric), Text(each["run"]), *numbers, end_section=each is means[-1])
     return _right(table, 2)
 
 
-def differences_table(comparisons: Sequence[Mapping[str, Any]], metrics: Sequence[str]) -> Table:
-    """Of each score, a row per run but the first: how far it is from the first one, on how many pictures either way."""
+def differences_table(comparisons: Sequence[Comparison], metrics: Sequence[str]) -> Table:
+    """One row per metric and run but the first: the difference from the first run, and pictures lower and higher."""
     table = Table("", "run - first", "difference", "95 %", "p", "lower", "higher")
     for metric in metrics:
         for each in (each for each in comparisons if each["metric"] == metric):
-            numbers = _signed(metric, each["difference"]), _ends(metric, each), f"{each['p']:.2g}"
+            numbers = _signed(metric, each["difference"]), _interval(metric, each), f"{each['p']:.2g}"
             runs = Text(f"{each['run']} - {each['against']}")
             table.add_row(title(metric), runs, *numbers, str(each["better"]), str(each["worse"]))
         table.add_section()
     return _right(table, 2)
 
 
-def _ends(metric: str, of: Mapping[str, float]) -> str:
+def _interval(metric: str, of: Mean | Comparison) -> str:
     return f"{format_score(metric, of['low'])}, {format_score(metric, of['high'])}"
 
 
-def regions_table(means: Sequence[Mapping[str, Any]], metrics: Sequence[str], regions: Sequence[str]) -> Table:
-    """A row per region of each run and protocol, whose scores go by names such as "sad_fine"."""
+def regions_table(means: Sequence[Means], metrics: Sequence[str], regions: Sequence[str]) -> Table:
+    """One row per region of each run and protocol."""
     table = Table("run", "protocol", "region", *map(title, metrics))
     for each in means:
         for region in regions:
@@ -110,23 +112,27 @@ def regions_table(means: Sequence[Mapping[str, Any]], metrics: Sequence[str], re
     return _right(table, 3)
 
 
-def curves_table(points: Sequence[Mapping[str, Any]], metrics: Sequence[str]) -> Table:
-    """One row per level of each axis."""
+def curves_table(points: Sequence[SweepPoint], metrics: Sequence[str]) -> Table:
+    """One row per level of each axis of a sweep."""
     table = Table("axis", "level", *map(title, metrics))
     for point in points:
         level = "" if point["level"] is None else str(point["level"])
-        table.add_row(point["axis"] or "as it is", level, *(format_score(name, point[name]) for name in metrics))
+        table.add_row(
+            point["axis"] or "unchanged", level, *(format_score(name, score_of(point, name)) for name in metrics)
+        )
     return _right(table)
 
 
-def summary_tables(summary: Mapping[str, Any], metrics: Sequence[str], regions: Sequence[str]) -> Iterator[Table | str]:
-    """What `evaluation.Results.summary` holds: of pictures for one run, of runs or protocols where there are several.
+def summary_tables(summary: Summary) -> Iterator[Table | str]:
+    """The summary of an evaluation as tables and lines.
 
-    Then of regions where they were scored, and in words of what the scores are and whether they compare.
+    A table of pictures for one run by one protocol, of runs or protocols where there are several, of regions where they
+    were scored; then what the scores are and whether they compare with published ones. Nothing without scores.
     """
-    means, settings = summary["means"], summary["settings"]
+    means = summary["means"]
     if not means:
         return
+    metrics = tuple(METRICS)
     protocols = list(dict.fromkeys(each["protocol"] for each in means))
     firsts = [each for each in means if each["protocol"] == protocols[0]]
     if len(means) == 1:
@@ -134,23 +140,28 @@ def summary_tables(summary: Mapping[str, Any], metrics: Sequence[str], regions: 
     if len(firsts) > 1:
         yield runs_table(firsts, metrics)
         yield differences_table(summary["comparisons"], metrics)
-        if means[0]["foregrounds"] <= FEW:
-            number = means[0]["foregrounds"]
+        if (number := means[0]["foregrounds"]) <= FEW:
             yield f"of {number} foregrounds or pictures, p is {2 ** (1 - number):.2g} at least, and intervals are rough"
     if len(protocols) > 1:
         yield protocols_table(means, metrics)
     if len(summary["metrics"]) > len(metrics):
-        yield regions_table(means, metrics, regions)
-    told = {"protocol": ", ".join(protocols), "compositor": settings["compositor"], "trimaps": settings["trimaps"]}
-    told |= {key: settings[key] for key in ("mode", "fit", "max_size", "precision") if key in settings}
-    yield ", ".join(f"{key.replace('_', '-')} {value}" for key, value in told.items())
-    yield f"checksum {settings['checksum']} of {means[0]['pictures']} pictures"
+        yield regions_table(means, metrics, tuple(REGIONS))
+    yield from _lines(summary, protocols)
+
+
+def _lines(summary: Summary, protocols: Sequence[str]) -> Iterator[str]:
+    """What the scores are, and whether they compare with published ones."""
+    settings = summary["settings"]
+    chosen = {"protocol": ", ".join(protocols), "compositor": settings["compositor"], "trimaps": settings["trimaps"]}
+    chosen |= {key: settings[key] for key in ("mode", "fit", "max_size", "precision") if key in settings}
+    yield ", ".join(f"{key.replace('_', '-')} {value}" for key, value in chosen.items())
+    yield f"checksum {settings['checksum']} of {summary['means'][0]['pictures']} pictures"
     verdict = "comparable to published Composition-1k"
     yield f"{'' if summary['comparable'] else 'not '}{verdict}: {'; '.join(summary['remarks'])}"
 
 
-def write_csv(path: Path, records: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> None:
-    """The named columns of each record as CSV; what a record lacks stays empty."""
+def write_csv(path: Path, records: Iterable[Mapping[str, object]], columns: Sequence[str]) -> None:
+    """Write the named columns of the records as CSV. A value that a record lacks stays empty."""
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, extrasaction="ignore", lineterminator="\n")
     writer.writeheader()

@@ -1,230 +1,204 @@
-"""Mattes against the truth: pictures are read, predicted and scored at the same time, each in its turn.
+"""Score mattes against ground truth. Reading, predicting and scoring overlap; order is kept.
 
-What makes the mattes is a network, given as a plain function, or files that any tool wrote; both are scored alike.
+Mattes come from a network, given as a plain function, or from files of any tool; both are scored alike.
 """
 
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import cv2
 import numpy as np
 
-from deepmat import imaging
 from deepmat.errors import CheckpointError, DataError
-from deepmat.imaging import trimap
-from deepmat.runtime.files import pair
+from deepmat.scoring.cases import Case, Paths, find_mattes, read_case
 from deepmat.scoring.identity import digest
 from deepmat.scoring.metrics import METRICS
-from deepmat.scoring.metrics.scores import fraction
 from deepmat.scoring.protocols import DEFAULT, PROTOCOLS, Protocol, in_levels, score
+from deepmat.scoring.records import Scores
 
-Record = dict[str, Any]
+__all__ = ["Case", "Network", "ScoredPicture", "find_mattes", "read_case", "score_pictures"]
+
 Network = Callable[[np.ndarray, np.ndarray, Mapping[str, Any]], np.ndarray]
 """image (uint8 RGB [H, W, 3]), trimap (uint8 [H, W]), the protocol's geometry -> alpha (float32 [H, W])."""
+Picture = tuple[str, Mapping[str, Path] | DataError]
+"""Name and files of a picture, as `pairs.pictures_to_score` returns them."""
 
 
-DOUBTFUL = 0.1
-"""Mean error in the known regions from which on a matte is odd."""
-
-
-class Case(NamedTuple):
-    """A picture to score on: image, uint8 RGB [H, W, 3]; trimap, alpha, uint8 [H, W].
-
-    saved: mattes of other tools by run, uint8, or float32 in [0, 1] where a file has over 8 bits, or why there is none.
-    """
+class ScoredPicture(NamedTuple):
+    """The scores of a picture. A picture that cannot be used has no case and one record, its error."""
 
     name: str
-    image: np.ndarray
-    trimap: np.ndarray
-    alpha: np.ndarray
-    saved: dict[str, np.ndarray | DataError]
-    notices: list[str]
-    doubts: list[str] = []
-    """What is odd about mattes, as against the notices of trimaps."""
-
-
-class Scored(NamedTuple):
-    """A picture's scores. A picture that cannot be used has no case, and a record with its error.
-
-    records: one for each run and protocol, {"name", "run", "protocol", "height", "width", a score for each metric, and
-    "seconds" of a network}, or {"name", "run", "error"}; mattes: by run, as the first protocol's files have them, uint8
-    [H, W]; digest: of the pixels of image, trimap and alpha.
-    """
-
-    name: str
-    records: list[Record]
+    records: list[Scores]
+    """One for each run and protocol, or for each run that failed."""
     case: Case | None = None
     mattes: dict[str, np.ndarray] = {}
+    """By run, uint8 [H, W], rounded or cut as the first protocol saves them."""
     digest: str = ""
+    """Checksum of the pixels of image, trimap and alpha."""
 
 
-def find_mattes(names: Sequence[str], folders: Mapping[str, Path]) -> dict[str, dict[str, Path | DataError]]:
-    """For each picture, each run's file in its folder, or why there is none. DataError if a folder holds no picture."""
-    found = {run: pair(names, folder, "prediction")[0] for run, folder in folders.items()}
-    return {name: {run: files[name] for run, files in found.items()} for name in names}
+class _Matte(NamedTuple):
+    """The alpha of a network, float32 [H, W], and the network's time."""
+
+    alpha: np.ndarray
+    seconds: float
 
 
-def read_case(name: str, paths: Mapping[str, Path] | DataError, saved: Mapping[str, Path | DataError]) -> Case:
-    """Decode what belongs to one picture. DataError if it cannot be used; a run's matte that cannot is kept as such."""
-    if isinstance(paths, DataError):
-        raise paths
-    image, alpha = imaging.read_image(paths["image"]), imaging.read_grey(paths["alpha"])
-    levels, notices = trimap.read_trimap(paths["trimap"])
-    for kind, pixels in (("trimap", levels), ("alpha", alpha)):
-        imaging.check_same_size(paths[kind], pixels, paths["image"], image)
-
-    mattes = {run: _read_matte(path, paths["trimap"], levels) for run, path in saved.items()}
-    doubts = [doubt for run, matte in mattes.items() if (doubt := _doubt(saved[run], matte, levels))]
-    return Case(name, image, levels, alpha, mattes, notices, doubts)
+Predicted = Mapping[str, Mapping[str, _Matte] | DataError]
+"""Mattes by run and protocol, or why a run has none."""
 
 
-def _read_matte(path: Path | DataError, partner: Path, levels: np.ndarray) -> np.ndarray | DataError:
-    try:
-        if isinstance(path, DataError):
-            return path
-        matte = imaging.read_matte(path)
-        imaging.check_same_size(path, matte, partner, levels)
-        return matte
-    except DataError as error:
-        return error
+class _Job(NamedTuple):
+    """How every picture is scored."""
+
+    networks: Mapping[str, Network]
+    saved: Mapping[str, Paths]
+    protocols: Mapping[str, Protocol]
+    metrics: Sequence[str]
+    regions: Sequence[str]
+    keep: Callable[[ScoredPicture], None]
+
+    def read(self, picture: Picture) -> Case | ScoredPicture:
+        name, paths = picture
+        try:
+            return read_case(name, paths, self.saved.get(name, {}))
+        except (DataError, MemoryError) as error:
+            return _failed(name, error)
+
+    def predict(self, case: Case) -> Predicted:
+        """The mattes of every network that has no saved one."""
+        predicted: dict[str, Mapping[str, _Matte] | DataError] = {}
+        for run, network in self.networks.items():
+            if run in case.saved:
+                continue
+            try:
+                predicted[run] = _predict(case, network, self.protocols)
+            except CheckpointError:
+                raise  # every picture would fail alike
+            except (DataError, MemoryError) as error:
+                predicted[run] = DataError(_message(case.name, error))
+        return predicted
+
+    def finish(self, case: Case, predicted: Predicted) -> ScoredPicture:
+        try:
+            scored = self.score(case, predicted)
+        except MemoryError as error:
+            return _failed(case.name, error)
+        self.keep(scored)
+        return scored
+
+    def score(self, case: Case, predicted: Predicted) -> ScoredPicture:
+        records: list[Scores] = []
+        mattes = {}
+        height, width = case.alpha.shape
+        for run, made in {**predicted, **case.saved}.items():
+            if isinstance(made, DataError):
+                records.append({"name": case.name, "run": run, "error": str(made)})
+                continue
+            for name, protocol in self.protocols.items():
+                pred = made if isinstance(made, np.ndarray) else made[name].alpha
+                record = {"name": case.name, "run": run, "protocol": name, "height": height, "width": width}
+                record |= self.scores(case, pred, protocol)
+                if not isinstance(made, np.ndarray):
+                    record["seconds"] = made[name].seconds
+                records.append(cast(Scores, record))
+                if run not in mattes:
+                    mattes[run] = in_levels(pred, protocol.saved)
+        return ScoredPicture(case.name, records, case, mattes, digest(case.image, case.trimap, case.alpha))
+
+    def scores(self, case: Case, pred: np.ndarray, protocol: Protocol) -> dict[str, float]:
+        """All scores of a matte by a protocol, those over other regions as "sad_fine"."""
+        scores = score(protocol, pred, case.alpha, case.trimap, self.metrics)
+        for region in self.regions:
+            over_region = score(protocol, pred, case.alpha, case.trimap, self.metrics, region)
+            scores |= {f"{metric}_{region}": value for metric, value in over_region.items()}
+        return scores
 
 
-def _doubt(path: Path | DataError, matte: np.ndarray | DataError, levels: np.ndarray) -> str:
-    """What is odd about a matte, where the trimap knows: it is inverted, of another scale, no matte at all."""
-    known = levels != trimap.UNKNOWN
-    if isinstance(matte, DataError) or not known.any():
-        return ""
-    off = float(np.abs(fraction(matte)[known] - levels[known] / 255.0).mean())
-    if off < DOUBTFUL:
-        return ""
-    return f"{path}: {off:.2f} off in the mean where the trimap knows; inverted, of 0 and 1, or of another picture?"
-
-
-def _predict(case: Case, network: Network, protocols: Mapping[str, Protocol]) -> dict[str, tuple[np.ndarray, float]]:
-    """The network's alpha and seconds for each protocol; protocols of one geometry share them."""
-    made: list[tuple[Mapping[str, Any], np.ndarray, float]] = []
+def _predict(case: Case, network: Network, protocols: Mapping[str, Protocol]) -> dict[str, _Matte]:
+    """The network's alpha for each protocol. Protocols of one geometry share it."""
+    made: list[tuple[Mapping[str, Any], _Matte]] = []
     mattes = {}
     for name, protocol in protocols.items():
-        found = next((each for each in made if each[0] == protocol.geometry), None)
-        if found is None:
+        matte = next((matte for geometry, matte in made if geometry == protocol.geometry), None)
+        if matte is None:
             begin = time.perf_counter()
             alpha = network(case.image, case.trimap, protocol.geometry)
-            found = protocol.geometry, alpha, time.perf_counter() - begin
-            made.append(found)
-        mattes[name] = found[1:]
+            matte = _Matte(alpha, time.perf_counter() - begin)
+            made.append((protocol.geometry, matte))
+        mattes[name] = matte
     return mattes
 
 
-def _score_case(
-    case: Case,
-    predicted: Mapping[str, Mapping[str, tuple[np.ndarray, float]] | DataError],
-    protocols: Mapping[str, Protocol],
-    metrics: Sequence[str],
-    regions: Sequence[str],
-) -> Scored:
-    """predicted: by run, then by protocol: alpha and seconds, or why there is none."""
-    records: list[Record] = []
-    mattes = {}
-    height, width = case.alpha.shape
-    runs: dict[str, Any] = {**predicted, **case.saved}
-    for run, made in runs.items():
-        if isinstance(made, DataError):
-            records.append({"name": case.name, "run": run, "error": str(made)})
-            continue
-        for name, protocol in protocols.items():
-            pred, seconds = made[name] if isinstance(made, Mapping) else (made, None)
-            record = {"name": case.name, "run": run, "protocol": name, "height": height, "width": width}
-            record |= score(protocol, pred, case.alpha, case.trimap, metrics)
-            for region in regions:
-                apart = score(protocol, pred, case.alpha, case.trimap, metrics, region)
-                record |= {f"{metric}_{region}": value for metric, value in apart.items()}
-            records.append(record if seconds is None else {**record, "seconds": seconds})
-            if run not in mattes:
-                mattes[run] = in_levels(pred, protocol.saved)
-    return Scored(case.name, records, case, mattes, digest(case.image, case.trimap, case.alpha))
+def _failed(name: str, error: Exception) -> ScoredPicture:
+    return ScoredPicture(name, [{"name": name, "error": _message(name, error)}])
+
+
+def _message(name: str, error: Exception) -> str:
+    return f"{name}: too large for the memory ({error})" if isinstance(error, MemoryError) else str(error)
 
 
 def score_pictures(
-    pictures: Sequence[tuple[str, Mapping[str, Path] | DataError]],
+    pictures: Sequence[Picture],
     networks: Mapping[str, Network] | None = None,
-    saved: Mapping[str, Mapping[str, Path | DataError]] | None = None,
+    saved: Mapping[str, Paths] | None = None,
     *,
     protocols: Mapping[str, Protocol] | None = None,
     metrics: Sequence[str] = tuple(METRICS),
     regions: Sequence[str] = (),
-    keep: Callable[[Scored], None] = lambda scored: None,
+    keep: Callable[[ScoredPicture], None] = lambda scored: None,
     workers: int = 1,
-) -> Iterator[Scored]:
+) -> Iterator[ScoredPicture]:
     """Score every picture of every run by every protocol, in the order given.
 
-    pictures: names and files as `paired.pictures_to_score` gives them; networks: by run; saved: as `find_mattes` gives
-    them, also of a network's run, which is not asked then; regions: of metrics.REGIONS, in which each score is taken
-    once more, as "sad_fine"; keep: called in a thread with each picture scored, for what is to be written of it. So
-    many threads read and score while a network works in the caller's. CheckpointError from a network and whatever
-    `keep` raises end it all; what else goes wrong with a picture fails that one alone.
+    pictures: as `pairs.pictures_to_score` returns them. networks: by run. saved: mattes by picture and run, as
+    `find_mattes` returns them; where one has the name of a network, it replaces the network's prediction. regions: of
+    metrics.REGIONS, over which each score is computed in addition. keep: called with each scored picture in a thread,
+    to write files of it. workers: threads that read and score; the networks run in the caller's thread.
+
+    A CheckpointError of a network and any error of `keep` end the job. Another error fails its picture alone.
     """
-    networks, saved = networks or {}, saved or {}
-    protocols = protocols or {DEFAULT: PROTOCOLS[DEFAULT]}
-
-    def read(item: tuple[str, Mapping[str, Path] | DataError]) -> Case | Scored:
-        name, paths = item
-        try:
-            return read_case(name, paths, saved.get(name, {}))
-        except (DataError, MemoryError) as error:
-            return Scored(name, [{"name": name, "error": _told(name, error)}])
-
-    def finish(case: Case, predicted: dict[str, Any]) -> Scored:
-        try:
-            scored = _score_case(case, predicted, protocols, metrics, regions)
-        except MemoryError as error:
-            return Scored(case.name, [{"name": case.name, "error": _told(case.name, error)}])
-        keep(scored)
-        return scored
-
-    def through(case: Case) -> dict[str, Any]:
-        predicted: dict[str, Any] = {}
-        for run, network in networks.items():
-            if run in case.saved:
-                continue
-            try:
-                predicted[run] = _predict(case, network, protocols)
-            except CheckpointError:
-                raise  # as it would be for all of them
-            except (DataError, MemoryError) as error:
-                predicted[run] = DataError(_told(case.name, error))
-        return predicted
-
-    threads = cv2.getNumThreads()
-    if not networks:
-        cv2.setNumThreads(1)  # pictures are scored in parallel already
+    job = _Job(networks or {}, saved or {}, protocols or {DEFAULT: PROTOCOLS[DEFAULT]}, metrics, regions, keep)
     pool = ThreadPoolExecutor(workers)
     todo = iter(pictures)
-    reading = deque(pool.submit(read, item) for item in islice(todo, workers))
-    scoring: deque[Future[Scored] | Scored] = deque()
-    try:
-        while reading:
-            case = reading.popleft().result()
-            reading.extend(pool.submit(read, item) for item in islice(todo, 1))
-            scoring.append(case if isinstance(case, Scored) else pool.submit(finish, case, through(case)))
-            while len(scoring) > workers:
+    reading = deque(pool.submit(job.read, picture) for picture in islice(todo, workers))
+    scoring: deque[Future[ScoredPicture] | ScoredPicture] = deque()
+    with _threads_of_opencv(0 if networks else 1):
+        try:
+            while reading:
+                case = reading.popleft().result()
+                reading.extend(pool.submit(job.read, picture) for picture in islice(todo, 1))
+                if isinstance(case, ScoredPicture):
+                    scoring.append(case)
+                else:
+                    scoring.append(pool.submit(job.finish, case, job.predict(case)))
+                while len(scoring) > workers:
+                    yield _result(scoring.popleft())
+            while scoring:
                 yield _result(scoring.popleft())
-        while scoring:
-            yield _result(scoring.popleft())
+        finally:
+            for future in reading:
+                future.cancel()
+            pool.shutdown(wait=True)  # `keep` gets all that was predicted
+
+
+@contextmanager
+def _threads_of_opencv(number: int) -> Iterator[None]:
+    """OpenCV with so many threads, 0 for its own number: one where pictures are scored in parallel anyway."""
+    before = cv2.getNumThreads()
+    if number:
+        cv2.setNumThreads(number)
+    try:
+        yield
     finally:
-        for future in reading:
-            future.cancel()
-        pool.shutdown(wait=True)  # what was predicted is kept
-        cv2.setNumThreads(threads)
+        cv2.setNumThreads(before)
 
 
-def _result(item: "Future[Scored] | Scored") -> Scored:
-    return item if isinstance(item, Scored) else item.result()
-
-
-def _told(name: str, error: Exception) -> str:
-    return f"{name}: too large for the memory ({error})" if isinstance(error, MemoryError) else str(error)
+def _result(item: "Future[ScoredPicture] | ScoredPicture") -> ScoredPicture:
+    return item if isinstance(item, ScoredPicture) else item.result()

@@ -1,21 +1,21 @@
-"""Ways to score that the field uses, each by name, and what of them shifts the numbers.
+"""Protocols: the ways to score that tools of the field use.
 
-The same mattes score differently by the tool that is asked, since each settles these choices in its own way:
+The same mattes get different scores from different tools, since each tool settles these choices in its own way:
 
-| choice | what it is |
+| choice | meaning |
 |---|---|
-| levels | what SAD, MSE, MAD see of alpha in floats: 8 bits, rounded ("round") or cut ("cut"), or floats ("float") |
-| saved | what Grad and Conn see of it: 8 bits, rounded or cut |
+| levels | what SAD, MSE, MAD get of a float alpha: 8 bits, rounded ("round") or cut ("cut"), or floats ("float") |
+| saved | what Grad and Conn get of it: 8 bits, rounded or cut |
 | errors | the region (metrics.REGIONS) of SAD, MSE and MAD |
 | over | the region whose pixels MSE and MAD are divided by |
 | structure | the region of Grad and Conn |
-| masked | whether known pixels are set to the trimap's values first, whatever the matte has there |
-| stretched | whether each alpha is brought to [0, 1] by its own minimum and maximum before every score |
-| options | what single scores are told: Grad whether to stretch, Conn its floats and whether the background counts |
-| geometry | settings of the test, by which a network sees a picture: those of TestConfig |
+| masked | whether known pixels are first set to the trimap's values |
+| stretched | whether each alpha is stretched to [0, 1] by its own minimum and maximum before every score |
+| options | arguments of single metrics: whether Grad stretches; Conn's floats and whether the background counts |
+| geometry | settings of the network (those of TestConfig) |
 
-All take as unknown what the trimap has as 128, once other levels are taken as the nearest of 0, 128, 255, which is
-told: tools that compare with 128 alone give a trimap of 127 the score 0.
+In all of them the unknown region is where the trimap is 128. `read_trimap` maps other levels to the nearest of 0, 128,
+255, with a notice; tools that compare with 128 alone score a trimap of 127 as 0.
 """
 
 from collections.abc import Iterable, Mapping
@@ -26,14 +26,14 @@ import numpy as np
 
 from deepmat.errors import lookup
 from deepmat.imaging import to_uint8
-from deepmat.imaging.trimap import UNKNOWN
+from deepmat.imaging.trimap import unknown_region
 from deepmat.scoring.metrics import METRICS, REGIONS
 
 Levels = Literal["round", "cut", "float"]
 
 
 class Protocol(NamedTuple):
-    """A set of choices, as the table above has them; the defaults are those of the benchmark's MATLAB code."""
+    """A set of choices, as the table above has them. The defaults are those of the benchmark's MATLAB code."""
 
     about: str
     levels: Levels = "round"
@@ -49,7 +49,7 @@ class Protocol(NamedTuple):
 
 FULL_SIZE = {"mode": "whole", "fit": "keep", "max_size": 1 << 16}
 PROTOCOLS: dict[str, Protocol] = {
-    "matlab": Protocol("the benchmark's MATLAB code on 8-bit files; what papers quote"),
+    "matlab": Protocol("the benchmark's MATLAB code on 8-bit files, as papers report it"),
     "mmagic": Protocol(
         "MMagic: errors over the whole picture, divided by the unknown pixels; Conn in double precision; full size",
         errors="whole",
@@ -82,18 +82,19 @@ PROTOCOLS: dict[str, Protocol] = {
     "matlab-background": Protocol(
         "matlab, but Conn with the background as a component", options={"conn": {"background": True}}
     ),
-    "matlab-unstretched": Protocol("matlab, but Grad of alphas as they are", options={"grad": {"stretch": False}}),
+    "matlab-unstretched": Protocol("matlab, but Grad of unstretched alphas", options={"grad": {"stretch": False}}),
     "matlab-stretched": Protocol("matlab, but all scores of stretched alphas", stretched=True),
 }
+"""By name; one whose name has a hyphen varies a single choice of another."""
 DEFAULT = "matlab"
 STRUCTURE = ("grad", "conn")
-"""The scores that look at a pixel's surroundings; the others are errors, pixel by pixel."""
+"""Metrics that depend on a pixel's neighbourhood; the others are pixelwise errors."""
 COUNTED = ("mse", "mad")
 """The errors that are means."""
 
 
 def choose(names: Iterable[str]) -> dict[str, Protocol]:
-    """The protocols of those names, "all" for all; ConfigError for an unknown one."""
+    """The protocols of those names; "all" is every one. Raises ConfigError for an unknown name."""
     chosen: dict[str, Protocol] = {}
     for name in names:
         chosen |= PROTOCOLS if name == "all" else {name: lookup(PROTOCOLS, name, "protocol")}
@@ -101,16 +102,22 @@ def choose(names: Iterable[str]) -> dict[str, Protocol]:
 
 
 def in_levels(alpha: np.ndarray, levels: Levels) -> np.ndarray:
-    """Alpha in floats, [H, W], as it is scored; 8 bits stay as they are."""
+    """A float alpha, [H, W], as it is scored; uint8 alphas are returned unchanged."""
     if alpha.dtype == np.uint8 or levels == "float":
         return alpha
     return to_uint8(alpha) if levels == "round" else (np.clip(alpha, 0, 1) * 255).astype(np.uint8)
 
 
 def _stretch(alpha: np.ndarray) -> np.ndarray:
-    """Brought to its whole range: uint8 to uint8, floats to [0, 1]."""
+    """An alpha stretched to its full range: uint8 to [0, 255], floats to [0, 1]."""
     top = 255.0 if alpha.dtype == np.uint8 else 1.0
     return np.asarray(cv2.normalize(alpha, np.empty_like(alpha), 0, top, cv2.NORM_MINMAX))
+
+
+def _with_known(pred: np.ndarray, trimap: np.ndarray) -> np.ndarray:
+    """A copy of a matte with known pixels set to the trimap's values."""
+    values = trimap if pred.dtype == np.uint8 else trimap / pred.dtype.type(255)
+    return np.where(unknown_region(trimap), pred, values)
 
 
 def score(
@@ -121,11 +128,11 @@ def score(
     metrics: Iterable[str] = tuple(METRICS),
     region: str | None = None,
 ) -> dict[str, float]:
-    """The named scores of a matte by a protocol.
+    """The scores of a matte by a protocol, by metric. Empty for a `region` without pixels.
 
-    pred: float32 [H, W] in [0, 1], of a network or a file of more than 8 bits, or uint8 [H, W]; alpha: uint8 [H, W];
-    trimap: uint8 [H, W] in {0, 128, 255}. region: one of metrics.REGIONS in place of the protocol's own. ConfigError
-    for an unknown name. No scores of a region without pixels.
+    pred: float32 [H, W] in [0, 1] of a network or a file of over 8 bits, or uint8 [H, W]. alpha: uint8 [H, W]. trimap:
+    uint8 [H, W] of 0, 128, 255. region: one of metrics.REGIONS in place of the protocol's own. Raises ConfigError for
+    an unknown metric or region.
     """
     regions = {
         name: lookup(REGIONS, name, "region")(alpha, trimap)
@@ -135,9 +142,7 @@ def score(
     if region and not errors.any():
         return {}
     if protocol.masked:
-        known = trimap != UNKNOWN
-        pred = pred.copy()
-        pred[known] = trimap[known] if pred.dtype == np.uint8 else trimap[known] / 255
+        pred = _with_known(pred, trimap)
     scores = {}
     for name in metrics:
         structural = name in STRUCTURE

@@ -1,34 +1,37 @@
-"""How scores follow when a picture gets harder: wider trimaps, JPEG, noise.
+"""Scores of pictures that are made harder step by step: wider trimaps, JPEG, noise.
 
-An axis makes, of a picture and a level, what the network gets to see; the truth stays.
+An axis maps a picture and a level to the image and trimap that the network gets. The true alpha does not change.
 """
 
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from typing import cast
 
 import numpy as np
 
 from deepmat import imaging
-from deepmat.errors import DataError
+from deepmat.errors import DataError, lookup
 from deepmat.imaging import trimap
-from deepmat.scoring.pictures import Case, Network, read_case
+from deepmat.scoring.cases import Case, read_case
+from deepmat.scoring.pictures import Network, Picture
 from deepmat.scoring.protocols import DEFAULT, PROTOCOLS, score
+from deepmat.scoring.records import SweepPoint, SweepScores, score_of
+
+METRICS = ("sad", "mse")
 
 
 def wide_trimap(case: Case, level: int) -> tuple[np.ndarray, np.ndarray]:
-    """Unknown is all within so many pixels of fractional alpha, in place of the trimap given."""
+    """A trimap that is unknown within `level` pixels of fractional alpha, in place of the given one."""
     return case.image, trimap.by_distance(case.alpha, level, level)
 
 
 def jpeg(case: Case, level: int) -> tuple[np.ndarray, np.ndarray]:
-    """The image went through a JPEG file of that quality."""
+    """The image compressed as JPEG of quality `level`."""
     return imaging.through_jpeg(case.image, level), case.trimap
 
 
 def noise(case: Case, level: int) -> tuple[np.ndarray, np.ndarray]:
-    """Gaussian noise of that standard deviation, of 255 levels, the same for a picture's name each time."""
+    """The image with Gaussian noise of standard deviation `level` (of 255), seeded by level and the picture's name."""
     rng = np.random.default_rng([level, zlib.crc32(case.name.encode())])
     noisy = case.image + rng.normal(0, level, case.image.shape)
     return np.clip(np.rint(noisy), 0, 255).astype(np.uint8), case.trimap
@@ -39,40 +42,46 @@ AXES: dict[str, Callable[[Case, int], tuple[np.ndarray, np.ndarray]]] = {
     "jpeg": jpeg,
     "noise": noise,
 }
+"""By name: picture and level -> image, uint8 RGB [H, W, 3], and trimap, uint8 [H, W]."""
 
 
-def sweep(
-    pictures: Sequence[tuple[str, Mapping[str, Path] | DataError]],
-    network: Network,
-    axes: Mapping[str, Sequence[int]],
-    metrics: Sequence[str] = ("sad", "mse"),
-) -> Iterator[list[dict[str, Any]]]:
-    """Score each picture as it is and at every level of every axis, by the benchmark's protocol.
+def sweep_pictures(
+    pictures: Sequence[Picture], network: Network, axes: Mapping[str, Sequence[int]]
+) -> Iterator[list[SweepScores]]:
+    """Score each picture unchanged and at every level of every axis, by the benchmark's protocol.
 
-    axes: levels by name in AXES. Yields a picture's records: {"name", "axis", "level", a score for each metric}, the
-    first with axis and level None, as it is; or a single {"name", "error"}.
+    axes: levels by name in AXES. Yields the records of a picture, the unchanged one first; or one record with "error".
     """
     for name, paths in pictures:
         try:
             case = read_case(name, paths, {})
-            made: list[tuple[str | None, int | None, np.ndarray, np.ndarray]] = [(None, None, case.image, case.trimap)]
-            made += [(axis, level, *AXES[axis](case, level)) for axis, chosen in axes.items() for level in chosen]
-            records = []
-            for axis, level, image, levels in made:
-                scores = score(PROTOCOLS[DEFAULT], network(image, levels, {}), case.alpha, levels, metrics)
-                records.append({"name": name, "axis": axis, "level": level, **scores})
+            records = [_score(case, network, None, None, case.image, case.trimap)]
+            for axis, levels in axes.items():
+                change = lookup(AXES, axis, "axis")
+                records += [_score(case, network, axis, level, *change(case, level)) for level in levels]
             yield records
         except DataError as error:
             yield [{"name": name, "error": str(error)}]
 
 
-def curves(records: Sequence[Mapping[str, Any]], metrics: Sequence[str]) -> list[dict[str, Any]]:
-    """Means over the pictures: {"axis", "level", a mean for each metric}, in the order of the records."""
-    points: dict[tuple[str | None, int | None], list[Mapping[str, Any]]] = {}
+def _score(
+    case: Case, network: Network, axis: str | None, level: int | None, image: np.ndarray, levels: np.ndarray
+) -> SweepScores:
+    scores = score(PROTOCOLS[DEFAULT], network(image, levels, {}), case.alpha, levels, METRICS)
+    return cast(SweepScores, {"name": case.name, "axis": axis, "level": level, **scores})
+
+
+def curves(records: Sequence[SweepScores]) -> list[SweepPoint]:
+    """Mean scores over the pictures at each level of each axis, in the order of the records."""
+    points: dict[tuple[str | None, int | None], list[SweepScores]] = {}
     for record in records:
         if "error" not in record:
             points.setdefault((record["axis"], record["level"]), []).append(record)
     return [
-        {"axis": axis, "level": level, **{name: float(np.mean([each[name] for each in found])) for name in metrics}}
+        cast(SweepPoint, {"axis": axis, "level": level, **{name: _mean(found, name) for name in METRICS}})
         for (axis, level), found in points.items()
     ]
+
+
+def _mean(records: Sequence[SweepScores], metric: str) -> float:
+    return float(np.mean([score_of(record, metric) for record in records]))

@@ -14,7 +14,7 @@ import pytest
 
 from deepmat import imaging
 from deepmat.errors import DataError
-from deepmat.report import Page, page
+from deepmat.report import Page, page, views
 
 NAMES = ["</script><b>x", "<img src=x onerror=alert(1)>", "sub/dir/ünï & \"'", "__proto__", "\udcff", "{{data}}", "cat"]
 RUNS = ["<i>a", "b/é"]
@@ -160,7 +160,7 @@ def test_every_name_has_its_own_files(written):
 def test_the_window_is_where_the_error_is_and_exact(tmp_path, height, width):
     image, trimap, alpha, _ = picture(1, height, width)
     error = np.random.default_rng(2).integers(0, 99, (height, width), np.uint8)
-    top, left, high, wide = page.worst_window(error)
+    top, left, high, wide = views.worst_window(error)
     assert (high, wide) == (min(height, 64), min(width, 64))
     sums = np.lib.stride_tricks.sliding_window_view(error.astype(int), (high, wide)).sum((2, 3))
     assert sums[top, left] == sums.max()
@@ -182,15 +182,15 @@ def test_the_window_is_where_the_error_is_and_exact(tmp_path, height, width):
 
 def test_known_pixels_show_no_error():
     image, trimap, alpha, predictions = picture(3)
-    error = page.error_map(predictions[RUNS[0]], alpha, trimap)
+    error = views.error_map(predictions[RUNS[0]], alpha, trimap)
     unknown = trimap == 128
     expected = np.abs(predictions[RUNS[0]].astype(int) - alpha)
     np.testing.assert_array_equal(error, np.where(unknown, expected, 0))
-    heat, nothing = page.heat_map(image, error), page.heat_map(image, np.zeros_like(error))
+    heat, nothing = views.heat_map(image, error), views.heat_map(image, np.zeros_like(error))
     np.testing.assert_array_equal(heat[~unknown], nothing[~unknown])
     assert (nothing == nothing[..., :1]).all() and nothing.max() < 128  # the picture, grey and dim
-    large = error > 255 * page.VISIBLE
-    np.testing.assert_array_equal(heat[large], page.COLOURS[error[large]])
+    large = error > 255 * views.VISIBLE
+    np.testing.assert_array_equal(heat[large], views.COLOURS[error[large]])
 
 
 def test_a_full_disk_leaves_what_was_there(written, monkeypatch):

@@ -147,8 +147,8 @@ def test_regions_add_their_scores(test_set):
 def test_a_picture_without_fine_parts_has_no_score_of_them_in_the_mean():
     records = [{"name": name, "run": "a", "protocol": "matlab", "sad": 1.0} for name in "xy"]
     records[0]["sad_fine"] = 4.0
-    summary = summarise(records, ["sad", "sad_fine", "sad_none"], ["a"], {})
-    mean = summary["means"][0]["mean"]
+    (means,), _ = summarise(records, ["sad", "sad_fine", "sad_none"], ["a"], {})
+    mean = means["mean"]
     assert mean["sad_fine"]["mean"] == 4 and mean["sad"]["mean"] == 1 and np.isnan(mean["sad_none"]["mean"])
 
 
@@ -160,9 +160,9 @@ def test_p_and_intervals_of_a_comparison_go_by_foregrounds():
         for k in range(4)
     ]
     foregrounds = {f"{fg}_{k}": str(fg) for fg in range(3) for k in range(4)}
-    (compared,) = summarise(records, ["sad"], ["a", "b"], foregrounds)["comparisons"]
+    _, (compared,) = summarise(records, ["sad"], ["a", "b"], foregrounds)
     assert compared["p"] == 2 / 8 and compared["foregrounds"] == 3 and compared["better"] == 12
-    (alone,) = summarise(records, ["sad"], ["a", "b"], {})["comparisons"]
+    _, (alone,) = summarise(records, ["sad"], ["a", "b"], {})
     assert alone["p"] == 2 / 2**12
     assert compared["low"] == compared["high"] == compared["difference"] == -1
 
@@ -204,13 +204,12 @@ def test_runs_are_compared_on_the_pictures_that_both_have():
     records = [record("a", name, value) for name, value in zip("wxyz", (1.0, 2.0, 3.0, 100.0), strict=True)]
     records += [record("b", name, value) for name, value in zip("wxy", (0.5, 2.5, 1.0), strict=True)]
     records += [{"name": "z", "run": "b", "error": "why"}, {"name": "w", "run": "c", "error": "why"}]
-    summary = summarise(records, ["sad"], ["a", "b", "c"], {})
-    assert [(each["run"], each["pictures"]) for each in summary["means"]] == [("a", 3), ("b", 3)]
-    assert summary["means"][0]["mean"]["sad"]["mean"] == 2
-    (compared,) = summary["comparisons"]
+    means, (compared,) = summarise(records, ["sad"], ["a", "b", "c"], {})
+    assert [(each["run"], each["pictures"]) for each in means] == [("a", 3), ("b", 3)]
+    assert means[0]["mean"]["sad"]["mean"] == 2
     assert compared["difference"] == pytest.approx((-0.5 + 0.5 - 2) / 3)
     assert (compared["better"], compared["worse"], compared["foregrounds"]) == (2, 1, 3)
     assert compared["p"] == pytest.approx(6 / 8)  # |sum| is 2 or more for 6 of the 8 combinations of signs
-    together = summarise(records, ["sad"], ["a", "b"], dict.fromkeys("wxyz", "one foreground"))
-    assert together["means"][0]["mean"]["sad"] == {"mean": 2, "low": 2, "high": 2}
-    assert summarise([{"name": "w", "error": "why"}], ["sad"], ["a"], {}) == {"means": [], "comparisons": []}
+    together, _ = summarise(records, ["sad"], ["a", "b"], dict.fromkeys("wxyz", "one foreground"))
+    assert together[0]["mean"]["sad"] == {"mean": 2, "low": 2, "high": 2}
+    assert summarise([{"name": "w", "error": "why"}], ["sad"], ["a"], {}) == ([], [])

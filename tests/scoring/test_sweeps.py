@@ -7,7 +7,7 @@ from deepmat.data.pairs import pictures_to_score
 from deepmat.errors import DataError
 from deepmat.report import draw_curves
 from deepmat.scoring.pictures import Case
-from deepmat.scoring.sweeps import AXES, curves, sweep
+from deepmat.scoring.sweeps import AXES, curves, sweep_pictures
 
 
 @pytest.fixture
@@ -24,9 +24,9 @@ def brightness(image, trimap, geometry):
 
 
 def test_wider_trimaps_leave_more_to_be_wrong_about(pictures):
-    records = [record for found in sweep(pictures, half, {"trimap": [1, 3, 9]}) for record in found]
+    records = [record for found in sweep_pictures(pictures, half, {"trimap": [1, 3, 9]}) for record in found]
     assert [record["level"] for record in records[:4]] == [None, 1, 3, 9]
-    points = curves(records, ["sad", "mse"])
+    points = curves(records)
     assert [(point["axis"], point["level"]) for point in points] == [
         (None, None), ("trimap", 1), ("trimap", 3), ("trimap", 9)
     ]  # fmt: skip
@@ -37,9 +37,9 @@ def test_wider_trimaps_leave_more_to_be_wrong_about(pictures):
 
 def test_jpeg_and_noise_change_the_image_alone_and_always_alike(pictures):
     axes = {"jpeg": [95, 10], "noise": [2, 40]}
-    first, again = ([record for found in sweep(pictures, brightness, axes) for record in found] for _ in range(2))
+    first, again = ([record for found in sweep_pictures(pictures, brightness, axes) for record in found] for _ in range(2))
     assert first == again and len(first) == 5 * len(pictures)
-    untouched = [record["sad"] for found in sweep(pictures, half, axes) for record in found]
+    untouched = [record["sad"] for found in sweep_pictures(pictures, half, axes) for record in found]
     assert untouched[0] == untouched[1] == untouched[4]
 
 
@@ -47,7 +47,7 @@ def test_a_sweep_scores_where_the_wider_trimap_is_unknown(pictures):
     """By hand, of one picture: the sum over that trimap's region of |0.5 - alpha|."""
     from deepmat.imaging import trimap
 
-    (records,) = sweep(pictures[:1], half, {"trimap": [9]})
+    (records,) = sweep_pictures(pictures[:1], half, {"trimap": [9]})
     alpha = imaging.read_grey(pictures[0][1]["alpha"])
     unknown = trimap.by_distance(alpha, 9, 9) == 128
     expected = np.abs(128 / 255 - alpha / 255)[unknown].sum() / 1000
@@ -81,8 +81,8 @@ def test_a_picture_that_fails_does_not_end_a_sweep(pictures):
         raise DataError("too large")
 
     pictures = [*pictures, ("gone", DataError("gone: why"))]
-    assert [found[0]["error"] for found in sweep(pictures, picky, {"jpeg": [50]})] == ["too large"] * 2 + ["gone: why"]
-    assert curves([{"name": "gone", "error": "why"}], ["sad"]) == []
+    assert [found[0]["error"] for found in sweep_pictures(pictures, picky, {"jpeg": [50]})] == ["too large"] * 2 + ["gone: why"]
+    assert curves([{"name": "gone", "error": "why"}]) == []
 
 
 def test_curves_are_drawn(tmp_path):

@@ -1,12 +1,12 @@
-"""The scores of image matting, by default as the benchmark's MATLAB code computes them.
+"""The metrics of image matting, by default as the benchmark's MATLAB code computes them.
 
-Rhemann et al., "A perceptually motivated online benchmark for image matting", CVPR 2009 (Grad, Conn); the units are
-those of Deep Image Matting's tables. docs/scores.md has the formulas, and what shifts the numbers by how much.
+Rhemann et al., "A perceptually motivated online benchmark for image matting", CVPR 2009 (Grad, Conn); units as in the
+tables of Deep Image Matting. docs/scores.md has the formulas and the effect of each choice.
 """
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import cast
 
 from deepmat.scoring.metrics.regions import REGIONS
 from deepmat.scoring.metrics.scores import conn, grad, mad, mse, sad
@@ -20,13 +20,14 @@ METRICS: dict[str, Callable[..., float]] = {
     "conn": conn,
     "mad": mad,
 }
+"""By name: predicted alpha, true alpha, [H, W], and region, bool [H, W] -> score."""
 
 
-def mean(records: Iterable[Mapping[str, Any]], names: Iterable[str]) -> dict[str, float]:
-    """Mean of each named score over the records that have it; NaN for no record."""
+def mean(records: Iterable[Mapping[str, object]], names: Iterable[str]) -> dict[str, float]:
+    """The mean of each named score over the records that have it; NaN where none has."""
     records = list(records)
     means = {}
     for name in names:
-        scores = [record[name] for record in records if name in record]
+        scores = [cast(float, record[name]) for record in records if name in record]
         means[name] = math.fsum(scores) / len(scores) if scores else math.nan
     return means

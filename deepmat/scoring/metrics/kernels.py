@@ -1,6 +1,6 @@
-"""The inner loops of the scores, compiled by numba; imported only where it is there (`pip install 'deepmat[fast]'`).
+"""Inner loops of the metrics, compiled by numba (`pip install 'deepmat[fast]'`).
 
-Each gives what its plain counterpart in `scores` gives: Conn's to the last bit, Grad's but for the order of sums.
+Results equal those of the plain code in `scores`: Conn's to the last bit, Grad's up to the order of sums.
 """
 
 import numpy as np
@@ -19,10 +19,11 @@ def squared_gradient_difference(
     gaussian: np.ndarray,
     derivative: np.ndarray,
 ) -> float:
-    """Sum over the region, bool [H, W], of (|grad p| - |grad a|)^2; alphas uint8 [H, W], divided by their ranges.
+    """The sum over the region of (|grad p| - |grad a|)^2, alphas divided by their ranges.
 
-    gaussian, derivative: float64 [9]. Line by line: down the columns first, where both share their pairs of lines, then
-    across. Written out, over views that begin at 0, since only so the compiler makes vectors of it.
+    pred, alpha: uint8 [H, W]; region: bool [H, W]; gaussian, derivative: float64 [9]. Each line is filtered down the
+    columns first, where both filters share their pairs of lines, then across. The sums are written out over views that
+    begin at 0, since the compiler vectorises no other form.
     """
     height, width = pred.shape
     smooth, steep = np.empty(width + 8), np.empty(width + 8)
@@ -70,7 +71,10 @@ def squared_gradient_difference(
 
 @njit(nogil=True, cache=True)  # type: ignore[untyped-decorator, unused-ignore]
 def _runs(passed: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Stretches of a line that pass the same thresholds, at least one: begin, end, level; the first of each line."""
+    """The runs of a picture: their begins, ends and levels, [R], and the number of the first run of each line, [H + 1].
+
+    A run is a stretch of a line whose pixels all reach the same last threshold, its level, of 1 or more.
+    """
     height, width = passed.shape
     count = 0
     for y in range(height):
@@ -98,6 +102,7 @@ def _runs(passed: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.nd
 
 @njit(nogil=True, cache=True)  # type: ignore[untyped-decorator, unused-ignore]
 def _root(parents: np.ndarray, run: int) -> int:
+    """The run that stands for the component of a run."""
     while parents[run] != run:
         parents[run] = parents[parents[run]]
         run = parents[run]
@@ -108,9 +113,9 @@ def _root(parents: np.ndarray, run: int) -> int:
 def _neighbours(
     begins: np.ndarray, ends: np.ndarray, levels: np.ndarray, lines: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Pairs of runs that touch, int32 [E, 2], by the last threshold that both pass: the highest first; where each ends.
+    """The pairs of adjacent runs, int32 [E, 2], sorted by the last threshold that both reach, the highest first.
 
-    Pairs of threshold k are those from the second value at k + 1 up to that at k.
+    Also returns ends, int64 [STEPS + 2]: the pairs of threshold k are those from ends[k + 1] up to ends[k].
     """
     pairs = np.empty((0, 2), np.int32)
     counts = np.zeros(STEPS + 2, np.int64)
@@ -148,9 +153,9 @@ def _neighbours(
 
 @njit(nogil=True, cache=True)  # type: ignore[untyped-decorator, unused-ignore]
 def last_in_source(passed: np.ndarray) -> np.ndarray:
-    """As `scores._last_in_source` without a background: uint8 [H, W] to uint8 [H, W].
+    """`scores._last_in_source` without the background: uint8 [H, W] -> uint8 [H, W].
 
-    Components of runs are joined from the highest threshold down, so that each pair of neighbours is met once.
+    Components are joined from the highest threshold down, so that each pair of runs is visited once.
     """
     height, width = passed.shape
     begins, ends, levels, lines = _runs(passed)
@@ -159,7 +164,7 @@ def last_in_source(passed: np.ndarray) -> np.ndarray:
     parents = np.arange(count).astype(np.int32)
     areas = (ends - begins).astype(np.int64)
     firsts = np.empty(count, np.int64)
-    """Of each component, the first pixel column by column."""
+    """The first pixel of each component, column by column."""
     for y in range(height):
         for run in range(lines[y], lines[y + 1]):
             firsts[run] = np.int64(begins[run]) * height + y
@@ -199,7 +204,7 @@ def last_in_source(passed: np.ndarray) -> np.ndarray:
 
 @njit(nogil=True, cache=True)  # type: ignore[untyped-decorator, unused-ignore]
 def phi_difference(pred: np.ndarray, alpha: np.ndarray, region: np.ndarray, last: np.ndarray, table: np.ndarray) -> int:
-    """Sum over the region of |phi(p) - phi(a)|, phi by l and level in `table`, int32 [11, 256]; the rest [H, W]."""
+    """The sum over the region of |phi(p) - phi(a)|. table: phi by l (`last`) and level, int32 [11, 256]."""
     total = 0
     for y in range(pred.shape[0]):
         for x in range(pred.shape[1]):

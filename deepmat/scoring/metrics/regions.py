@@ -1,4 +1,4 @@
-"""Parts of a picture that scores are taken over."""
+"""Regions of a picture that scores are computed over."""
 
 from collections.abc import Callable
 
@@ -8,24 +8,24 @@ import numpy as np
 from deepmat.imaging.trimap import unknown_region
 
 THIN, DISTINCT = 0.006, 26
-"""Fine parts are narrower than this part of the longer side, and so many levels from what surrounds them."""
+"""Fine parts are narrower than this share of the longer side and differ by so many levels from their surroundings."""
 
 
 def whole(alpha: np.ndarray, trimap: np.ndarray) -> np.ndarray:
-    """All of the picture."""
+    """The whole picture."""
     return np.ones(trimap.shape, bool)
 
 
 def unknown(alpha: np.ndarray, trimap: np.ndarray) -> np.ndarray:
-    """All that the trimap does not know."""
+    """The unknown region of the trimap."""
     return unknown_region(trimap)
 
 
 def fine(alpha: np.ndarray, trimap: np.ndarray) -> np.ndarray:
-    """Hair, threads, meshes and the gaps between them: the thin parts of the true alpha in the unknown region.
+    """Thin parts of the true alpha in the unknown region: hair, threads, meshes and the gaps between them.
 
-    Thin is what a disc cannot enter, whose diameter is 0.6 % of the picture's longer side, 5 pixels at least: alpha
-    lies 26 levels (a tenth) or more above its opening by that disc, or below its closing. A pixel around counts too.
+    Alpha is 26 levels (a tenth) or more above its opening, or below its closing, by a disc whose diameter is 0.6 % of
+    the longer side, at least 5 pixels; grown by one pixel.
     """
     diameter = max(5, round(THIN * max(alpha.shape)) | 1)
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (diameter, diameter))
@@ -40,4 +40,4 @@ REGIONS: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
     "whole": whole,
     "fine": fine,
 }
-"""By name: true alpha and trimap, uint8 [H, W], to the region, bool [H, W]."""
+"""By name: true alpha and trimap, uint8 [H, W] -> region, bool [H, W]."""

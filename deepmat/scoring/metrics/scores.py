@@ -1,8 +1,8 @@
-"""The scores themselves, each with the choices that tools of the field make differently.
+"""SAD, MAD, MSE, Grad and Conn, with the choices that tools of the field make differently as arguments.
 
-Every function takes the predicted and the true alpha, [H, W], uint8 or floats in [0, 1], and a region, bool [H, W],
-and returns a float; lower is better. A region without pixels scores 0: nothing had to be estimated. 8-bit alphas are
-scored in integers where the definition allows it, so that no rounding of sums is in the result.
+Every metric takes the predicted and the true alpha, [H, W], uint8 or floats in [0, 1], and a region, bool [H, W]. It
+returns a float; lower is better. A region without pixels scores 0, since nothing had to be estimated. 8-bit alphas are
+summed in integers where the definition allows it, which has no rounding error.
 """
 
 import math
@@ -15,16 +15,16 @@ import cv2
 import numpy as np
 
 STEPS = 10
-"""Conn's thresholds are 0, 1/10 ... 1."""
+"""Number of Conn's thresholds above 0: 1/10, 2/10 ... 1."""
 Width = Literal["single", "double"]
 
 
 @cache
 def _kernels() -> ModuleType | None:
-    """The compiled inner loops, or None without numba: the same scores then, in several times the time."""
+    """The compiled inner loops, or None without numba; the scores are the same, but take several times as long."""
     try:
         return import_module("deepmat.scoring.metrics.kernels")
-    except ImportError:  # numba is not there, or does not go with the numpy that is
+    except ImportError:  # numba is not installed, or does not support this version of numpy
         return None
 
 
@@ -34,7 +34,7 @@ def fraction(alpha: np.ndarray) -> np.ndarray:
 
 
 def _difference(pred: np.ndarray, alpha: np.ndarray, region: np.ndarray, norm: int) -> float:
-    """Sum over the region of |p - a| (cv2.NORM_L1) or of its square (cv2.NORM_L2SQR), alpha in [0, 1]."""
+    """The sum over the region of |p - a| (cv2.NORM_L1) or of its square (cv2.NORM_L2SQR), alpha in [0, 1]."""
     if pred.dtype == alpha.dtype == np.uint8:
         levels = cv2.norm(pred, alpha, norm, np.ascontiguousarray(region).view(np.uint8))
         return levels / (255 if norm == cv2.NORM_L1 else 255**2)
@@ -48,17 +48,17 @@ def _mean(total: float, over: np.ndarray) -> float:
 
 
 def sad(pred: np.ndarray, alpha: np.ndarray, region: np.ndarray) -> float:
-    """Sum of |p - a| over the region, alpha in [0, 1], divided by 1000."""
+    """SAD: the sum of |p - a| over the region, alpha in [0, 1], divided by 1000."""
     return _difference(pred, alpha, region, cv2.NORM_L1) / 1000
 
 
 def mad(pred: np.ndarray, alpha: np.ndarray, region: np.ndarray, over: np.ndarray | None = None) -> float:
-    """Mean of |p - a| over the region, alpha in [0, 1]. over: the region whose pixels are counted, if another."""
+    """MAD: the mean of |p - a| over the region, alpha in [0, 1]. over: another region whose pixels are counted."""
     return _mean(_difference(pred, alpha, region, cv2.NORM_L1), region if over is None else over)
 
 
 def mse(pred: np.ndarray, alpha: np.ndarray, region: np.ndarray, over: np.ndarray | None = None) -> float:
-    """Mean of (p - a)^2 over the region, alpha in [0, 1]. over: the region whose pixels are counted, if another."""
+    """MSE: the mean of (p - a)^2 over the region, alpha in [0, 1]. over: another region whose pixels are counted."""
     return _mean(_difference(pred, alpha, region, cv2.NORM_L2SQR), region if over is None else over)
 
 
@@ -66,7 +66,7 @@ def mse(pred: np.ndarray, alpha: np.ndarray, region: np.ndarray, over: np.ndarra
 def gaussian_derivative(sigma: float = 1.4, epsilon: float = 1e-2) -> tuple[np.ndarray, np.ndarray]:
     """A Gaussian and its derivative, float64 [9] at sigma 1.4, each of unit L2 norm.
 
-    Their outer product, also of unit norm, is the filter of the benchmark's gradient.
+    Their outer product, also of unit norm, is the benchmark's gradient filter.
     """
     half = math.ceil(sigma * math.sqrt(-2 * math.log(math.sqrt(2 * math.pi) * sigma * epsilon)))
     x = np.arange(-half, half + 1, dtype=np.float64)
@@ -76,16 +76,16 @@ def gaussian_derivative(sigma: float = 1.4, epsilon: float = 1e-2) -> tuple[np.n
 
 
 def _range(alpha: np.ndarray, stretch: bool) -> float:
-    """What alpha's levels are divided by."""
+    """The number that alpha is divided by: its range, or that of its dtype."""
     full = 255.0 if alpha.dtype == np.uint8 else 1.0
     return (float(alpha.max()) - float(alpha.min()) or full) if stretch else full
 
 
 def grad(pred: np.ndarray, alpha: np.ndarray, region: np.ndarray, *, stretch: bool = True) -> float:
-    """Sum of squared differences of the gradient magnitudes over the region, divided by 1000.
+    """Grad: the sum of squared differences of gradient magnitudes over the region, divided by 1000.
 
-    Gradients are those of a Gaussian of sigma 1.4, the border repeated. stretch: each alpha is first brought to [0, 1]
-    by its own minimum and maximum, as the benchmark does; else by 255.
+    Gradients are of first-order Gaussian derivatives of sigma 1.4; the border is repeated. stretch: each alpha is first
+    stretched to [0, 1] by its own minimum and maximum, as the benchmark does.
     """
     if not region.any():
         return 0.0
@@ -100,7 +100,7 @@ def grad(pred: np.ndarray, alpha: np.ndarray, region: np.ndarray, *, stretch: bo
 
 
 def _around(region: np.ndarray) -> tuple[slice, slice]:
-    """The rectangle that holds the region and as much around it as the gradient looks at."""
+    """The rectangle around the region and the gradient filter's reach."""
     half = len(gaussian_derivative()[0]) // 2
     rows, columns = (np.flatnonzero(region.any(axis=axis)) for axis in (1, 0))
     top, left = (max(0, int(each[0]) - half) for each in (rows, columns))
@@ -118,8 +118,8 @@ def _gradient_magnitude(alpha: np.ndarray) -> np.ndarray:
 def thresholds_passed(width: Width) -> np.ndarray:
     """The last of Conn's thresholds that each 8-bit level reaches, uint8 [256], compared in floats of that width.
 
-    The benchmark compares in single precision, where 153 / 255 reaches 0.6; ports to Python in double, against
-    multiples of 0.1 as numpy.arange gives them, which it does not.
+    The benchmark compares in single precision, where 153 / 255 reaches 0.6. Ports to Python compare in double with the
+    multiples of 0.1 of numpy.arange, where it does not.
     """
     steps = np.arange(0, 1 + 1 / STEPS, 1 / STEPS)
     levels = np.arange(256) / 255
@@ -131,12 +131,12 @@ def thresholds_passed(width: Width) -> np.ndarray:
 def conn(
     pred: np.ndarray, alpha: np.ndarray, region: np.ndarray, *, width: Width = "single", background: bool = False
 ) -> float:
-    """Sum of |phi(p) - phi(a)| over the region, divided by 1000. Takes uint8 alphas alone.
+    """Conn: the sum of |phi(p) - phi(a)| over the region, divided by 1000. Alphas must be uint8.
 
-    At each threshold t = 0, 0.1 ... 1 the source is the largest 4-connected component of (p >= t and a >= t), of equal
-    ones the first, column by column as MATLAB counts; l is the last threshold up to which a pixel is in all sources;
-    phi(x) = 1 - (x - l) where x - l >= 0.15, else 1. width: the floats that t is compared in. background: what is in no
-    component counts as one too, as in ports that take the largest label, 0 included.
+    At each threshold t = 0, 0.1 ... 1 the source is the largest 4-connected component of (p >= t and a >= t); of equal
+    ones the first in MATLAB's order, column by column. l is the last threshold up to which a pixel is in all sources.
+    phi(x) = 1 - (x - l) where x - l >= 0.15, else 1. width: the precision in which t is compared. background: count the
+    pixels of no component as a component, as ports do that take the largest label, 0 included.
     """
     assert pred.dtype == alpha.dtype == np.uint8
     passed = cv2.LUT(cv2.min(pred, alpha), thresholds_passed(width))
@@ -152,13 +152,13 @@ def conn(
 
 @cache
 def _phi_table() -> np.ndarray:
-    """phi by l and level, int32 [11, 256], in 1/2550: exact, since no distance is 0.15."""
+    """phi by l and level, int32 [11, 256], in units of 1/2550, which is exact, since no distance equals 0.15."""
     distance = STEPS * np.arange(256, dtype=np.int32) - 255 * np.arange(STEPS + 1, dtype=np.int32)[:, None]
     return np.where(20 * distance >= 3 * STEPS * 255, STEPS * 255 - distance, STEPS * 255).astype(np.int32)
 
 
 def _last_in_source(passed: np.ndarray, background: bool) -> np.ndarray:
-    """l of each pixel in tenths, uint8 [H, W], from the thresholds that it passes."""
+    """l of each pixel in tenths, uint8 [H, W]. passed: the last threshold that the pixel reaches, uint8 [H, W]."""
     last = np.zeros_like(passed)
     inside = np.ones(passed.shape, bool)
     for step in range(1, STEPS + 1):
@@ -166,7 +166,7 @@ def _last_in_source(passed: np.ndarray, background: bool) -> np.ndarray:
         count, labels, stats, _ = cv2.connectedComponentsWithStats(above, connectivity=4)
         areas = stats[:, cv2.CC_STAT_AREA].copy()
         if not background:
-            areas[0] = 0  # OpenCV's label 0 is what is in no component
+            areas[0] = 0  # OpenCV's label of the pixels of no component
         columns = labels.T.ravel()
         first = np.isin(columns, np.flatnonzero(areas == areas.max())).argmax()
         inside &= labels == columns[first] if areas.any() else False

@@ -1,0 +1,149 @@
+"""The runs of an evaluation: networks and folders of saved mattes, each under a name of its own."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from deepmat import config as configs
+from deepmat.config import Config, TestConfig
+from deepmat.errors import ConfigError, DataError
+from deepmat.inference.modes import mode_options
+from deepmat.inference.opening import open_network
+from deepmat.inference.predict import as_network
+from deepmat.models import SHIPPED
+from deepmat.models.weights import sha256
+from deepmat.runtime import distributed
+from deepmat.scoring.pictures import Network
+from deepmat.scoring.records import Run, Settings
+
+GENERAL = ("best", "last", "model", "prediction", "predictions", "alpha", "pred")
+"""Names that do not distinguish one run from another."""
+
+Weights = Path | str | None
+"""A file, a name of models.SHIPPED, or None for the first of these."""
+
+
+@dataclass(frozen=True)
+class Runs:
+    """The runs of an evaluation, in the order of comparison: networks first, then saved mattes."""
+
+    records: list[Run] = field(default_factory=list)
+    networks: dict[str, Network] = field(default_factory=dict)
+    settings: Settings = field(default_factory=dict)
+    """Precision, mode and the mode's options, where there are networks."""
+    about: list[str] = field(default_factory=list)
+    """One line on each network."""
+
+    @property
+    def first(self) -> str:
+        """The run that others are compared with."""
+        return self.records[0]["run"]
+
+    @property
+    def names(self) -> list[str]:
+        return [run["run"] for run in self.records]
+
+    @property
+    def made_with(self) -> dict[str, Any]:
+        """What the alphas of the only network depend on."""
+        return {**self.settings, "sha256": self.records[0]["sha256"]}
+
+    def add(self, run: Run) -> None:
+        new_name(run["run"], self.names)
+        self.records.append(run)
+
+
+def load_settings(
+    data: Path | str | None,
+    images: Path | str | None,
+    trimaps: Path | str | None,
+    alphas: Path | str | None,
+    geometry: Mapping[str, Any],
+    settings: Sequence[str],
+) -> Config:
+    """The config of an evaluation: its test pictures and how a network sees them.
+
+    data, images, trimaps, alphas, settings: as for `evaluate`; geometry: "mode", "max_size" and "fit". Raises
+    ConfigError.
+    """
+    configs.refuse_keys(settings, ("test", "data"))
+    given = {"data.root": data, "test.image": images, "test.trimap": trimaps, "test.alpha": alphas}
+    paths = {key: str(path) if path else None for key, path in given.items()}
+    flags = configs.flags({**paths, **{f"test.{key}": value for key, value in geometry.items()}})
+    return configs.load(flags=flags, overrides=settings)
+
+
+def open_runs(
+    weights: Sequence[Weights],
+    folders: Mapping[str, Path],
+    test: TestConfig,
+    geometry: Mapping[str, Any],
+    opening: tuple[str, str, Mapping[str, Any] | None],
+) -> Runs:
+    """Open the networks, and name all runs.
+
+    folders: of saved mattes, by run. geometry: settings that the protocol replaces in `test`. opening: device,
+    precision and assume, as for `open_network`. Raises CheckpointError, DeviceError, ConfigError.
+    """
+    runs = Runs()
+    device, precision, assume = opening
+    options = mode_options(test.model_copy(update=dict(geometry)))
+    for named in weights:
+        opened = open_network(named, device=distributed.device_name(device), precision=precision, assume=assume)
+        # Not "lite", which is the name of a run of `train --config lite`.
+        name = f"deepmat's {opened.path.stem}" if opened.path in SHIPPED.values() else label(opened.path)
+        runs.add({"run": name, "weights": opened.label, "sha256": sha256(opened.path)})
+        runs.networks[name] = as_network(opened.network, test)
+        runs.settings.update({"precision": opened.precision, **options})
+        runs.about.append(f"{opened.about}, {', '.join(f'{key} {value}' for key, value in options.items())}")
+    for name, folder in folders.items():
+        runs.add({"run": name, "mattes": str(folder)})
+    return runs
+
+
+def as_list(weights: Weights | Sequence[Weights]) -> list[Weights]:
+    """The weights of an argument that takes one or several."""
+    return [weights] if isinstance(weights, (str, Path)) else list(weights or ())
+
+
+def matte_folders(predictions: str | Path | Sequence[str | Path] | Mapping[str, str | Path]) -> dict[str, Path]:
+    """Folders of saved mattes by the name of their run: the name given, or the folder's.
+
+    predictions: by name, or folders, each perhaps as "NAME=DIR". Raises ConfigError, DataError if there is no such
+    folder.
+    """
+    if isinstance(predictions, Mapping):
+        given = [(name, Path(path)) for name, path in predictions.items()]
+    else:
+        several = [predictions] if isinstance(predictions, (str, Path)) else predictions
+        given = [_named_folder(str(text)) for text in several]
+    folders: dict[str, Path] = {}
+    for name, path in given:
+        if not path.is_dir():
+            problem = "is not a folder" if path.exists() else "no such folder"
+            raise DataError(f"{path}: {problem}; check --predictions")
+        folders[new_name(name or label(path.absolute()), folders)] = path
+    return folders
+
+
+def _named_folder(text: str) -> tuple[str, Path]:
+    """Name, "" where there is none, and folder of "NAME=DIR" or "DIR"."""
+    name, equals, rest = text.partition("=")
+    if not equals or Path(text).exists():
+        return "", Path(text)
+    if not (name and rest):
+        raise ConfigError(f"--predictions {text}: write NAME=DIR, or the folder alone")
+    return name, Path(rest)
+
+
+def label(path: Path) -> str:
+    """The name of a run from the path of its weights or mattes."""
+    return path.parent.name if path.stem in GENERAL and path.parent.name else path.stem
+
+
+def new_name(name: str, names: Iterable[str]) -> str:
+    """The name, if it is not among the names. Raises ConfigError if it is."""
+    if name in names:
+        raise ConfigError(f"two runs are called {name}; name mattes by --predictions NAME=DIR, rename weights")
+    return name
