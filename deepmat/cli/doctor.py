@@ -1,7 +1,7 @@
 import json as to_json
 import os
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any
@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from deepmat.cli.options import Workers, plain, progress_bar, say, stderr, stdout
-from deepmat.errors import ConfigError
-from deepmat.runtime.processes import cores
 
 if TYPE_CHECKING:
     from deepmat.checks import Finding
+    from deepmat.checks.doctor import Checkup, Report
 
 EXAMPLES = 5
 COLOURS = {"error": "bold red", "warning": "bold yellow", "note": "bold"}
@@ -53,66 +52,55 @@ def doctor(
     asked for, come besides: every file is read once more. Errors make training or scores fail or come out wrong: the
     exit code is 1. Warnings are worth a look.
     """
-    from deepmat import checks
+    from deepmat.checks.doctor import doctor as prepare
 
-    if write_checksums and verify:
-        raise ConfigError("--verify, --write-checksums: one at a time; verify first")
-    found = checks.survey(data, bg, alpha, against)
-    if fix:
-        checks.refuse_copy(found, fix)
-    sums: tuple[int, Iterable[Finding | None]] = (0, ())
-    if write_checksums:
-        sums = checks.write_checksums(data, write_checksums, workers or cores())
-    elif verify:
-        sums = checks.verify_checksums(data, verify, workers or cores())
-    findings = list(found.findings)
-    pixels = 0
-    composites: dict[str, Any] = {}
+    work = prepare(
+        data,
+        bg=bg,
+        alpha=alpha,
+        against=against,
+        fix=fix,
+        write_checksums=write_checksums,
+        verify=verify,
+        workers=workers,
+    )
     with progress_bar(stderr()) as bar:
-        task = bar.add_task("examine", total=len(found.cases))
-        for done, record in enumerate(checks.examine(found, workers or cores()), 1):
-            findings += record["findings"]
-            pixels += record["pixels"]
-            composites = record.get("composites", {})
-            bar.update(task, completed=min(done, len(found.cases)))
-        checked = list(bar.track(sums[1], sums[0], description="checksums")) if sums[0] else []
-    known = {(item["check"], item["path"]) for item in findings}
-    findings += [item for item in checked if item and (item["check"], item["path"]) not in known]
-    findings = checks.settle(found, findings)
-    counts = checks.count(found)
-    summary: dict[str, Any] = {"layout": found.layout, **counts, "megapixels": round(pixels / 1e6, 1)}
-    for severity in checks.SEVERITIES:
-        summary[f"{severity}s"] = sum(item["severity"] == severity for item in findings)
-    mends = [item for item in findings if item["fix"] and item["severity"] != "note"]
-    summary["mendable"] = len(mends)
-    if composites:
-        summary["composites"] = composites
-    if write_checksums or verify:
-        summary["checksums"] = _count_checksums(checked, write_checksums, verify)
+        task = bar.add_task("examine", total=work.total)
+        for done in work:
+            bar.update(task, completed=done)
+    report = work.report()
+    summary = report["summary"]
     if json:
-        for item in findings:
+        for item in report["findings"]:
             print(to_json.dumps(item))
     else:
-        console = stdout()
-        numbers = ", ".join(f"{number} {what}" for what, number in counts.items()) or "no pictures"
-        print(plain(f"{data}: {checks.LAYOUTS[found.layout]}; {numbers}; {pixels / 1e6:.1f} megapixels"))
-        for line in _about_composites(composites) if composites else ():
-            print(plain(line))
-        for line in _lines(findings, data):
-            style = COLOURS.get(line.partition(":")[0])
-            console.print(plain(line), style=style, highlight=False, markup=False, soft_wrap=True)
-        if "checksums" in summary:
-            print(plain(_about_checksums(summary["checksums"], data)))
+        _show(report, data)
     if fix:
-        summary["fix"] = _fix(fix, findings, found, workers or cores(), quiet=json)
+        _mend(work, report, fix, quiet=json)
     if json:
         print(to_json.dumps(summary))
     else:
         options = (("--bg", bg), ("--alpha", alpha), ("--against", against))
         given = "".join(f" {flag} {quote(str(path))}" for flag, path in options if path)
         print(plain(_verdict(summary, f"deepmat doctor {quote(str(data))}{given}", fix)))
-    if any(item["severity"] == "error" and not (fix and item["fix"]) for item in findings):
+    if any(item["severity"] == "error" and not (fix and item["fix"]) for item in report["findings"]):
         raise typer.Exit(1)
+
+
+def _show(report: "Report", data: Path) -> None:
+    from deepmat.checks import LAYOUTS, SEVERITIES
+
+    summary, console = report["summary"], stdout()
+    apart = ("layout", "megapixels", "mendable", "composites", "checksums", *(f"{each}s" for each in SEVERITIES))
+    numbers = ", ".join(f"{number} {what}" for what, number in summary.items() if what not in apart) or "no pictures"
+    print(plain(f"{data}: {LAYOUTS[summary['layout']]}; {numbers}; {summary['megapixels']:.1f} megapixels"))
+    for line in _about_composites(summary["composites"]) if "composites" in summary else ():
+        print(plain(line))
+    for line in _lines(report["findings"], data):
+        style = COLOURS.get(line.partition(":")[0])
+        console.print(plain(line), style=style, highlight=False, markup=False, soft_wrap=True)
+    if "checksums" in summary:
+        print(plain(_about_checksums(summary["checksums"], data)))
 
 
 def _lines(findings: "list[Finding]", data: Path) -> list[str]:
@@ -154,13 +142,6 @@ def _about_composites(composites: dict[str, Any]) -> Iterator[str]:
         yield f"  those of the sources: {', '.join(known)}"
 
 
-def _count_checksums(checked: "list[Finding | None]", written: Path | None, verified: Path | None) -> dict[str, Any]:
-    counts = Counter(item["check"] if item else "intact" for item in checked)
-    if written:
-        return {"file": str(written), "written": len(checked) if counts["intact"] == len(checked) else 0}
-    return {"file": str(verified), **{check: counts[check] for check in ("intact", "changed", "missing", "unlisted")}}
-
-
 def _about_checksums(counts: dict[str, Any], data: Path) -> str:
     file = counts["file"]
     if "written" not in counts:
@@ -189,25 +170,21 @@ def _verdict(summary: dict[str, Any], command: str, fix: Path | None) -> str:
     return f"{verdict}; {command} --fix OUT mends {mends} of them" if mends else verdict
 
 
-def _fix(out: Path, findings: "list[Finding]", found: Any, workers: int, quiet: bool) -> dict[str, int]:
-    from deepmat import checks
-
-    if not any(item["fix"] for item in findings):
-        return {}
-    gone = checks.left_out(found, findings)
-    total, written = checks.mend(found, findings, out, workers)
-    done = {"copied": 0, "re-encoded": 0, "left out": len(gone)}
+def _mend(work: "Checkup", report: "Report", out: Path, quiet: bool) -> None:
+    job = work.mend(report)
+    if not job.total:
+        return
     try:
         with progress_bar(stderr()) as bar:
-            task = bar.add_task("copy", total=total)
-            for what in written:
-                done[what] += 1
+            task = bar.add_task("copy", total=job.total)
+            for _ in job:
                 bar.advance(task)
     except KeyboardInterrupt:
         say(f"stopped: {out} is not whole; remove it")
         raise typer.Exit(130) from None
-    if not quiet:
-        for path, why in sorted(gone.items()):
-            print(plain(f"left out: {path}: {why}"))
-        print(plain(f"{out}: {done['copied']} files copied, {done['re-encoded']} re-encoded, {len(gone)} left out"))
-    return done
+    if quiet:
+        return
+    for path, why in report["left_out"].items():
+        print(plain(f"left out: {path}: {why}"))
+    done = report["summary"]["fix"]
+    print(plain(f"{out}: {done['copied']} files copied, {done['re-encoded']} re-encoded, {done['left out']} left out"))

@@ -1,0 +1,64 @@
+"""A sheet of training samples: what `deepmat data show` does."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TypedDict
+
+import numpy as np
+
+from deepmat import config as configs
+from deepmat import imaging
+from deepmat.data.origins import find_origins
+from deepmat.data.samples import TrainingSet, times_at
+from deepmat.imaging.sheets import sheet
+from deepmat.runtime.files import refuse_inside
+
+KINDS = {"image": "input", "trimap": "trimap", "alpha": "alpha", "fg": "foreground", "bg": "background"}
+"""Pictures of a sample on the sheet, and their titles."""
+
+
+class Shown(TypedDict):
+    """The result of `show_samples`."""
+
+    shown: int
+    """Samples on the sheet."""
+    samples: int
+    """Samples in an epoch."""
+    failures: dict[str, str]
+    """Messages by number of the sample."""
+    notices: list[str]
+
+
+def show_samples(
+    data: Path | str | None = None,
+    out: Path | str = "samples.png",
+    *,
+    bg: Path | str | None = None,
+    augment: str | None = None,
+    count: int = 12,
+    seed: int = 0,
+    settings: Sequence[str] = (),
+) -> Shown:
+    """Write a sheet of training samples to `out`: input, trimap, alpha, foreground, background.
+
+    The samples are those that `train` makes of the same data, bg, augment and settings (config keys,
+    "data.augment.flip=null"). Raises ConfigError and DataError; a sample that cannot be made is a failure.
+    """
+    place = Path(out)
+    refuse_inside("--out", place, [Path(path) if path else None for path in (data, bg)])
+    flags = configs.flags({"data.root": str(data) if data else None, "data.bg": str(bg) if bg else None})
+    flags = configs.merge(flags, {"data": {"cache": None}})  # a sheet needs no cache
+    config = configs.load(configs.layer("augment", augment), flags=flags, overrides=settings)
+    origins, notices = find_origins(config.data)
+    samples = TrainingSet(origins, config.data, seed)
+    rows: list[tuple[str, list[np.ndarray]]] = []
+    failures = {}
+    for row, index in enumerate(np.random.default_rng(seed).permutation(len(samples))[:count]):
+        sample = samples[0, int(index), times_at(row, config.data.large)]
+        if isinstance(sample, dict):
+            rows.append((sample["name"], [sample[kind] for kind in KINDS]))
+        else:
+            failures[str(index)] = str(sample)
+    if rows:
+        imaging.write_image(place, sheet(rows, tuple(KINDS.values()), side=256))
+    return {"shown": len(rows), "samples": len(samples), "failures": failures, "notices": notices}
