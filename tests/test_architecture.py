@@ -22,6 +22,8 @@ DIRECTION = [
     ["models", "inference", "training"],  # from here on with torch
     ["cli", "__main__"],
 ]
+BEHIND_COMMANDS = ["evaluation.py", "sweeping.py"]
+"""Modules that do the whole job of a command and write reports."""
 RANK = {name: rank for rank, name in enumerate(name for row in DIRECTION for name in row)}
 
 
@@ -47,7 +49,7 @@ def test_imports_go_one_way(path):
     for name in imported(path):
         if name != own(path) and name != "__version__":
             assert RANK[name] < RANK[own(path)], f"{own(path)} imports {name}"
-    if own(path) not in ("cli", "report"):
+    if own(path) not in ("cli", "report") and path.name not in BEHIND_COMMANDS:
         assert "report" not in imported(path)
 
 
