@@ -8,8 +8,9 @@ from deepmat.errors import lookup
 from deepmat.synth.camera import finish
 from deepmat.synth.drawing import View, check_sides, whole
 from deepmat.synth.foregrounds.clear import glass, smoke
+from deepmat.synth.foregrounds.plumes import dandelion, feathers, tuft
 from deepmat.synth.foregrounds.solids import blob, leaves
-from deepmat.synth.foregrounds.strands import dandelion, feathers, fur, hair, tuft
+from deepmat.synth.foregrounds.strands import fur, hair
 from deepmat.synth.foregrounds.things import flag, plant, sieve, thing, veil
 from deepmat.synth.foregrounds.woven import basket, lace, net
 
