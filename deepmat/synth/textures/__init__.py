@@ -9,19 +9,13 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 
-from deepmat.synth.camera import defocus, gaussian_blur
 from deepmat.synth.colours import Pick, some_of
 from deepmat.synth.drawing import (
-    SHIFT,
-    bump,
     coordinates,
     fractal_noise,
-    grow_hairs,
     mix,
-    normal,
     smooth_step,
     spread_out,
-    uniform,
     whole,
 )
 from deepmat.synth.textures.kinds import (
@@ -38,7 +32,7 @@ from deepmat.synth.textures.kinds import (
     rock,
     stones,
 )
-from deepmat.synth.textures.tools import between, equalised, relief
+from deepmat.synth.textures.tools import between
 
 TEXTURES: dict[str, Callable[[np.random.Generator, int, int, Pick], np.ndarray]] = {
     "leaves": leaves,
