@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from deepmat.checks.findings import Case, Finding, finding, told
+from deepmat.checks.findings import Case, Finding, finding, message_of
 from deepmat.checks.listing import oddities, pictures_in
 from deepmat.data.compositing.plan import BACKGROUNDS_PER_FOREGROUND, COCO_2014_PREFIX
 from deepmat.data.layouts import ADOBE_FOLDERS, adobe_foregrounds, background_folder, read_names
@@ -32,7 +32,7 @@ def adobe_cases(root: Path, given: Path | None) -> Iterator[Case | Finding]:
             foregrounds, names = adobe_foregrounds(root, split), read_names(bg_list)
         except DataError as error:
             where = bg_list if str(bg_list) in str(error) else fg_list
-            yield finding("list", where, told(error, where))
+            yield finding("list", where, message_of(error, where))
             continue
         for path, times in Counter(fg.fg for fg in foregrounds).items():
             if times > 1:

@@ -109,7 +109,7 @@ def _source(path: Path, entry: Entry, role: str, needed: bool) -> Finding | None
 def survey(
     root: Path, backgrounds: Path | None = None, alphas: Path | None = None, against: Path | None = None
 ) -> Survey:
-    """All cases of a data folder, and what names alone tell.
+    """All cases of a data folder, and the findings that follow from names only.
 
     backgrounds, alphas: folders in place of the layout's own; against: Adobe's data set, which its test set is held
     against, with its backgrounds there or in `backgrounds`. DataError if a folder cannot be looked into, ConfigError

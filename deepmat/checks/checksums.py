@@ -116,7 +116,7 @@ def refuse_checksums(out: Path) -> None:
 def write_checksums(root: Path, out: Path, workers: int = 1) -> tuple[int, Iterator[Finding | None]]:
     """Write the checksums of every file of a data folder but hidden ones and `out` itself to `out`, sorted by path.
 
-    Returns how many results there will be, and those, as they are done: None, or the finding of what cannot be read.
+    Returns the number of results, and the results as they are ready: None, or the finding on an unreadable file.
     `out` is written after the last, if none is a finding. ConfigError if `out` is there, DataError if there are no
     files or `out` cannot be written.
     """
@@ -144,7 +144,7 @@ def write_checksums(root: Path, out: Path, workers: int = 1) -> tuple[int, Itera
 def verify_checksums(root: Path, listing: Path, workers: int = 1) -> tuple[int, Iterator[Finding | None]]:
     """Hold the files of a data folder against the checksums that were written of it.
 
-    Returns how many results there will be, and those, as they are done: None for a file that is what it was, else the
+    Returns the number of results, and the results as they are ready: None for an unchanged file, else the
     finding ("changed", "missing" or "unreadable" in error; "unlisted", a warning). DataError if the listing cannot be
     read, or names no file of this folder.
     """

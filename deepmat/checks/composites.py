@@ -1,7 +1,7 @@
 """Whose composites a test set holds: each is made again from its sources by every compositor, and compared.
 
 Its sources are Adobe's, where its data set is given; else those of its manifest; else what lies in fg/, alpha/ and bg/
-beside image/, where the backgrounds are fitted already, so that the blending alone tells.
+beside image/, where the backgrounds are fitted already, so that only the blending distinguishes them.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -215,7 +215,7 @@ def _is_sources(role: str, case: Case, pixels: Pixels, opened: Opener) -> bool |
             there, here = trimap.read_trimap(Path(sources["trimap"]))[0], trimap.quantise(pixels[role][1])[0]
         else:
             there, here = _foreground(sources, opened)[1], pixels[role][1]
-    except DataError:  # told where it is examined for itself
+    except DataError:  # reported where that file is examined
         return None
     return np.array_equal(there, here)
 
@@ -239,18 +239,18 @@ def summarise(compared: Sequence[Compared], found: Survey) -> tuple[list[Finding
         return [], {}
     ranks = {str(case.files[0][1]): rank for rank, case in enumerate(found.cases) if is_test(case) and case.files}
     compared = sorted(compared, key=lambda item: ranks[item["path"]])
-    told = [item for item in compared if isinstance(item["apart"], dict)]
-    others = [item for item in told if item["apart"] and "adobe" not in _exact(item["apart"])]
+    compared_to = [item for item in compared if isinstance(item["apart"], dict)]
+    others = [item for item in compared_to if item["apart"] and "adobe" not in _exact(item["apart"])]
     worst = max(others, key=lambda item: item["apart"]["adobe"][0], default=None)
     summary: dict[str, Any] = {
         "pictures": len(compared),
         "foregrounds": len({item["fg"] for item in compared} - {None}) or None,
         "first": compared[0]["name"],
         "last": compared[-1]["name"],
-        **{name: sum(name in _exact(item["apart"]) for item in told) for name in COMPOSITORS},
-        "neither": sum(not _exact(item["apart"]) for item in told),
-        "untold": len(compared) - len(told),
-        "fitted": sum(item["fitted"] for item in told),
+        **{name: sum(name in _exact(item["apart"]) for item in compared_to) for name in COMPOSITORS},
+        "neither": sum(not _exact(item["apart"]) for item in compared_to),
+        "untold": len(compared) - len(compared_to),
+        "fitted": sum(item["fitted"] for item in compared_to),
         **_apart(others),
         "worst": worst["path"] if worst else None,
     }
@@ -261,9 +261,7 @@ def summarise(compared: Sequence[Compared], found: Survey) -> tuple[list[Finding
     foreign = [item for item in others if _exact(item["apart"])]
     if foreign:
         names = " or ".join(sorted({name for item in foreign for name in _exact(item["apart"])}))
-        message = (
-            f"{len(foreign)} of {len(told)} pictures are exactly what {names} makes, not Adobe's script: scores do not"
-        )
+        message = f"{len(foreign)} of {len(compared_to)} pictures are exactly what {names} makes, not Adobe's script: scores do not"
         how_far = "{mean:.2g} grey levels apart in the mean, {max} at most".format(**_apart(foreign))
         message += f" compare with published ones; {how_far}{', by the blending alone' * bool(summary['fitted'])}"
         findings.append(finding("compositor", folder, message, severity="warning"))

@@ -1,4 +1,4 @@
-"""What a check says, and of what: findings, cases, the survey of a folder."""
+"""The records of a check: findings, cases, the survey of a folder."""
 
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -8,13 +8,13 @@ from deepmat.errors import DataError
 
 CHECKS = {
     "unreadable": "files that cannot be read",
-    "place": "folders that cannot be used as they are",
-    "stray": "what is passed over",
+    "place": "folders that cannot be used",
+    "stray": "files that are not used",
     "name": "pictures that share a name",
     "partner": "pictures without the partners they need",
     "list": "names lists that do not fit the files",
     "manifest": "composites that do not fit their manifest",
-    "source": "sources that are not as they were when composited",
+    "source": "sources that changed since they were composited",
     "composite": "composites that are not what a compositor makes of their sources",
     "copy": "alphas and trimaps that are not those of their sources",
     "compositor": "test sets of another compositor than Adobe's",
@@ -84,5 +84,6 @@ def finding(check: str, path: Path | str, message: str, *, severity: str = "erro
     return {"severity": severity, "check": check, "path": str(path), "message": message, "fix": fix}
 
 
-def told(error: DataError, path: Path) -> str:
+def message_of(error: DataError, path: Path) -> str:
+    """The message of an error, without the path that a finding names already."""
     return str(error).removeprefix(f"{path}: ")

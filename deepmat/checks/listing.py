@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
-from deepmat.checks.findings import Case, Finding, finding, told
+from deepmat.checks.findings import Case, Finding, finding, message_of
 from deepmat.errors import DataError
 from deepmat.runtime.files import find_pictures, is_picture, key_of, pair, real
 
@@ -40,7 +40,7 @@ def pictures_in(folder: Path) -> tuple[list[Path], list[Finding]]:
     try:
         return find_pictures(folder)[0], list(oddities(folder))
     except DataError as error:
-        return [], [finding("place", folder, told(error, folder)), *oddities(folder)]
+        return [], [finding("place", folder, message_of(error, folder)), *oddities(folder)]
 
 
 def paired(folders: dict[str, Path], kind: str, split: str) -> Iterator[Case | Finding]:

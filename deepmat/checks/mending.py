@@ -105,7 +105,7 @@ def refuse_copy(found: Survey, out: Path) -> None:
 def mend(found: Survey, findings: Sequence[Finding], out: Path, workers: int = 1) -> tuple[int, Iterator[str]]:
     """Write a copy of a data folder in which every finding with a fix is mended; nothing is written in the folder.
 
-    findings: as `settle` leaves them. Returns how many files there will be, and what was done with each, as it is done:
+    findings: as `settle` leaves them. Returns the number of files, and what was done with each as it is ready:
     "copied" or "re-encoded". What `left_out` names stays behind. ConfigError if there can be no copy in `out`,
     DataError if a file cannot be written.
     """

@@ -19,7 +19,7 @@ ENOUGH_FRINGE = 200
 
 
 def look_at_header(role: str, path: Path, about: Header) -> Iterator[Finding]:
-    """What the header of a picture, as imaging.describe gives it, tells: colour profile, orientation, kind."""
+    """Findings from the header of a picture (imaging.describe): colour profile, orientation, kind."""
     colours = role in ("fg", "rgba", "bg", "image")
     marks = []
     if about["profile"] and "srgb" not in about["profile"].lower():

@@ -14,7 +14,7 @@ import numpy as np
 
 from deepmat import imaging
 from deepmat.checks.composites import Compared, Opener, Pixels, compare, is_test, summarise
-from deepmat.checks.findings import Case, Finding, Survey, finding, told
+from deepmat.checks.findings import Case, Finding, Survey, finding, message_of
 from deepmat.checks.pictures import look_at_alpha, look_at_fringe, look_at_header, look_at_trimap
 from deepmat.data.compositing import MANIFEST, Entry
 from deepmat.data.compositing.manifest import checksum
@@ -32,7 +32,7 @@ def _digest(pixels: np.ndarray) -> bytes:
 
 
 def _examine_file(role: str, path: Path, pixels: Pixels) -> Iterator[Finding]:
-    """Read one file of a case into `pixels`, by role, and tell what is wrong with it by itself or beside the alpha."""
+    """Read one file of a case into `pixels`, by role. Returns the findings on it, alone and beside the alpha."""
     if not path.is_file():
         yield finding("unreadable", path, "no file, but a broken link or a device; remove it", fix="left out")
         return
@@ -97,7 +97,7 @@ def _examine(case: Case, opened: Opener) -> dict[str, Any]:
                 name = "fg" if role == "rgba" else role
                 count += pixels[name][1].shape[0] * pixels[name][1].shape[1] if name in pixels else 0
         except DataError as error:
-            findings.append(finding("unreadable", path, told(error, path), fix="left out"))
+            findings.append(finding("unreadable", path, message_of(error, path), fix="left out"))
         except (OSError, MemoryError) as error:
             reason = getattr(error, "strerror", None) or "too large for this memory"
             findings.append(
@@ -130,7 +130,7 @@ def _sizes(pixels: Pixels, role: str) -> Iterator[Finding]:
     try:
         imaging.check_same_size(path, other, first, one)
     except DataError as error:
-        yield finding("size", path, told(error, path))
+        yield finding("size", path, message_of(error, path))
 
 
 def _examine_all(cases: Sequence[Case]) -> list[dict[str, Any]]:
@@ -144,7 +144,7 @@ def _start_worker() -> None:
 
 
 def spread(work: Callable[..., Any], chunks: Sequence[Any], workers: int) -> Iterator[Any]:
-    """work(chunk) for every chunk, as it is done: here, or in a pool of processes."""
+    """work(chunk) for every chunk, in the order of completion: in this process or in a pool."""
     if workers == 1 or len(chunks) < 3:
         yield from map(work, chunks)
         return

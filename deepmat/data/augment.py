@@ -149,7 +149,7 @@ def flip(layers: Layers, rng: np.random.Generator) -> Layers:
 def combine(layers: Layers, rng: np.random.Generator) -> Layers:
     """Another foreground behind this one: alpha = 1 - (1 - a1)(1 - a2), colours by their share in it.
 
-    Left as it is where that would leave no edge. A ready composite is blended anew.
+    Unchanged where that would leave no edge. A ready composite is blended anew.
     """
     second = layers["second"]()
     front, behind = layers["alpha"].astype(np.float32), second["alpha"].astype(np.float32)
@@ -225,7 +225,7 @@ def blur(layers: Layers, rng: np.random.Generator, *, sigma: tuple[float, float]
 
 
 def noise(layers: Layers, rng: np.random.Generator, *, sigma: tuple[float, float]) -> Layers:
-    """Gaussian noise on the image, by itself in each channel; the composite stays clean."""
+    """Gaussian noise on the image, independent in each channel; the composite stays clean."""
     image = layers["image"]
     grain = rng.standard_normal(image.shape, np.float32)
     grain *= np.float32(rng.uniform(*sigma))

@@ -146,7 +146,7 @@ def _mapped(path: Path, is_foreground: bool) -> tuple[np.ndarray, np.ndarray | N
 
 
 def _kept(job: Job, folder: Path) -> tuple[np.ndarray, np.ndarray | None] | None:
-    """What the cache has of the picture as it is now; None if it has nothing, or a damaged file."""
+    """The cached form of the picture's current file; None if there is none or it is damaged."""
     try:
         return _mapped(_place(job, folder), job.is_foreground)
     except (OSError, ValueError, EOFError):

@@ -1,6 +1,6 @@
 """What a data folder holds: foregrounds with their alphas, and backgrounds, in whichever layout it has.
 
-| layout     | told by, in this order     | foregrounds                                       | backgrounds         |
+| layout     | recognised by, in order    | foregrounds                                       | backgrounds         |
 |------------|----------------------------|---------------------------------------------------|---------------------|
 | adobe      | Training_set/ or Test_set/ | by the names lists, in fg/ and alpha/ below it    | bg_train/, bg_test/ |
 | composites | image/                     | fg/ and alpha/                                    | bg/                 |

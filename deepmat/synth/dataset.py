@@ -56,7 +56,7 @@ def _draw_foreground(seed: int, part: int, number: int, size: int) -> tuple[np.n
 
 
 def _draw_background(seed: int, part: int, number: int, size: int) -> np.ndarray:
-    """Every other one is painted like the foreground of the same number, drawn or not: what is hard to tell apart."""
+    """A background; every other one has the colours of the foreground of the same number, which is hard to separate."""
     rng = np.random.default_rng([seed, part, 0, number])
     height, width = (max(SMALLEST, int(size * rng.uniform(0.7, 1.5))) for _ in range(2))
     if number % 2:

@@ -1,4 +1,4 @@
-"""Training samples drawn as they are needed: a thing seen from near or far, before a background it may blend into."""
+"""Training samples drawn on demand: a subject seen from near or far, before a background that may have its colours."""
 
 import cv2
 import numpy as np
@@ -68,7 +68,7 @@ def _palette(rng: np.random.Generator, colour: np.ndarray, alpha: np.ndarray) ->
 def background_like(
     rng: np.random.Generator, height: int, width: int, colour: np.ndarray, alpha: np.ndarray
 ) -> np.ndarray:
-    """A background, uint8 [H W 3], that is hard to tell from a foreground of any size by colour alone.
+    """A background, uint8 [H W 3], that colour alone hardly separates from a foreground of any size.
 
     It is painted in the foreground's colours, now and then with the same thing far out of focus in it, and then brought
     near the foreground's mean and spread.

@@ -85,7 +85,7 @@ def test_samples_of_every_origin_follow_the_contract(origin, kind):
         assert np.abs(blended - batch["composite"].numpy()).mean() < apart
 
 
-@pytest.mark.parametrize("kind", ["pairs", "mixed"])
+@pytest.mark.parametrize("kind", ["pairs", pytest.param("mixed", marks=pytest.mark.slow)])
 def test_any_number_of_workers_and_any_start_give_the_same_batches(origin, kind):
     config = origin(kind, augment=MODERN)
     straight = batches(config)
@@ -224,15 +224,15 @@ def test_a_cache_that_does_not_fit_is_refused_before_it_is_begun(source, tmp_pat
     assert not config.cache.exists()
 
 
-def test_a_picture_that_cannot_be_used_is_named(data, tmp_path):
+@pytest.mark.parametrize("workers", [0, pytest.param(1, marks=pytest.mark.slow)])  # a process starts in seconds
+def test_a_picture_that_cannot_be_used_is_named(data, tmp_path, workers):
     folder = tmp_path / "data"
     shutil.copytree(data, folder)
     config = DataConfig(root=folder, augment=AUGMENT)
     path = next((folder / "train" / "alpha").iterdir())
     imaging.write_image(path, np.full_like(imaging.read_grey(path), 255))
-    for workers in (0, 1):
-        failed = [batch for batch in batches(config, workers) if isinstance(batch, DataError)]
-        assert failed and f"{path}: alpha is 255 everywhere" in str(failed[0])
+    failed = [batch for batch in batches(config, workers) if isinstance(batch, DataError)]
+    assert failed and f"{path}: alpha is 255 everywhere" in str(failed[0])
     imaging.write_image(path, np.zeros((5, 5), np.uint8))
     failed = [batch for batch in batches(config) if isinstance(batch, DataError)]
     assert f"{path}: 5x5, but" in str(failed[0]) and "make them the same size" in str(failed[0])

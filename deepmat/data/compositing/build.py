@@ -140,7 +140,7 @@ def _finished(plan: list[Entry], manifest: Path, layout: str) -> dict[str, Entry
 
 
 def _results(entries: Iterable[Entry], manifest: Path, layout: str, workers: int) -> Iterator[tuple[Entry, str | None]]:
-    """Write composites and their lines, by so many threads; each entry with its error message or None, as it is done.
+    """Write composites and their lines in `workers` threads. Yields each entry with its error message or None.
 
     Threads do: nine tenths of the time goes to decoding, enlarging, blending and packing, which leave the interpreter
     free, and there is nothing to start.
@@ -186,7 +186,7 @@ def build_composites(
     layout "composites" writes image/ and, for a test set, alpha/ and trimap/; "full" also alpha/, fg/ and bg/.
     image_format: png and webp are lossless, jpg (quality 95) is smaller; test sets are always png.
 
-    Yields one record per entry {"name", "skipped" or "error" or neither} as it is done, in no fixed order. What an
+    Yields one record per entry, {"name", "skipped" or "error" or neither}, in the order of completion. What an
     earlier, interrupted run listed in the manifest is skipped, unless a source changed since. A picture that fails is
     yielded with its message and the rest goes on. ConfigError if `out` holds another data set, DataError for an empty
     plan or one with a name twice.
