@@ -261,7 +261,8 @@ def summarise(compared: Sequence[Compared], found: Survey) -> tuple[list[Finding
     foreign = [item for item in others if _exact(item["apart"])]
     if foreign:
         names = " or ".join(sorted({name for item in foreign for name in _exact(item["apart"])}))
-        message = f"{len(foreign)} of {len(compared_to)} pictures are exactly what {names} makes, not Adobe's script: scores do not"
+        number = f"{len(foreign)} of {len(compared_to)}"
+        message = f"{number} pictures are exactly what {names} makes, not Adobe's script: scores do not"
         how_far = "{mean:.2g} grey levels apart in the mean, {max} at most".format(**_apart(foreign))
         message += f" compare with published ones; {how_far}{', by the blending alone' * bool(summary['fitted'])}"
         findings.append(finding("compositor", folder, message, severity="warning"))
