@@ -1,8 +1,8 @@
-"""The four scores of a picture of 2.5 megapixels, one thread: deepmat's, against them written down as in the papers.
+"""The four scores of a picture of 2.5 megapixels on one thread, by deepmat and by a plain implementation of the papers.
 
-The reference is how public ports of the benchmark's MATLAB code to Python have it: floats, the gradient's filter in two
-dimensions, a labelling of connected components for each threshold. "relative" is how far deepmat's scores are from
-the reference's at most, over pictures of hair, a net and smoke, a band around the edge unknown or all of them.
+The reference does what public ports of the benchmark's MATLAB code to Python do: floats, a two-dimensional gradient
+filter, a labelling of connected components for each threshold. "relative" is the largest relative difference of
+deepmat's scores, over pictures of hair, a net and smoke, with an unknown band around the edge or all unknown.
 """
 
 import time
@@ -25,7 +25,7 @@ Score = Callable[[np.ndarray, np.ndarray, np.ndarray], float]
 
 
 def prepare(folder: Path) -> None:
-    """An alpha of each kind, and a prediction of it: in part blurred, shifted, noisy, as networks' are."""
+    """Write an alpha of each kind, its trimap and a prediction that is blurred, shifted and noisy in parts."""
     for number, kind in enumerate(KINDS):
         rng = np.random.default_rng([5, number])
         colours, alpha = synth.foreground(rng, *SIZE, kind)
@@ -34,7 +34,7 @@ def prepare(folder: Path) -> None:
         where = cv2.resize(rng.random((8, 8)), SIZE[::-1], interpolation=cv2.INTER_CUBIC) > 0.5
         noisy = np.where(where, blurred + rng.normal(0, 12, SIZE), alpha)
         levels = trimap.by_distance(alpha, 20, 20)
-        pred = np.where(levels == trimap.UNKNOWN, np.clip(noisy, 0, 255), levels).astype(np.uint8)
+        pred = np.where(trimap.unknown_region(levels), np.clip(noisy, 0, 255), levels).astype(np.uint8)
         for name, pixels in (("alpha", alpha), ("pred", pred), ("trimap", levels)):
             imaging.write_image(folder / name / f"{kind}.png", pixels)
 
@@ -95,7 +95,7 @@ def _pictures(folder: Path, everywhere: bool) -> list[tuple[np.ndarray, np.ndarr
 
 
 def _timed(folder: Path, score: Callable[..., Iterable[float]], everywhere: bool) -> tuple[int, float]:
-    """The fastest of a few for each picture; what is compiled has been by then."""
+    """Number of pictures and seconds: the fastest of a few runs of each. Kernels are compiled by then."""
     cv2.setNumThreads(1)
     seconds = 0.0
     for pictures in _pictures(folder, everywhere):

@@ -1,7 +1,7 @@
-"""The report's page with a thousand pictures and two runs: `python -m benchmarks.page`.
+"""Measure the report page of a thousand pictures and two runs: `python -m benchmarks.page`.
 
-Prints seconds to make it, its bytes, those of the pictures beside it, and seconds that a headless Chromium takes to
-lay it out, the empty page's seconds (the browser's own start) taken off.
+Prints the seconds to write it, its size and that of the pictures beside it, and the seconds that headless Chromium
+takes to lay it out, minus those of an empty page (the browser's own start).
 """
 
 import shutil
@@ -23,7 +23,7 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 
 def _opened(browser: str, address: str, folder: Path) -> float:
-    """Seconds from the browser's start to the page's dump, the fastest of three."""
+    """Seconds from the start of the browser to the dump of the page, the fastest of three."""
     command = [browser, "--headless", "--no-sandbox", f"--user-data-dir={folder}", "--dump-dom", address]
     seconds = []
     for _ in range(3):

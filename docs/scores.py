@@ -1,4 +1,4 @@
-"""Draws docs/scores.png: a procedural alpha, a flawed prediction of it, and where each score finds fault."""
+"""Draw docs/scores.png: a procedural alpha, a flawed prediction of it, and the errors that each score measures."""
 
 from pathlib import Path
 
@@ -10,13 +10,13 @@ from deepmat.data.compositing import COMPOSITORS
 from deepmat.imaging import trimap
 from deepmat.imaging.sheets import sheet
 from deepmat.report import format_score
-from deepmat.report.page import COLOURS
+from deepmat.report.views import COLOURS
 from deepmat.scoring.metrics import METRICS, REGIONS
 from deepmat.scoring.metrics import scores as parts
 
 
 def coloured(error: np.ndarray) -> np.ndarray:
-    """An error, float [H, W] of any scale -> uint8 RGB."""
+    """The colours of an error, uint8 RGB [H, W, 3]. error: float [H, W] of any scale."""
     return COLOURS[imaging.to_uint8(error / error.max())]
 
 
@@ -28,7 +28,7 @@ def main() -> None:
     pred = cv2.GaussianBlur(alpha, (0, 0), 1.5)  # too soft,
     pred[:, 200:230] //= 2  # a part cut off,
     pred[60:110, 70:120] = np.maximum(pred[60:110, 70:120], 110)  # a haze
-    pred = np.where(levels == trimap.UNKNOWN, pred, levels).astype(np.uint8)
+    pred = np.where(trimap.unknown_region(levels), pred, levels).astype(np.uint8)
     unknown = trimap.unknown_region(levels)
     scores = {name: format_score(name, metric(pred, alpha, unknown)) for name, metric in METRICS.items()}
     gradient = np.abs(parts._gradient_magnitude(pred / 255) - parts._gradient_magnitude(alpha / 255))

@@ -27,7 +27,7 @@ from deepmat.scoring.records import Comparison, Mean, Scores, Settings, Summary
 LONGER, THUMBNAIL = 1024, 96
 """Longer side of a view and of a thumbnail in pixels."""
 QUALITY, THUMBNAIL_QUALITY = 88, 60
-SCRIPTS = ("core.js", "plots.js", "picture.js", "page.js")
+SCRIPTS = ("core.js", "plots.js", "picture.js", "worst.js", "page.js")
 """Joined to one script, in this order: the last one draws the page."""
 
 

@@ -1,9 +1,9 @@
 "use strict";
-// What all parts of the page need: the data, numbers as text, nodes, scales. The files beside this one are one script
-// with it. Names come from files and can hold anything: they reach the document as text and attributes, never as HTML.
+// Shared by all parts of the page: data, numbers as text, nodes, scales. The files beside this one are joined with it to
+// one script. Names come from files and can hold anything: they reach the document as text and attributes, never as HTML.
 
 const root = document.documentElement;
-// Pictures that do not load are told here too.
+// Also receives errors of pictures that do not load.
 window.addEventListener("error", (event) => {
   root.dataset.error = `${root.dataset.error ?? ""}${event.message ?? event.target.src}\n`;
 }, true);

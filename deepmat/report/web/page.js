@@ -1,6 +1,5 @@
-// The sections of the page, what is shown in them, and the start.
+// The sections of the page, their contents, and the start.
 
-const WORST = 8;
 const ROWS_AT_ONCE = 100;
 
 // --- the head
@@ -34,7 +33,7 @@ function axis([low, high]) {
   }));
 }
 
-// One metric: rows of {cells, estimate, run}, their whiskers on one scale.
+// The rows of one metric, of {cells, estimate, run}; their whiskers share a scale.
 function group(metric, rows, zero) {
   const estimates = rows.map((row) => row.estimate).filter((each) => (each.middle ?? null) !== null);
   const ends = estimates.flatMap(({ middle, low, high }) => [middle, low ?? middle, high ?? middle]);
@@ -69,7 +68,7 @@ function chance(p) {
 function sentence({ run, against, metric, difference: by, low, high, p, better: wins, worse: losses, foregrounds }) {
   const [own, other] = [make("b", {}, run), make("b", {}, against)];
   if (by === null) return [own, " and ", other, ` have no ${title(metric)} in common`];
-  const clear = (low > 0 || high < 0) && (p ?? 0) < 0.05; // where the two tests disagree, nothing is
+  const clear = (low > 0 || high < 0) && (p ?? 0) < 0.05; // clear only where interval and test agree
   const common = pictures.filter((picture) => difference(picture, metric, run, against) !== null).length;
   const word = make("b", { class: clear && (by < 0 ? "better" : "worse") }, by < 0 ? "lower" : "higher");
   const amount = ` by ${number(Math.abs(by), metric)} ${title(metric)}`;
@@ -90,51 +89,6 @@ function comparisons() {
     }));
     if (rows.length) $("differences").querySelector("table").append(group(metric, rows, true));
   }
-}
-
-// --- worst cases
-
-// Equal steps of colour are equal steps of the error's square root.
-function ramp() {
-  const { colours } = DATA;
-  const places = colours.map((colour, place) => `${colour} ${100 * Math.sqrt(place / (colours.length - 1))}%`);
-  const stops = [0, 0.02, 0.1, 0.25, 0.5, 1].map((stop) =>
-    make("span", { style: { left: `${100 * Math.sqrt(stop)}%` } }, stop));
-  $("worst").querySelector(".scale").append(
-    make("div", { class: "ramp", style: { background: `linear-gradient(to right, ${places.join()})` } }),
-    make("div", { class: "ticks" }, stops));
-}
-
-function worst() {
-  const behind = state.order === "behind";
-  const value = (picture) => (behind ? difference(picture) : score(picture));
-  const ranked = pictures.filter((picture) => value(picture) !== null).sort((a, b) => value(b) - value(a));
-  const which = behind ? `furthest behind ${state.against}` : "highest";
-  $("worst").querySelector("small").textContent = `${title(state.metric)} of ${state.run}, ${which}`;
-  $("worst").querySelector("ol").replaceChildren(...ranked.slice(0, WORST).map(worstCase));
-}
-
-function worstCase(picture, place) {
-  const by = difference(picture);
-  const text = make("div", { class: "head" },
-    make("div", { class: "name" }, `${place + 1}. `, link(picture)),
-    make("div", { class: "value" }, number(score(picture), state.metric), " ", make("small", {}, title(state.metric))),
-    by !== null && make("div", { class: by > 0 ? "worse" : "better" },
-      `${signed(by, state.metric)} against ${state.against}`),
-    make("div", { class: "hint" }, size(picture)));
-  if (!picture.windows.has(state.run)) return make("li", {}, text, make("p", { class: "hint" }, "no views were kept"));
-  const [height, width] = picture.view;
-  const [, , high, wide] = picture.windows.get(state.run);
-  const heat = make("img", {
-    src: source(picture, "error.jpg", state.run), alt: `Error of ${picture.name}`, loading: "lazy", width, height,
-  });
-  const panels = ["image", "truth", "prediction", "error"].map((kind, part) =>
-    make("figure", { class: `panel panel-${part}` }, make("img", {
-      src: source(picture, "window.png", state.run), alt: `Worst window: ${kind}`, loading: "lazy",
-      style: { "aspect-ratio": `${wide} / ${high}` },
-    }), make("figcaption", {}, kind)));
-  return make("li", {}, text, make("figure", { class: "heat" }, make("a", { href: `#${picture.id}` }, heat),
-    make("figcaption", {}, "error in the unknown region")), panels);
 }
 
 // --- the table
@@ -165,7 +119,7 @@ function columns() {
   ];
 }
 
-// Each word is a part of the name, or a column with a limit: sad>20.
+// Each word of the filter is a part of the name, or a limit of a column: sad>20.
 function passes(picture, list) {
   return state.filter.toLowerCase().split(/\s+/).every((word) => {
     const [, key, sign, limit] = word.match(/^([^<>]+)([<>])(-?[\d.]+)$/) ?? [];
@@ -204,7 +158,7 @@ function table() {
   const list = columns();
   const by = list.find((column) => column.key === state.sort.key) ?? list[2];
   const ranked = pictures.filter((picture) => passes(picture, list)).map((picture) => [by.value(picture), picture]);
-  // What has no value comes last, whichever way.
+  // Pictures without a value come last in both orders.
   ranked.sort(([a], [b]) => (a === null) - (b === null) || (state.sort.down ? compare(b, a) : compare(a, b)));
   state.shown = ranked.map(([, picture]) => picture);
   const whose = RUNS.length > 1 ? `, scores of ${state.run}` : "";
@@ -215,7 +169,7 @@ function table() {
   rows(list, 0);
 }
 
-// The first ones at once, the others between whatever else is to be done.
+// The first rows at once, the others when the browser is idle.
 function rows(list, from) {
   const to = from + ROWS_AT_ONCE;
   $("table").tBodies[0].append(...state.shown.slice(from, to).map((picture) => row(picture, list)));
@@ -247,7 +201,7 @@ function settings() {
   $("failures").querySelector("ul").append(...failures);
 }
 
-// --- what is shown
+// --- controls
 
 function redraw() {
   const { run, against, metric } = state;
@@ -259,7 +213,7 @@ function redraw() {
   $("distributions").querySelector("small").textContent = pair;
   worst();
   table();
-  setTimeout(pairs, 0); // after the next paint: nobody sees these before scrolling
+  setTimeout(pairs, 0); // after the next paint, since they are below the fold
 }
 
 function controls() {

@@ -1,4 +1,4 @@
-// One picture in the dialog: its layers side by side, wiped or flickered; zoom; keys; the address.
+// The dialog of one picture: layers side by side, as a wipe or flickering; zoom; keys; the address.
 
 function layers(picture) {
   if (!picture.view) return [];
@@ -83,7 +83,7 @@ function look() {
   $("zoom").textContent = `${Number(state.zoom.toFixed(1))}×`;
 }
 
-// Around a place of the view, in parts of its width and height.
+// Zooms around a point of the view, in fractions of its width and height.
 function zoomTo(zoom, fx = 0.5, fy = 0.5) {
   const next = Math.min(16, Math.max(1, zoom));
   state.x = fx - ((fx - state.x) * next) / state.zoom;

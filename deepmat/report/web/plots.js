@@ -2,7 +2,7 @@
 
 const PLOT = { width: 460, height: 300, left: 52, right: 12, top: 8, bottom: 38 };
 
-// x, y: {low, high, label, log?, bare?}. Returns the figure, its svg, and what turns values into places.
+// x, y: {low, high, label, log?, bare?}. Returns the figure, its svg, and functions from values to coordinates.
 function frame(heading, note, x, y, box = PLOT) {
   const [right, floor] = [box.width - box.right, box.height - box.bottom];
   const scale = ({ low, high, log }, from, to) => {
@@ -28,7 +28,7 @@ function frame(heading, note, x, y, box = PLOT) {
   return { node, svg, px, py, line };
 }
 
-// Of values that lie orders of magnitude apart, equal steps would put nearly all into the first.
+// Equal bins would put nearly all values of very different magnitude into the first.
 function apart(values) {
   return Math.min(...values) > 0 && Math.max(...values) / Math.min(...values) > 30;
 }
@@ -88,7 +88,7 @@ function pointTip(picture) {
   return [picture.name, of(run), of(against), `difference: ${signed(difference(picture), metric)}`].join("\n");
 }
 
-// Drawn in the colour of the run that is better at it.
+// The colour of the better run of a picture.
 function better(picture) {
   return hue(difference(picture) > 0 ? state.against : state.run);
 }
