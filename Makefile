@@ -1,60 +1,77 @@
 # Needs python3 (3.10 or newer) with venv, make and git; everything else is installed into .venv.
+# A .venv that is there keeps its packages: `python3 -m venv .venv`, torch's CPU build into it, then `make`.
 PYTHON ?= python3
 BIN := .venv/bin
 DEEPMAT := $(BIN)/deepmat
+PIP := $(BIN)/python -m pip install --disable-pip-version-check
+# Threads that wait for each other sleep: where other work takes a core, spinning costs up to ten times the time.
+export OMP_WAIT_POLICY ?= passive
 
-.PHONY: install demo test check clean
+.PHONY: install demo test test-all check docs clean
 
 install: .venv/installed
 
 .venv/installed: pyproject.toml
+	@echo '== Installing deepmat, PyTorch and the tools of development into .venv: minutes. On Linux, the default build of'
+	@echo '== PyTorch with its CUDA libraries is several GB; README.md, "Install", says how to get the small one for CPUs.'
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	$(PIP) --editable '.[dev]'
 	touch $@
 
+# A process for each core, each with one thread.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical
+
 test: install
-	$(BIN)/python -m pytest
+	$(PYTEST)
+
+test-all: install
+	$(PYTEST) -m 'slow or not slow'
 
 check: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-# A few minutes on two cores. Stage 1 begins with stage 0's weights here to make the most of them.
-TRAIN := $(DEEPMAT) train --data demo/source --test demo/data --runs demo/runs --batch-size 4 --lr 1e-4 --print-every 20 \
-	--test-every 100 --set data.cache=demo/cache --set data.augment.resize.size=[64,64] --set data.augment.crop.sizes=[64,96,128]
+.venv/docs-installed: pyproject.toml .venv/installed
+	$(PIP) --editable '.[docs]'
+	touch $@
 
-demo: install
-	rm -rf demo
-	@echo; echo '== Foregrounds and backgrounds, made by program; a test set of them'
-	$(DEEPMAT) synth demo/source --train 50 --test 10 --backgrounds 24 --size 320
-	$(DEEPMAT) composite demo/source -o demo/data --split test --per-foreground 1
-	@echo; echo "== Cut-outs and scores of deepmat's own network, as it is: see demo/lite.png"
-	$(DEEPMAT) predict demo/data/test/image -t demo/data/test/trimap -o demo/lite --save alpha,cutout,preview
-	$(DEEPMAT) eval --data demo/data --sheet demo/lite.png
-	@echo; echo '== Now a training from nothing: what its network will see'
-	$(DEEPMAT) data show demo/source -o demo/samples.png
-	@echo; echo '== First weights: an untrained VGG16 stands in for the ImageNet weights, which would be a download'
-	$(DEEPMAT) convert-vgg --untrained -o demo/vgg16.safetensors
-	@echo; echo '== A few steps of every training stage'
-	$(TRAIN) --stage 0 --iterations 60 --pretrain demo/vgg16.safetensors
-	$(TRAIN) --stage 1 --iterations 200 --pretrain demo/runs/stage0/best.safetensors
-	$(TRAIN) --stage 2 --iterations 40
-	$(TRAIN) --stage 3 --iterations 40
-	@echo; echo '== Cut-outs and scores'
-	$(DEEPMAT) predict demo/data/test/image -t demo/data/test/trimap -o demo/out \
-		-w demo/runs/stage3/best.safetensors
-	$(DEEPMAT) eval -w demo/runs/stage3/best.safetensors --data demo/data --sheet demo/sheet.png
-	@echo; echo "Look at demo/lite.png, by deepmat's own network, and demo/sheet.png, by the one just trained: image | trimap |"
-	@echo 'ground truth | prediction. Minutes of training from random weights make rough alphas; days make good ones.'
-
-clean:
-	rm -rf .venv demo
-
-.PHONY: docs
 docs: .venv/docs-installed
 	$(BIN)/zensical build --strict --clean
 
-.venv/docs-installed: .venv/installed
-	$(BIN)/python -m pip install --disable-pip-version-check --editable '.[docs]'
-	touch $@
+# Five minutes on two cores. DIM with an eighth of its channels learns from small samples, with trimaps as narrow as those
+# of the test set, so that minutes show something.
+DIM := $(DEEPMAT) train --data demo/source --runs demo/runs --workers 0 --print-every 50 --set data.cache=demo/cache \
+	--set data.augment.resize.size=[96,96] --set data.augment.crop.sizes=[128,160] --set data.augment.trimap.iterations=[2,6]
+SMALL_DIM := $(DIM) --test demo/data --set model.width=0.125 --batch-size 4 --set train.schedule.name=cosine
+
+demo: install
+	rm -rf demo
+	@echo; echo '== 1. Draw foregrounds and backgrounds; composite a test set of 10 pictures'
+	$(DEEPMAT) synth demo/source --train 50 --test 10 --backgrounds 24 --size 320
+	$(DEEPMAT) composite demo/source -o demo/data --split test --per-foreground 1
+	@echo; echo '== 2. Cut out with lite, the network that is part of deepmat'
+	$(DEEPMAT) predict demo/data/test/image/test_hair_0000_0.png -t demo/data/test/trimap/test_hair_0000_0.png \
+		-o demo/first --save sheet.png,cutout
+	@echo; echo '== A first picture: demo/first/sheet/test_hair_0000_0.png. The other nine, and the scores of all:'
+	$(DEEPMAT) predict demo/data/test/image -t demo/data/test/trimap -o demo/lite --save alpha,cutout,preview
+	$(DEEPMAT) eval -p demo/lite/alpha --data demo/data --sheet demo/lite.png
+	@echo; echo '== 3. Train Deep Image Matting. What the network sees: demo/samples.png'
+	$(DEEPMAT) data show demo/source -o demo/samples.png
+	@echo; echo '== First weights: a random VGG16 in place of the ImageNet weights, which are a download. Stage 0 begins with them:'
+	@echo '== three steps of the whole network, which takes days on a GPU to learn'
+	$(DEEPMAT) convert-vgg --untrained -o demo/vgg16.safetensors
+	$(DIM) --stage 0 --pretrain demo/vgg16.safetensors --name stage0-full --iterations 3
+	@echo; echo '== All four stages of a DIM with an eighth of the channels, from random weights'
+	$(SMALL_DIM) --stage 0 --pretrain none --lr 3e-3 --iterations 50
+	$(SMALL_DIM) --stage 1 --pretrain demo/runs/stage0/best.safetensors --lr 3e-3 --iterations 700
+	$(SMALL_DIM) --stage 2,3 --lr 3e-4 --iterations 50
+	@echo; echo '== 4. Cut out and score with the network just trained, beside lite'
+	$(DEEPMAT) predict demo/data/test/image -t demo/data/test/trimap -o demo/out -w demo/runs/stage3/best.safetensors
+	$(DEEPMAT) eval -w demo/runs/stage3/best.safetensors --data demo/data --sheet demo/sheet.png
+	$(DEEPMAT) runs demo/runs -o demo/curves.png
+	@echo; echo 'Look at demo/lite.png, by lite, and demo/sheet.png, by the DIM just trained: image | trimap | ground truth |'
+	@echo 'prediction. Two minutes of training from random weights make rough alphas; days on a GPU make good ones.'
+
+clean:
+	rm -rf .venv demo site

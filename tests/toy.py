@@ -15,6 +15,7 @@ class ToyOptions(ModelSection):
 
 class Toy(torch.nn.Module):
     OPTIONS, PARTS, LASTING, UNSEEN = ToyOptions, {"all": ("gain",)}, (), ()
+    FIRST_WEIGHTS = "deepmat train --config toy.yaml"
     stride, reach, bytes_a_pixel, enlarge_up_to = 32, 64, 100, 0
 
     def __init__(self, gain=1.0):

@@ -8,13 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from deepmat import config as configs
 from deepmat.cli.options import Augment, Backgrounds, Data, Set, progress_bar, say, stdout
-from deepmat.config import flags, layer
-from deepmat.errors import ConfigError
 
 if TYPE_CHECKING:
-    from deepmat.config import Config
+    from deepmat.report.records import TrainingRecord
+    from deepmat.training.train import TrainingRun
 
 
 def train(
@@ -34,10 +32,10 @@ def train(
     augment: Augment = None,
     pretrain: Annotated[
         str | None,
-        typer.Option(help="Weights to begin with in place of the config's; lite: deepmat's own; none: random ones."),
+        typer.Option(help="Initial weights in place of the config's; lite: deepmat's own; none: random ones."),
     ] = None,
     resume: Annotated[
-        str | None, typer.Option(help="Go on from a saved state, or auto: the run's newest whole one, if any.")
+        str | None, typer.Option(help="Continue from a saved state, or auto: the run's newest whole one, if any.")
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Begin a run of this name again.")] = False,
     runs: Annotated[Path | None, typer.Option(help="Folder of runs [runs].")] = None,
@@ -48,10 +46,10 @@ def train(
         int | None, typer.Option(help="Processes that load data [a core each, up to 4 or, for a GPU, 8].")
     ] = None,
     precision: Annotated[str | None, typer.Option(help="auto (the device's fastest), fp32, bf16, fp16.")] = None,
-    compile_: Annotated[bool, typer.Option("--compile", help="Slow start, faster steps on GPUs.")] = False,
+    compile: Annotated[bool, typer.Option("--compile", help="Slow start, faster steps on GPUs.")] = False,
     recompute: Annotated[bool, typer.Option("--recompute", help="Less memory, longer steps.")] = False,
-    batch_size: Annotated[int | None, typer.Option(help="Samples a forward pass of each process [1].")] = None,
-    accumulate: Annotated[int | None, typer.Option(help="Forward passes a step [1].")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Samples per forward pass and process [1].")] = None,
+    accumulate: Annotated[int | None, typer.Option(help="Forward passes per step [1].")] = None,
     epochs: Annotated[int | None, typer.Option(help="Passes over the data [12].")] = None,
     iterations: Annotated[int | None, typer.Option(help="Steps, in place of epochs.")] = None,
     lr: Annotated[float | None, typer.Option(help="Learning rate [1e-5].")] = None,
@@ -62,123 +60,68 @@ def train(
     tensorboard: Annotated[
         bool, typer.Option("--tensorboard", help="Write RUN/tensorboard too: losses, scores, pictures.")
     ] = False,
-    set_: Set = None,
+    settings: Set = None,
 ) -> None:
     """Train: deepmat train --stage 1 --data DATA
 
     A run is a folder: config.yaml, log.jsonl, state-*.pt (to resume), best.safetensors (by SAD on the test pictures),
     samples/ (some of them, at each test). `deepmat runs` compares runs.
-    Ctrl-C ends the step, saves, and says how to go on.
+    Ctrl-C ends the step, saves, and prints how to continue.
     """
-    if stage is None and config is None:
-        raise ConfigError("say what to train: --stage 0, 1, 2, 3 (or 0,1,2,3), or --config FILE")
-    if stage is not None and config is not None:
-        raise ConfigError("--stage and --config: give one of them")
-    if resume and overwrite:
-        raise ConfigError("--resume and --overwrite: give one of them")
-    if config and config.name == str(config) and not config.suffix and not config.is_file():
-        config = configs.recipe(str(config))
-    files = [config] if config else [configs.recipe(f"stage{part.strip()}") for part in (stage or "").split(",")]
-    if name and len(files) > 1:
-        raise ConfigError("--name: several stages need their own names; leave it out")
-    given = flags(
-        {
-            "data.root": str(data) if data else None,
-            "data.bg": str(bg) if bg else None,
-            "test.root": str(test) if test else None,
-            "train.runs": str(runs) if runs else None,
-            "train.name": name,
-            "train.device": device,
-            "train.seed": seed,
-            "train.workers": workers,
-            "train.precision": precision,
-            "train.compile": compile_ or None,
-            "train.recompute": recompute or None,
-            "train.batch_size": batch_size,
-            "train.accumulate": accumulate,
-            "train.epochs": epochs,
-            "train.iterations": iterations,
-            "train.lr": lr,
-            "train.schedule": {"name": "step", "every": lr_step} if lr_step else None,
-            "train.print_every": print_every,
-            "train.test_every": test_every,
-            "train.checkpoint_every": checkpoint_every,
-        }
-    )
-    if resume and resume != "auto" and len(files) > 1:
-        raise ConfigError("--resume FILE: goes with one stage; --resume auto goes on with each stage's own")
-    more = layer("recipe", recipe) + layer("augment", augment)
-    resolved = []
-    for file in files:
-        begin = _begin_with(pretrain, file, several=len(files) > 1)
-        resolved.append(configs.load([file, *more], flags=configs.merge(given, begin), overrides=set_ or []))
-    if tensorboard:
-        from deepmat.report import require_tensorboard
+    arguments = dict(locals(), settings=settings or ())
+    from deepmat.training.train import train as prepare
 
-        require_tensorboard()
-    # All configs are checked before the first stage starts.
-    for stage_config in resolved:
-        _train_one(stage_config, resume, overwrite, tensorboard)
+    asked: list[float] = []
+    work = prepare(**arguments, stop=lambda: bool(asked))
+    for run in work.runs:
+        with _noting_signals(asked):
+            last = _show(run)
+        if last["event"] == "stopped":
+            kept = f"saved in {run.folder}; the same command with --resume auto continues"
+            _say_once(f"stopped at step {last['step']}, {kept}")
+            raise typer.Exit(130)
+        if last["event"] == "end":
+            _say_once(f"{run.name} done: {last['path']}")
 
 
-def _begin_with(pretrain: str | None, file: Path, several: bool) -> dict[str, Any]:
-    """--pretrain as a config layer; of several stages, those that begin with another stage's weights keep to that."""
-    own = (configs.read_yaml(file).get("train") or {}).get("pretrain")
-    if pretrain is None or (several and "{runs}" in str(own)):
-        return {}
-    return {"train": {"pretrain": None if pretrain == "none" else pretrain}}
-
-
-def _train_one(config: "Config", resume: str | None, overwrite: bool, tensorboard: bool) -> None:
+def _show(run: "TrainingRun") -> "TrainingRecord":
+    """Train and show the records. Returns the last one."""
     from deepmat.report import TrainingDisplay
-    from deepmat.runtime import distributed as ranks
-    from deepmat.training.loop import train as run
-    from deepmat.training.run import BEST, states
+    from deepmat.runtime import distributed
 
-    there = states(config.run_folder) or config.run_folder.joinpath(BEST).is_file()
-    if there and not resume and not overwrite:
-        raise ConfigError(
-            f"{config.run_folder}: a run of this name is there; --resume auto goes on with it, --overwrite begins "
-            "again, --name NAME keeps both"
-        )
-    final: dict[str, Any] = {}
     console = stdout()
-    # Closed whatever happens: the processes that load data do not hear the signal that ends those left over.
-    with _asked_to_stop() as asked, closing(run(config, resume=resume, stop=lambda: bool(asked))) as records:
-        first = next(records)
-        if ranks.rank():
-            (final,) = deque(records, maxlen=1)  # the first process speaks for all
-            if final["event"] == "stopped":
-                raise typer.Exit(130)
-            return
-        with TrainingDisplay(
-            console, progress_bar(console), config.train.name, config.run_folder, tensorboard
-        ) as display:
-            display.show(first)
-            for record in records:
-                display.show(record)
-                final = record
-    if final.get("event") == "stopped":
-        kept = f"saved in {config.run_folder}; the same command with --resume auto goes on"
-        say(f"stopped at step {final['step']}, {kept}")
-        raise typer.Exit(130)
-    say(f"{config.train.name} done: {final['path']}")
+    # Closed in any case: the processes that load data ignore the signals that would end them.
+    with closing(iter(run)) as records:
+        last = next(records)
+        if distributed.rank():  # the first process of a job shows for all
+            return deque(records, maxlen=1).pop()
+        with TrainingDisplay(console, progress_bar(console), run.name) as display:
+            display.show(last)
+            for last in records:
+                display.show(last)
+    return last
+
+
+def _say_once(message: str) -> None:
+    from deepmat.runtime import distributed
+
+    if distributed.rank() == 0:
+        say(message)
 
 
 @contextmanager
-def _asked_to_stop() -> Iterator[list[float]]:
-    """A list that SIGINT and SIGTERM put their time into; a SIGINT well after another signal interrupts at once."""
-    asked: list[float] = []
+def _noting_signals(asked: list[float]) -> Iterator[None]:
+    """Append the time of each SIGINT and SIGTERM to a list; a SIGINT over two seconds after another interrupts."""
 
     def note(number: int, frame: Any) -> None:
-        # A launcher passes on what the terminal has sent already.
+        # A launcher repeats the signal that the terminal has sent to all.
         if asked and number == signal.SIGINT and time.monotonic() - asked[0] > 2:
             raise KeyboardInterrupt
         asked.append(time.monotonic())
 
     before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield asked
+        yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -13,7 +13,7 @@ from deepmat.config.sections import Config
 from deepmat.errors import ConfigError
 
 
-def load(
+def load_config(
     path: Path | str | Sequence[Path] | None = None,
     *,
     flags: Mapping[str, Any] | None = None,
@@ -35,8 +35,7 @@ def load(
     return build(merge(merge(values, flags), dotted), " and ".join(sources))
 
 
-load_config = load
-"""`load` under its public name, deepmat.load_config."""
+load = load_config  # config.load
 
 
 def build(values: Mapping[str, Any], source: str) -> Config:

@@ -12,6 +12,7 @@ from deepmat.config import TestConfig
 from deepmat.errors import ConfigError
 from deepmat.imaging.foreground import estimate_foreground
 from deepmat.inference import outputs
+from deepmat.inference.background import Background, open_background
 from deepmat.inference.jobs import Job, Read, find_jobs, read_job
 from deepmat.inference.modes import mode_options
 from deepmat.inference.opening import Opened, open_network
@@ -103,7 +104,7 @@ class _Files:
 
     out: Path
     choices: Sequence[outputs.Choice]
-    background: outputs.Background
+    background: Background
     estimated: bool
     """Whether foreground colours are estimated."""
     band: Width | None
@@ -135,7 +136,7 @@ def _prepare_files(
     choices = outputs.parse_outputs(save)
     if background and "composite" not in {choice.kind for choice in choices}:
         raise ConfigError("--background: is for composite; add that to --save")
-    return _Files(out, choices, outputs.open_background(background or "white", max_pixels), estimated, band, max_pixels)
+    return _Files(out, choices, open_background(background or "white", max_pixels), estimated, band, max_pixels)
 
 
 def _settings(

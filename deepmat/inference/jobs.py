@@ -1,4 +1,4 @@
-"""Which pictures a batch works on, and with which trimap or mask: found by name, read together."""
+"""Jobs of a batch: pictures, each with its trimap or mask, paired by name."""
 
 import fnmatch
 from collections.abc import Sequence
@@ -15,26 +15,26 @@ from deepmat.subject.band import Width, from_mask
 
 
 class Job(NamedTuple):
-    """One picture: its name (path in the input folder, no extension) and its trimap or mask.
-
-    partner: None for the picture's own alpha channel. problem: why the picture cannot be used, or None.
-    """
+    """A picture with its trimap or mask."""
 
     name: str
+    """Path in the input folder, without extension."""
     image: Path
     partner: Path | None = None
+    """Trimap or mask; None for the picture's own alpha channel."""
     problem: str | None = None
+    """Why the picture cannot be used."""
 
 
 class Read(NamedTuple):
-    """A picture with its trimap, read from their files."""
+    """The contents of a job: a picture with its trimap."""
 
     image: np.ndarray
     """uint8 RGB [H, W, 3]"""
     trimap: np.ndarray
     """uint8 [H, W] of 0, 128, 255"""
     about: imaging.About | None
-    """Colour profile and resolution, for copies of the picture."""
+    """Profile and resolution, for files made from the picture."""
     notices: list[str]
 
 
@@ -46,27 +46,27 @@ def find_jobs(
     include: Sequence[str] = (),
     exclude: Sequence[str] = (),
 ) -> tuple[list[Job], list[str]]:
-    """The pictures in files and folders, each with the trimap or mask (`what`) of its name; and notices.
+    """Find pictures in files and folders, and pair each with the trimap or mask (`what`) of its name.
 
-    partners: a folder, one file for one picture, or None for the pictures' own alpha channels. Pictures in the folders
-    of partners and outputs below an input folder are no inputs. include, exclude: shell patterns ("*.jpg", "shoes/*")
-    for the picture's name or its file's name. Raises DataError if there are no pictures.
+    partners: a folder, one file for one picture, or None for the pictures' own alpha channels. outputs: folders that
+    hold no inputs, as does the folder of partners. include, exclude: shell patterns ("*.jpg", "shoes/*") for the name
+    of a picture or of its file. Returns jobs and notices. Raises DataError if there are no pictures.
     """
     pictures, notices = list_inputs(inputs, [folder for folder in (partners, *outputs) if folder])
-    # Paired before the patterns apply, so that pairs do not depend on them.
+    # Pair before applying patterns, so that pairs do not depend on them.
     found = _partners([name for name, _ in pictures], partners, what)
     pictures = [(name, path) for name, path in pictures if _wanted(name, path, include, exclude)]
     if not pictures:
-        raise DataError(f"none of the pictures in {', '.join(map(str, inputs))} fits the patterns")
+        raise DataError(f"{', '.join(map(str, inputs))}: no picture matches --include and --exclude; check them")
     jobs: list[Job] = []
     first: dict[str, Path] = {}
     for name, path in pictures:
         partner = found[name]
         if name in first:
-            problem = f"{path}: its alpha would overwrite that of {first[name]}; predict them apart"
+            problem = f"{path}: its outputs would overwrite those of {first[name]}; predict them separately"
             jobs.append(Job(str(path), path, None, problem))
         elif not path.is_file():
-            lost = "a link that leads nowhere; mend or remove it" if path.is_symlink() else "no such file; check it"
+            lost = "a broken link; mend or remove it" if path.is_symlink() else "no such file; check the path"
             jobs.append(Job(name, path, None, f"{path}: {lost}"))
         elif isinstance(partner, DataError):
             jobs.append(Job(name, path, None, str(partner)))
@@ -98,14 +98,14 @@ def _partners(names: Sequence[str], partners: Path | None, what: str) -> dict[st
 
 
 def read_job(job: Job, width: Width | None = None, max_pixels: int = imaging.MAX_PIXELS) -> Read:
-    """Read the picture of a job and its trimap: the partner, or, with `width`, made from the mask or own alpha channel.
+    """Read the picture and the trimap of a job. With `width` the partner, or else the alpha channel, is a mask.
 
-    width: of the unknown band around a mask's edge. Raises DataError if something cannot be read or does not fit.
+    width: of the unknown band around the edge of masks. Raises DataError for files that cannot be read or do not fit.
     """
     image, own, about, notices = imaging.read_picture(job.image, max_pixels)
     size = (image.shape[0], image.shape[1])
     if width is None:
-        assert job.partner
+        assert job.partner  # find_jobs was given trimaps
         levels, more = trimap.read_trimap(job.partner, size, max_pixels)
         return Read(image, levels, about, notices + more)
     if job.partner:

@@ -1,13 +1,11 @@
-"""What a picture and its alpha can be written as: alphas, cut-outs, composites, pictures to look at.
+"""Kinds of output: alphas, cut-outs, composites, pictures for inspection.
 
-OUT/KIND/NAME.ext: `alpha,cutout.webp` gives OUT/alpha/cat.png and OUT/cutout/cat.webp.
+Files are OUT/KIND/NAME.ext: `alpha,cutout.webp` gives OUT/alpha/cat.png and OUT/cutout/cat.webp.
 """
 
-import os
-import zlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,98 +17,47 @@ from deepmat.data.compositing import COMPOSITORS
 from deepmat.errors import ConfigError, DataError, DeepmatError, lookup
 from deepmat.imaging import About
 from deepmat.imaging.trimap import BACKGROUND, FOREGROUND, unknown_region
-from deepmat.runtime.files import find_pictures, key_of, write_bytes
+from deepmat.inference.background import Background, plain
+from deepmat.runtime.files import write_bytes
 
 KEPT = 8
 """Pixels around the visible ones that keep their colours in a cut-out."""
-CHECKS = (153, 102)
-CHECKS_ACROSS = 64
+CHECKS, CHECKS_ACROSS = (153, 102), 64
+"""Greys of the checkerboard of a preview, and its squares along the longer side."""
 PANEL, LABEL, GAP, SHEET_ASPECT = 800, 26, 6, 1.6
+"""Sheet: longer side of a panel, height of its title, gap between panels, all in pixels; wanted width / height."""
+UNDECIDED, DISAGREEING = (0.2, 0.8), 0.25
+"""Uncertainty: alphas that are neither opaque nor transparent; the largest step of alpha to a known neighbour."""
 LINE, WARNING, DOUBT = (0, 190, 255), (255, 0, 140), (255, 210, 0)
-UNDECIDED = (0.2, 0.8)
-DISAGREEING = 0.25
-
-Background = Callable[[str, int, int, About | None], np.ndarray]
-"""Name, height, width and `about` of a picture -> what is to be behind it, uint8 RGB [H, W, 3] in its colour space."""
-
-
-def _cover(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
-    """The middle of a picture, as much as has the wanted aspect, shrunk or enlarged to height x width."""
-    h, w = pixels.shape[:2]
-    scale = max(height / h, width / w)
-    part_h, part_w = max(1, min(h, round(height / scale))), max(1, min(w, round(width / scale)))
-    top, left = (h - part_h) // 2, (w - part_w) // 2
-    how = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
-    return cv2.resize(pixels[top : top + part_h, left : left + part_w], (width, height), interpolation=how)
-
-
-def _plain(colour: tuple[int, int, int]) -> Background:
-    def fill(name: str, height: int, width: int, about: About | None) -> np.ndarray:
-        return np.full((height, width, 3), imaging.as_in(np.array([[colour]], np.uint8), None, about))
-
-    return fill
-
-
-def _drawn(pictures: Sequence[tuple[str, Path]], max_pixels: int) -> Background:
-    read = lru_cache(1)(imaging.read_picture)  # one picture behind all is decoded once
-    by_key, by_name = dict(pictures), {Path(key).name: path for key, path in reversed(pictures)}
-
-    def draw(name: str, height: int, width: int, about: About | None) -> np.ndarray:
-        by_chance = pictures[zlib.crc32(os.fsencode(name)) % len(pictures)][1]
-        path = by_key.get(name) or by_name.get(Path(name).name, by_chance)
-        pixels, _, its_own, _ = read(path, max_pixels)
-        return imaging.as_in(_cover(pixels, height, width), its_own, about)
-
-    return draw
-
-
-def open_background(text: str, max_pixels: int = imaging.MAX_PIXELS) -> Background:
-    """What `text` names: a colour ("white", "#00ff00"), a picture file, or a folder of pictures.
-
-    A picture is scaled to cover and cut around its middle. Of a folder, a picture gets the one of its own name, else
-    one that depends on its name alone. ConfigError if it is nothing of the kind, DataError for an empty folder
-    or a broken picture.
-    """
-    try:
-        return _plain(imaging.parse_colour(text))
-    except ConfigError as error:
-        path = Path(text)
-        if path.is_dir():
-            return _drawn([(key_of(each, path), each) for each in find_pictures(path)[0]], max_pixels)
-        if not path.is_file():
-            raise ConfigError(
-                f'background {text}: no colour, picture or folder; say "white", "#rrggbb" or check the path'
-            ) from error
-        background = _drawn([("", path)], max_pixels)
-        background("", 1, 1, None)  # a broken one is told before any work
-        return background
+"""Uncertainty, in RGB: border of the unknown region, steps to known neighbours, wide areas of undecided alpha."""
 
 
 @dataclass
 class CutOut:
-    """A picture with its alpha.
-
-    name: its path in the input folder, without extension; image: uint8 RGB [H, W, 3]; alpha: float32 [H, W], 0 to 1;
-    trimap: uint8 [H, W]; about: what its copies should say too; estimate: image and alpha -> the colours of the
-    foreground alone, uint8 RGB [H, W, 3], or None to keep the picture's own.
-    """
+    """A picture with its alpha."""
 
     name: str
+    """Path in the input folder, without extension."""
     image: np.ndarray
+    """uint8 RGB [H, W, 3]"""
     alpha: np.ndarray
+    """float32 [H, W], 0 to 1"""
     trimap: np.ndarray
+    """uint8 [H, W] of 0, 128, 255"""
     about: About | None = None
+    """Profile and resolution of the picture, for files made from it."""
     estimate: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None
-    background: Background = _plain((255, 255, 255))
+    """Estimates foreground colours, uint8 RGB [H, W, 3], from image and alpha; None keeps the colours of the image."""
+    background: Background = plain((255, 255, 255))
 
     @cached_property
     def levels(self) -> np.ndarray:
-        """alpha as uint8 [H, W]."""
+        """Alpha, uint8 [H, W]."""
         return imaging.to_uint8(self.alpha)
 
     @cached_property
     def foreground(self) -> np.ndarray:
-        """Its colours, uint8 RGB [H, W, 3], estimated once for all that is made of them."""
+        """Foreground colours, uint8 RGB [H, W, 3]. Estimated once for all outputs."""
         return self.estimate(self.image, self.alpha) if self.estimate else self.image
 
 
@@ -119,10 +66,10 @@ def _over(cut: CutOut, background: np.ndarray) -> np.ndarray:
 
 
 def make_cutout(cut: CutOut) -> np.ndarray:
-    """Foreground colours and straight alpha, uint8 RGBA [H, W, 4].
+    """Return foreground colours and straight alpha, uint8 RGBA [H, W, 4].
 
-    Further than KEPT pixels from all that is visible, colours are 0, which halves the file. Nearer they stay, since
-    what scales or blurs a cut-out mixes them in, and black ones would make dark fringes.
+    Colours further than KEPT pixels from any visible pixel are 0, which halves the size of the file. Nearer ones stay:
+    scaling or blurring mixes them in, and black would make dark fringes.
     """
     kernel = cv2.getStructuringElement(cv2.MORPH_RECT, (2 * KEPT + 1, 2 * KEPT + 1))
     near = cv2.dilate((cut.levels > 0).view(np.uint8), kernel)
@@ -130,13 +77,13 @@ def make_cutout(cut: CutOut) -> np.ndarray:
 
 
 def make_composite(cut: CutOut) -> np.ndarray:
-    """alpha * foreground + (1 - alpha) * background, rounded, uint8 RGB [H, W, 3]."""
+    """Return alpha * foreground + (1 - alpha) * background, rounded, uint8 RGB [H, W, 3]."""
     height, width = cut.levels.shape
     return _over(cut, cut.background(cut.name, height, width, cut.about))
 
 
 def make_preview(cut: CutOut) -> np.ndarray:
-    """Over a checkerboard of middle greys, on which light and dark hair both show, uint8 RGB [H, W, 3]."""
+    """Return the foreground over a checkerboard of middle greys, which shows light and dark hair, uint8 RGB."""
     height, width = cut.levels.shape
     side = max(4, max(height, width) // CHECKS_ACROSS)
     odd = (np.arange(height)[:, None] // side + np.arange(width) // side) % 2
@@ -144,19 +91,19 @@ def make_preview(cut: CutOut) -> np.ndarray:
 
 
 def make_uncertainty(cut: CutOut) -> np.ndarray:
-    """Where the trimap needs work, uint8 RGB [H, W, 3], of the picture's size, to lie over it in an editor.
+    """Return a picture of where the trimap needs work, uint8 RGB [H, W, 3].
 
-    Known background dark grey, known foreground light grey, the unknown region in colour within a blue line. Yellow
-    over it: areas of alpha between 0.2 and 0.8, too wide for an edge: known foreground or background to be painted
-    in, or something translucent. Magenta: alpha differs by more than 0.25 from the known value right beside it: what
-    is soft goes on there, and the unknown region should too.
+    Known background is dark grey, known foreground light grey; the unknown region is in colour, with a blue border.
+    Yellow: areas of alpha between 0.2 and 0.8 that are too wide for an edge; paint known regions there, unless the
+    subject is translucent. Magenta: alpha differs by more than 0.25 from the known value beside it; widen the unknown
+    region there. The picture has the size of the input, so that it can be laid over it in an editor.
     """
     longest = max(cut.levels.shape)
     line, wide = max(1, longest // 600), max(2, longest // 120)
     unknown = unknown_region(cut.trimap)
     low, high = UNDECIDED
     undecided = unknown & (cut.alpha > low) & (cut.alpha < high)
-    doubt = _within(~_within(~undecided, wide), wide)  # what a disc of that radius fits into
+    doubt = _within(~_within(~undecided, wide), wide)  # an opening by a disc of that radius
     broken = np.zeros_like(unknown)
     for known, value in ((FOREGROUND, 1), (BACKGROUND, 0)):
         broken |= unknown & _within(cut.trimap == known, 1.5) & (np.abs(cut.alpha - value) > DISAGREEING)
@@ -170,14 +117,14 @@ def make_uncertainty(cut: CutOut) -> np.ndarray:
 
 
 def _within(mask: np.ndarray, radius: float) -> np.ndarray:
-    """bool [H, W]: where a pixel of the mask, bool [H, W], is no further than `radius`."""
+    """Return the pixels, bool [H, W], within `radius` of a pixel of the mask, bool [H, W]."""
     if not mask.any():
         return mask
     return cv2.distanceTransform((~mask).view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5) <= radius
 
 
 def _panel(title: str, pixels: np.ndarray, height: int, width: int) -> np.ndarray:
-    """A picture of that size under its title, uint8 RGB."""
+    """Return a picture, scaled to height x width, below its title, uint8 RGB."""
     rgb = pixels if pixels.ndim == 3 else cv2.cvtColor(pixels, cv2.COLOR_GRAY2RGB)
     how = cv2.INTER_AREA if height < pixels.shape[0] else cv2.INTER_NEAREST
     small = cv2.resize(rgb, (width, height), interpolation=how)
@@ -188,7 +135,7 @@ def _panel(title: str, pixels: np.ndarray, height: int, width: int) -> np.ndarra
 
 
 def make_sheet(cut: CutOut) -> np.ndarray:
-    """image, trimap, alpha and preview, each up to 800 pixels long, in a row, a column or a square, uint8 RGB."""
+    """Return image, trimap, alpha and preview, up to 800 pixels each, in a row, a column or a square, uint8 RGB."""
     pictures = {"image": cut.image, "trimap": cut.trimap, "alpha": cut.levels, "cut-out": make_preview(cut)}
     height, width = cut.levels.shape
     scale = PANEL / max(height, width)
@@ -201,10 +148,12 @@ def make_sheet(cut: CutOut) -> np.ndarray:
 
 
 class Output(NamedTuple):
-    """make: its pixels, as `imaging.encode` takes them; suffixes: the files it can be, the first by default."""
+    """A kind of output."""
 
     make: Callable[[CutOut], np.ndarray]
+    """Returns pixels that `imaging.encode` accepts."""
     suffixes: tuple[str, ...]
+    """File formats; the first is the default."""
     help: str
 
 
@@ -214,7 +163,9 @@ OUTPUTS: dict[str, Output] = {
     "alpha16": Output(lambda cut: imaging.to_uint16(cut.alpha), (".png", ".tif"), "alpha in 16 bits"),
     "alpha32": Output(lambda cut: cut.alpha, (".tif", ".exr"), "alpha as floats"),
     "cutout": Output(make_cutout, (".png", ".webp", ".tif"), "the foreground as RGBA"),
-    "foreground": Output(lambda cut: cut.foreground, (".png", ".jpg", ".webp", ".tif"), "its colours alone"),
+    "foreground": Output(
+        lambda cut: cut.foreground, (".png", ".jpg", ".webp", ".tif"), "the colours alone"
+    ),
     "composite": Output(make_composite, (".png", ".jpg", ".webp", ".tif"), "over another background"),
     "preview": Output(make_preview, PHOTO, "over a checkerboard"),
     "sheet": Output(make_sheet, PHOTO, "image, trimap, alpha and preview side by side"),
@@ -223,23 +174,23 @@ OUTPUTS: dict[str, Output] = {
 
 
 class Choice(NamedTuple):
-    """One of OUTPUTS and the extension that it is to have (".png")."""
+    """A kind of OUTPUTS and its extension (".png")."""
 
     kind: str
     suffix: str
 
     @property
     def label(self) -> str:
-        """What a user would call it: "cutout", "cutout.webp"."""
+        """The spelling that `parse_outputs` reads: "cutout", "cutout.webp"."""
         return self.kind + self.suffix * (self.suffix != OUTPUTS[self.kind].suffixes[0])
 
     def place(self, name: str) -> Path:
-        """Where it is written of a picture of that name, in the output folder."""
+        """Return the path below the output folder for a picture of that name."""
         return Path(self.kind, name + self.suffix)
 
 
 def parse_outputs(text: str) -> list[Choice]:
-    """ "alpha,cutout.webp" as choices, each once. ConfigError that tells every mistake."""
+    """Parse "alpha,cutout.webp". Returns each choice once. Raises ConfigError with all mistakes."""
     choices, mistakes = dict[Choice, None](), []
     for part in filter(None, (each.strip().lower() for each in text.split(","))):
         kind, dot, ending = part.partition(".")
@@ -249,7 +200,9 @@ def parse_outputs(text: str) -> list[Choice]:
             if choice.suffix not in suffixes:
                 raise ConfigError(f"output {part!r}: {kind} can be {' or '.join(suffixes)}")
             if choice.suffix == ".exr":
-                imaging.encode(np.zeros((1, 1), np.float32), choice.suffix)  # not every OpenCV can
+                imaging.encode(
+                    np.zeros((1, 1), np.float32), choice.suffix
+                )  # fails where OpenCV was built without OpenEXR
             choices[choice] = None
         except DeepmatError as error:
             mistakes.append(str(error))
@@ -262,9 +215,9 @@ def parse_outputs(text: str) -> list[Choice]:
 
 
 def encode_output(cut: CutOut, choice: Choice) -> bytes:
-    """The file that was chosen. DataError if the format cannot hold it.
+    """Encode an output as a file. Raises DataError if the format cannot hold it.
 
-    It says of resolution and colour profile what `cut.about` does; an alpha is no colour and gets no profile.
+    The file has the resolution and colour profile of the picture; an alpha is no colour and gets no profile.
     """
     pixels = OUTPUTS[choice.kind].make(cut)
     about = cut.about
@@ -274,9 +227,9 @@ def encode_output(cut: CutOut, choice: Choice) -> bytes:
 
 
 def write_outputs(cut: CutOut, choices: Iterable[Choice], out: Path) -> dict[str, str]:
-    """Write what was chosen; label and path of each file.
+    """Write the outputs. Returns the path of each by its label.
 
-    DataError, after all that can be written is, if something cannot.
+    Raises DataError with all mistakes, after writing whatever can be written.
     """
     paths, mistakes = {}, []
     for choice in choices:

@@ -1,4 +1,4 @@
-"""The pipeline of a batch: files are decoded and written while the network works."""
+"""The pipeline of a batch: threads decode and write files while the network runs."""
 
 import time
 from collections import deque
@@ -18,27 +18,28 @@ from deepmat.inference.predict import predict_seen
 from deepmat.runtime.processes import cores, give_back_memory, keep_memory
 
 AHEAD = 2
-"""Pictures that are decoded while the network works."""
+"""Pictures decoded while the network runs."""
 IN_MEMORY = 48_000_000
-"""Pixels of the pictures that are read, predicted and written at a time, unless one picture has more."""
+"""Most pixels of all pictures in the pipeline, unless a single picture has more."""
 
 
 class Picture(TypedDict, total=False):
-    """The record of a picture; a failed one has only name and error."""
+    """The record of a picture. A failed one has name, error and precision only."""
 
     name: str
     width: int
     height: int
     mode: str
-    """How the picture was seen (inference.modes.Seen)."""
+    """How the network saw the picture (`inference.modes.Seen`)."""
     seconds: float
-    """Time of the network."""
+    """Time in the network."""
     read_seconds: float
     write_seconds: float
     notices: list[str]
     paths: dict[str, str]
-    """Files written, by kind of output."""
+    """Files written, by label of output."""
     precision: str
+    """"fp32", "bf16" or "int8"."""
     error: str
 
 
@@ -49,11 +50,11 @@ def predict_jobs(
     write: Callable[[Job, Read, np.ndarray], dict[str, str]],
     settings: TestConfig | None = None,
 ) -> Iterator[Picture]:
-    """Predict pictures one by one, in the order of the jobs; meanwhile read the next ones and write the last ones.
+    """Predict pictures one by one, while others are read and written. Yields records in the order of the jobs.
 
-    read: job -> Read; write: job, what was read, alpha (float32 [H, W]) -> kind and path of each file written. Both run
-    in threads, as far ahead and behind as memory allows (IN_MEMORY). An error fails that picture only; CheckpointError
-    ends the batch, since it would fail every picture.
+    read: job -> Read; write: job, what was read, alpha (float32 [H, W]) -> path of each file by label. Both run in
+    threads, within IN_MEMORY pixels. An error fails its picture only, except for CheckpointError, which would fail
+    every picture and ends the batch.
     """
     keep_memory()
     options = mode_options(settings or TestConfig(mode="auto"))
@@ -82,7 +83,7 @@ def predict_jobs(
 
 
 class _Task(NamedTuple):
-    """A picture that a thread reads or writes; without a future its record is complete."""
+    """A picture that a thread reads or writes. Without a future its record is complete."""
 
     job: Job
     record: Picture
@@ -107,7 +108,7 @@ def _pixels(tasks: Iterable[_Task]) -> int:
 
 
 def _failed(record: Picture, error: BaseException) -> Picture:
-    """The record of a failed picture. The error itself is not kept, since it would hold the picture in memory."""
+    """Return the record of a failed picture. It keeps no error, whose traceback would hold the picture in memory."""
     if not isinstance(error, Exception):
         raise error
     message = str(error)
@@ -119,7 +120,7 @@ def _failed(record: Picture, error: BaseException) -> Picture:
 
 
 def _through(model: nn.Module, task: _Task, options: dict[str, Any], write: Callable[..., Any]) -> _Task:
-    """Predict a picture that was read, and hand it on to be written."""
+    """Predict a picture that was read, and submit it for writing."""
     assert task.future
     error: BaseException | None = task.future.exception()
     if error:

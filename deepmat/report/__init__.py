@@ -1,9 +1,9 @@
-"""Records -> what people look at: tables, CSV, curves, a page, the display of a training run."""
+"""Show records: tables, CSV, curves, a page, the display of a training run, the list of runs."""
 
-from deepmat.report.board import require_tensorboard
 from deepmat.report.curves import draw_curves, draw_runs, require_plots
-from deepmat.report.history import History, find_runs, name_runs, read_run, runs_table
+from deepmat.report.history import History
 from deepmat.report.page import Page
+from deepmat.report.runs import list_runs, runs_table
 from deepmat.report.tables import curves_table, format_score, scores_table, summary_tables, write_csv
 from deepmat.report.training import TrainingDisplay
 
@@ -14,12 +14,9 @@ __all__ = [
     "curves_table",
     "draw_curves",
     "draw_runs",
-    "find_runs",
     "format_score",
-    "name_runs",
-    "read_run",
+    "list_runs",
     "require_plots",
-    "require_tensorboard",
     "runs_table",
     "scores_table",
     "summary_tables",

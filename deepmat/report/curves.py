@@ -111,7 +111,7 @@ def draw_runs(path: Path, runs: Sequence[History]) -> None:
 
     batches = [run.summary["batch"] for run in runs]
     by_samples = len(set(batches)) > 1 and all(isinstance(batch, int) for batch in batches)
-    drawn = [_curves(run, batch if by_samples else 1) for run, batch in zip(runs, batches, strict=True)]
+    drawn = [_curves(run, batch if by_samples and batch else 1) for run, batch in zip(runs, batches, strict=True)]
     spread = np.linspace(0.05, 0.95, len(runs))
     colours = colormaps["tab10"](np.arange(len(runs))) if len(runs) <= 10 else colormaps["turbo"](spread)
     names = [run.summary["run"][-100:] for run in runs]
@@ -134,8 +134,8 @@ def draw_runs(path: Path, runs: Sequence[History]) -> None:
 def _curves(run: History, scale: int) -> _Curves:
     """The curves of a run. scale: samples per step, or 1."""
     losses, tests = (np.array(curve, np.float64).reshape(-1, 2) * (scale, 1) for curve in (run.losses, run.tests))
-    best = run.summary["best_sad"]
-    return _Curves(losses, tests, None if best is None else (run.summary["best_step"] * scale, best))
+    best, step = run.summary["best_sad"], run.summary["best_step"]
+    return _Curves(losses, tests, None if best is None or step is None else (step * scale, best))
 
 
 def _draw_losses(panel: "Axes", curves: Sequence[np.ndarray], colours: np.ndarray) -> None:

@@ -1,74 +1,121 @@
-"""What the log of a training run says: how far it came, its scores, its curves. Runs beside one another."""
+"""Read the logs of training runs."""
 
 import json
 import math
-import re
 import statistics
 import time
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-
-from rich import box
-from rich.table import Table
-from rich.text import Text
+from typing import Any, TypedDict
 
 from deepmat.errors import DataError
-from deepmat.report.tables import format_score
-from deepmat.report.training import LOG, format_number
-from deepmat.runtime.files import real
+from deepmat.report.records import LOG
 
 BROKEN = "is no record of a training run; mend or remove the file"
-BEST = "best\nSAD"
+
+
+class RunSummary(TypedDict):
+    """A training run in numbers; None where its log does not say."""
+
+    run: str
+    """Its name."""
+    folder: str
+    state: str
+    """finished, stopped, or unfinished: running or interrupted."""
+    age: float
+    """Seconds since the last record."""
+    step: int
+    steps: int | None
+    device: str | None
+    precision: str | None
+    processes: int | None
+    batch: int | None
+    parameters: int | None
+    pictures: int | None
+    began_sad: float | None
+    """SAD of the initial weights."""
+    best_sad: float | None
+    best_step: int | None
+    best_mse: float | None
+    loss: float | None
+    """The last total loss."""
+    samples_per_s: float | None
+    """The median."""
+    skipped: int | None
 
 
 @dataclass
 class History:
-    """A run as its log tells it.
+    """A run as its log describes it. Numbers that were not finite are NaN."""
 
-    summary: {"run" (its name), "folder", "state" ("finished", "stopped", or "unfinished": running or interrupted),
-    "age" (seconds since the last record), "step", "steps", "device", "precision", "processes", "batch",
-    "parameters", "pictures", "began_sad", "best_sad", "best_step", "best_mse", "loss" (the last total),
-    "samples_per_s" (the median), "skipped"}, None where the log does not say.
-    losses: step and total loss of each step record; tests: step and SAD of each test, with what the run began with.
-    Numbers that were not finite are NaN.
-    """
-
-    summary: dict[str, Any]
+    summary: RunSummary
     losses: list[tuple[int, float]]
+    """Step and total loss of each step record."""
     tests: list[tuple[int, float]]
+    """Step and SAD of the initial weights and of each test."""
 
 
-def _in_order(name: str) -> list[str | int]:
-    """run2 comes before run10."""
-    return [int(part) if place % 2 else part for place, part in enumerate(re.split("([0-9]+)", name))]
+class _Steps(TypedDict):
+    loss: float
+    samples_per_s: float
+    skipped: int | None
 
 
-def find_runs(folder: Path) -> list[Path]:
-    """The run folders that `folder` is or has in it, by name. DataError if there is none."""
-    if (folder / LOG).is_file():
-        return [folder]
-    if not folder.is_dir():
-        raise DataError(f"{folder}: {'is not a folder' if folder.exists() else 'no such folder'}; name a run's folder")
-    runs = sorted((log.parent for log in folder.glob(f"*/{LOG}")), key=lambda run: _in_order(run.name))
-    if not runs:
-        raise DataError(f"{folder}: no run in it; expected {LOG}, as `deepmat train` writes it, or folders with one")
-    return runs
+class _Scores(TypedDict):
+    step: int
+    sad: float
+    mse: float
 
 
-def name_runs(folders: Iterable[Path]) -> dict[Path, str]:
-    """Each folder once, and its name; its path where another one has the same name."""
-    unique: dict[Path, Path] = {}
-    for folder in folders:
-        unique.setdefault(real(folder), folder)
-    names = Counter(place.name for place in unique)
-    return {folder: place.name if names[place.name] == 1 else str(folder) for place, folder in unique.items()}
+@dataclass
+class _Log:
+    """What is read of a log, record by record."""
+
+    start: dict[str, Any] = field(default_factory=dict)
+    began: _Scores | None = None
+    steps: dict[int, _Steps] = field(default_factory=dict)
+    tests: dict[int, _Scores] = field(default_factory=dict)
+    step: int = 0
+    state: str = "unfinished"
+
+    def add(self, record: dict[str, Any]) -> None:
+        """Take in a record. Raises KeyError, TypeError, ValueError or OverflowError for one that is broken."""
+        event = record["event"]
+        self.step = int(record.get("step", self.step))
+        if event == "start":
+            self._begin(record)
+        elif event == "step":
+            self.steps[self.step] = {
+                "loss": _value(record["loss"]["total"]),
+                "samples_per_s": _value(record["samples_per_s"]),
+                "skipped": int(record["skipped"]) if "skipped" in record else None,
+            }
+        elif event == "test":
+            self.tests[self.step] = self._scores(record)
+        elif event == "began":
+            self.began = self._scores(record)
+        elif event in ("end", "stopped"):
+            self.state = "finished" if event == "end" else event
+
+    def _begin(self, record: dict[str, Any]) -> None:
+        """Forget what a run that continues from this step repeats; at step 0, another run of the name."""
+        self.start, self.state = record, "unfinished"
+        self.began = self.began if self.step else None
+        self.steps = {at: each for at, each in self.steps.items() if at <= self.step and self.step}
+        self.tests = {at: each for at, each in self.tests.items() if at <= self.step and self.step}
+
+    def _scores(self, record: dict[str, Any]) -> _Scores:
+        return {"step": self.step, "sad": _value(record["sad"]), "mse": _value(record["mse"])}
+
+
+def _value(number: float | None) -> float:
+    """Return a number of a log, in which those that are not finite are null."""
+    return math.nan if number is None else float(number)
 
 
 def _records(log: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Numbers and records of a log's lines. DataError if it cannot be read.
+    """Yield line numbers and records of a log. Raises DataError if it cannot be read.
 
     A kill can cut a line short: the last one, or the last one before a new start.
     """
@@ -90,112 +137,49 @@ def _records(log: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         yield number, record
 
 
-def _value(number: float | None) -> float:
-    """JSON has no numbers that are not finite: they are null."""
-    return math.nan if number is None else float(number)
-
-
 def read_run(folder: Path, name: str) -> History:
-    """What the log of a run tells. DataError, which names it, if it is broken, empty or of another command.
+    """Read the log of a run. Raises DataError if it is broken, empty or of another command.
 
-    A run that goes on from step s takes the steps after it again: what was logged of them before is left out.
+    A run that continues from a saved step repeats the later ones; only their last records count.
     """
-    log = folder / LOG
-    start: dict[str, Any] = {}
-    began: dict[str, Any] = {}
-    steps: dict[int, dict[str, Any]] = {}
-    tests: dict[int, dict[str, Any]] = {}
-    step, state = 0, "unfinished"
-    for number, record in _records(log):
+    path = folder / LOG
+    log = _Log()
+    for number, record in _records(path):
         try:
-            event = record["event"]
-            step = int(record.get("step", step))
-            if event == "start":
-                start, state = record, "unfinished"
-                # At step 0 begins another run of the name.
-                began = began if step else {}
-                steps = {at: each for at, each in steps.items() if at <= step and step}
-                tests = {at: each for at, each in tests.items() if at <= step and step}
-            elif event == "step":
-                steps[step] = {
-                    "loss": _value(record["loss"]["total"]),
-                    "samples_per_s": _value(record["samples_per_s"]),
-                    "skipped": int(record["skipped"]) if "skipped" in record else None,
-                }
-            elif event in ("test", "began"):
-                scores = {"step": step, "sad": _value(record["sad"]), "mse": _value(record["mse"])}
-                if event == "test":
-                    tests[step] = scores
-                else:
-                    began = scores
-            elif event in ("end", "stopped"):
-                state = "finished" if event == "end" else event
+            log.add(record)
         except (KeyError, TypeError, ValueError, OverflowError) as error:
-            raise DataError(f"{log}: line {number} {BROKEN}") from error
-    if not start:
-        raise DataError(f"{log}: has no start of a training run; remove the file or name another folder")
-    scored = [each for each in tests.values() if math.isfinite(each["sad"])]
-    best = min(scored, key=lambda each: each["sad"], default={})
-    last = steps[max(steps)] if steps else {}
-    speeds = [each["samples_per_s"] for each in steps.values() if math.isfinite(each["samples_per_s"])]
-    asked = ("steps", "device", "precision", "processes", "batch", "parameters", "pictures")
-    summary = {
+            raise DataError(f"{path}: line {number} {BROKEN}") from error
+    if not log.start:
+        raise DataError(f"{path}: has no start of a training run; remove the file or name another folder")
+    losses = [(at, log.steps[at]["loss"]) for at in sorted(log.steps)]
+    began = [log.began] if log.began else []
+    tests = [(each["step"], each["sad"]) for each in (*began, *log.tests.values())]
+    return History(_summary(log, path, name), losses, tests)
+
+
+def _summary(log: _Log, path: Path, name: str) -> RunSummary:
+    scored = [each for each in log.tests.values() if math.isfinite(each["sad"])]
+    best = min(scored, key=lambda each: each["sad"], default=None)
+    last = log.steps[max(log.steps)] if log.steps else None
+    speeds = [each["samples_per_s"] for each in log.steps.values() if math.isfinite(each["samples_per_s"])]
+    return {
         "run": name,
-        "folder": str(folder),
-        "state": state,
-        "age": max(0.0, time.time() - log.stat().st_mtime),
-        "step": step,
-        **{key: start.get(key) for key in asked},
-        "began_sad": began.get("sad"),
-        "best_sad": best.get("sad"),
-        "best_step": best.get("step"),
-        "best_mse": best.get("mse"),
-        "loss": last.get("loss"),
+        "folder": str(path.parent),
+        "state": log.state,
+        "age": max(0.0, time.time() - path.stat().st_mtime),
+        "step": log.step,
+        "steps": log.start.get("steps"),
+        "device": log.start.get("device"),
+        "precision": log.start.get("precision"),
+        "processes": log.start.get("processes"),
+        "batch": log.start.get("batch"),
+        "parameters": log.start.get("parameters"),
+        "pictures": log.start.get("pictures"),
+        "began_sad": log.began["sad"] if log.began else None,
+        "best_sad": best["sad"] if best else None,
+        "best_step": best["step"] if best else None,
+        "best_mse": best["mse"] if best else None,
+        "loss": last["loss"] if last else None,
         "samples_per_s": statistics.median(speeds) if speeds else None,
-        "skipped": last.get("skipped"),
+        "skipped": last["skipped"] if last else None,
     }
-    losses = [(at, steps[at]["loss"]) for at in sorted(steps)]
-    return History(summary, losses, [(each["step"], each["sad"]) for each in [began, *tests.values()] if each])
-
-
-def _age(seconds: float) -> str:
-    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
-        if seconds >= length:
-            return f"{seconds / length:.0f} {unit} ago"
-    return f"{seconds:.0f} s ago"
-
-
-def _cells(run: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    def number(key: str, form: str) -> str:
-        return "" if run[key] is None else format(run[key], form)
-
-    def score(key: str) -> str:
-        return "" if run[key] is None else format_score(key.partition("_")[2], run[key])
-
-    yield "run", run["run"]
-    yield "state", run["state"] + (f", {_age(run['age'])}" if run["state"] == "unfinished" else "")
-    yield "step", f"{run['step']}/{'?' if run['steps'] is None else run['steps']}"
-    yield BEST, score("best_sad")
-    yield "at\nstep", number("best_step", "d")
-    yield "MSE", score("best_mse")
-    yield "began\nSAD", score("began_sad")
-    yield "loss", "" if run["loss"] is None else format_number(run["loss"])
-    yield "samples\n/s", number("samples_per_s", ".2f")
-    yield "skipped", number("skipped", "d") if run["skipped"] else ""
-
-
-def runs_table(runs: Sequence[History]) -> Table:
-    """One row per run; columns that no run fills are left out."""
-    rows = [dict(_cells(run.summary)) for run in runs]
-    lowest = min((run.summary["best_sad"] for run in runs if run.summary["best_sad"] is not None), default=None)
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
-    shown = [name for name in rows[0] if any(row[name] for row in rows)]
-    for name in shown:
-        words = [word for text in (name, *(row[name] for row in rows)) for word in text.split()]
-        # Where it gets narrow, names give way.
-        table.add_column(name, overflow="fold", min_width=8 if name == "run" else max(map(len, words)))
-        table.columns[-1].justify = "left" if name in ("run", "state") else "right"
-    for run, row in zip(runs, rows, strict=True):
-        best = len(runs) > 1 and lowest is not None and run.summary["best_sad"] == lowest
-        table.add_row(*(Text(row[name], "green" if best and name == BEST else "") for name in shown))
-    return table

@@ -1,1 +1,1 @@
-"""Training: losses, optimisers, one step, the loop over steps, validation, and the run's folder on disk."""
+"""Training: prepare a run, take its steps, test, and keep state and log in its folder."""

@@ -16,14 +16,14 @@ from deepmat.errors import DataError
 from deepmat.runtime.processes import GROUP_SIGNALS, deaf_children, end_with_parent
 
 CHANNELS = {"composite": 3, "fg": 3, "bg": 3, "alpha": 1, "trimap": 1, "image": 3}
-"""Planes of each kind, in the order in which a batch lies in memory; image last, since it may be left out."""
+"""Channels of each kind, in the order of a batch in memory; image is last, since it can be absent."""
 
 
 def _gather(samples: list[Any]) -> dict[str, Any] | DataError:
-    """Samples in one piece of memory: each piece that goes from process to process costs a conversation.
+    """Copy samples into one tensor: each tensor sent between processes costs a round trip.
 
-    {"name": list of str, "pixels": uint8, all of one kind after the other, "size": (N, H, W)}, or the first error among
-    the samples (an exception raised in a worker would lose its message).
+    Returns {"name": list of str, "pixels": uint8, kind after kind, "size": (H, W)}, or the first error among the
+    samples (an exception raised in a worker would lose its message).
     """
     failed = next((sample for sample in samples if isinstance(sample, DataError)), None)
     if failed:
@@ -32,16 +32,16 @@ def _gather(samples: list[Any]) -> dict[str, Any] | DataError:
     kinds = [kind for kind in CHANNELS if not (kind == "image" and untouched)]
     rows = [torch.from_numpy(sample[kind].reshape(-1)) for kind in kinds for sample in samples]
     pixels = torch.empty(0, dtype=torch.uint8)
-    if get_worker_info():  # at once where the main process can read it, as default_collate does
+    if get_worker_info():  # into shared memory, as torch's default_collate does
         pixels.set_(torch.UntypedStorage._new_shared(sum(map(len, rows))))
     torch.cat(rows, out=pixels)
     return {"name": [sample["name"] for sample in samples], "pixels": pixels, "size": samples[0]["alpha"].shape}
 
 
 def _unpack(gathered: Any) -> Any:
-    """What `_gather` made, as a batch (see deepmat.data); an error as it is.
+    """Return the result of `_gather` as a batch (see deepmat.data), or its error.
 
-    The pixels stay where they are: [N, C, H, W] over memory in the order N, H, W, C (channels last).
+    Tensors are views of its memory: [N, C, H, W] in the order N, H, W, C (channels last).
     """
     if isinstance(gathered, DataError):
         return gathered
@@ -56,7 +56,7 @@ def _unpack(gathered: Any) -> Any:
 
 
 def collate(samples: list[Any]) -> dict[str, Any] | DataError:
-    """A batch of samples, or the first error among them."""
+    """Return a batch of samples, or the first error among them."""
     return _unpack(_gather(samples))
 
 
@@ -70,10 +70,10 @@ def batch_order(
     stop: int,
     large: Large | None = None,
 ) -> Iterator[list[tuple[int, int, int]]]:
-    """The (epoch, index, times) of the batches of steps start ... stop - 1, `accumulate` batches a step.
+    """Yield the (epoch, index, times) of each batch of steps start ... stop - 1; a step has `accumulate` batches.
 
-    part: which process of how many; a step's samples are the same on any number of them as long as batch_size x
-    accumulate x processes is. Every epoch is a new permutation, whose beginning fills up the last step.
+    part: index of the process, and number of processes. The samples of a step depend on batch_size x accumulate x
+    processes alone. Every epoch is a new permutation; its beginning is repeated to fill the last step.
     """
     mine, processes = part
     per_step = batch_size * accumulate * processes
@@ -90,10 +90,10 @@ def batch_order(
 
 
 def _start_worker(_: int) -> None:
-    end_with_parent()  # torch's workers miss the end of one that is killed while they start
-    for number in GROUP_SIGNALS:  # torch's workers set handlers of their own
+    end_with_parent()  # torch's workers do not notice a parent that is killed while they start
+    for number in GROUP_SIGNALS:  # torch's workers set their own handlers
         signal.signal(number, signal.SIG_IGN)
-    # Samples are made in parallel already.
+    # Workers are the parallelism; threads would compete with them.
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
 
@@ -111,9 +111,9 @@ def training_batches(
     part: tuple[int, int] = (0, 1),
     pin: bool = False,
 ) -> Iterator[Any]:
-    """Batches of samples for the steps start ... stop - 1 (`batch_order`), each the same on any number of workers.
+    """Yield the batches of steps start ... stop - 1 (`batch_order`); they do not depend on the number of workers.
 
-    pin: in memory that a GPU reads while the processor goes on.
+    pin: put them in pinned memory, which a GPU reads asynchronously.
     """
     samples = TrainingSet(origins, config, seed)
     loader = DataLoader[Any](
@@ -121,9 +121,9 @@ def training_batches(
         batch_sampler=batch_order(len(samples), batch_size, accumulate, part, seed, start, stop, config.large),
         collate_fn=_gather,
         num_workers=workers,
-        # A forked child hangs in the locks of OpenCV's and torch's threads.
+        # A forked process can hang in locks of OpenCV's and torch's threads.
         multiprocessing_context="spawn" if workers else None,
-        # Its own, so that starting again draws nothing from the run's random numbers.
+        # A generator of its own, so that starting it draws no random number of the run.
         generator=torch.Generator(),
         worker_init_fn=_start_worker,
         pin_memory=pin,

@@ -1,10 +1,11 @@
-"""Loss terms: name -> function of the model's outputs and the batch. Their weights are data (the config's `loss`).
+"""Loss terms: functions of the model's outputs and the batch, by name. Their weights are the config's `loss`.
 
-outputs: {"alpha": float [N, 1, H, W] in [0, 1]}, with "coarse" beside it where the model refines.
+outputs: {"alpha": float [N, 1, H, W] in [0, 1]}, and "coarse" alike where the model refines.
 batch: "alpha" float [N, 1, H, W] in [0, 1], "composite", "fg", "bg" float [N, 3, H, W] in 0 ... 255,
-"unknown" float [N, 1, H, W], 1 where the trimap is unknown, else 0; "count" float or float [], those of the step + 1.
-Each term is a scalar, a sum divided by "count", to which known pixels add nothing: over the parts of a step that share
-its count, be they of several processes or accumulated, the terms add up to those of the whole.
+"unknown" float [N, 1, H, W], 1 where the trimap is unknown, else 0; "count" float or float [], the number of unknown
+pixels in the whole step + 1.
+Each term is a scalar: a sum over unknown pixels divided by "count". Since the parts of a step (processes, accumulated
+batches) share its count, their terms add up to those of the whole step.
 Every term but "refined" is of the encoder-decoder's alpha: the coarse one where the model refines, else the only one.
 """
 
@@ -30,12 +31,12 @@ def _mean_unknown(values: Tensor, batch: Tensors) -> Tensor:
 
 
 def _first_alpha(outputs: Tensors, batch: Tensors) -> Tensor:
-    """The encoder-decoder's alpha in the batch's precision, also where autocast made it in half."""
+    """The encoder-decoder's alpha in the batch's precision, whatever autocast made it in."""
     return outputs.get("coarse", outputs["alpha"]).to(batch["alpha"].dtype)
 
 
 def _error(outputs: Tensors, batch: Tensors) -> Tensor:
-    """Predicted less true alpha [N, 1, H, W], where known pixels are predicted right."""
+    """Predicted minus true alpha [N, 1, H, W]; 0 in known pixels."""
     return (_first_alpha(outputs, batch) - batch["alpha"]) * batch["unknown"]
 
 
@@ -45,7 +46,7 @@ def alpha(outputs: Tensors, batch: Tensors) -> Tensor:
 
 
 def composition(outputs: Tensors, batch: Tensors) -> Tensor:
-    """Composition loss (equation 2): the picture made with the alpha against the true one."""
+    """Composition loss (equation 2): difference of the composite with the predicted alpha and the true composite."""
     predicted = _first_alpha(outputs, batch)
     composite = predicted * batch["fg"] + (1 - predicted) * batch["bg"]
     return _mean_unknown(_charbonnier(composite - batch["composite"]) / 255, batch)
@@ -62,7 +63,7 @@ def l1(outputs: Tensors, batch: Tensors) -> Tensor:
 
 
 # The pyramid's filter, [1 4 6 4 1] / 16 along both axes (Burt and Adelson 1983, a = 3/8), is the mean of two neighbours
-# taken four times: poolings, since they need no weights on the device and autocast and TF32 do not round them.
+# taken four times. Poolings do it, since autocast and TF32 would round convolutions.
 def _means(values: Tensor, times: int) -> Tensor:
     for _ in range(times):
         values = F.avg_pool2d(values, 2, stride=1)
@@ -70,13 +71,13 @@ def _means(values: Tensor, times: int) -> Tensor:
 
 
 def _reduce(values: Tensor) -> Tensor:
-    """Filtered and halved: [N, 1, H, W] to [N, 1, ceil(H / 2), ceil(W / 2)]; the border's pixels go on beyond it."""
+    """Filter and halve: [N, 1, H, W] to [N, 1, ceil(H / 2), ceil(W / 2)]; the border is replicated."""
     return F.avg_pool2d(_means(F.pad(values, (2, 2, 2, 2), mode="replicate"), 3), 2)
 
 
 def _expand(values: Tensor, height: int, width: int) -> Tensor:
-    """Doubled and filtered: [N, 1, ceil(height / 2), ceil(width / 2)] to [N, 1, height, width]."""
-    # Each pixel twice is what the first of the four means makes of the pixels, times two, with zeros between.
+    """Double and filter: [N, 1, ceil(height / 2), ceil(width / 2)] to [N, 1, height, width]."""
+    # Repeating each pixel equals inserting zeros and taking the first of the four means, times two.
     doubled = F.interpolate(F.pad(values, (1, 1, 1, 1), mode="replicate"), scale_factor=2, mode="nearest")
     return _means(doubled, 3)[..., 1 : height + 1, 1 : width + 1]
 
@@ -84,9 +85,8 @@ def _expand(values: Tensor, height: int, width: int) -> Tensor:
 def laplacian(outputs: Tensors, batch: Tensors) -> Tensor:
     """Laplacian loss (Hou and Liu 2019, Context-Aware Image Matting): sum over s = 1 ... 5 of 2^(s - 1) |L_s|_1.
 
-    L_s is level s, from fine to coarse, of the Laplacian pyramid of the error, which equals predicted less true level:
-    a pyramid is linear. All five are details; what is left below them does not count, so a constant error over a
-    picture that is unknown throughout costs nothing. Any size will do: a side of 1 stays 1 and has no details.
+    L_s is level s, from fine to coarse, of the Laplacian pyramid of the error. The residual below the five levels does
+    not count, so a constant error over a picture that is unknown throughout costs nothing. Pictures may have any size.
     """
     below = _error(outputs, batch)
     levels = []
@@ -97,9 +97,9 @@ def laplacian(outputs: Tensors, batch: Tensors) -> Tensor:
 
 
 def gradient(outputs: Tensors, batch: Tensors) -> Tensor:
-    """L1 norm of the error's gradient, |d/dx| + |d/dy| as differences of neighbours (forward, none over the border).
+    """L1 norm of the error's gradient, |d/dx| + |d/dy| as differences of neighbouring pixels.
 
-    The step from an unknown pixel to a known one counts: a constant error costs nothing but along that seam.
+    Differences between unknown and known pixels count: a constant error costs something along the edge only.
     """
     error = _error(outputs, batch)
     return (error.diff(dim=-1).abs().sum() + error.diff(dim=-2).abs().sum()) / batch["count"]
@@ -116,9 +116,9 @@ LOSSES: dict[str, Callable[[Tensors, Tensors], Tensor]] = {
 
 
 def weighted_sum(outputs: Tensors, batch: Tensors, weights: Mapping[str, float]) -> tuple[Tensor, dict[str, Tensor]]:
-    """The total loss and each term of `weights` by itself (terms of weight 0 are left out).
+    """Return the weighted sum of the terms, and each term unweighted. Terms of weight 0 are left out.
 
-    ConfigError for a term that is not in LOSSES.
+    Raises ConfigError for a term that is not in LOSSES.
     """
     terms = {name: lookup(LOSSES, name, "loss")(outputs, batch) for name, weight in weights.items() if weight}
     total = torch.stack([weights[name] * term for name, term in terms.items()]).sum()

@@ -1,6 +1,6 @@
-"""How weights move: optimisers, learning-rate schedules, the moving average of weights. All are chosen by config.
+"""Optimisers, learning-rate schedules, and the moving average of weights.
 
-A schedule is a function of the step alone, so that there is no state of it to save.
+A schedule is a function of the step alone and has no state to save.
 """
 
 import math
@@ -13,7 +13,7 @@ from deepmat.config import OptimizerConfig, ScheduleConfig, TrainConfig
 from deepmat.errors import lookup
 
 OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
-"""Fused ones, which leave out a step on the device itself (`found_inf`)."""
+"""Classes with a fused form, which skips a step on the device (`found_inf`)."""
 
 
 def _cosine(options: ScheduleConfig, done: float, epoch: int) -> float:
@@ -31,11 +31,11 @@ SCHEDULES: dict[str, Callable[[ScheduleConfig, float, int], float]] = {
     "cosine": _cosine,
     "poly": _poly,
 }
-"""Share of train.lr by (options, share of the steps after warm-up that is done, epoch from 0)."""
+"""Functions of (options, share of the steps after warm-up that is done, epoch from 0) -> share of train.lr."""
 
 
 def learning_rate(settings: TrainConfig, step: int, steps: int, steps_per_epoch: int) -> float:
-    """That of the step after `step` steps. ConfigError for an unknown schedule."""
+    """Return the learning rate of the step that follows `step` steps. Raises ConfigError for an unknown schedule."""
     options = settings.schedule
     share = lookup(SCHEDULES, options.name, "train.schedule.name")
     if step < options.warmup:
@@ -45,20 +45,22 @@ def learning_rate(settings: TrainConfig, step: int, steps: int, steps_per_epoch:
 
 
 def build_optimizer(options: OptimizerConfig, parameters: Iterable[nn.Parameter], lr: float) -> torch.optim.Optimizer:
-    """ConfigError for an unknown one."""
+    """Make the optimiser of these parameters. Raises ConfigError for an unknown name."""
     made = lookup(OPTIMIZERS, options.name, "train.optimizer.name")
     keys = {"lr": lr, "betas": tuple(options.betas), "eps": options.eps, "weight_decay": options.weight_decay}
     trained = list(parameters)
-    # The fused ones of other devices step whatever `found_inf` says.
+    # On other devices the fused form ignores `found_inf`.
     fused = all(parameter.device.type in ("cpu", "cuda") for parameter in trained)
     return made(trained, fused=fused, **keys)  # type: ignore[call-arg, arg-type]
 
 
 @torch.no_grad()
 def follow(average: nn.Module, model: nn.Module, decay: float, step: int, taken: Tensor) -> None:
-    """Move the average of weights by a step; at first it follows faster, with decay (1 + step) / (10 + step).
+    """Update the moving average after a step, with a decay of at most (1 + step) / (10 + step).
 
-    taken: bool [], false for a step that was left out, after which it stays.
+    taken: bool [], false for a skipped step, which leaves the average.
+    torch.optim.swa_utils.AveragedModel is not used: its decay is a number, so that a skipped step would have to wait
+    for the GPU, and its first update replaces the average.
     """
     share = (1 - min(decay, (1 + step) / (10 + step))) * taken.float()
     for weight, now in zip(average.parameters(), model.parameters(), strict=True):

@@ -1,4 +1,4 @@
-"""A training run: what it carries from step to step, and its folder on disk."""
+"""The state of a training run in memory and in its folder."""
 
 import copy
 import math
@@ -17,18 +17,18 @@ from deepmat.runtime.files import remove_leftovers, write_text
 
 BEST = "best.safetensors"
 ORDER = {"samples": "samples a step:", "seed": "seed", "pictures": "samples an epoch:"}
-"""What the order of samples depends on, in words."""
+"""What the order of samples depends on, and its name in messages."""
 PROGRESS = ("step", "test_due", "best_sad", "best_of", "began", "skipped", "in_row", "window")
-"""Plain values of a Run that its saved state holds, and a resumed one goes on with."""
+"""Plain values of a Run that a saved state holds besides tensors."""
 
 
 def states(folder: Path) -> list[Path]:
-    """The saved states of a run, the newest first."""
+    """Return the saved states in a run's folder, the newest first."""
     return sorted(folder.glob("state-*.pt"), reverse=True)
 
 
 def _flat(config: Config) -> dict[str, Any]:
-    """Dotted keys and values; a loss is one value."""
+    """Return the config as dotted keys and values; `loss` is one value."""
 
     def leaves(prefix: str, value: Any) -> Iterator[tuple[str, Any]]:
         if isinstance(value, dict) and prefix != "loss":
@@ -43,8 +43,8 @@ def _flat(config: Config) -> dict[str, Any]:
 class Run:
     """Model, optimiser and progress of a run. Its folder holds config.yaml, state-*.pt and best.safetensors.
 
-    main: whether this process is the one that writes. samples: in a step, of all processes. pictures: in an epoch.
-    tests: names of the test pictures.
+    main: whether this process writes. samples: number per step, of all processes. pictures: samples per epoch. tests:
+    names of the test pictures.
     """
 
     def __init__(
@@ -61,22 +61,22 @@ class Run:
     ) -> None:
         self.config, self.model, self.optimizer, self.scaler, self.main = config, model, optimizer, scaler, main
         self.tests = self.tested_on = tests
-        """Names of the test pictures now, and those that the best score is of."""
+        """Names of the test pictures: those of now, and those that the best score is the mean of."""
         self.average: nn.Module | None = None
-        """The moving average of weights, if the config asks for one."""
+        """The moving average of the weights, with train.ema."""
         self.step, self.best_sad = 0, math.inf
         self.best_of: list[str] = []
-        """Pictures that the best score is the mean over."""
+        """Names of the pictures that were scored in the best test."""
         self.test_due = False
-        """The step was taken, and its test not yet done."""
+        """Whether the test of the last step is not done yet."""
         self.began: tuple[float, str] | None = None
-        """SAD of the weights that it began with, and their file."""
+        """SAD of the initial weights, and their file."""
         self.skipped, self.in_row = 0, 0
-        """Steps left out since they were not finite: in all, and the last ones in a row."""
+        """Steps skipped because loss or gradient was not finite: in all, and the last ones in a row."""
         self.window: dict[str, float] = {}
-        """Sums since the last printed line: "steps", "norms" (of finite ones), "norm" and each loss term."""
+        """Sums since the last step record: "steps", "norms" (number of finite ones), "norm" and each loss term."""
         self.saved: Path | None = None
-        # A step means the same samples only as long as these stay.
+        # A step takes the same samples only while these stay the same.
         self.order = {"samples": samples, "seed": config.train.seed, "pictures": pictures}
 
     @property
@@ -89,24 +89,23 @@ class Run:
 
     @property
     def tested(self) -> nn.Module:
-        """The network that is tested and kept as the best: the average of weights if there is one."""
+        """The network that is tested and kept as the best: the average of the weights if there is one."""
         return self.average or self.model
 
-    def means(self) -> dict[str, Any]:
-        """The window's mean "loss" by term, and "grad_norm"; {} and None if no step was finite."""
+    def means(self) -> tuple[float | None, dict[str, float]]:
+        """Return the window's mean gradient norm and losses by term; None and {} if no step was finite."""
         count = self.window.get("steps", 0)
         norms = self.window.get("norms", 0)
         terms = {name: total for name, total in self.window.items() if name not in ("steps", "norms", "norm")}
-        return {
-            "grad_norm": self.window["norm"] / norms if norms else None,
-            "loss": {name: total / count for name, total in terms.items()} if count else {},
-        }
+        losses = {name: total / count for name, total in terms.items()} if count else {}
+        return self.window["norm"] / norms if norms else None, losses
 
     def begin(self, resume: Path | str | None) -> list[str]:
-        """Make the folder: empty of an earlier run's states, or go on from a state; returns notices.
+        """Load a saved state, or remove the states of an earlier run; write config.yaml. Returns notices.
 
-        resume: a state's file; or "auto" for the newest whole one of the folder, from none beginning anew.
-        CheckpointError if it is not a state of such a run, ConfigError if its steps had other samples.
+        resume: a saved state, or "auto" for the newest whole one of the folder; None, or a folder without states,
+        begins a new run. Raises CheckpointError for a file that is no state of such a run, ConfigError if its steps
+        had other samples.
         """
         notices: list[str] = []
         before: dict[str, Any] = {}
@@ -118,7 +117,7 @@ class Run:
             if self.saved.parent.resolve() != self.folder.resolve() and states(self.folder):
                 raise ConfigError(f"{self.folder}: holds a run, whose states would be dropped; give another --name")
             notices += self._check_best()
-            notices.append(f"goes on from step {self.step} of {self.saved}")
+            notices.append(f"continues from step {self.step} of {self.saved}")
             for key, now in _flat(self.config).items():
                 if before.get(key) != now:
                     notices.append(f"changed since: {key} {before.get(key)} -> {now}")
@@ -133,12 +132,12 @@ class Run:
         return notices
 
     def check(self) -> None:
-        """TrainingError if a weight is not a finite number: such weights must not be kept."""
+        """Raise TrainingError if a weight is not a finite number: such weights must not be kept."""
         if not all(torch.isfinite(value).all() for value in self.model.state_dict().values()):
             raise TrainingError("the weights are no longer finite numbers")
 
     def save(self) -> None:
-        """Write the state and drop the oldest ones. DataError if that fails, TrainingError if it is not to be kept."""
+        """Write the state and remove old ones. Raises DataError if that fails, TrainingError as `check`."""
         path = self.folder / f"state-{self.step:09}.pt"
         if not self.main:
             self.saved = path
@@ -161,11 +160,12 @@ class Run:
         self.saved = path
         kept = states(self.folder)
         now = kept.index(path)
-        # Later ones are of a run that went on from here before, or are broken.
+        # Later states are broken, or of an attempt that this one replaces.
         for other in kept[:now] + kept[now + self.config.train.keep :]:
             other.unlink(missing_ok=True)
 
     def save_best(self, **scores: float) -> None:
+        """Write best.safetensors with these scores in it."""
         if not self.main:
             return
         self.check()
@@ -173,27 +173,27 @@ class Run:
         save_weights(self.best, self.tested.state_dict(), self.config.model.model_dump(), **about)
 
     def _check_best(self) -> list[str]:
-        """Forget the best score where it is not that of the weights kept as the best, or of other test pictures."""
+        """Reset the best score if best.safetensors has another or the test pictures have changed. Returns notices."""
         kept = load_weights(self.best).about if self.best.is_file() else None
         same = self.best_sad == math.inf or bool(kept and kept.get("sad") == self.best_sad)
         notices = []
         if self.tests != self.tested_on:
             self.began = None
-            notices.append("other test pictures than before: the best score and the first one are forgotten")
+            notices.append("other test pictures than before: the best score and that of the initial weights are reset")
         elif not same:
-            notices.append(f"{self.best}: not the best weights of this state, whose score is forgotten")
+            notices.append(f"{self.best}: not the best weights of this state; the best score is reset")
         if notices:
             self.best_sad = math.inf
         return notices
 
     def _load_newest(self) -> tuple[dict[str, Any], list[str]]:
-        """`_load` of the newest state that is whole, and a notice of each that is not; ({}, []) without states."""
+        """Load the newest state that is whole. Returns its settings, {} without states; and notices of broken ones."""
         broken: list[str] = []
         for path in states(self.folder):
             try:
                 state = load_state(path)
             except CheckpointError as error:
-                broken.append(f"passed over: {error}")
+                broken.append(f"skipped: {error}")
                 continue
             return self._take(state, path), broken
         if broken:
@@ -202,7 +202,7 @@ class Run:
         return {}, []
 
     def _load(self, path: Path) -> dict[str, Any]:
-        """Take the state in; returns the settings that it was saved under."""
+        """Load a state. Returns the settings that it was saved with."""
         return self._take(load_state(path), path)
 
     def _take(self, state: dict[str, Any], path: Path) -> dict[str, Any]:
@@ -210,14 +210,14 @@ class Run:
             for key, ours in self.order.items():
                 if state["order"][key] != ours:
                     raise ConfigError(
-                        f"{path}: its run had {ORDER[key]} {state['order'][key]}, this one has {ours}, so its steps "
-                        "would be others; --pretrain begins a new run from its weights"
+                        f"{path}: its run had {ORDER[key]} {state['order'][key]}, this one has {ours}, so the order of "
+                        "samples would change; --pretrain begins a new run from its weights"
                     )
             self.model.load_state_dict(state["state_dict"])
             asked = [{key: group[key] for key in group if key != "params"} for group in self.optimizer.param_groups]
             self.optimizer.load_state_dict(state["optimizer"])
             for group, options in zip(self.optimizer.param_groups, asked, strict=True):
-                group.update(options)  # what the config says now
+                group.update(options)  # options are those of the config, not of the state
             if self.scaler.is_enabled() and state["scaler"]:
                 self.scaler.load_state_dict(state["scaler"])
             if self.config.train.ema:

@@ -1,7 +1,7 @@
-"""One step of training, on one process or several, and what is kept of it until somebody looks."""
+"""One step of training, in one process or several, and the account of steps that is printed."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from typing import Any
 
@@ -9,40 +9,42 @@ import torch
 from torch import Tensor, nn
 
 from deepmat.errors import ConfigError, TrainingError
-from deepmat.imaging import trimap
-from deepmat.runtime import distributed as ranks
+from deepmat.imaging.trimap import UNKNOWN
+from deepmat.report.records import TrainingRecord
+from deepmat.runtime import distributed
 from deepmat.training.losses import weighted_sum
 from deepmat.training.run import Run
 
-Record = dict[str, Any]
+Batch = Mapping[str, Any]
+"""A collated batch of samples (training.batches.collate)."""
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-"""Of autocast, by a name of runtime.devices.TRAINING_PRECISIONS."""
+"""Type for autocast by name of runtime.devices.TRAINING_PRECISIONS."""
 Taken = tuple[int, list[str], dict[str, Tensor]]
-"""A step that was taken, its samples in this process, and what `optimise` returned."""
+"""Number of a step, names of its samples in this process, and the result of `optimise`."""
 
 
-def to_device(batch: Record, device: torch.device, count: float | None = None) -> dict[str, Tensor]:
-    """A collated batch of Samples as the losses take it: float, alpha in [0, 1], "unknown" beside the trimap.
+def to_device(batch: Batch, device: torch.device, count: float | None = None) -> dict[str, Tensor]:
+    """Move a batch to the device in the form that losses take (training.losses).
 
-    count: what losses divide by; None is the batch's own number of unknown pixels + 1.
+    count: the losses' divisor; None is the batch's number of unknown pixels + 1.
     """
-    # The image is often the composite itself, to be moved once.
+    # Image and composite are often the same tensor, which is moved once.
     distinct = {id(value): value for value in batch.values() if isinstance(value, Tensor)}
     moved = {key: value.to(device, non_blocking=True).float() for key, value in distinct.items()}
     tensors = {key: moved[id(value)] for key, value in batch.items() if isinstance(value, Tensor)}
-    unknown = (tensors["trimap"] == trimap.UNKNOWN).float()
+    unknown = (tensors["trimap"] == UNKNOWN).float()
     divisor = unknown.sum() + 1 if count is None else torch.full((), count, device=device)
     return {**tensors, "alpha": tensors["alpha"] / 255, "unknown": unknown, "count": divisor}
 
 
 def freeze_unreached(model: nn.Module, weights: dict[str, float]) -> list[str]:
-    """Stop training what no loss term reaches, such as a refinement without its term; names of those parameters.
+    """Freeze the parameters that no loss term reaches, such as a refinement without its term. Returns their names.
 
-    ConfigError if nothing is left.
+    Raises ConfigError if no parameter is left.
     """
     kinds = {"image": 3, "composite": 3, "fg": 3, "bg": 3, "alpha": 1, "trimap": 1}
     device = next(model.parameters()).device
-    blank = {kind: torch.full((1, planes, 64, 64), trimap.UNKNOWN, dtype=torch.uint8) for kind, planes in kinds.items()}
+    blank = {kind: torch.full((1, planes, 64, 64), UNKNOWN, dtype=torch.uint8) for kind, planes in kinds.items()}
     batch = to_device(blank, device)
     training = model.training
     total, _ = weighted_sum(model.eval()(batch["image"], batch["trimap"]), batch, weights)
@@ -60,7 +62,7 @@ def freeze_unreached(model: nn.Module, weights: dict[str, float]) -> list[str]:
 def optimise(
     model: nn.Module,
     optimizer: torch.optim.Optimizer,
-    batches: Sequence[Record],
+    batches: Sequence[Batch],
     weights: dict[str, float],
     *,
     count: float | None = None,
@@ -68,12 +70,12 @@ def optimise(
     scaler: torch.amp.GradScaler | None = None,
     clip: float | None = None,
 ) -> dict[str, Tensor]:
-    """One step over the sum of the losses of collated batches, without word from a GPU.
+    """Take one step over the summed losses of some batches, without synchronising with a GPU.
 
-    count: what losses divide by (`to_device`). clip: the largest norm of the gradient.
+    count: the losses' divisor (`to_device`). clip: the largest norm of the gradient.
 
-    Returns the gradient's "norm", before it is clipped, each term and "total", as they were before the step. Where loss
-    or gradient is not finite, the norm is not, and the weights stay.
+    Returns scalars: each loss term, their weighted sum "total", and the gradient's "norm" before clipping. If loss or
+    gradient is not finite, neither is the norm, and the weights do not change.
     """
     optimizer.zero_grad(set_to_none=True)
     device = next(model.parameters()).device
@@ -87,7 +89,7 @@ def optimise(
             total, terms = weighted_sum(outputs, batch, weights)
             for name, term in {**terms, "total": total}.items():
                 sums[name] = sums.get(name, 0) + term.detach()
-            # A loss that is not finite may have a finite gradient here, which other processes would take.
+            # The gradient of a loss that is not finite can be finite; other processes would apply it.
             spoilt = torch.where(total.detach().isfinite(), 1.0, math.nan)
             scaler.scale(total * spoilt).backward()
     scaler.unscale_(optimizer)
@@ -101,15 +103,15 @@ def optimise(
     elif optimizer.defaults.get("fused"):
         optimizer.found_inf = (~norm.isfinite()).float()  # type: ignore[attr-defined]
         optimizer.step()
-    elif norm.isfinite():  # such a device must be waited for
+    elif norm.isfinite():  # without a fused optimiser only the processor can decide
         optimizer.step()
     return {"norm": norm, **sums}
 
 
-def take_in(run: Run, taken: list[Taken]) -> Iterator[Record]:
-    """Add what the steps came to to the run's window and empty the list; a "warning" for each that was left out.
+def account(run: Run, taken: list[Taken]) -> Iterator[TrainingRecord]:
+    """Add the losses of steps to the run's window and empty the list. Yields a warning for each skipped step.
 
-    Here alone the processor waits for a GPU. TrainingError after too many in a row.
+    Nowhere else in a step does the processor wait for a GPU. Raises TrainingError after too many skipped steps.
     """
     settings = run.config.train
     steps, taken[:] = list(taken), []
@@ -117,11 +119,12 @@ def take_in(run: Run, taken: list[Taken]) -> Iterator[Record]:
         return
     names = list(steps[0][2])
     own = torch.stack([torch.stack([values[name].float() for name in names]) for _, _, values in steps])
-    rows = ranks.total(own.flatten().tolist())
+    rows = distributed.total(own.flatten().tolist())
+    processes = distributed.world()
     for index, (step, samples, _) in enumerate(steps):
-        row = {name: value / ranks.world() for name, value in zip(names, rows[index * len(names) :], strict=False)}
+        row = {name: value / processes for name, value in zip(names, rows[index * len(names) :], strict=False)}
         loss = row["total"]
-        # An overflow of the scaled loss alone is how the scale is found.
+        # An overflow by scaling alone is normal: so the scale is found.
         scaled = run.scaler.is_enabled() and math.isfinite(loss) and run.scaler.get_scale() >= 1
         if math.isfinite(row["norm"]) or scaled:
             run.in_row = 0
@@ -132,13 +135,13 @@ def take_in(run: Run, taken: list[Taken]) -> Iterator[Record]:
             continue
         run.skipped += 1
         run.in_row += 1
-        of = ", ".join(name for each in ranks.gather(samples) for name in each)
+        of = ", ".join(name for each in distributed.gather(samples) for name in each)
         what = f"the loss became {loss}" if not math.isfinite(loss) else "the gradient is not finite"
         if run.in_row > settings.max_skipped:
             kept = f"{run.saved} keeps the last good state" if run.saved else "no state was saved yet"
             raise TrainingError(
                 f"step {step}: {what} on {of}, {run.in_row} steps in a row; {kept}. "
-                f"Lower train.lr (now {settings.lr:g}) or look at those pictures"
+                f"Lower train.lr (now {settings.lr:g}) or check those pictures"
             )
-        text = f"step {step}: {what} on {of}; left out ({run.in_row} in a row, {settings.max_skipped} may be)"
+        text = f"step {step}: {what} on {of}; skipped ({run.in_row} in a row, {settings.max_skipped} are allowed)"
         yield {"event": "warning", "step": step, "text": text}

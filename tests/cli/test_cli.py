@@ -15,6 +15,7 @@ import torch
 
 from deepmat import imaging
 from deepmat.training.run import states
+from deepmat.training.train import configs_of
 
 SMALL = ["--set", "data.augment.resize.size=[32,32]", "--set", "data.augment.crop.sizes=[48]"]
 FAST = [*SMALL, "--print-every", 1, "--workers", 0]
@@ -158,14 +159,14 @@ def test_nothing_that_is_read_is_overwritten(deepmat, data, weights):
     ],
 )  # fmt: skip
 def test_every_flag_of_train_reaches_the_config(deepmat, catch, flag, value, key):
-    kept = catch("training.loop", "train")
+    kept = catch("training.train", "prepare")
     assert "caught" in deepmat("train", "--stage", 1, flag, value).stderr
     section, name = key.split(".")
     assert str(getattr(getattr(kept["arguments"][0], section), name)) == str(value)
 
 
 def test_the_flags_of_train_that_stand_for_more(deepmat, catch):
-    kept = catch("training.loop", "train")
+    kept = catch("training.train", "prepare")
     deepmat("train", "--stage", 1, "--lr-step", 4, "--compile", "--recompute")
     settings = kept["arguments"][0].train
     assert settings.schedule.name == "step" and settings.schedule.every == 4 and settings.schedule.gamma == 0.1
@@ -173,7 +174,7 @@ def test_the_flags_of_train_that_stand_for_more(deepmat, catch):
 
 
 def test_augment_names_a_recipe_or_a_file(deepmat, catch):
-    kept = catch("training.loop", "train")
+    kept = catch("training.train", "prepare")
     deepmat("train", "--stage", 1, "--augment", "modern", "--set", "data.augment.jpeg.quality=[7, 9]")
     augment = kept["arguments"][0].data.augment
     assert augment.combine.probability == 0.5 and augment.jpeg.quality == [7, 9] and augment.jpeg.probability == 0.5
@@ -196,7 +197,8 @@ def test_every_kind_of_data_trains(deepmat, source, data):
         "full": ["--data", data],
         "procedural": ["--set", "data.synth=9"],
     }.items():
-        command = ["train", "--stage", 0, "--pretrain", "none", "--iterations", 1, "--device", "cpu", "--name", name, *TINY]
+        command = ["train", "--stage", 0, "--pretrain", "none", "--iterations", 1, "--device", "cpu", *TINY]
+        command += ["--name", name]
         result = deepmat(*command, *how, *FAST)
         assert result.exit_code == 0, result.stderr
     assert "decodes 2 pictures into" in Path("runs/own/log.jsonl").read_text()
@@ -232,7 +234,7 @@ def test_sheets_show_what_can_be_shown_and_name_the_rest(deepmat, source):
 def test_every_flag_of_eval_arrives(deepmat, catch, data, weights):
     where = [f"--{kind}s={data / 'test' / kind}" for kind in ("image", "trimap", "alpha")]
     whole = ["--mode", "whole", "--fit", "stretch", "--max-size", 64]
-    kept = catch("inference.predict", "as_network")
+    kept = catch("inference.runs", "as_network")
     assert "caught" in deepmat("eval", "-w", weights, *where, *whole).stderr
     settings = kept["arguments"][1]
     assert (settings.mode, settings.fit, settings.max_size) == ("whole", "stretch", 64)
@@ -268,13 +270,9 @@ def test_every_flag_of_composite_arrives(deepmat, source):
     assert inside.exit_code == 1 and "which is read; choose a place beside it" in inside.stderr
 
 
-def test_pretrain_and_resume_with_several_stages(deepmat, monkeypatch, data):
-    kept = []
-    monkeypatch.setattr(
-        sys.modules["deepmat.cli.train"], "_train_one", lambda config, *_: kept.append(config.train.pretrain)
-    )
-    deepmat("train", "--stage", "1,2,3", "--data", data, "--pretrain", "vgg.pth")
-    assert kept == ["vgg.pth", "{runs}/stage1/best.safetensors", "{runs}/stage2/best.safetensors"]
+def test_pretrain_and_resume_with_several_stages(deepmat, data):
+    begins = [each.train.pretrain for each in configs_of("1,2,3", None, [], {}, "vgg.pth", [])]
+    assert begins == ["vgg.pth", "{runs}/stage1/best.safetensors", "{runs}/stage2/best.safetensors"]
     refused = deepmat("train", "--stage", "1,2", "--data", data, "--resume", "state.pt")
     assert refused.exit_code == 1 and "--resume FILE: goes with one stage" in refused.stderr
 
@@ -321,7 +319,7 @@ def test_a_run_is_not_overwritten_by_chance(deepmat, data):
     command = ["train", "--stage", 1, "--data", data, "--pretrain", "none", "--iterations", 1, *FAST, *TINY]
     assert deepmat(*command).exit_code == 0
     refused = deepmat(*command)
-    assert refused.exit_code == 1 and "--resume auto goes on with it" in refused.stderr
+    assert refused.exit_code == 1 and "--resume auto continues it" in refused.stderr
     assert deepmat(*command, "--resume", "auto").exit_code == 0
     assert deepmat(*command, "--overwrite").exit_code == 0
 
@@ -377,7 +375,7 @@ def test_a_signal_ends_the_step_saves_and_says_how_to_go_on(data, tmp_path, numb
     finally:
         process.kill()
     assert process.returncode == 130, errors
-    assert "the same command with --resume auto goes on" in " ".join(errors.split())
+    assert "the same command with --resume auto continues" in " ".join(errors.split())
     assert torch.load(states(tmp_path / "runs/stage1")[0])["step"] >= 3
     assert {path.name for path in (tmp_path / "runs").rglob(".*")} <= {".lock"}
 
@@ -387,7 +385,7 @@ def test_version(deepmat):
 
 
 def test_recipe_names_how_it_is_trained(deepmat, catch):
-    kept = catch("training.loop", "train")
+    kept = catch("training.train", "prepare")
     deepmat("train", "--stage", 3, "--recipe", "mmagic", "--set", "train.keep=5")
     config = kept["arguments"][0]
     assert config.train.iterations == 10**6 and config.model.conv6 == 1 and config.model.refine

@@ -216,7 +216,7 @@ def test_a_stopped_eval_goes_on_with_the_same_scores(deepmat, data, weights, mon
     assert found["means"] == whole["means"] and found["settings"]["checksum"] == whole["settings"]["checksum"]
     for other, message in (
         (["--max-size", "64"], "its alphas are of other weights or settings"),
-        (["--protocol", "reference"], "--skip-existing: protocol reference needs other alphas than the 8-bit ones kept"),
+        (["--protocol", "reference"], "protocol reference needs other alphas than the 8-bit ones kept"),
     ):
         refused = deepmat(*command, "--skip-existing", *other)
         assert refused.exit_code == 1 and message in refused.stderr

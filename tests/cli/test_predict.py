@@ -124,7 +124,7 @@ def test_predict_single_files_and_names_that_clash(deepmat, weights):
     assert deepmat("predict", "a.png", "-t", "t.png", "-o", "out", "-w", weights).exit_code == 0
     assert imaging.read_grey("out/alpha/a.png").shape == (8, 9)
     clash = deepmat("predict", "a.png", "b/a.png", "-t", ".", "-o", "out2", "-w", weights)
-    assert clash.exit_code == 1 and "b/a.png: its alpha would overwrite that of a.png" in clash.stderr
+    assert clash.exit_code == 1 and "b/a.png: its outputs would overwrite those of a.png" in clash.stderr
     assert Path("out2/alpha/a.png").is_file()
     several = deepmat("predict", "a.png", "b/a.png", "-t", "t.png", "-o", "out3", "-w", weights)
     assert several.exit_code == 1 and "2 pictures need a folder of trimaps" in several.stderr
@@ -258,7 +258,7 @@ def test_patterns_and_limits(deepmat, photos):
         (["--masks", "trimaps"], "--trimaps and --masks: give one of them"),
         (["--width", "3"], "--width: is for masks"),
         (["--colours", "mine"], "--colours mine: unknown"),
-        (["--include", "*.tif"], "fits the patterns"),
+        (["--include", "*.tif"], "no picture matches --include and --exclude"),
         (["--device", "cuda:99"], "device 'cuda:99' is not available here"),
     ],
 )  # fmt: skip

@@ -65,7 +65,8 @@ def test_a_hard_mask_that_was_a_jpeg_is_hard_again(tmp_path_factory, seed, quali
     if suffix == ".png":
         path = save(folder / "m.png", np.asarray(Image.open(path)))
     mask, notices = masks.read_mask(path)
-    assert notices == [f"{path}: a hard mask with JPEG artefacts; levels from 128 on were taken as 255, lower ones as 0"]
+    taken = "levels from 128 on were taken as 255, lower ones as 0"
+    assert notices == [f"{path}: a hard mask with JPEG artefacts; {taken}"]
     edge = cv2.dilate(levels, np.ones((3, 3))) != cv2.erode(levels, np.ones((3, 3)))
     assert set(np.unique(mask)) == {0, 255}
     # Where JPEG's ringing comes as far as 128, nothing tells it from the mask: one pixel in 160 masks at quality 30.

@@ -10,7 +10,8 @@ from PIL import Image, ImageCms
 from deepmat import imaging
 from deepmat.errors import ConfigError, DataError
 from deepmat.inference import outputs
-from deepmat.inference.outputs import OUTPUTS, CutOut, encode_output, open_background, parse_outputs, write_outputs
+from deepmat.inference.background import open_background
+from deepmat.inference.outputs import OUTPUTS, CutOut, encode_output, parse_outputs, write_outputs
 
 
 def cut_of(height=40, width=60, **options):
@@ -124,7 +125,7 @@ def test_a_background_comes_in_the_colours_of_the_picture_before_it(tmp_path):
 
 def test_backgrounds_that_are_none_are_explained(tmp_path):
     for text in ("withe", "#12", "#11223344", str(tmp_path / "none.png")):
-        with pytest.raises(ConfigError, match=f"background {text}: no colour, picture or folder"):
+        with pytest.raises(ConfigError, match=f"--background {text}: no colour, picture or folder"):
             open_background(text)
     with pytest.raises(DataError, match="holds no pictures"):
         open_background(str(tmp_path))

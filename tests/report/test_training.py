@@ -187,7 +187,7 @@ def test_tensorboard_that_is_not_installed_is_told_before_training(deepmat, monk
     monkeypatch.setitem(sys.modules, "tensorboard", None)
     for name in [name for name in sys.modules if name.startswith("torch.utils.tensorboard")]:
         monkeypatch.delitem(sys.modules, name)
-    caught = catch("training.loop", "train")
+    caught = catch("training.train", "prepare")
     refused = deepmat("train", "--stage", 1, "--data", "x", "--tensorboard")
     assert refused.exit_code == 1 and "pip install 'deepmat[tensorboard]'" in refused.stderr and not caught
     with pytest.raises(ConfigError):

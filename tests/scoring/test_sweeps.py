@@ -37,7 +37,9 @@ def test_wider_trimaps_leave_more_to_be_wrong_about(pictures):
 
 def test_jpeg_and_noise_change_the_image_alone_and_always_alike(pictures):
     axes = {"jpeg": [95, 10], "noise": [2, 40]}
-    first, again = ([record for found in sweep_pictures(pictures, brightness, axes) for record in found] for _ in range(2))
+    first, again = (
+        [record for found in sweep_pictures(pictures, brightness, axes) for record in found] for _ in range(2)
+    )
     assert first == again and len(first) == 5 * len(pictures)
     untouched = [record["sad"] for found in sweep_pictures(pictures, half, axes) for record in found]
     assert untouched[0] == untouched[1] == untouched[4]
@@ -81,7 +83,8 @@ def test_a_picture_that_fails_does_not_end_a_sweep(pictures):
         raise DataError("too large")
 
     pictures = [*pictures, ("gone", DataError("gone: why"))]
-    assert [found[0]["error"] for found in sweep_pictures(pictures, picky, {"jpeg": [50]})] == ["too large"] * 2 + ["gone: why"]
+    errors = [found[0]["error"] for found in sweep_pictures(pictures, picky, {"jpeg": [50]})]
+    assert errors == ["too large"] * 2 + ["gone: why"]
     assert curves([{"name": "gone", "error": "why"}]) == []
 
 

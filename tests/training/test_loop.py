@@ -18,17 +18,19 @@ from deepmat.data.pairs import pictures_to_score
 from deepmat.errors import CheckpointError, ConfigError, DataError, DeviceError, TrainingError
 from deepmat.models import build_model
 from deepmat.models.checkpoint import load_weights, save_weights
-from deepmat.training import loop as engine
-from deepmat.training import loop as training
+from deepmat.scoring.pictures import ScoredPicture
+from deepmat.training import loop, start
 from deepmat.training import step as stepping
 from deepmat.training import validation as testing
+from deepmat.training.loop import run_plan
+from deepmat.training.plan import prepare, refuse_loss
 from deepmat.training.run import BEST, states
 
 
 @pytest.fixture
 def tiny(data, tmp_path, monkeypatch):
     """tiny("train.iterations=5") -> the config of a run of the tiny network, in an empty folder."""
-    monkeypatch.setattr(training, "build_model", lambda config: TinyModel())
+    monkeypatch.setattr(start, "build_model", lambda config: TinyModel())
     folder = tmp_path / "data"
     shutil.copytree(data, folder)
     settings = [
@@ -40,6 +42,10 @@ def tiny(data, tmp_path, monkeypatch):
     ]
     places = [f"data.cache={tmp_path / 'cache'}", f"data.root={folder}", f"train.runs={tmp_path / 'runs'}"]
     return lambda *overrides: configs.load(overrides=[*settings, *places, *overrides])
+
+
+def run(config, **options):
+    return run_plan(prepare(config), **options)
 
 
 def final_weights(config):
@@ -62,7 +68,7 @@ def test_a_run_tests_saves_and_keeps_the_best(tiny):
     config = tiny(
         "train.epochs=3", "train.batch_size=3", "train.print_every=1", "train.schedule={name: step, every: 2}"
     )
-    records = list(engine.train(config))
+    records = list(run(config))
     assert [record["step"] for record in of(records, "step")] == [1, 2, 3, 4, 5, 6]
     assert [record["lr"] for record in of(records, "step")] == pytest.approx([0.01] * 4 + [0.001] * 2)
     for record in of(records, "step"):
@@ -81,20 +87,20 @@ def test_a_run_tests_saves_and_keeps_the_best(tiny):
 
 def test_stopped_or_killed_and_resumed_is_the_same_run_bit_for_bit(tiny):
     straight = tiny("train.iterations=7", "train.print_every=1", "train.name=straight")
-    losses = [record["loss"] for record in of(engine.train(straight), "step")]
+    losses = [record["loss"] for record in of(run(straight), "step")]
 
     broken = tiny("train.iterations=7", "train.print_every=1", "train.name=broken", "train.checkpoint_every=1")
     seen = {}
     resume = None
     for stop_after in (2, 3, 99):
         stopping = iter([False] * stop_after + [True])
-        for record in engine.train(broken, resume=resume, stop=lambda s=stopping: next(s, True)):
+        for record in run(broken, resume=resume, stop=lambda s=stopping: next(s, True)):
             if record["event"] == "step":
                 seen[record["step"]] = record["loss"]
             if record["event"] == "step" and record["step"] == 5:
                 break  # as a kill between two checkpoints: step 5 was taken but not saved
         resume = newest(broken)
-    for record in engine.train(broken, resume=resume):
+    for record in run(broken, resume=resume):
         if record["event"] == "step":
             seen[record["step"]] = record["loss"]
     assert [seen[step] for step in range(1, 8)] == losses
@@ -108,16 +114,16 @@ def test_the_best_is_the_best_and_not_the_latest(tiny, monkeypatch):
     """SAD is made to get worse after the second test."""
     config = tiny("train.iterations=4", "train.test_every=1")
     scores, weights = iter([3.0, 1.0, 2.0, 1.5]), []
-    evaluate = testing.evaluate
+    score = testing.score
 
     def scored(model, *arguments):
         weights.append({key: value.clone() for key, value in model.state_dict().items()})
         sad = next(scores)
-        for record in evaluate(model, *arguments):
-            yield {**record, "sad": sad}
+        for picture in score(model, *arguments):
+            yield picture._replace(records=[{**picture.records[0], "sad": sad}])
 
-    monkeypatch.setattr(testing, "evaluate", scored)
-    records = list(engine.train(config))
+    monkeypatch.setattr(testing, "score", scored)
+    records = list(run(config))
     assert [record["best"] for record in of(records, "test")] == [True, True, False, False]
     best, last = final_weights(config)
     assert all(torch.equal(best[key], weights[1][key]) for key in best)
@@ -132,14 +138,14 @@ def test_a_test_that_fails_loses_no_step_and_is_made_up_for(tiny):
     for path in images:
         path.write_bytes(b"")
     with pytest.raises(DataError, match=r"none of the 2 test pictures can be used; .* saved up to step 3"):
-        list(engine.train(config))
+        list(run(config))
     last = newest(config)
     assert torch.load(last)["step"] == 3
     for path, data in zip(images, whole, strict=True):
         path.write_bytes(data)
-    records = list(engine.train(config, resume=last))
+    records = list(run(config, resume=last))
     assert events(records) == ["start", "testing", "testing", "test", "end"]
-    assert not of(engine.train(config, resume=last), "test")  # it is not due twice
+    assert not of(run(config, resume=last), "test")  # it is not due twice
 
 
 def test_a_stop_is_heard_during_the_test(tiny):
@@ -150,18 +156,18 @@ def test_a_stop_is_heard_during_the_test(tiny):
         return bool(asked)
 
     seen = []
-    for record in engine.train(config, stop=stop):
+    for record in run(config, stop=stop):
         seen.append(record["event"])
         if record["event"] == "testing":
             asked.append(0)
     assert seen[-2:] == ["testing", "stopped"]
-    resumed = engine.train(config, resume="auto")
+    resumed = run(config, resume="auto")
     assert events(resumed) == ["start", "testing", "testing", "test", "end"]
 
 
 def test_weights_that_are_not_finite_are_never_kept(tiny, monkeypatch):
     config = tiny("train.iterations=2", "train.test_every=1")
-    optimise = training.optimise
+    optimise = loop.optimise
 
     def diverging(model, *arguments, **options):
         losses = optimise(model, *arguments, **options)
@@ -169,64 +175,60 @@ def test_weights_that_are_not_finite_are_never_kept(tiny, monkeypatch):
             torch.nn.init.constant_(model.conv.weight, math.inf)
         return losses
 
-    monkeypatch.setattr(training, "optimise", diverging)
+    monkeypatch.setattr(loop, "optimise", diverging)
     with pytest.raises(TrainingError, match="no longer finite"):
-        list(engine.train(config))
+        list(run(config))
     best, last = final_weights(config)
     assert last["step"] == 1 and all(torch.isfinite(value).all() for value in best.values())
 
 
 def test_a_new_run_begins_clean(tiny):
     config = tiny("train.iterations=1")
-    list(engine.train(config))
-    next(engine.train(config))
+    list(run(config))
+    next(run(config))
     assert not (config.run_folder / BEST).exists() and not states(config.run_folder)
 
 
 def test_resuming_tells_what_changed_and_refuses_other_samples(tiny):
     config = tiny("train.iterations=2")
-    list(engine.train(config))
+    list(run(config))
     last = newest(config)
-    start = next(engine.train(tiny("train.iterations=4", "train.lr=0.5"), resume=last))
-    assert f"goes on from step 2 of {last}" in start["notices"]
+    start = next(run(tiny("train.iterations=4", "train.lr=0.5"), resume=last))
+    assert f"continues from step 2 of {last}" in start["notices"]
     assert "changed since: train.lr 0.01 -> 0.5" in start["notices"]
-    assert "nothing to do: 2 of 2 steps are done" in next(engine.train(config, resume=last))["notices"]
+    assert "nothing to do: 2 of 2 steps are done" in next(run(config, resume=last))["notices"]
     with pytest.raises(ConfigError, match="its run had samples a step: 1, this one has 2"):
-        next(engine.train(tiny("train.batch_size=2"), resume=last))
+        next(run(tiny("train.batch_size=2"), resume=last))
     with pytest.raises(ConfigError, match="its run had seed 0, this one has 9"):
-        next(engine.train(tiny("train.seed=9"), resume=last))
+        next(run(tiny("train.seed=9"), resume=last))
 
 
 def test_the_seed_fixes_weights_and_samples(tiny):
     def losses(*overrides):
-        return [record["loss"] for record in of(engine.train(tiny("train.iterations=2", *overrides)), "step")]
+        return [record["loss"] for record in of(run(tiny("train.iterations=2", *overrides)), "step")]
 
     assert losses() == losses() != losses("train.seed=1")
     fresh = []
     for seed in (0, 0, 1):
         config = tiny("train.iterations=1", "train.lr=1e-12", f"train.seed={seed}")
-        list(engine.train(config))
+        list(run(config))
         fresh.append(final_weights(config)[0]["conv.weight"])
     assert torch.allclose(fresh[0], fresh[1]) and not torch.allclose(fresh[0], fresh[2])
 
 
 def test_tests_run_in_evaluation_mode_and_training_goes_on_in_its_own(tiny, monkeypatch):
     modes = []
-    predict, optimise = testing.inference.predict, training.optimise
-    monkeypatch.setattr(
-        testing.inference, "predict", lambda m, *a, **o: modes.append(("test", m.training)) or predict(m, *a, **o)
-    )
-    monkeypatch.setattr(
-        training, "optimise", lambda m, *a, **o: modes.append(("step", m.training)) or optimise(m, *a, **o)
-    )
-    list(engine.train(tiny("train.iterations=2", "train.test_every=1")))
+    as_network, optimise = testing.as_network, loop.optimise
+    monkeypatch.setattr(testing, "as_network", lambda m, *a: modes.append(("test", m.training)) or as_network(m, *a))
+    monkeypatch.setattr(loop, "optimise", lambda m, *a, **o: modes.append(("step", m.training)) or optimise(m, *a, **o))
+    list(run(tiny("train.iterations=2", "train.test_every=1")))
     assert set(modes) == {("test", False), ("step", True)}
 
 
 def test_frozen_parts_do_not_move(tiny):
     config = tiny("train.iterations=2", "train.freeze=[encoder]", "train.test_every=1", "train.checkpoint_every=1")
     seen = []
-    for record in engine.train(config):
+    for record in run(config):
         if record["event"] == "checkpoint":
             seen.append(torch.load(newest(config))["state_dict"])
     assert torch.equal(seen[0]["conv.weight"], seen[1]["conv.weight"])
@@ -235,7 +237,7 @@ def test_frozen_parts_do_not_move(tiny):
 
 def test_training_learns(tiny):
     config = tiny("train.iterations=120", "train.print_every=20", "train.batch_size=4", "train.test_every=200")
-    totals = [record["loss"]["total"] for record in of(engine.train(config), "step")]
+    totals = [record["loss"]["total"] for record in of(run(config), "step")]
     assert totals[-1] < 0.9 * totals[0]
 
 
@@ -261,10 +263,10 @@ def test_a_step_with_a_loss_that_is_not_finite_is_left_out(tiny, poisoned, monke
         "train.iterations=6", "train.print_every=3", "train.checkpoint_every=1", "train.keep=9", "train.ema=0.9"
     )
     poisoned(lambda call: call in (2, 5, 6))
-    records = list(engine.train(config))
+    records = list(run(config))
     warned = [record["text"] for record in of(records, "warning")]
     assert [text.split(":")[0] for text in warned] == ["step 2", "step 5", "step 6"]
-    assert re.fullmatch(r"step 2: the loss became nan on \w+; left out \(1 in a row, 5 may be\)", warned[0])
+    assert re.fullmatch(r"step 2: the loss became nan on \w+; skipped \(1 in a row, 5 are allowed\)", warned[0])
     assert "(2 in a row" in warned[2]
     saved = [torch.load(path) for path in reversed(states(config.run_folder))]
     moved = [
@@ -283,36 +285,33 @@ def test_too_many_steps_left_out_end_the_run_and_the_last_good_state_stays(tiny,
     with pytest.raises(
         TrainingError, match=r"step 7: the loss became nan on \w+, 3 steps in a row; .*state-000000006.pt"
     ):
-        list(engine.train(config))
+        list(run(config))
     last = torch.load(newest(config))
     assert last["in_row"] == 2 and all(torch.isfinite(value).all() for value in last["state_dict"].values())
 
 
 def test_a_gradient_is_clipped_to_its_norm(tiny):
     free, held = (
-        [
-            record["grad_norm"]
-            for record in of(engine.train(tiny("train.iterations=2", "train.print_every=1", *more)), "step")
-        ]
+        [record["grad_norm"] for record in of(run(tiny("train.iterations=2", "train.print_every=1", *more)), "step")]
         for more in ((), ("train.clip=1e-3", "train.optimizer.eps=1"))
     )
-    assert free[0] == held[0] > 0.01  # the norm told is that before
+    assert free[0] == held[0] > 0.01  # the norm is that before clipping
     config = tiny(
         "train.iterations=2", "train.clip=1e-3", "train.optimizer.eps=1", "train.checkpoint_every=1", "train.keep=9"
     )
-    list(engine.train(config))
+    list(run(config))
     first, second = (torch.load(path)["state_dict"]["conv.weight"] for path in states(config.run_folder))
     assert 0 < (first - second).norm() < 1.01 * 0.01 * 1e-3  # learning rate x clip
 
 
 def test_gradients_add_up_over_forward_passes(tiny, monkeypatch):
-    monkeypatch.setattr(training, "build_model", lambda config: TinyModel(dropout=0))
+    monkeypatch.setattr(start, "build_model", lambda config: TinyModel(dropout=0))
 
     def weights(*overrides):
         config = tiny(
             "train.iterations=3", "train.print_every=1", "train.optimizer.eps=1e-3", "train.precision=fp32", *overrides
         )
-        losses = [record["loss"]["total"] for record in of(engine.train(config), "step")]
+        losses = [record["loss"]["total"] for record in of(run(config), "step")]
         return losses, final_weights(config)[1]["state_dict"]["conv.weight"]
 
     (losses, whole), (others, parts) = (
@@ -324,21 +323,21 @@ def test_gradients_add_up_over_forward_passes(tiny, monkeypatch):
 
 
 def test_the_average_of_weights_is_tested_kept_and_resumed(tiny):
-    def run(name, *stops):
+    def average(name, *stops):
         config = tiny("train.iterations=6", "train.ema=0.9", "train.test_every=3", f"train.name={name}")
         for stop_after in (*stops, 99):
             stopping = iter([False] * stop_after + [True])
-            list(engine.train(config, resume="auto", stop=lambda s=stopping: next(s, True)))
+            list(run(config, resume="auto", stop=lambda s=stopping: next(s, True)))
         return final_weights(config)
 
-    (best, last), (other, resumed) = run("straight"), run("stopped", 2, 4)
+    (best, last), (other, resumed) = average("straight"), average("stopped", 2, 4)
     for key, value in last["average"].items():
         assert torch.equal(value, resumed["average"][key]) and torch.equal(best[key], other[key])
         assert not torch.equal(value, last["state_dict"][key])
     config = tiny(
         "train.iterations=3", "train.ema=0.5", "train.checkpoint_every=1", "train.keep=9", "train.test_every=9"
     )
-    list(engine.train(config))
+    list(run(config))
     _, second, third = (torch.load(path) for path in reversed(states(config.run_folder)))
     key, share = "conv.weight", 1 - 4 / 13  # (1 + n) / (10 + n) is under the decay at first
     expected = second["average"][key] + share * (third["state_dict"][key] - second["average"][key])
@@ -347,31 +346,37 @@ def test_the_average_of_weights_is_tested_kept_and_resumed(tiny):
 
 def test_auto_takes_the_newest_state_that_is_whole(tiny):
     config = tiny("train.iterations=5", "train.checkpoint_every=1", "train.test_every=9", "train.keep=3")
-    begin = next(engine.train(config, resume="auto"))
+    begin = next(run(config, resume="auto"))
     assert begin["step"] == 0
-    list(engine.train(config))
+    list(run(config))
     kept = states(config.run_folder)
     assert [int(path.stem.rpartition("-")[2]) for path in kept] == [5, 4, 3]
     kept[0].write_bytes(kept[0].read_bytes()[:-100])
-    records = list(engine.train(config, resume="auto"))
+    records = list(run(config, resume="auto"))
     notices = " | ".join(records[0]["notices"])
-    assert records[0]["step"] == 4 and f"passed over: {kept[0]}: truncated" in notices
+    assert records[0]["step"] == 4 and f"skipped: {kept[0]}: truncated" in notices
     assert torch.load(kept[0])["step"] == 5  # made again
     for path in kept:
         path.write_bytes(b"")
     with pytest.raises(
         CheckpointError, match=r"no saved state is whole: .*000005.pt.*000004.pt.* \(--overwrite begins"
     ):
-        next(engine.train(config, resume="auto"))
+        next(run(config, resume="auto"))
 
 
 def test_going_on_from_an_older_state_drops_the_later_ones(tiny):
     config = tiny("train.iterations=4", "train.checkpoint_every=1", "train.test_every=9", "train.keep=9")
-    list(engine.train(config))
+    list(run(config))
     older = states(config.run_folder)[2]
     again = tiny("train.iterations=3", "train.checkpoint_every=1", "train.test_every=9", "train.keep=9")
-    list(engine.train(again, resume=older))
+    list(run(again, resume=older))
     assert [torch.load(path)["step"] for path in states(config.run_folder)] == [3, 2, 1]
+
+
+def picture(name, sad=None):
+    """A test picture with this SAD, or one that cannot be used."""
+    record = {"name": name, "error": "no"} if sad is None else {"name": name, "sad": sad, "mse": 0.1}
+    return ScoredPicture(name, [record])
 
 
 def scores(monkeypatch, sads):
@@ -380,19 +385,19 @@ def scores(monkeypatch, sads):
 
     def scored(model, tests, *_):
         sad = next(values)
-        return ({"name": name, "sad": sad, "mse": 0.1} for name, _ in tests)
+        return (picture(name, sad) for name, _ in tests)
 
-    monkeypatch.setattr(testing, "evaluate", scored)
+    monkeypatch.setattr(testing, "score", scored)
 
 
 def test_the_best_score_is_that_of_the_weights_kept(tiny, monkeypatch):
     """Also after going on from an older state, before the best of then, and on other test pictures."""
     scores(monkeypatch, [5.0, 1.0, 4.0, 6.0])
     settings = ("train.test_every=1", "train.keep=9")
-    list(engine.train(tiny("train.iterations=2", *settings)))
+    list(run(tiny("train.iterations=2", *settings)))
     config = tiny("train.iterations=3", *settings)
     older = states(config.run_folder)[1]
-    records = list(engine.train(config, resume=older))
+    records = list(run(config, resume=older))
     assert any("not the best weights of this state" in notice for notice in records[0]["notices"])
     assert [record["best"] for record in of(records, "test")] == [True, False]
     kept = load_weights(config.run_folder / BEST).about
@@ -401,7 +406,7 @@ def test_the_best_score_is_that_of_the_weights_kept(tiny, monkeypatch):
     scores(monkeypatch, [7.0])
     for folder in ("image", "trimap", "alpha"):
         sorted((config.data.root / "test" / folder).iterdir())[0].unlink()
-    records = list(engine.train(tiny("train.iterations=4", *settings), resume="auto"))
+    records = list(run(tiny("train.iterations=4", *settings), resume="auto"))
     assert any("other test pictures than before" in notice for notice in records[0]["notices"])
     assert records[-1]["best_sad"] == load_weights(config.run_folder / BEST).about["sad"] == 7.0
 
@@ -411,47 +416,47 @@ def test_a_test_that_lacks_a_picture_is_never_the_best_of_whole_ones(tiny, monke
 
     def scored(model, tests, *_):
         for (name, _), sad in zip(tests, next(results), strict=True):
-            yield {"name": name, "error": "no"} if sad is None else {"name": name, "sad": sad, "mse": 0.1}
+            yield picture(name, sad)
 
-    monkeypatch.setattr(testing, "evaluate", scored)
-    records = list(engine.train(tiny("train.iterations=3", "train.test_every=1")))
+    monkeypatch.setattr(testing, "score", scored)
+    records = list(run(tiny("train.iterations=3", "train.test_every=1")))
     told = [(record["best"], record["pictures"]) for record in of(records, "test")]
     assert told == [(True, 2), (False, 1), (True, 2)]
 
 
 def test_no_run_is_lost_to_another(tiny):
     config = tiny("train.iterations=1")
-    list(engine.train(config))
-    list(engine.train(tiny("train.iterations=1", "train.name=other")))
+    list(run(config))
+    list(run(tiny("train.iterations=1", "train.name=other")))
     with pytest.raises(ConfigError, match="runs/run: holds a run, whose states would be dropped; give another --name"):
-        next(engine.train(config, resume=states(config.run_folder.with_name("other"))[0]))
+        next(run(config, resume=states(config.run_folder.with_name("other"))[0]))
     newest(config).unlink()
     with pytest.raises(ConfigError, match="runs/run: its saved states are gone; --overwrite begins again"):
-        next(engine.train(config, resume="auto"))
+        refuse_loss(config.run_folder, "auto", overwrite=False)
     assert (config.run_folder / BEST).is_file()
 
 
 def test_a_stop_before_the_first_step_loses_no_first_score(tiny, tmp_path, monkeypatch):
     begin = tmp_path / "begin.safetensors"
     save_weights(begin, build_model(DIMConfig()).state_dict(), DIMConfig().model_dump())
-    monkeypatch.setattr(training, "build_model", build_model)
-    monkeypatch.setattr(training, "optimise", lambda *_, **__: {"norm": torch.ones(()), "total": torch.ones(())})
+    monkeypatch.setattr(start, "build_model", build_model)
+    monkeypatch.setattr(loop, "optimise", lambda *_, **__: {"norm": torch.ones(()), "total": torch.ones(())})
     config = tiny("train.iterations=1", f"train.pretrain={begin}")
-    assert events(engine.train(config, stop=lambda: True))[-1] == "stopped"
-    assert of(engine.train(config, resume="auto"), "began")
+    assert events(run(config, stop=lambda: True))[-1] == "stopped"
+    assert of(run(config, resume="auto"), "began")
 
 
 def test_a_loss_that_reaches_nothing_is_told(tiny, monkeypatch):
-    monkeypatch.setattr(training, "build_model", build_model)
+    monkeypatch.setattr(start, "build_model", build_model)
     config = tiny("model.refine=true", "train.freeze=[encoder, decoder]")
     with pytest.raises(ConfigError, match="no loss term reaches a part that is trained"):
-        next(engine.train(config))
+        next(run(config))
 
 
 def test_a_resumed_run_takes_the_optimisers_options_from_the_config(tiny):
-    list(engine.train(tiny("train.iterations=1")))
+    list(run(tiny("train.iterations=1")))
     config = tiny("train.iterations=2", "train.optimizer.weight_decay=0.25", "train.optimizer.betas=[0.5, 0.6]")
-    start, *_ = list(engine.train(config, resume="auto"))
+    start, *_ = list(run(config, resume="auto"))
     assert "changed since: train.optimizer.weight_decay 0.0 -> 0.25" in start["notices"]
     group = torch.load(newest(config))["optimizer"]["param_groups"][0]
     assert group["weight_decay"] == 0.25 and group["betas"] == (0.5, 0.6)
@@ -462,7 +467,7 @@ def test_the_means_of_a_line_do_not_depend_on_a_stop(tiny):
         config = tiny("train.iterations=6", "train.print_every=3", "train.test_every=9", f"train.name={name}")
         for stop_after in (*stops, 99):
             stopping = iter([False] * stop_after + [True])
-            for record in engine.train(config, resume="auto", stop=lambda s=stopping: next(s, True)):
+            for record in run(config, resume="auto", stop=lambda s=stopping: next(s, True)):
                 if record["event"] == "step":
                     yield record["step"], record["loss"], record["grad_norm"]
 
@@ -477,20 +482,20 @@ def test_a_stage_that_ends_no_better_than_it_began_says_so(tiny, tmp_path, monke
     sads = iter([3.0, 3.0, 5.0, 5.0])
 
     def scored(model, tests, *_):
-        return ({"name": name, "sad": next(sads), "mse": 0.1} for name, _ in tests)
+        return (picture(name, next(sads)) for name, _ in tests)
 
-    monkeypatch.setattr(testing, "evaluate", scored)
+    monkeypatch.setattr(testing, "score", scored)
     config = tiny("train.iterations=1", f"train.pretrain={begin}")
-    records = list(engine.train(config))
+    records = list(run(config))
     assert [record["sad"] for record in of(records, "began")] == [3.0]
     warning = of(records, "warning")[0]["text"]
     assert warning.startswith(f"run ended no better than it began: SAD 5.000, 3.000 with {begin}; keep those weights")
-    assert not of(engine.train(config, resume="auto"), "began")
+    assert not of(run(config, resume="auto"), "began")
 
 
 def test_a_full_disk_leaves_the_last_good_state_whole(tiny, monkeypatch):
     config = tiny("train.iterations=9", "train.checkpoint_every=2", "train.test_every=100")
-    records = engine.train(config)
+    records = run(config)
     for record in records:
         if record["event"] == "checkpoint":
             break
@@ -509,26 +514,26 @@ def test_a_bad_training_picture_saves_the_run_first(tiny):
     bad = next((config.data.root / "train" / "fg").iterdir())
     bad.write_bytes(bad.read_bytes()[:100])
     with pytest.raises(DataError, match=rf"{bad.name}: .*The run is saved up to step \d; `--resume auto`"):
-        list(engine.train(config))
+        list(run(config))
     assert (newest(config)).is_file()
 
 
 def test_what_does_not_fit_is_told_before_the_first_step(tiny, tmp_path):
     with pytest.raises(DeviceError, match="device 'cuda:7' is not available here .*cpu"):
-        next(engine.train(tiny("train.device=cuda:7")))
+        next(run(tiny("train.device=cuda:7")))
     with pytest.raises(CheckpointError, match="`deepmat convert-vgg` makes them"):
-        next(engine.train(tiny("train.pretrain=weights/vgg16.safetensors")))
+        next(run(tiny("train.pretrain=weights/vgg16.safetensors")))
     with pytest.raises(CheckpointError, match="`deepmat train --stage 1` makes them"):
-        next(engine.train(tiny("train.pretrain='{runs}/stage1/best.safetensors'")))
+        next(run(tiny("train.pretrain='{runs}/stage1/best.safetensors'")))
     torch.save({"state_dict": {}}, tmp_path / "other.pt")
     with pytest.raises(CheckpointError, match="other.pt: not the state of such a run"):
-        next(engine.train(tiny(), resume=tmp_path / "other.pt"))
+        next(run(tiny(), resume=tmp_path / "other.pt"))
 
 
 def test_without_test_pictures_the_latest_is_the_best(tiny):
     config = tiny("train.iterations=2")
     shutil.rmtree(config.data.root / "test")
-    records = list(engine.train(config))
+    records = list(run(config))
     assert "best is the latest" in records[0]["notices"][0] and not of(records, "test")
     best, last = final_weights(config)
     assert all(torch.equal(best[key], last["state_dict"][key]) for key in best)
@@ -538,8 +543,9 @@ def test_a_trimap_without_unknown_pixels_is_no_silent_zero(tiny):
     config = tiny()
     for path in (config.data.root / "test" / "trimap").iterdir():
         imaging.write_image(path, np.zeros_like(imaging.read_grey(path)))
-    record = next(testing.evaluate(TinyModel(), pictures_to_score(config.test, config.data.root)[0]))
-    assert record["sad"] == 0 and "no pixel is unknown, so the trimap is the alpha" in record["notices"][0]
+    scored = next(testing.score(TinyModel(), pictures_to_score(config.test, config.data.root)[0], config.test))
+    assert scored.records[0]["sad"] == 0
+    assert "no pixel is unknown, so the trimap is the alpha" in scored.case.notices[0]
 
 
 def test_evaluate_scores_what_it_can_and_names_the_rest(tiny):
@@ -549,10 +555,11 @@ def test_evaluate_scores_what_it_can_and_names_the_rest(tiny):
     alphas[0].unlink()
     trimap = sorted((root / "test" / "trimap").iterdir())[1]
     imaging.write_image(trimap, np.minimum(imaging.read_grey(trimap), 254))
-    failed, scored = testing.evaluate(TinyModel(), pictures_to_score(config.test, root)[0])
-    assert "no alpha of that name" in failed["error"]
-    assert "taken as the nearest" in scored["notices"][0]
-    error = (scored["prediction"].astype(float) - scored["alpha"])[scored["trimap"] == 128] / 255
-    assert scored["sad"] == pytest.approx(np.abs(error).sum() / 1000)
-    assert scored["mse"] == pytest.approx((error**2).mean())
-    assert (scored["prediction"][scored["trimap"] == 0] == 0).all()
+    failed, scored = testing.score(TinyModel(), pictures_to_score(config.test, root)[0], config.test)
+    assert "no alpha of that name" in failed.records[0]["error"]
+    case, prediction, record = scored.case, scored.mattes["model"], scored.records[0]
+    assert "taken as the nearest" in case.notices[0]
+    error = (prediction.astype(float) - case.alpha)[case.trimap == 128] / 255
+    assert record["sad"] == pytest.approx(np.abs(error).sum() / 1000)
+    assert record["mse"] == pytest.approx((error**2).mean())
+    assert (prediction[case.trimap == 0] == 0).all()

@@ -38,6 +38,7 @@ class DIM(nn.Module):
     PARTS = {"encoder": ("conv",), "decoder": ("deconv",), "refinement": ("refine_",)}
     LASTING = ("conv6", "skip", "width")
     UNSEEN = ("skip",)
+    FIRST_WEIGHTS = "deepmat convert-vgg"
     stride, reach, enlarge_up_to = 32, 224, 0  # its receptive field reaches 217 pixels
     bytes_a_pixel = 2000
     mean: Tensor

@@ -62,6 +62,7 @@ class Lite(nn.Module):
     PARTS = {"encoder": ("stem", "down", "encode", "bottom"), "decoder": ("across", "decode", "head")}
     LASTING = ("width",)
     UNSEEN = ()
+    FIRST_WEIGHTS = "deepmat train --config lite"
     stride, reach, enlarge_up_to = 32, 224, SMALL
     bytes_a_pixel = 650
 

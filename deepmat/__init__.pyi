@@ -1,0 +1,68 @@
+"""The public names of deepmat. Each is imported from its module when first used."""
+
+from .checks.doctor import doctor
+from .config import Config, load_config
+from .data.composite import composite, preview_composites
+from .data.show import show_samples
+from .errors import (
+    CheckpointError,
+    ConfigError,
+    DataError,
+    DeepmatError,
+    DeviceError,
+    TooLarge,
+    TrainingError,
+)
+from .imaging import read_image, write_image
+from .imaging.foreground import estimate_foreground
+from .imaging.trimap import read_trimap
+from .inference.evaluation import evaluate
+from .inference.folders import cut_out
+from .inference.predict import predict
+from .inference.sweeping import sweep
+from .models import build_model, for_prediction, load_model
+from .models.dim.vgg import convert_vgg
+from .models.weights import import_weights, info
+from .runtime.work import Work
+from .subject.trimaps import make_trimaps
+from .synth.dataset import synthesise
+from .synth.sheet import draw_synth_sheet
+from .training.train import train
+
+__version__: str
+
+__all__ = [
+    "CheckpointError",
+    "Config",
+    "ConfigError",
+    "DataError",
+    "DeepmatError",
+    "DeviceError",
+    "TooLarge",
+    "TrainingError",
+    "Work",
+    "__version__",
+    "build_model",
+    "composite",
+    "convert_vgg",
+    "cut_out",
+    "doctor",
+    "draw_synth_sheet",
+    "estimate_foreground",
+    "evaluate",
+    "for_prediction",
+    "import_weights",
+    "info",
+    "load_config",
+    "load_model",
+    "make_trimaps",
+    "predict",
+    "preview_composites",
+    "read_image",
+    "read_trimap",
+    "show_samples",
+    "sweep",
+    "synthesise",
+    "train",
+    "write_image",
+]

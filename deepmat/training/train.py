@@ -1,0 +1,197 @@
+"""`deepmat.train`: train one stage or several in order, each into its run folder."""
+
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from deepmat import config as configs
+from deepmat.config import Config
+from deepmat.errors import ConfigError
+from deepmat.report.records import TrainingRecord
+from deepmat.runtime import distributed
+from deepmat.runtime.work import Work
+from deepmat.training.board import require_tensorboard
+from deepmat.training.log import logged
+from deepmat.training.loop import Stop, never, run_plan
+from deepmat.training.plan import Plan, prepare, refuse_loss
+
+KEYS = {
+    "data": "data.root",
+    "bg": "data.bg",
+    "test": "test.root",
+    "runs": "train.runs",
+    "name": "train.name",
+    "device": "train.device",
+    "seed": "train.seed",
+    "workers": "train.workers",
+    "precision": "train.precision",
+    "compile": "train.compile",
+    "recompute": "train.recompute",
+    "batch_size": "train.batch_size",
+    "accumulate": "train.accumulate",
+    "epochs": "train.epochs",
+    "iterations": "train.iterations",
+    "lr": "train.lr",
+    "lr_step": "train.schedule",
+    "print_every": "train.print_every",
+    "test_every": "train.test_every",
+    "checkpoint_every": "train.checkpoint_every",
+}
+"""Config keys by argument of `train`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingRun(Work[TrainingRecord]):
+    """A prepared run of one stage. Iterating trains it and writes its folder; it yields the run's records."""
+
+    plan: Plan
+    resume: Path | str | None = None
+    stop: Stop = never
+    tensorboard: bool = False
+
+    @property
+    def name(self) -> str:
+        return self.plan.config.train.name
+
+    @property
+    def folder(self) -> Path:
+        return self.plan.config.run_folder
+
+    def __iter__(self) -> Generator[TrainingRecord, None, None]:
+        records = run_plan(self.plan, resume=self.resume, stop=self.stop)
+        yield from records if distributed.rank() else logged(records, self.folder, self.tensorboard)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training(Work[TrainingRecord]):
+    """Prepared runs, one for each stage. Iterating trains them in order; a run that is stopped ends it."""
+
+    runs: Sequence[TrainingRun]
+
+    def __iter__(self) -> Iterator[TrainingRecord]:
+        for run in self.runs:
+            with closing(iter(run)) as records:
+                for record in records:
+                    yield record
+                    if record["event"] == "stopped":
+                        return
+
+
+def train(
+    stage: int | str | None = None,
+    *,
+    config: Config | Path | str | None = None,
+    recipe: Path | str | None = None,
+    data: Path | str | None = None,
+    bg: Path | str | None = None,
+    test: Path | str | None = None,
+    augment: Path | str | None = None,
+    pretrain: Path | str | None = None,
+    resume: Path | str | None = None,
+    overwrite: bool = False,
+    runs: Path | str | None = None,
+    name: str | None = None,
+    device: str | None = None,
+    seed: int | None = None,
+    workers: int | None = None,
+    precision: str | None = None,
+    compile: bool = False,
+    recompute: bool = False,
+    batch_size: int | None = None,
+    accumulate: int | None = None,
+    epochs: int | None = None,
+    iterations: int | None = None,
+    lr: float | None = None,
+    lr_step: int | None = None,
+    print_every: int | None = None,
+    test_every: int | None = None,
+    checkpoint_every: int | None = None,
+    tensorboard: bool = False,
+    settings: Sequence[str] = (),
+    stop: Stop = never,
+) -> Training:
+    """Train: what `deepmat train` does.
+
+    stage: 0, 1, 2, 3 of Deep Image Matting, or several in order, "0,1,2,3". config: in place of a stage, a shipped
+    config ("finetune", "lite"), a YAML file or a Config. settings: config keys, "train.lr=3e-5". stop: called after
+    each step; once it returns true, the run saves its state and ends. Other arguments: docs/training.md.
+
+    Raises ConfigError, DataError, DeviceError before anything is written. Iterating trains, writes config.yaml,
+    log.jsonl, state-*.pt, best.safetensors and samples/ into the run's folder (RUNS/NAME), and yields the records of
+    report.records.
+    """
+    given = {key: value for key, value in locals().items() if key in KEYS}
+    if resume and overwrite:
+        raise ConfigError("--resume and --overwrite: give one of them")
+    named = {"recipe": recipe, "augment": augment}
+    layers = [layer for kind, each in named.items() for layer in configs.layer(kind, str(each) if each else None)]
+    chosen = configs_of(stage, config, layers, _flags(given), pretrain, settings)
+    if resume and resume != "auto" and len(chosen) > 1:
+        raise ConfigError("--resume FILE: goes with one stage; --resume auto continues each stage")
+    if tensorboard:
+        require_tensorboard()
+    for each in chosen:
+        refuse_loss(each.run_folder, resume, overwrite)
+    plans = [prepare(each) for each in chosen]
+    prepared = [
+        TrainingRun(total=plan.steps, plan=plan, resume=resume, stop=stop, tensorboard=tensorboard) for plan in plans
+    ]
+    return Training(total=sum(plan.steps for plan in plans), runs=prepared)
+
+
+def _flags(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return arguments of `train` as a config layer. None and False leave a key as it is."""
+    values = {KEYS[key]: str(value) if isinstance(value, Path) else value for key, value in given.items()}
+    if given["lr_step"]:
+        values["train.schedule"] = {"name": "step", "every": given["lr_step"]}
+    return configs.flags({key: None if value is False else value for key, value in values.items()})
+
+
+def configs_of(
+    stage: int | str | None,
+    config: Config | Path | str | None,
+    layers: Sequence[Path],
+    flags: Mapping[str, Any],
+    pretrain: Path | str | None,
+    settings: Sequence[str],
+) -> list[Config]:
+    """Return the config of each stage: the stage's own file or `config`, then the layers, flags and settings."""
+    if stage is None and config is None:
+        raise ConfigError("say what to train: --stage 0, 1, 2, 3 (or 0,1,2,3), or --config FILE")
+    if stage is not None and config is not None:
+        raise ConfigError("--stage and --config: give one of them")
+    above = [configs.read_yaml(layer) for layer in layers]
+    if isinstance(config, Config):
+        bases = {"config": config.model_dump(mode="json")}
+    else:
+        numbers = str(stage).split(",")
+        files = [_file(config)] if config else [configs.recipe(f"stage{number.strip()}") for number in numbers]
+        bases = {str(file): configs.read_yaml(file) for file in files}
+    sources = [*map(str, layers), *(["command line"] if flags or pretrain or settings else [])]
+    several = len(bases) > 1
+    if several and flags.get("train", {}).get("name"):
+        raise ConfigError("--name: several stages need their own names; leave it out")
+    resolved = []
+    for source, base in bases.items():
+        values: dict[str, Any] = {}
+        for layer in (base, *above, flags, _begin_with(pretrain, base, several), configs.parse_overrides(settings)):
+            values = configs.merge(values, layer)
+        resolved.append(configs.build(values, " and ".join([source, *sources])))
+    return resolved
+
+
+def _file(config: Path | str) -> Path:
+    """Return the YAML file that --config names: a path, or the name of a shipped config."""
+    path = Path(config)
+    shipped = path.name == str(path) and not path.suffix and not path.is_file()
+    return configs.recipe(str(path)) if shipped else path
+
+
+def _begin_with(pretrain: Path | str | None, base: Mapping[str, Any], several: bool) -> dict[str, Any]:
+    """Return --pretrain as a config layer. Of several stages, it is not for those that begin with another's weights."""
+    own = (base.get("train") or {}).get("pretrain")
+    if pretrain is None or (several and "{runs}" in str(own)):
+        return {}
+    return {"train": {"pretrain": None if pretrain == "none" else str(pretrain)}}
