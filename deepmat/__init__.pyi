@@ -23,6 +23,7 @@ from .inference.sweeping import sweep
 from .models import build_model, for_prediction, load_model
 from .models.dim.vgg import convert_vgg
 from .models.weights import import_weights, info
+from .report.runs import list_runs
 from .runtime.work import Work
 from .subject.trimaps import make_trimaps
 from .synth.dataset import synthesise
@@ -53,6 +54,7 @@ __all__ = [
     "for_prediction",
     "import_weights",
     "info",
+    "list_runs",
     "load_config",
     "load_model",
     "make_trimaps",

@@ -93,6 +93,7 @@ def data(source, tmp_path_factory):
 def deepmat(tmp_path, monkeypatch):
     """Run the command line in an empty folder: deepmat("eval", ...) -> result with exit_code, stdout, stderr."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("COLUMNS", raising=False)  # pytest-xdist sets it in its workers
 
     def run(*arguments):
         result = CliRunner().invoke(app, [str(argument) for argument in arguments])

@@ -1,12 +1,13 @@
-"""What belongs together in a data folder, by names alone."""
+"""Which files of a data folder are used together, by names only."""
 
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
 from deepmat.checks.adobe import adobe_cases
 from deepmat.checks.composites import as_adobes, folder_of_tests, official_plan
-from deepmat.checks.findings import LAYOUTS, Case, Finding, Survey, finding
+from deepmat.checks.findings import LAYOUTS, Case, Counts, Finding, Survey, finding
 from deepmat.checks.listing import backgrounds_of, paired, pictures_in, within
 from deepmat.data.compositing import MANIFEST, Entry, is_unchanged, read_manifest
 from deepmat.data.compositing.manifest import SOURCES
@@ -49,7 +50,7 @@ def _split(folder: Path, split: str) -> Iterator[Case | Finding]:
 
 
 def _manifest(folder: Path) -> Iterator[Case | Finding]:
-    """The composites of a manifest, and the sources they are made from again in training, each once."""
+    """The composites of a manifest, and their sources, which training reads, each once."""
     path = folder / MANIFEST
     try:
         entries = read_manifest(path)
@@ -58,7 +59,7 @@ def _manifest(folder: Path) -> Iterator[Case | Finding]:
         return
     lines = sum(1 for line in path.read_text(encoding="utf-8").splitlines() if line.strip())
     if len(entries) < lines:
-        message = f"{lines - len(entries)} lines cut short or there twice; the deepmat composite that made it goes on"
+        message = f"{lines - len(entries)} lines cut short or listed twice; run the same deepmat composite again"
         yield finding("manifest", path, message)
     full = (folder / "fg").is_dir()
     changed: dict[Path, Finding | None] = {}
@@ -72,20 +73,20 @@ def _manifest(folder: Path) -> Iterator[Case | Finding]:
         files += [(role, folder / role / f"{name}.png") for role in dict.fromkeys(roles)]
         for _, missing in files:
             if not missing.is_file():
-                yield finding("manifest", missing, f"listed in {path}, but not there; run deepmat composite again")
+                yield finding("manifest", missing, f"listed in {path}, but missing; run deepmat composite again")
         yield Case("composite", split, tuple(file for file in files if file[1].is_file()), entry)
         for role in SOURCES:
-            if entry[role] and Path(entry[role]) not in changed:
-                source = Path(entry[role])
-                changed[source] = _source(source, entry, role, needed=split == "train" and not full)
-        fg = (("fg" if entry["alpha"] else "rgba", Path(entry["fg"])),)
-        both = (*fg, ("alpha", Path(entry["alpha"]))) if entry["alpha"] else fg
+            source = entry[role]
+            if source and Path(source) not in changed:
+                changed[Path(source)] = _source(Path(source), entry, role, needed=split == "train" and not full)
+        alpha, fg = entry["alpha"], Path(entry["fg"])
+        both = (("fg", fg), ("alpha", Path(alpha))) if alpha else (("rgba", fg),)
         sources.setdefault(both, Case("foreground", split, both))
         if not full:
             scene = (("bg", Path(entry["bg"])),)
             sources.setdefault(scene, Case("background", split, scene))
     yield from (found for found in changed.values() if found)
-    yield from (case for files, case in sources.items() if all(source.is_file() for _, source in files))
+    yield from (case for files, case in sources.items() if all(file.is_file() for _, file in files))
     pictures, odd = pictures_in(folder / "image")
     yield from odd
     for image in pictures:
@@ -95,15 +96,20 @@ def _manifest(folder: Path) -> Iterator[Case | Finding]:
 
 
 def _source(path: Path, entry: Entry, role: str, needed: bool) -> Finding | None:
-    """What became of a source since a composite was made from it. Only a training set needs it again."""
+    """The finding on a source that is missing or has changed since; an error only if training needs it."""
     severity = "error" if needed else "note"
     what = f"{role} of {entry['name']}"
     if not path.is_file():
-        advice = "training needs it: put it back" if needed else "fine, as long as nothing is composited again"
-        return finding("source", path, f"{what}, but not there; {advice}", severity=severity)
+        advice = "training needs it: put it back" if needed else "fine, unless you composite again"
+        return finding("source", path, f"{what}, but missing; {advice}", severity=severity)
     if role in entry["sources"] and not is_unchanged(str(path), entry["sources"][role]):
         return finding("source", path, f"{what}, changed since; run deepmat composite again", severity=severity)
     return None
+
+
+Found = Iterator[Case | Finding]
+Homes = list[tuple[Path, str]] | str
+"""See `Survey.homes`."""
 
 
 def survey(
@@ -111,65 +117,77 @@ def survey(
 ) -> Survey:
     """All cases of a data folder, and the findings that follow from names only.
 
-    backgrounds, alphas: folders in place of the layout's own; against: Adobe's data set, which its test set is held
-    against, with its backgrounds there or in `backgrounds`. DataError if a folder cannot be looked into, ConfigError
-    for one that the layout has no use for.
+    backgrounds, alphas: folders in place of the layout's own. against: Adobe's data set, to compare a composited test
+    set with; its backgrounds lie there or in `backgrounds`. DataError if a folder cannot be listed, ConfigError for a
+    folder that the layout does not use.
     """
     root, backgrounds, alphas = Path(root), Path(backgrounds) if backgrounds else None, Path(alphas) if alphas else None
     for folder in filter(None, (root, backgrounds, alphas, against)):
-        try:
-            next(folder.iterdir(), None)
-        except FileNotFoundError as error:
-            raise DataError(f"{folder}: no such folder; check the path") from error
-        except OSError as error:
-            raise DataError(f"{folder}: cannot be looked into ({error.strerror}); check the path") from error
+        _check_folder(folder)
     layout = layout_of(root)
     for option, given, unused in (("--alpha", alphas, ("adobe", "composites")), ("--bg", backgrounds, ("composites",))):
         if given and layout in unused and not (against and given == backgrounds):
             raise ConfigError(f"{option}: {root} is {LAYOUTS[layout]}, which has its own; leave it out")
     if against and layout != "composites":
-        raise ConfigError(f"--against: {root} is {LAYOUTS[layout]}; give a composited test set to hold against Adobe's")
+        raise ConfigError(f"--against: {root} is {LAYOUTS[layout]}; give a composited test set to compare with Adobe's")
     official = official_plan(Path(against), backgrounds) if against else {}
-    homes: list[tuple[Path, str]] | str = [(root, ".")]
+    found: Found
+    homes: Homes
     if layout == "adobe":
-        found = adobe_cases(root, backgrounds)
+        found, homes = adobe_cases(root, backgrounds), [(root, ".")]
     elif layout == "composites":
-        splits = {split: root / split for split in ("train", "test") if (root / split).is_dir()}
-        if (root / "image").is_dir():
-            splits = {"test" if official or (root / "trimap").is_dir() else "train": root}
-        found = (item for split, folder in splits.items() for item in _split(folder, split))
-        if any((folder / MANIFEST).is_file() for folder in splits.values()):
-            homes = "composites follow from their sources: mend those, then run deepmat composite again"
+        found, homes = _composites(root, official)
     else:
-        folder = root / "fg" if layout == "folders" else root
-        for inner in filter(None, (alphas, backgrounds, background_folder(root)) if layout == "pictures" else ()):
-            if within(inner, root):
-                raise DataError(
-                    f"{inner}: lies among the foregrounds, which are found in all subfolders of {root}; move those to "
-                    f"{root / 'fg'}"
-                )
-        own = root / "alpha" if layout == "folders" and (root / "alpha").is_dir() else None
-        found = _own(root, folder, alphas or own, backgrounds or background_folder(root))
-        apart = [(given, place) for given, place in ((alphas, "alpha"), (backgrounds, "bg")) if given]
-        apart = [(given, place) for given, place in apart if not within(given, root)]
-        homes = [(root, "fg" if layout == "pictures" and apart else "."), *apart]
-    cases: list[Case] = []
-    findings: list[Finding] = []
-    for item in found:
-        if isinstance(item, Case):
-            cases.append(item)
-        else:
-            findings.append(item)
+        found, homes = _foregrounds(root, layout, alphas, backgrounds)
+    items = list(found)
+    cases = [item for item in items if isinstance(item, Case)]
+    findings = [item for item in items if not isinstance(item, Case)]
     if layout in ("composites", "folders"):
         cases, wrong = as_adobes(cases, folder_of_tests(root), official)
         findings += wrong
     if layout == "adobe" and any(item["check"] == "list" and item["path"].endswith("_names.txt") for item in findings):
-        homes = "the names lists must be whole first"
+        homes = "the names lists must be complete first"
     return Survey(root, layout, cases, findings, homes)
 
 
-def count(found: Survey) -> dict[str, int]:
-    """How many pictures of each kind a survey found, without those there are none of."""
+def _check_folder(folder: Path) -> None:
+    try:
+        next(folder.iterdir(), None)
+    except FileNotFoundError as error:
+        raise DataError(f"{folder}: no such folder; check the path") from error
+    except OSError as error:
+        raise DataError(f"{folder}: cannot be listed ({error.strerror}); check the path") from error
+
+
+def _composites(root: Path, official: dict[str, Entry]) -> tuple[Found, Homes]:
+    """The content of a composited data set: of its train/ and test/, or of a single split."""
+    splits = {split: root / split for split in ("train", "test") if (root / split).is_dir()}
+    if (root / "image").is_dir():
+        splits = {"test" if official or (root / "trimap").is_dir() else "train": root}
+    found = (item for split, folder in splits.items() for item in _split(folder, split))
+    if any((folder / MANIFEST).is_file() for folder in splits.values()):
+        return found, "composites follow from their sources: fix those, then run deepmat composite again"
+    return found, [(root, ".")]
+
+
+def _foregrounds(root: Path, layout: str, alphas: Path | None, backgrounds: Path | None) -> tuple[Found, Homes]:
+    """The content of plain folders. DataError for a folder of other pictures among the foregrounds."""
+    folder = root / "fg" if layout == "folders" else root
+    for inner in filter(None, (alphas, backgrounds, background_folder(root)) if layout == "pictures" else ()):
+        if within(inner, root):
+            raise DataError(
+                f"{inner}: lies among the foregrounds, which are found in all subfolders of {root}; move those to "
+                f"{root / 'fg'}"
+            )
+    own = root / "alpha" if layout == "folders" and (root / "alpha").is_dir() else None
+    found = _own(root, folder, alphas or own, backgrounds or background_folder(root))
+    apart = [(given, place) for given, place in ((alphas, "alpha"), (backgrounds, "bg")) if given]
+    apart = [(given, place) for given, place in apart if not within(given, root)]
+    return found, [(root, "fg" if layout == "pictures" and apart else "."), *apart]
+
+
+def count(found: Survey) -> Counts:
+    """The number of pictures of each kind in a survey; kinds without pictures are absent."""
     names = {"foreground": "foregrounds", "background": "backgrounds", "composite": "pictures"}
     counts: Counter[str] = Counter()
     for case in found.cases:
@@ -177,4 +195,4 @@ def count(found: Survey) -> dict[str, int]:
         counts[test + names[case.kind]] += 1
     for role, what in (("alpha", "alphas"), ("trimap", "trimaps")):
         counts[what] = len({path for case in found.cases for kind, path in case.files if kind == role})
-    return {what: number for what, number in counts.items() if number}
+    return cast(Counts, {what: number for what, number in counts.items() if number})

@@ -1,7 +1,7 @@
-"""The records of a check: findings, cases, the survey of a folder."""
+"""Records of a check: findings, cases, the survey of a folder."""
 
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypedDict
 
 from deepmat.data.compositing import Entry
 from deepmat.errors import DataError
@@ -52,35 +52,105 @@ LAYOUTS = {
 }
 SEVERITIES = ("error", "warning", "note")
 
-Finding = dict[str, Any]
+
+class Finding(TypedDict):
+    """Something about a file or folder that is worth a line."""
+
+    severity: str
+    """One of SEVERITIES. "error": training or scores fail or come out wrong; "warning": usable, but worth a look."""
+    check: str
+    """One of CHECKS."""
+    path: str
+    message: str
+    """What is wrong and how to fix it."""
+    fix: str | None
+    """What a mended copy does about it: "re-encoded", "left out" or None."""
 
 
 class Case(NamedTuple):
-    """Files that are used together.
-
-    kind: "foreground", "background" or "composite"; files: (role, path), where a role is fg, rgba (colours and alpha
-    in one file), alpha, trimap, bg or image; entry: the composite's line in the manifest, if there is one; official:
-    what that line would be in Adobe's own test set, if that is at hand.
-    """
+    """Files that are used together."""
 
     kind: str
+    """foreground, background or composite."""
     split: str
     files: tuple[tuple[str, Path], ...]
+    """(role, path); roles are fg, rgba (colours and alpha in one file), alpha, trimap, bg and image."""
     entry: Entry | None = None
+    """The composite's line in the manifest, if there is one."""
     official: Entry | None = None
+    """The line of that composite in Adobe's own test set, if that is given."""
 
 
 class Survey(NamedTuple):
-    """homes: the folders that a mended copy takes, each with its place in the copy, or why there can be none."""
+    """The content of a data folder by names only."""
 
     root: Path
     layout: str
+    """One of LAYOUTS."""
     cases: list[Case]
     findings: list[Finding]
     homes: list[tuple[Path, str]] | str
+    """The folders that a mended copy takes, each with its place in the copy; or why there can be no copy."""
+
+
+Counts = TypedDict(
+    "Counts",
+    {
+        "foregrounds": int,
+        "test foregrounds": int,
+        "backgrounds": int,
+        "test backgrounds": int,
+        "training pictures": int,
+        "test pictures": int,
+        "alphas": int,
+        "trimaps": int,
+    },
+    total=False,
+)
+"""Numbers of files; kinds without files are absent."""
+
+
+class TestSet(TypedDict):
+    """How the pictures of a composited test set compare with what each compositor makes of their sources."""
+
+    pictures: int
+    foregrounds: int | None
+    """None without a manifest."""
+    first: str
+    last: str
+    """Names of the first and the last picture."""
+    adobe: int
+    cv2: int
+    """Pictures that are exactly what this compositor makes; a picture can be both."""
+    neither: int
+    untold: int
+    """Pictures that could not be composited again."""
+    fitted: int
+    """Pictures whose backgrounds are stored at their final size, so that only the blending was compared."""
+    mean: float
+    max: int
+    """Differences from Adobe's, in grey levels, of the pictures that are not exactly Adobe's."""
+    worst: str | None
+    """The picture that differs most from Adobe's."""
+    alphas: list[int]
+    trimaps: list[int]
+    backgrounds: list[int]
+    """[number equal to their sources, number that could be compared]."""
+
+
+class Checked(NamedTuple):
+    """A record of a check: of a case, of the whole folder, or of the checksum of a file."""
+
+    findings: list[Finding]
+    pixels: int = 0
+    test_set: TestSet | None = None
+    """Of the whole folder, if it holds a composited test set."""
+    checksum: str | None = None
+    """Of a checksum: "intact" or the check of its finding."""
 
 
 def finding(check: str, path: Path | str, message: str, *, severity: str = "error", fix: str | None = None) -> Finding:
+    """A Finding; an error without a fix by default."""
     return {"severity": severity, "check": check, "path": str(path), "message": message, "fix": fix}
 
 

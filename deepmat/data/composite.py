@@ -8,8 +8,10 @@ from typing import TypedDict
 from deepmat import imaging
 from deepmat.data.compositing import (
     BACKGROUNDS_PER_FOREGROUND,
+    Built,
     Entry,
     build_composites,
+    check_plan,
     plan_adobe,
     plan_folders,
     preview,
@@ -23,26 +25,24 @@ from deepmat.runtime.work import Work
 
 SPLITS = {"both": ("train", "test"), "train": ("train",), "test": ("test",)}
 PREVIEWED = 12
+"""Number of composites on a preview."""
 
 
-class Composited(TypedDict, total=False):
-    """The record of a composite; a failed one has only split, name and error."""
+class Composited(Built, total=False):
+    """The record of a composite of one of the splits."""
 
     split: str
-    name: str
-    skipped: bool
-    """An earlier run of the same command wrote it."""
-    error: str
 
 
 class Previewed(TypedDict):
     """The result of a preview."""
 
     shown: int
-    """Composites on the sheet."""
+    """Number of composites on the sheet; without any, no sheet is written."""
     planned: int
+    """Number of composites that the same arguments make."""
     failures: dict[str, str]
-    """Messages by name."""
+    """Error messages by name."""
     notices: list[str]
 
 
@@ -52,10 +52,10 @@ Plans = list[tuple[str, list[Entry]]]
 
 @dataclass(frozen=True)
 class Composites(Work[Composited]):
-    """A prepared data set. Iterating writes it, composite by composite, in no fixed order."""
+    """A data set that is ready to be written. Iterating writes it; composites come in the order of completion."""
 
     plans: tuple[tuple[str, list[Entry]], ...] = ()
-    """The splits and the composites of each."""
+    """The splits with the composites of each."""
 
 
 def composite(
@@ -76,22 +76,26 @@ def composite(
     """Composite foregrounds over backgrounds: what `deepmat composite` does.
 
     source: Adobe's data set or any folder of foregrounds. out: gets train/ and test/, each with image/ (test also
-    alpha/ and trimap/) and manifest.jsonl. bg, test_bg: folders of backgrounds. alpha: folder of the alphas of plain
-    foregrounds. split: "train", "test" or "both". per_foreground: backgrounds for each foreground. compositor: of
-    imaging.blend.COMPOSITORS; layout: "composites" or "full"; format: of training composites. seed: which backgrounds
-    go with which foreground, for plain folders. workers: threads.
+    alpha/ and trimap/) and manifest.jsonl. bg, test_bg: folders of backgrounds, in place of those in source. alpha:
+    folder of the alphas of plain foregrounds; without it they are RGBA. split: "train", "test" or "both", by default
+    both for Adobe's layout and train for plain folders. per_foreground: number of backgrounds for each foreground, by
+    default 100 for train and 20 for test. compositor: a name of imaging.blend.COMPOSITORS. layout: "composites", or
+    "full" to write fg/, bg/ and alpha/ as well. format: of training composites, "png", "jpg" or "webp". seed: chooses
+    the backgrounds of each foreground of plain folders. workers: number of threads, by default the number of cores.
 
     Raises ConfigError and DataError before any work. The same call continues after a stop. Iterating yields a record
     for each composite; one that fails has "error".
     """
     refuse_inside("--out", Path(out), _folders(source, alpha, bg, test_bg))
     plans, notices = plan_splits(source, bg, test_bg, alpha, split, per_foreground, compositor, seed)
+    for _, plan in plans:
+        check_plan(plan, layout, format)
 
     def steps() -> Iterator[Composited]:
         for name, plan in plans:
             made = build_composites(plan, Path(out), workers or cores(), layout=layout, image_format=format)
             for record in made:
-                yield {"split": name, **record}  # type: ignore[typeddict-item]
+                yield {"split": name, **record}
 
     return Composites(sum(len(plan) for _, plan in plans), steps, notices, plans=tuple(plans))
 
@@ -108,16 +112,16 @@ def preview_composites(
     compositor: str = "adobe",
     seed: int | None = None,
 ) -> Previewed:
-    """Write a sheet of some composites of a plan to `path`, and nothing else. Arguments as for `composite`."""
+    """Write a sheet of some composites to the picture `path`, and no data set. Arguments as for `composite`."""
     refuse_inside("--preview", Path(path), _folders(source, alpha, bg, test_bg))
     plans, notices = plan_splits(source, bg, test_bg, alpha, split, per_foreground, compositor, seed)
     entries = [entry for _, plan in plans for entry in plan]
     rows, failures = [], {}
-    for record in preview(entries, PREVIEWED):
-        if "error" in record:
-            failures[record["name"]] = record["error"]
+    for name, pictures in preview(entries, PREVIEWED):
+        if isinstance(pictures, DataError):
+            failures[name] = str(pictures)
         else:
-            rows.append((record["name"], [record[kind] for kind in ("image", "trimap", "alpha")]))
+            rows.append((name, [pictures[kind] for kind in ("image", "trimap", "alpha")]))
     if rows:
         imaging.write_image(Path(path), sheet(rows, ("composite", "trimap", "alpha")))
     return {"shown": len(rows), "planned": len(entries), "failures": failures, "notices": notices}
@@ -137,7 +141,7 @@ def plan_splits(
     compositor: str,
     seed: int | None,
 ) -> tuple[Plans, list[str]]:
-    """The splits to make and the plan of each; and notices. Arguments as for `composite`."""
+    """The splits to make with the plan of each, and notices. Arguments as for `composite`."""
     source = Path(source)
     adobe = layout_of(source) == "adobe"
     if layout_of(source) == "composites":

@@ -89,9 +89,10 @@ class Results:
         records = self.records
         names = common(records)
         metrics = list(dict.fromkeys((*METRICS, *(key for each in records for key in each if key not in KEYS))))
-        unscored = len({record["name"] for record in records}) - len(names)
+        total = len({record["name"] for record in records})
+        unscored = total - len(names)
         if unscored and len(self.runs) > 1 and names:
-            notices.append(f"means are over the {len(names)} pictures that all runs have scores of")
+            notices.append(f"means are over {len(names)} of {total} pictures, those that all runs have scores of")
         odd, shrunk = sum(part.odd for part in self.parts), sum(part.shrunk for part in self.parts)
         reasons = differences_from_published(about, names, self.settings, unscored, odd, shrunk)
         if not reasons:

@@ -5,6 +5,7 @@ import json
 import shutil
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -12,6 +13,8 @@ from deepmat import imaging
 from deepmat.inference.evaluation import evaluate
 from deepmat.inference.sweeping import sweep
 from deepmat.runtime.records import to_json
+from deepmat.scoring.protocols import PROTOCOLS
+from deepmat.scoring.sweeps import AXES
 
 
 @pytest.fixture
@@ -70,7 +73,7 @@ def test_odd_mattes_are_told(deepmat, data, mattes):
         floats = imaging.read_grey(path) / np.float32(255)
         floats[0, 0] = np.nan
         path.unlink()
-        imaging.write_image(path.with_suffix(".tif"), floats)
+        cv2.imwrite(str(path.with_suffix(".tif")), floats)  # deepmat itself writes no such file
     broken = deepmat("eval", "-p", "near", "--data", data, "--protocol", "reference")
     assert broken.exit_code == 1 and "1 of its pixels are not finite numbers; make it again" in broken.stderr
 
@@ -95,7 +98,7 @@ def test_what_is_wrong_with_mattes_is_told_and_the_rest_goes_on(deepmat, data, m
     assert result.exit_code == 1 and f"no prediction of that name in {Path('near')}" in result.stderr
     means = json.loads(result.stdout)["means"]
     assert [each["pictures"] for each in means] == [1, 1]  # those that both have
-    assert "means are over the 1 pictures that all runs have scores of" in result.stderr
+    assert "means are over 1 of 2 pictures, those that all runs have scores of" in result.stderr
     near = deepmat("eval", "-p", "near", "--data", data, "--json")
     assert json.loads(near.stdout)["settings"]["checksum"] == json.loads(result.stdout)["settings"]["checksum"]
     imaging.write_image(Path("near", names[0]), np.zeros((3, 4), np.uint8))
@@ -106,8 +109,6 @@ def test_what_is_wrong_with_mattes_is_told_and_the_rest_goes_on(deepmat, data, m
 
 
 def test_all_protocols_in_a_table(deepmat, data, weights):
-    from deepmat.scoring.protocols import PROTOCOLS
-
     result = deepmat("eval", "-w", weights, "--data", data, "--protocol", "all", "--json")
     means = {each["protocol"]: each["mean"]["sad"]["mean"] for each in json.loads(result.stdout)["means"]}
     assert list(means) == list(PROTOCOLS)
@@ -332,6 +333,39 @@ def test_the_function_does_what_the_command_does(deepmat, data, mattes, weights)
     )
     rows = [list(csv.DictReader(Path(folder, "scores.csv").read_text().splitlines())) for folder in ("scores", "again")]
     assert [{**row, "seconds": ""} for row in rows[0]] == [{**row, "seconds": ""} for row in rows[1]]
+
+
+def test_an_evaluation_can_be_followed_stopped_and_begun_again(data, mattes, monkeypatch):
+    monkeypatch.chdir(mattes)
+    work = evaluate((), {"a": "near", "b": "far"}, data=data, out="scores", report="out.html")
+    first, *_ = (scored for scored in work)
+    assert first.case.image.dtype == np.uint8 and [record["run"] for record in first.records] == ["a", "b"]
+    assert work.complete and work.written == [Path("scores"), Path("out.html")]
+    whole = work.summary
+    assert whole["means"][0]["pictures"] == 2 and json.loads(Path("scores/scores.json").read_text())["means"]
+    shutil.rmtree("scores")
+    for _ in work:
+        break
+    assert not work.complete and not Path("scores").exists()  # files are of whole sets
+    assert [each["name"] for each in work.summary["pictures"]] == [first.name] * 2
+    assert work.run() == whole and Path("scores/scores.csv").is_file()
+
+
+def test_scores_are_shown_even_if_they_cannot_be_written(deepmat, data, mattes):
+    Path("out").write_text("a file")
+    full = deepmat("eval", "-p", "near", "--data", data, "--json", "-o", "out")
+    assert full.exit_code == 1 and "out" in full.stderr
+    assert json.loads(full.stdout)["means"]
+
+
+def test_every_axis_of_a_sweep_has_an_option(deepmat):
+    text = deepmat("eval", "--help").stdout
+    assert all(f"--{axis}-sweep" in text for axis in AXES)
+
+
+def test_protocols_in_the_help_are_those_of_the_table(deepmat):
+    text = deepmat("eval", "--help").stdout.replace("\n", "").replace(" ", "")
+    assert "|".join([*(name for name in PROTOCOLS if "-" not in name), "all"]) in text
 
 
 def test_a_sweep_by_the_function_is_that_of_the_command(deepmat, data, weights):

@@ -84,7 +84,7 @@ def test_soft_alphas_stay_as_they_are(kind):
         assert masks.clean_mask(smooth)[0] is smooth
 
 
-@given(arrays.arrays(np.uint8, arrays.array_shapes(min_dims=2, max_dims=2, max_side=40)))
+@given(arrays.arrays(np.uint8, arrays.array_shapes(min_dims=2, max_dims=2, max_side=24)))
 def test_small_soft_masks_stay_as_they_are(mask):
     mask[0, 0] = 255
     assert masks.clean_mask(mask)[0] is mask

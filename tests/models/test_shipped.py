@@ -15,7 +15,8 @@ from deepmat.imaging import read_grey
 from deepmat.models import SHIPPED, build_model, fill_from, find_weights, load_model
 from deepmat.models.checkpoint import load_weights
 from deepmat.models.weights import sha256
-from deepmat.training import loop as engine
+from deepmat.training.loop import run_plan
+from deepmat.training.plan import prepare
 
 LITE = SHIPPED["lite"]
 OWN = "lite, deepmat's own (trained on procedural pictures alone): lite"
@@ -59,7 +60,7 @@ def test_python_needs_no_path():
 
 
 def test_predict_takes_it_and_says_so(deepmat, data, weights, monkeypatch):
-    monkeypatch.setattr("deepmat.runtime.devices.lacking_for_int8", lambda device: "")
+    monkeypatch.setattr("deepmat.inference.opening.lacking_for_int8", lambda device: "")
     command = ["predict", data / "test/image", "-t", data / "test/trimap", "--device", "cpu", "-o"]
     first, second = deepmat(*command, "out"), deepmat(*command, "named", "-w", "lite")
     for result in (first, second):
@@ -81,7 +82,7 @@ def test_predict_takes_it_and_says_so(deepmat, data, weights, monkeypatch):
     ],
 )
 def test_what_it_does_not_have(deepmat, data, monkeypatch, options, message):
-    monkeypatch.setattr("deepmat.runtime.devices.lacking_for_int8", lambda device: "")
+    monkeypatch.setattr("deepmat.inference.opening.lacking_for_int8", lambda device: "")
     result = deepmat(
         "predict", data / "test/image", "-t", data / "test/trimap", "-o", "out", "--device", "cpu", *options
     )
@@ -110,7 +111,7 @@ def test_training_begins_with_it(source, data, tmp_path):
         flags={"data": {"root": str(source)}, "test": {"root": str(data)}, "train": {"runs": str(tmp_path)}},
         overrides=["train.device=cpu", "train.workers=0", "data.cache=null", "train.iterations=1"],
     )
-    records = engine.train(recipe)
+    records = run_plan(prepare(recipe))
     assert "begins with lite" in next(records)["notices"]
     assert next(record["path"] for record in records if record["event"] == "began") == "lite"
     records.close()

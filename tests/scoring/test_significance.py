@@ -14,6 +14,7 @@ def test_an_interval_holds_the_true_mean_as_often_as_it_says():
     assert 0.90 <= holds / 200 <= 0.985
 
 
+@pytest.mark.slow
 def test_an_interval_agrees_with_scipys_bootstrap():
     stats = pytest.importorskip("scipy.stats")
     values = np.random.default_rng(2).gamma(2, 5, 40)

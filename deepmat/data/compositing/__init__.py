@@ -1,6 +1,6 @@
-"""Foregrounds over backgrounds: fit the background, blend, plan and build a whole data set."""
+"""Composite a data set: plan which foreground goes over which background, write the pictures and a manifest."""
 
-from deepmat.data.compositing.build import FORMATS, LAYOUTS, build_composites, fitted, preview
+from deepmat.data.compositing.build import FORMATS, LAYOUTS, Built, build_composites, check_plan, fitted, preview
 from deepmat.data.compositing.manifest import MANIFEST, Entry, changed_source, is_unchanged, read_manifest
 from deepmat.data.compositing.plan import BACKGROUNDS_PER_FOREGROUND, plan_adobe, plan_folders
 from deepmat.imaging.blend import COMPOSITORS
@@ -11,9 +11,11 @@ __all__ = [
     "FORMATS",
     "LAYOUTS",
     "MANIFEST",
+    "Built",
     "Entry",
-    "changed_source",
     "build_composites",
+    "changed_source",
+    "check_plan",
     "fitted",
     "is_unchanged",
     "plan_adobe",

@@ -1,11 +1,11 @@
-"""A planned data set on disk: many threads, stopped and continued at will, nothing half-written."""
+"""Write a planned data set: in several threads, whole files only, continued after a stop."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, as_completed, wait
 from functools import lru_cache
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import TypedDict
 
 import cv2
 import numpy as np
@@ -32,10 +32,19 @@ from deepmat.runtime.processes import keep_memory
 
 KINDS = {"train": ("image",), "test": ("image", "alpha", "trimap")}
 LAYOUTS = {"composites": (), "full": ("alpha", "fg", "bg")}
-"""What is written besides KINDS."""
+"""Kinds of pictures written besides KINDS."""
 FORMATS = ("png", "jpg", "webp")
 TEST_TRIMAP = (3, 10)
-"""Kernel size and iterations."""
+"""Kernel size and iterations of the trimap of a test picture without one."""
+
+
+class Built(TypedDict, total=False):
+    """The record of a composite."""
+
+    name: str
+    skipped: bool
+    """An earlier run of the same command wrote it."""
+    error: str
 
 
 def _places(entry: Entry, layout: str) -> dict[str, str]:
@@ -63,7 +72,7 @@ def fitted(entry: Entry, height: int, width: int) -> np.ndarray:
 
 
 def _pictures(entry: Entry, foreground: np.ndarray, alpha: np.ndarray, kinds: Iterable[str]) -> dict[str, np.ndarray]:
-    """The composite and what belongs to it: uint8 image, fg, bg [H, W, 3], alpha and, where wanted, trimap [H, W]."""
+    """The pictures of a composite: uint8 image, fg, bg [H, W, 3], alpha and, if in `kinds`, trimap [H, W]."""
     compositor = COMPOSITORS[entry["compositor"]]
     background = fitted(entry, *alpha.shape)
     image = compositor.blend(foreground, alpha, background)
@@ -71,15 +80,15 @@ def _pictures(entry: Entry, foreground: np.ndarray, alpha: np.ndarray, kinds: It
     return {**pictures, "trimap": _test_trimap(entry, alpha)} if "trimap" in kinds else pictures
 
 
-def preview(plan: Sequence[Entry], count: int) -> Iterator[dict[str, Any]]:
-    """`count` composites spread over the plan: {"name", "image", "trimap", "alpha", ...} or {"name", "error"}."""
+def preview(plan: Sequence[Entry], count: int) -> Iterator[tuple[str, dict[str, np.ndarray] | DataError]]:
+    """`count` composites spread over the plan: the name, and image, trimap and alpha or the error of each."""
     for place in sorted({round(each) for each in np.linspace(0, len(plan) - 1, min(count, len(plan)))}):
         entry = plan[place]
         try:
             layers = read_foreground(Path(entry["fg"]), Path(entry["alpha"]) if entry["alpha"] else None)
-            yield {"name": entry["name"], **_pictures(entry, *layers, ["trimap"])}
+            yield entry["name"], _pictures(entry, *layers, ["trimap"])
         except DataError as error:
-            yield {"name": entry["name"], "error": str(error)}
+            yield entry["name"], error
 
 
 Opened = tuple[dict[str, Stamp], np.ndarray, np.ndarray]
@@ -87,31 +96,33 @@ Opened = tuple[dict[str, Stamp], np.ndarray, np.ndarray]
 
 def _open_foreground(fg: str, alpha: str | None) -> Opened:
     """Stamps of the files, taken before they are read; colours; alpha."""
-    before = {kind: stamp(path) for kind, path in (("fg", fg), ("alpha", alpha)) if path}
+    before: dict[str, Stamp] = {kind: stamp(path) for kind, path in (("fg", fg), ("alpha", alpha)) if path}
     return before, *read_foreground(Path(fg), Path(alpha) if alpha else None)
 
 
 def _write_composite(entry: Entry, folder: Path, layout: str, foreground: Opened) -> Entry:
-    """Write the files of one composite; its entry with what only now is known."""
+    """Write the files of one composite. Returns its entry with size, checksum and stamps."""
     before, colours, alpha = foreground
-    sources = {**before, **{kind: stamp(entry[kind]) for kind in ("bg", "trimap") if entry[kind]}}
+    sources = before | {kind: stamp(path) for kind, path in (("bg", entry["bg"]), ("trimap", entry["trimap"])) if path}
     places = _places(entry, layout)
     pictures = _pictures(entry, colours, alpha, places)
-    about: Entry = {}
+    written = entry.copy()
+    written["size"] = list(alpha.shape)
     for kind, place in places.items():
         data = imaging.encode(pictures[kind], Path(place).suffix)
         write_bytes(folder / place, data)
         if kind == "image":
-            about = {"bytes": len(data), "crc32": checksum(data)}
-    return {**entry, "size": list(alpha.shape), **about, "sources": sources}
+            written["bytes"], written["crc32"] = len(data), checksum(data)
+    written["sources"] = sources
+    return written
 
 
 def _unchanged(entry: Entry, before: Entry, manifest: Path, layout: str) -> bool:
-    """Whether this composite is written already, from sources that are still the same.
+    """Whether this composite is written already, from sources that have not changed.
 
-    ConfigError if one of its name was made in another way.
+    ConfigError if one of that name was made with other options.
     """
-    changed = sorted(key for key in entry if before.get(key) != entry[key])
+    changed = sorted(key for key, value in entry.items() if before.get(key) != value)
     if changed:
         what = "format" if changed == ["image"] else ", ".join(changed)
         raise ConfigError(
@@ -142,15 +153,14 @@ def _finished(plan: list[Entry], manifest: Path, layout: str) -> dict[str, Entry
 def _results(entries: Iterable[Entry], manifest: Path, layout: str, workers: int) -> Iterator[tuple[Entry, str | None]]:
     """Write composites and their lines in `workers` threads. Yields each entry with its error message or None.
 
-    Threads do: nine tenths of the time goes to decoding, enlarging, blending and packing, which leave the interpreter
-    free, and there is nothing to start.
+    Threads suffice: nine tenths of the time goes to decoding, enlarging, blending and encoding, which release the GIL.
     """
-    opened = lru_cache(maxsize=2)(_open_foreground)  # neighbours in a plan share theirs
+    opened = lru_cache(maxsize=2)(_open_foreground)  # neighbours in a plan share a foreground
     opening, adding = Lock(), Lock()
 
     def write(entry: Entry) -> tuple[Entry, str | None]:
         try:
-            with opening:  # so that it is read once
+            with opening:  # the first thread reads it, the others take it from the cache
                 foreground = opened(entry["fg"], entry["alpha"])
             written = _write_composite(entry, manifest.parent, layout, foreground)
         except DataError as error:
@@ -163,7 +173,7 @@ def _results(entries: Iterable[Entry], manifest: Path, layout: str, workers: int
 
     keep_memory()
     threads = cv2.getNumThreads()
-    cv2.setNumThreads(1)  # pictures are made in parallel already
+    cv2.setNumThreads(1)  # threads of OpenCV would compete with those of the pool
     pool = ThreadPoolExecutor(workers)
     waiting: set[Future[tuple[Entry, str | None]]] = set()
     try:
@@ -178,40 +188,50 @@ def _results(entries: Iterable[Entry], manifest: Path, layout: str, workers: int
         cv2.setNumThreads(threads)
 
 
+def check_plan(plan: Sequence[Entry], layout: str, image_format: str) -> None:
+    """ConfigError for an unknown layout or format, DataError for an empty plan or one with a name twice."""
+    lookup(LAYOUTS, layout, "layout")
+    lookup(dict.fromkeys(FORMATS), image_format, "format")
+    if not plan:
+        raise DataError("nothing to composite: the plan is empty; check the folder of foregrounds")
+    if len({entry["name"] for entry in plan}) < len(plan):
+        raise DataError("two foregrounds lead to composites of the same name; rename one of them")
+
+
+def _placed(entry: Entry, suffix: str) -> Entry:
+    placed = entry.copy()
+    placed["offset"], placed["image"] = [0, 0], f"image/{entry['name']}.{suffix}"
+    return placed
+
+
 def build_composites(
     plan: list[Entry], out: Path, workers: int = 1, *, layout: str = "composites", image_format: str = "png"
-) -> Iterator[dict[str, Any]]:
+) -> Iterator[Built]:
     """Write every composite of a plan (one split) below out/split, and their manifest.
 
     layout "composites" writes image/ and, for a test set, alpha/ and trimap/; "full" also alpha/, fg/ and bg/.
     image_format: png and webp are lossless, jpg (quality 95) is smaller; test sets are always png.
 
-    Yields one record per entry, {"name", "skipped" or "error" or neither}, in the order of completion. What an
-    earlier, interrupted run listed in the manifest is skipped, unless a source changed since. A picture that fails is
-    yielded with its message and the rest goes on. ConfigError if `out` holds another data set, DataError for an empty
-    plan or one with a name twice.
+    Yields one record per entry, in the order of completion; a picture that fails has "error", and the rest goes on.
+    Composites that an earlier, interrupted run listed in the manifest are skipped unless a source changed since.
+    ConfigError if `out` holds another data set; errors of `check_plan`.
     """
-    lookup(LAYOUTS, layout, "layout")
-    lookup(dict.fromkeys(FORMATS), image_format, "format")
-    if not plan:
-        raise DataError("nothing to composite: the plan is empty")
-    if len({entry["name"] for entry in plan}) < len(plan):
-        raise DataError("two foregrounds lead to composites of the same name; rename one of them")
+    check_plan(plan, layout, image_format)
     folder = Path(out) / plan[0]["split"]
     suffix = "png" if plan[0]["split"] == "test" else image_format
-    plan = [{**entry, "offset": [0, 0], "image": f"image/{entry['name']}.{suffix}"} for entry in plan]
+    plan = [_placed(entry, suffix) for entry in plan]
     manifest = folder / MANIFEST
     finished = _finished(plan, manifest, layout)
     remove_leftovers(folder)
-    # A cut line of an earlier run must not swallow the first new one.
+    # Rewritten without a line that a kill cut short, which would run into the first new one.
     write_manifest(manifest, finished.values())
     done = set(finished)
-    del finished  # so that memory does not grow with the data set more than it must
+    del finished  # the entries of a large data set take memory that the pictures need
     for name in done:
         yield {"name": name, "skipped": True}
     todo = (entry for entry in plan if entry["name"] not in done)
     for entry, error in _results(todo, manifest, layout, workers):
-        yield {"name": entry["name"], **({"error": error} if error else {})}
+        yield {"name": entry["name"], "error": error} if error else {"name": entry["name"]}
     if read_manifest(manifest):
         sort_manifest(manifest, (entry["name"] for entry in plan))
     else:

@@ -1,43 +1,69 @@
-"""The manifest of a composited split: a JSON object a line, from which foreground, alpha and background follow.
+"""The manifest of a composited split: one JSON object per line, from which foreground, alpha and background follow.
 
 | key | value |
 |---|---|
 | name, split | the composite's name in its folders; "train" or "test" |
 | fg, alpha, bg, trimap | source files, relative to the manifest; alpha null: the foreground's own channel |
-| compositor, seed | how it was fitted and blended; what drew the background, where a list did not |
+| compositor | name of the compositor that fitted the background and blended |
+| seed | seed of the random choice of backgrounds; absent for Adobe's lists |
 | offset | [top, left] of the foreground in the fitted background |
 | image | the composite's file, relative to the manifest |
 | size | [height, width] |
 | bytes, crc32 | of the composite's file |
-| sources | kind: [bytes, time of last change in ns, crc32] of each source file, as it was before it was read |
+| sources | kind: [bytes, time of last change in ns, crc32] of each source file before it was read |
 
-crc32 is in hexadecimal.
+crc32 is in hexadecimal. An entry of a plan lacks what only writing shows: size, bytes, crc32, sources.
 """
 
 import json
 import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypedDict
 
 from deepmat.errors import DataError
 from deepmat.imaging import crc32
 from deepmat.runtime.files import append_line, write_text
 
 MANIFEST = "manifest.jsonl"
-SOURCES = ("fg", "alpha", "bg", "trimap")
+Kind = Literal["fg", "alpha", "bg", "trimap"]
+SOURCES: tuple[Kind, ...] = ("fg", "alpha", "bg", "trimap")
 
-Entry = dict[str, Any]
-"""One composite, with absolute paths; as the table above says."""
-Stamp = list[Any]
+Stamp = list[int | str | None]
+"""[bytes, time of last change in ns or None, crc32] of a file."""
+
+
+class Planned(TypedDict):
+    """What is known of a composite before it is written. The table above explains the keys; paths are absolute."""
+
+    name: str
+    split: str
+    fg: str
+    alpha: str | None
+    bg: str
+    trimap: str | None
+    compositor: str
+
+
+class Entry(Planned, total=False):
+    """A composite of a plan or of a manifest."""
+
+    seed: int
+    offset: list[int]
+    image: str
+    size: list[int]
+    bytes: int
+    crc32: str
+    sources: dict[str, Stamp]
 
 
 def checksum(data: bytes) -> str:
+    """The crc32 of bytes in hexadecimal, eight digits."""
     return f"{crc32(data):08x}"
 
 
 def stamp(path: str) -> Stamp:
-    """[bytes, time of last change in ns, crc32] of a file. DataError if there is none."""
+    """The stamp of a file. DataError if it cannot be read."""
     try:
         about = os.stat(path)
         return [about.st_size, about.st_mtime_ns, checksum(Path(path).read_bytes())]
@@ -46,7 +72,7 @@ def stamp(path: str) -> Stamp:
 
 
 def is_unchanged(path: str, before: Stamp) -> bool:
-    """Whether a file is what it was: its content counts, so that a copy of a data set is as good as the data set."""
+    """Whether a file has the content that it had when it was stamped; a copy of it counts as unchanged."""
     try:
         about = os.stat(path)
         if about.st_size != before[0]:
@@ -57,13 +83,18 @@ def is_unchanged(path: str, before: Stamp) -> bool:
 
 
 def changed_source(entry: Entry) -> str | None:
-    """The first source file of a composite that is gone or not what it was."""
-    sources = ((entry[kind], before) for kind, before in entry["sources"].items())
-    return next((path for path, before in sources if not is_unchanged(path, before)), None)
+    """The first source file of a composite that is missing or has changed since; None if there is none."""
+    sources = ((entry[kind], entry["sources"][kind]) for kind in SOURCES if kind in entry["sources"])
+    return next((path for path, before in sources if path and not is_unchanged(path, before)), None)
 
 
 def _relocated(entry: Entry, relocate: Callable[[str], str]) -> Entry:
-    return {**entry, **{kind: relocate(entry[kind]) for kind in SOURCES if entry[kind]}}
+    moved = entry.copy()
+    for kind in SOURCES:
+        path = entry[kind]
+        if path:
+            moved[kind] = relocate(path)
+    return moved
 
 
 def _to_line(entry: Entry, folder: Path) -> str:
@@ -100,9 +131,9 @@ NEEDED: dict[str, Callable[[Any], bool]] = {
 
 
 def read_manifest(path: Path) -> list[Entry]:
-    """The entries of a manifest, in its order; empty if there is no file. A last line cut short by a kill is left out.
+    """The entries of a manifest, in its order; empty if there is no file.
 
-    DataError, with the line, for anything else that is not an entry.
+    A last line that a kill cut short is left out. DataError, with the line, for anything else that is not an entry.
     """
     if not path.is_file():
         return []
@@ -130,17 +161,18 @@ def read_manifest(path: Path) -> list[Entry]:
 
 
 def write_manifest(path: Path, entries: Iterable[Entry]) -> None:
-    """The whole manifest anew."""
+    """Replace a manifest by one of these entries."""
     folder = Path(os.path.abspath(path.parent))
     write_text(path, "".join(_to_line(entry, folder) + "\n" for entry in entries))
 
 
 def add_to_manifest(path: Path, entry: Entry) -> None:
+    """Append an entry to a manifest."""
     append_line(path, _to_line(entry, Path(os.path.abspath(path.parent))))
 
 
 def sort_manifest(path: Path, names: Iterable[str]) -> None:
-    """The lines of a manifest in the order of these names."""
+    """Sort the lines of a manifest in the order of these names."""
     ranks = {name: rank for rank, name in enumerate(names)}
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
     write_text(path, "".join(sorted(lines, key=lambda line: ranks[json.loads(line)["name"]])))

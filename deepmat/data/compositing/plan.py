@@ -1,4 +1,4 @@
-"""Which foreground goes over which background: by Adobe's lists, or by a seed."""
+"""Plans: which foreground goes over which background, by Adobe's lists or by a seed."""
 
 import math
 import os
@@ -19,7 +19,7 @@ COCO_2014_PREFIX = len("COCO_train2014_")
 
 
 def _find(name: str, by_name: Mapping[str, Path], folder: Path) -> str:
-    """The background file, or where it should be (reading it then gives an error for this composite alone)."""
+    """The background file, or its expected place, where reading fails for this composite only."""
     for candidate in (name, name[COCO_2014_PREFIX:] if name.startswith("COCO_") else name):
         if candidate in by_name:
             return str(by_name[candidate])
@@ -32,7 +32,7 @@ def plan_adobe(
     """All composites of one split of Adobe's layout, in the order of its names lists.
 
     COCO-2014 names are also found in a COCO-2017 folder. DataError if a list is missing or too short, or none of the
-    backgrounds is in `backgrounds`; a single missing picture fails later, for its own composites.
+    listed pictures is in `backgrounds`; a single missing picture fails later, for its own composites only.
     """
     lookup(COMPOSITORS, compositor, "compositor")
     root, backgrounds = Path(os.path.abspath(root)), Path(os.path.abspath(backgrounds))
@@ -49,14 +49,15 @@ def plan_adobe(
     by_name = {path.name: path for path in find_pictures(backgrounds)[0]}
     entries: list[Entry] = []
     for index, (name, fg, alpha) in enumerate(foregrounds):
-        sources = {"fg": str(fg), "alpha": str(alpha)}  # shared by its composites: a plan may have 43,100
+        colours, matte = str(fg), str(alpha)  # one string for all its composites: a plan may have 43,100
         for k in range(per_foreground):
             trimaps = [fg.parents[1] / "trimaps" / f"{stem}.png" for stem in (f"{name}_{k}", name)]
             entries.append(
                 {
                     "name": f"{name}_{k}",
                     "split": split,
-                    **sources,
+                    "fg": colours,
+                    "alpha": matte,
                     "bg": _find(bg_names[index * listed + k], by_name, backgrounds),
                     "trimap": str(next(filter(Path.is_file, trimaps), trimaps[0])) if split == "test" else None,
                     "compositor": compositor,
@@ -76,9 +77,9 @@ def plan_folders(
     seed: int = 0,
     compositor: str = "adobe",
 ) -> tuple[list[Entry], list[str]]:
-    """Composites of the foregrounds of a data folder (`sources.find_foregrounds`), and notices.
+    """All composites of the foregrounds of a data folder (`layouts.find_foregrounds`), and notices.
 
-    The backgrounds of a foreground depend on the seed and its name alone. Test trimaps are made from the alphas.
+    The backgrounds of a foreground depend only on the seed and its name. Test trimaps are made from the alphas.
     DataError if a folder is missing or empty.
     """
     lookup(COMPOSITORS, compositor, "compositor")
@@ -89,18 +90,19 @@ def plan_folders(
     notices += more
     if per_foreground > len(bgs):
         notices.append(f"{backgrounds}: {len(bgs)} pictures for {per_foreground} a foreground, so some come again")
-    entries = []
+    entries: list[Entry] = []
     for name, fg, alpha in foregrounds:
         rng = np.random.default_rng([seed, zlib.crc32(os.fsencode(name))])
         rounds = math.ceil(per_foreground / len(bgs))
-        sources = {"fg": str(fg), "alpha": str(alpha) if alpha else None}
+        colours, matte = str(fg), str(alpha) if alpha else None
         order = np.concatenate([rng.permutation(len(bgs)) for _ in range(rounds)])[:per_foreground]
         for k, choice in enumerate(order):
             entries.append(
                 {
                     "name": f"{name}_{k}",
                     "split": split,
-                    **sources,
+                    "fg": colours,
+                    "alpha": matte,
                     "bg": bgs[choice],
                     "trimap": None,
                     "compositor": compositor,
