@@ -12,8 +12,10 @@ from deepmat import imaging
 from deepmat.cli.options import progress_bar
 from deepmat.errors import ConfigError
 from deepmat.imaging import trimap
-from deepmat.report import TrainingDisplay, require_tensorboard
+from deepmat.report import TrainingDisplay
 from deepmat.synth.dataset import synthesise
+from deepmat.training.board import require_tensorboard
+from deepmat.training.log import logged
 
 START = {
     "event": "start", "step": 0, "device": "cpu", "precision": "bf16", "processes": 2, "batch": 8, "steps": 200,
@@ -53,11 +55,19 @@ def samples(number, pictures):
 
 
 @contextmanager
-def shown(folder, terminal=False, **options):
+def displayed(terminal=False):
     file = io.StringIO()
     console = Console(file=file, force_terminal=terminal, width=200, height=40, color_system=None)
-    with TrainingDisplay(console, progress_bar(console), "own", folder, **options) as display:
+    with TrainingDisplay(console, progress_bar(console), "own") as display:
         yield display, file
+
+
+def shown(folder, records, **options):
+    """What a pipe gets of records that are written into a run's folder."""
+    with displayed() as (display, file):
+        for record in logged((each for each in records), folder, **options):
+            display.show(record)
+    return file.getvalue()
 
 
 def test_a_pipe_gets_lines_and_the_log_every_record_but_pictures_and_progress(tmp_path, pictures, read_log):
@@ -74,10 +84,7 @@ def test_a_pipe_gets_lines_and_the_log_every_record_but_pictures_and_progress(tm
         scored(20, 40.0, best=True, failed=["x.png: broken"]),
         {"event": "end", "step": 20, "best_sad": 40.0, "path": "best"},
     ]
-    with shown(tmp_path) as (display, file):
-        for record in records:
-            display.show(record)
-    assert file.getvalue().splitlines() == [
+    assert shown(tmp_path, records).splitlines() == [
         "own on cpu, 2 processes, bf16, batch 8: 200 steps of 50 an epoch, 400 samples, 4 test pictures, "
         "5.0 M trained parameters",
         "a [bold]notice",
@@ -89,8 +96,8 @@ def test_a_pipe_gets_lines_and_the_log_every_record_but_pictures_and_progress(tm
         "own test at step 20  SAD 40.000  MSE 0.04000  over 3 of 4 pictures  best",
         "not scored: x.png: broken",
     ]
-    logged = [record for record in records if record["event"] not in ("caching", "testing", "sample")]
-    assert read_log(tmp_path) == json.loads(json.dumps(logged))
+    kept = [record for record in records if record["event"] not in ("caching", "testing", "sample")]
+    assert read_log(tmp_path) == json.loads(json.dumps(kept))
     (grid,) = (tmp_path / "samples").iterdir()
     assert grid.name == "step-0000020.jpg" and 20_000 < grid.stat().st_size < 200_000
     pixels = imaging.read_image(grid)
@@ -101,7 +108,7 @@ def test_a_pipe_gets_lines_and_the_log_every_record_but_pictures_and_progress(tm
 
 
 def test_a_terminal_shows_what_it_began_with_the_last_tests_and_the_best(tmp_path):
-    with shown(tmp_path, terminal=True) as (display, file):
+    with displayed(terminal=True) as (display, file):
         display.show(START)
         display.show({"event": "began", "step": 0, "sad": 50.0, "mse": 0.05, "path": "w"})
         for number in range(1, 30):
@@ -120,11 +127,8 @@ def test_a_terminal_shows_what_it_began_with_the_last_tests_and_the_best(tmp_pat
 
 def test_a_grid_that_cannot_be_written_does_not_end_training(tmp_path, pictures):
     (tmp_path / "samples").write_text("in the way")
-    with shown(tmp_path) as (display, file):
-        for record in (START, *samples(5, pictures), scored(5, 9.0)):
-            display.show(record)
-        display.show(step(6))
-    assert "samples/step-0000005.jpg: cannot be written" in file.getvalue() and "step 6/200" in file.getvalue()
+    text = shown(tmp_path, [START, *samples(5, pictures), scored(5, 9.0), step(6)])
+    assert "samples/step-0000005.jpg: cannot be written" in text and "step 6/200" in text
 
 
 @pytest.mark.parametrize(("begins", "left"), [(0, []), (10, ["step-0000010.jpg"])])
@@ -132,8 +136,7 @@ def test_grids_of_tests_that_are_done_again_go(tmp_path, begins, left):
     (tmp_path / "samples").mkdir()
     for name in ("step-0000010.jpg", "step-0000020.jpg"):
         (tmp_path / "samples" / name).touch()
-    with shown(tmp_path) as (display, _):
-        display.show({**START, "step": begins})
+    shown(tmp_path, [{**START, "step": begins}])
     assert sorted(path.name for path in (tmp_path / "samples").iterdir()) == left
 
 
@@ -143,9 +146,7 @@ def test_tensorboard_reads_what_is_written_and_steps_taken_again_once(tmp_path, 
     killed = [START, began, step(10), *samples(10, pictures), scored(10, 40.0), step(20, samples_per_s=1.0)]
     resumed = [{**START, "step": 10}, step(20, grad_norm=None), step(30, loss={"total": float("nan")})]
     for records in (killed, resumed):
-        with shown(tmp_path, tensorboard=True) as (display, _):
-            for record in records:
-                display.show(record)
+        shown(tmp_path, records, tensorboard=True)
 
     def read():
         events = accumulator.EventAccumulator(str(tmp_path / "tensorboard"))
@@ -167,9 +168,7 @@ def test_tensorboard_reads_what_is_written_and_steps_taken_again_once(tmp_path, 
     }
     (picture,) = events.Images("samples")
     assert picture.step == 10 and (picture.width, picture.height) == (4 * 326, 26 + 4 * 346)
-    with shown(tmp_path, tensorboard=True) as (display, _):  # begun again
-        display.show(START)
-        display.show(step(10))
+    shown(tmp_path, [START, step(10)], tensorboard=True)  # begun again
     _, scalars = read()
     assert scalars["loss/alpha"] == [(10, 0.25)] and scalars["test/sad"] == []
 
@@ -177,10 +176,8 @@ def test_tensorboard_reads_what_is_written_and_steps_taken_again_once(tmp_path, 
 def test_a_board_that_cannot_be_written_does_not_end_training(tmp_path):
     pytest.importorskip("tensorboard")
     (tmp_path / "tensorboard").write_text("in the way")
-    with shown(tmp_path, tensorboard=True) as (display, file):
-        display.show(START)
-        display.show(step(10))
-    assert "goes on without TensorBoard" in file.getvalue() and "step 10/200" in file.getvalue()
+    text = shown(tmp_path, [START, step(10)], tensorboard=True)
+    assert "continues without TensorBoard" in text and "step 10/200" in text
 
 
 def test_tensorboard_that_is_not_installed_is_told_before_training(deepmat, monkeypatch, catch):
@@ -197,7 +194,7 @@ def test_tensorboard_that_is_not_installed_is_told_before_training(deepmat, monk
 def test_train_writes_for_tensorboard_where_asked(deepmat, monkeypatch):
     pytest.importorskip("tensorboard")
     end = {"event": "end", "step": 10, "best_sad": 1.0, "path": "best"}
-    monkeypatch.setattr("deepmat.training.loop.train", lambda *_, **__: (record for record in [START, step(10), end]))
+    monkeypatch.setattr("deepmat.training.train.run_plan", lambda *_, **__: (each for each in [START, step(10), end]))
     for name, more in (("with", ["--tensorboard"]), ("without", [])):
-        assert deepmat("train", "--stage", 1, "--data", "x", "--name", name, *more).exit_code == 0
+        assert deepmat("train", "--stage", 1, "--set", "data.synth=4", "--name", name, *more).exit_code == 0
     assert [path.parent.parent.name for path in Path("runs").rglob("events.*")] == ["with"]
