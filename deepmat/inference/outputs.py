@@ -163,9 +163,7 @@ OUTPUTS: dict[str, Output] = {
     "alpha16": Output(lambda cut: imaging.to_uint16(cut.alpha), (".png", ".tif"), "alpha in 16 bits"),
     "alpha32": Output(lambda cut: cut.alpha, (".tif", ".exr"), "alpha as floats"),
     "cutout": Output(make_cutout, (".png", ".webp", ".tif"), "the foreground as RGBA"),
-    "foreground": Output(
-        lambda cut: cut.foreground, (".png", ".jpg", ".webp", ".tif"), "the colours alone"
-    ),
+    "foreground": Output(lambda cut: cut.foreground, (".png", ".jpg", ".webp", ".tif"), "the colours alone"),
     "composite": Output(make_composite, (".png", ".jpg", ".webp", ".tif"), "over another background"),
     "preview": Output(make_preview, PHOTO, "over a checkerboard"),
     "sheet": Output(make_sheet, PHOTO, "image, trimap, alpha and preview side by side"),
@@ -200,9 +198,7 @@ def parse_outputs(text: str) -> list[Choice]:
             if choice.suffix not in suffixes:
                 raise ConfigError(f"output {part!r}: {kind} can be {' or '.join(suffixes)}")
             if choice.suffix == ".exr":
-                imaging.encode(
-                    np.zeros((1, 1), np.float32), choice.suffix
-                )  # fails where OpenCV was built without OpenEXR
+                imaging.encode(np.zeros((1, 1), np.float32), choice.suffix)  # raises if OpenCV lacks OpenEXR
             choices[choice] = None
         except DeepmatError as error:
             mistakes.append(str(error))
