@@ -41,6 +41,8 @@ def open_network(
     path, chosen = find_weights(weights), pick_device(device)
     used = pick_precision(precision, chosen)
     model = load_model(path, device=chosen, assume=assume)
+    if precision == "auto" and used not in precisions(model):
+        used = pick_precision("fp32", chosen)
     faster = precision == "auto" and "int8" in precisions(model) and not lacking_for_int8(chosen)
     hint = " (--precision int8 is faster)" if faster else ""
     own = f", deepmat's own ({SHIPPED_IS})" if path in SHIPPED.values() else ""
