@@ -1,4 +1,4 @@
-"""What Adobe's layout lists, and what of it is there."""
+"""The files that the names lists of Adobe's layout name, and which of them exist."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -13,19 +13,19 @@ from deepmat.runtime.files import is_picture
 
 
 def coco_names(name: str) -> tuple[str, ...]:
-    """The names that a listed background may go by: COCO-2014 names are found in a COCO-2017 folder."""
+    """The names that a listed background can have: COCO-2014 names are also found in a COCO-2017 folder."""
     return (name, name[COCO_2014_PREFIX:]) if name.startswith("COCO_") else (name,)
 
 
 def adobe_cases(root: Path, given: Path | None) -> Iterator[Case | Finding]:
     """The foregrounds and backgrounds of both splits.
 
-    given: backgrounds in place of the training set's; of the test set's only where there are none of its own.
+    given: backgrounds in place of the training set's; for the test set only if it has none of its own.
     """
     for split, (folder, parts, prefix) in ADOBE_FOLDERS.items():
         home = root / folder
         if not home.is_dir():
-            yield finding("place", home, f"not there, so no {split} set can be made", severity="note")
+            yield finding("place", home, f"missing, so no {split} set can be made", severity="note")
             continue
         fg_list, bg_list = (home / f"{prefix}_{what}_names.txt" for what in ("fg", "bg"))
         try:
@@ -63,14 +63,14 @@ def adobe_cases(root: Path, given: Path | None) -> Iterator[Case | Finding]:
             if found:
                 used[found] = None
             elif pictures:
-                yield finding("list", scenes / name, f"named in {bg_list.name}, but not there; add it")
+                yield finding("list", scenes / name, f"named in {bg_list.name}, but missing; add it")
         yield from (Case("background", split, (("bg", path),)) for path in used)
 
 
 def _adobe_foreground(fg: Path, alpha: Path, split: str, each: int, names: Path) -> Iterator[Case | Finding]:
     files = [("fg", fg), ("alpha", alpha)]
     if not fg.is_file():
-        yield finding("list", fg, f"named in {names.name}, but not there; add it or remove the line", fix="left out")
+        yield finding("list", fg, f"named in {names.name}, but missing; add it or remove the line", fix="left out")
     if not alpha.is_file():
         yield finding("partner", fg, f"no alpha of that name in {alpha.parent}; add it", fix="left out")
     if split == "test":

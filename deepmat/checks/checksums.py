@@ -17,6 +17,7 @@ from pathlib import Path
 from deepmat.checks.findings import Finding, finding
 from deepmat.errors import ConfigError, DataError
 from deepmat.runtime.files import real, write_bytes
+from deepmat.runtime.work import Work
 
 LINE = re.compile(rb"(\\?)([0-9a-fA-F]{64}) [ *](.+)", re.DOTALL)
 ESCAPED = re.compile(rb"(?:[^\\]|\\[\\nr])+", re.DOTALL)
@@ -25,18 +26,18 @@ MEANT = {escape: byte for byte, escape in ESCAPES.items()}
 BLOCK = 1 << 20
 
 Digest = str | OSError
-"""A sha256 in hexadecimal, or why there is none."""
+"""A sha256 in hexadecimal, or the error that prevents it."""
 
 
 def _files(folder: Path, above: tuple[Path, ...] = ()) -> Iterator[Path | Finding]:
-    """Every file below a folder but hidden ones, sorted, those in linked folders too; what cannot be looked into."""
+    """Every file below a folder, sorted, links followed, hidden ones left out; findings on unreadable folders."""
     here = real(folder)
-    if here in above:  # a link to where it is
+    if here in above:  # a link to a folder above
         return
     try:
         paths = sorted(folder.iterdir())
     except OSError as error:
-        yield finding("place", folder, f"cannot be looked into ({error.strerror}); change its permissions")
+        yield finding("place", folder, f"cannot be listed ({error.strerror}); change its permissions")
         return
     for path in paths:
         if path.name.startswith("."):
@@ -48,7 +49,7 @@ def _files(folder: Path, above: tuple[Path, ...] = ()) -> Iterator[Path | Findin
 
 
 def _listed(root: Path, out: Path) -> tuple[list[Path], list[Finding]]:
-    """The files of a data folder, without that of the checksums."""
+    """The files of a data folder without the file of checksums, and findings on unreadable folders."""
     found = list(_files(root))
     paths = [item for item in found if isinstance(item, Path)]
     others = [path for path in paths if path.name != out.name or real(path) != real(out)]
@@ -69,13 +70,13 @@ def _digest(path: Path) -> Digest:
 
 
 def _digests(paths: Iterable[Path], workers: int) -> Iterator[Digest]:
-    """In the order of the paths, by so many threads: hashing and reading leave the interpreter free."""
+    """The digest of each file, in order. Threads suffice, since hashing and reading release the GIL."""
     with ThreadPoolExecutor(workers) as pool:
         yield from pool.map(_digest, paths)
 
 
 def to_line(name: str, digest: str) -> bytes:
-    """A line of the file: of a path relative to the data folder, with slashes, and its sha256."""
+    """A line of a file of checksums. name: path relative to the data folder, with slashes."""
     plain = os.fsencode(name)
     escaped = re.sub(rb"[\\\n\r]", lambda found: ESCAPES[found[0]], plain)
     return b"\\" * (escaped != plain) + digest.encode() + b"  " + escaped + b"\n"
@@ -108,17 +109,16 @@ def read_checksums(path: Path) -> dict[str, str]:
 
 
 def refuse_checksums(out: Path) -> None:
-    """ConfigError if a file of checksums cannot go to `out`, since something is there."""
+    """ConfigError if `out` exists, so that no checksums can be written to it."""
     if os.path.lexists(out):
         raise ConfigError(f"--write-checksums {out}: is there already; verify it with --verify, or remove it first")
 
 
-def write_checksums(root: Path, out: Path, workers: int = 1) -> tuple[int, Iterator[Finding | None]]:
-    """Write the checksums of every file of a data folder but hidden ones and `out` itself to `out`, sorted by path.
+def write_checksums(root: Path, out: Path, workers: int = 1) -> Work[Finding | None]:
+    """Write the checksums of every file of a data folder, except hidden ones and `out`, to `out`, sorted by path.
 
-    Returns the number of results, and the results as they are ready: None, or the finding on an unreadable file.
-    `out` is written after the last, if none is a finding. ConfigError if `out` is there, DataError if there are no
-    files or `out` cannot be written.
+    Iterating yields None for each file, or the finding on an unreadable one; without findings, `out` is written at the
+    end. ConfigError if `out` exists, DataError if there are no files or `out` cannot be written.
     """
     refuse_checksums(out)
     paths, wrong = _listed(root, out)
@@ -138,15 +138,14 @@ def write_checksums(root: Path, out: Path, workers: int = 1) -> tuple[int, Itera
         if len(lines) == len(paths) and not wrong:
             write_bytes(out, b"".join(line for _, line in sorted(lines)))
 
-    return len(paths) + len(wrong), results()
+    return Work(len(paths) + len(wrong), results)
 
 
-def verify_checksums(root: Path, listing: Path, workers: int = 1) -> tuple[int, Iterator[Finding | None]]:
-    """Hold the files of a data folder against the checksums that were written of it.
+def verify_checksums(root: Path, listing: Path, workers: int = 1) -> Work[Finding | None]:
+    """Compare the files of a data folder with checksums that were written earlier.
 
-    Returns the number of results, and the results as they are ready: None for an unchanged file, else the
-    finding ("changed", "missing" or "unreadable" in error; "unlisted", a warning). DataError if the listing cannot be
-    read, or names no file of this folder.
+    Iterating yields None for each unchanged file, else the finding: an error ("changed", "missing", "unreadable") or a
+    warning ("unlisted"). DataError if the listing cannot be read or names no file of this folder.
     """
     sums = read_checksums(listing)
     paths, wrong = _listed(root, listing)
@@ -165,11 +164,11 @@ def verify_checksums(root: Path, listing: Path, workers: int = 1) -> tuple[int, 
         for (name, before), digest in zip(sums.items(), _digests(map(root.joinpath, sums), workers), strict=True):
             path = root / name
             if isinstance(digest, FileNotFoundError | NotADirectoryError):
-                yield finding("missing", path, f"listed in {listing}, but not there; put it back")
+                yield finding("missing", path, f"listed in {listing}, but missing; put it back")
             elif not isinstance(digest, str):
                 yield finding("unreadable", path, f"cannot be read ({digest.strerror}), so it was not verified")
             else:
-                message = f"not the bytes that {listing} lists (sha256); copy it anew from where it was whole"
+                message = f"not the bytes that {listing} lists (sha256); copy it again from an intact source"
                 yield None if digest == before else finding("changed", path, message)
 
-    return len(sums) + len(wrong), results()
+    return Work(len(sums) + len(wrong), results)

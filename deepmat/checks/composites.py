@@ -1,19 +1,20 @@
-"""Whose composites a test set holds: each is made again from its sources by every compositor, and compared.
+"""Which compositor made a test set: composite each picture again from its sources with every compositor, and compare.
 
-Its sources are Adobe's, where its data set is given; else those of its manifest; else what lies in fg/, alpha/ and bg/
-beside image/, where the backgrounds are fitted already, so that only the blending distinguishes them.
+The sources are Adobe's if its data set is given; else those of the manifest; else the files in fg/, alpha/ and bg/
+beside image/. Those backgrounds are stored at their final size, so that only the blending is compared.
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple, TypedDict, cast
 
 import cv2
 import numpy as np
 
 from deepmat import imaging
-from deepmat.checks.findings import LAYOUTS, Case, Finding, Survey, finding
+from deepmat.checks.findings import LAYOUTS, Case, Comparison, Finding, Survey, finding
 from deepmat.data.compositing import COMPOSITORS, Entry, is_unchanged, plan_adobe
+from deepmat.data.compositing.manifest import Kind
 from deepmat.data.layouts import ADOBE_FOLDERS, adobe_foregrounds, background_folder, layout_of, read_names
 from deepmat.errors import ConfigError, DataError
 from deepmat.imaging import trimap
@@ -25,29 +26,45 @@ WHOLE = (1000, 50)
 Layers = tuple[np.ndarray, np.ndarray, np.ndarray]
 """Colours, alpha and background of one composite, uint8."""
 Opener = Callable[[Path, Path | None], tuple[np.ndarray, np.ndarray]]
-"""`sources.read_foreground`, or the like."""
+"""`layouts.read_foreground`, perhaps cached."""
 Pixels = dict[str, tuple[Path, np.ndarray]]
 """The files of one case by role."""
 Distances = dict[str, tuple[float, int]]
 """{compositor: (mean, largest)} in grey levels, 0 if exact; empty where picture and foreground differ in size."""
-Compared = dict[str, Any]
-"""One composite beside its sources.
 
-name, path, fg: its name, file and foreground; apart: Distances, or why there are none; fitted: whether its background
-was fitted already, so that the blending alone tells; alpha, trimap, bg: whether they are those of its sources, None
-where that is not known.
-"""
+
+class Compared(NamedTuple):
+    """A test picture compared with its sources."""
+
+    name: str
+    path: str
+    fg: str | None
+    """Its foreground, if a manifest or Adobe's lists name one."""
+    apart: Distances | str
+    """Or why there are none."""
+    fitted: bool
+    """Whether the background was stored at its final size, so that only the blending was compared."""
+    equal: dict[str, bool | None]
+    """Whether alpha, trimap and bg are those of the sources; None where that is not known."""
+
+
+class Apart(TypedDict):
+    """Differences over several pictures, in grey levels."""
+
+    mean: float
+    max: int
 
 
 def folder_of_tests(root: Path) -> Path:
-    """Where a data folder has its test set."""
+    """The folder of the test set in a data folder."""
     return root if (root / "image").is_dir() else root / "test"
 
 
 def official_plan(root: Path, backgrounds: Path | None) -> dict[str, Entry]:
-    """The composites of Adobe's test set by name. ConfigError if `root` has another layout, DataError if it lacks some.
+    """The composites of Adobe's test set by name.
 
-    backgrounds: where the data set has none of its own.
+    backgrounds: for a data set without its own. ConfigError if `root` has another layout, DataError if files of it are
+    missing.
     """
     layout = layout_of(root)
     if layout != "adobe":
@@ -69,9 +86,9 @@ def _name(case: Case, folder: Path) -> str:
 
 
 def as_adobes(cases: list[Case], folder: Path, official: dict[str, Entry]) -> tuple[list[Case], list[Finding]]:
-    """The cases with what those for testing would be in Adobe's test set, and how far that set differs by names alone.
+    """The cases with the entries of Adobe's test set, and findings on what differs by names only.
 
-    official: Adobe's plan by name; empty if its data set is not at hand.
+    official: Adobe's plan by name; empty if its data set is not given.
     """
     names = [_name(case, folder) if is_test(case) and case.files else None for case in cases]
     cases = [
@@ -88,18 +105,18 @@ def as_adobes(cases: list[Case], folder: Path, official: dict[str, Entry]) -> tu
     if official:
         here = set(filter(None, names))
         lacking, strange = sorted(official.keys() - here), sorted(here - official.keys())
-        for which, message in ((lacking, "of Adobe's are not here"), (strange, "are not in Adobe's; remove them")):
+        for which, message in ((lacking, "of Adobe's are missing"), (strange, "are not in Adobe's; remove them")):
             if which:
                 message = f"{len(which)} pictures, {which[0]} for one, {message}"
                 findings.append(finding("benchmark", folder, message, severity="warning"))
     return cases, findings
 
 
-def _are_kept(entry: Entry, *kinds: str) -> bool:
-    """Whether these sources, if it has them, are there and what they were when the composite was made."""
-    stamps = entry["sources"]
-    files = [(entry[kind], stamps.get(kind)) for kind in kinds if entry[kind]]
-    return all(is_unchanged(path, before) if before else Path(path).is_file() for path, before in files)
+def _are_kept(entry: Entry, *kinds: Kind) -> bool:
+    """Whether these sources of a composite exist and have not changed since it was made."""
+    stamps = entry.get("sources", {})
+    files = [(entry[kind], stamps.get(kind)) for kind in kinds]
+    return all(is_unchanged(path, before) if before else Path(path).is_file() for path, before in files if path)
 
 
 def _foreground(sources: Entry, opened: Opener) -> tuple[np.ndarray, np.ndarray]:
@@ -111,7 +128,7 @@ def _layers(sources: Entry, opened: Opener) -> Layers:
 
 
 def _distances(image: np.ndarray, layers: Layers) -> Distances:
-    """How far a composite is from what each compositor makes of its layers. DataError if they cannot be composited."""
+    """The difference of a composite from that of each compositor. DataError if its layers cannot be composited."""
     colours, alpha, background = layers
     if not image.shape[:2] == colours.shape[:2] == alpha.shape:
         return {}
@@ -143,7 +160,7 @@ def _from_adobes(image: np.ndarray, official: Entry, opened: Opener) -> Distance
 
 
 def _from_own(case: Case, pixels: Pixels, opened: Opener) -> Distances | str | None:
-    """By the sources of its manifest or its folders; None if it names none and has none."""
+    """Distances by the sources in the manifest or the folders; None if there are none."""
     image, entry = pixels["image"][1], case.entry
     try:
         if entry and _are_kept(entry, "fg", "alpha", "bg"):
@@ -152,13 +169,13 @@ def _from_own(case: Case, pixels: Pixels, opened: Opener) -> Distances | str | N
             return _distances(image, (pixels["fg"][1], pixels["alpha"][1], pixels["bg"][1]))
     except DataError as error:
         return str(error)
-    return "the sources changed since or are gone" if entry else None
+    return "the sources changed since or are missing" if entry else None
 
 
 def compare(case: Case, pixels: Pixels, opened: Opener) -> tuple[list[Finding], Compared | None]:
-    """What is wrong with a test picture beside its sources; and how it compares, None if there is nothing to go by.
+    """Compare a test picture with its sources. Returns findings, and the comparison; None without sources.
 
-    pixels: of its files, the image among them.
+    pixels: those of its files, the image among them.
     """
     (path, image), entry, official = pixels["image"], case.entry, case.official
     theirs = _from_adobes(image, official, opened) if official else None
@@ -170,25 +187,24 @@ def compare(case: Case, pixels: Pixels, opened: Opener) -> tuple[list[Finding], 
     if apart is None:
         return [], None
     sources = official or entry
-    record: Compared = {"name": path.stem, "path": str(path), "fg": sources["fg"] if sources else None, "apart": apart}
-    record["fitted"] = not (official or (entry and _are_kept(entry, "fg", "alpha", "bg")))
-    record["bg"] = True if official and _exact(theirs) else None
+    equal: dict[str, bool | None] = {"bg": True if official and _exact(theirs) else None}
     findings = list(_wrong(case, path, own, theirs))
     if official and entry and Path(entry["bg"]).name != Path(official["bg"]).name:
-        record["bg"] = False
+        equal["bg"] = False
         message = f"over {Path(entry['bg']).name}, where Adobe's list says {Path(official['bg']).name}"
         findings.append(finding("benchmark", path, message, severity="warning"))
     for role in ("alpha", "trimap"):
-        record[role] = _is_sources(role, case, pixels, opened) if role in pixels and sources else None
-        if sources and record[role] is False:
+        equal[role] = _is_sources(role, case, pixels, opened) if role in pixels and sources else None
+        if sources and equal[role] is False:
             message = f"not the {role} of {sources['fg']}; copy it from there"
             severity = "error" if role == "alpha" and not official else "warning"
             findings.append(finding("copy", pixels[role][0], message, severity=severity))
-    return findings, record
+    fitted = not (official or (entry and _are_kept(entry, "fg", "alpha", "bg")))
+    return findings, Compared(path.stem, str(path), sources["fg"] if sources else None, apart, fitted, equal)
 
 
 def _wrong(case: Case, path: Path, own: Distances | str | None, theirs: Distances | str | None) -> Iterator[Finding]:
-    """What a composite is instead of what its manifest says or, without one, of what any compositor makes."""
+    """The finding on a composite that no compositor makes, or another one than its manifest says."""
     entry, exact = case.entry, _exact(own)
     if entry and isinstance(own, dict) and entry["compositor"] not in exact:
         says = f"its manifest says {entry['compositor']}"
@@ -207,12 +223,13 @@ def _is_sources(role: str, case: Case, pixels: Pixels, opened: Opener) -> bool |
     """Whether the alpha or trimap of a composite is that of its sources, pixel by pixel; None if that is not known."""
     sources = case.official or case.entry
     assert sources
-    kinds = ("trimap",) if role == "trimap" else ("fg", "alpha")
-    if not sources[kinds[0]] or not (case.official or _are_kept(sources, *kinds)):
+    kinds: tuple[Kind, ...] = ("trimap",) if role == "trimap" else ("fg", "alpha")
+    source = sources[kinds[0]]
+    if not source or not (case.official or _are_kept(sources, *kinds)):
         return None
     try:
         if role == "trimap":
-            there, here = trimap.read_trimap(Path(sources["trimap"]))[0], trimap.quantise(pixels[role][1])[0]
+            there, here = trimap.read_trimap(Path(source))[0], trimap.quantise(pixels[role][1])[0]
         else:
             there, here = _foreground(sources, opened)[1], pixels[role][1]
     except DataError:  # reported where that file is examined
@@ -220,54 +237,55 @@ def _is_sources(role: str, case: Case, pixels: Pixels, opened: Opener) -> bool |
     return np.array_equal(there, here)
 
 
-def _apart(compared: Sequence[Compared]) -> dict[str, float]:
-    """How far pictures are from Adobe's, in grey levels."""
-    apart = [item["apart"]["adobe"] for item in compared]
+def _apart(others: Sequence[Distances]) -> Apart:
+    """Differences of pictures from Adobe's."""
+    apart = [each["adobe"] for each in others]
     mean = sum(each for each, _ in apart) / max(len(apart), 1)
     return {"mean": round(mean, 3), "max": max((most for _, most in apart), default=0)}
 
 
-def summarise(compared: Sequence[Compared], found: Survey) -> tuple[list[Finding], dict[str, Any]]:
-    """What a test set is as a whole; of no comparisons, nothing.
-
-    pictures, foregrounds, first, last: numbers and names; adobe, cv2: how many are exactly what that compositor makes,
-    a few of both perhaps; neither; untold; fitted: how many are told by the blending alone; mean, max, worst: how far
-    those that are not exactly Adobe's are from it, in grey levels, and the farthest picture; alphas, trimaps,
-    backgrounds: [those of their sources, those known].
-    """
+def summarise(compared: Sequence[Compared], found: Survey) -> tuple[list[Finding], Comparison | None]:
+    """Findings on a test set as a whole, and the summary of its comparisons; None if there are none."""
     if not compared:
-        return [], {}
+        return [], None
     ranks = {str(case.files[0][1]): rank for rank, case in enumerate(found.cases) if is_test(case) and case.files}
-    compared = sorted(compared, key=lambda item: ranks[item["path"]])
-    compared_to = [item for item in compared if isinstance(item["apart"], dict)]
-    others = [item for item in compared_to if item["apart"] and "adobe" not in _exact(item["apart"])]
-    worst = max(others, key=lambda item: item["apart"]["adobe"][0], default=None)
-    summary: dict[str, Any] = {
+    compared = sorted(compared, key=lambda item: ranks[item.path])
+    made = [(item, item.apart) for item in compared if isinstance(item.apart, dict)]
+    others = [(item, apart) for item, apart in made if apart and "adobe" not in _exact(apart)]
+    worst = max(others, key=lambda pair: pair[1]["adobe"][0], default=None)
+    comparison = {
         "pictures": len(compared),
-        "foregrounds": len({item["fg"] for item in compared} - {None}) or None,
-        "first": compared[0]["name"],
-        "last": compared[-1]["name"],
-        **{name: sum(name in _exact(item["apart"]) for item in compared_to) for name in COMPOSITORS},
-        "neither": sum(not _exact(item["apart"]) for item in compared_to),
-        "untold": len(compared) - len(compared_to),
-        "fitted": sum(item["fitted"] for item in compared_to),
-        **_apart(others),
-        "worst": worst["path"] if worst else None,
+        "foregrounds": len({item.fg for item in compared} - {None}) or None,
+        "first": compared[0].name,
+        "last": compared[-1].name,
+        **{name: sum(name in _exact(apart) for _, apart in made) for name in COMPOSITORS},
+        "neither": sum(not _exact(apart) for _, apart in made),
+        "untold": len(compared) - len(made),
+        "fitted": sum(item.fitted for item, _ in made),
+        **_apart([apart for _, apart in others]),
+        "worst": worst[0].path if worst else None,
     }
-    for role in ("alpha", "trimap", "bg"):
-        known = [item[role] for item in compared if item[role] is not None]
-        summary[{"bg": "backgrounds"}.get(role, f"{role}s")] = [sum(known), len(known)]
-    findings, folder = [], folder_of_tests(found.root)
-    foreign = [item for item in others if _exact(item["apart"])]
+    for role, name in (("alpha", "alphas"), ("trimap", "trimaps"), ("bg", "backgrounds")):
+        known = [item.equal[role] for item in compared if item.equal[role] is not None]
+        comparison[name] = [sum(map(bool, known)), len(known)]
+    summary = cast(Comparison, comparison)
+    return list(_of_the_set(compared, summary, folder_of_tests(found.root))), summary
+
+
+def _of_the_set(compared: Sequence[Compared], summary: Comparison, folder: Path) -> Iterator[Finding]:
+    """Findings on pictures of another compositor than Adobe's, and on pictures that could not be compared."""
+    made = [item.apart for item in compared if isinstance(item.apart, dict)]
+    foreign = [apart for apart in made if apart and _exact(apart) and "adobe" not in _exact(apart)]
     if foreign:
-        names = " or ".join(sorted({name for item in foreign for name in _exact(item["apart"])}))
-        number = f"{len(foreign)} of {len(compared_to)}"
-        message = f"{number} pictures are exactly what {names} makes, not Adobe's script: scores do not"
-        how_far = "{mean:.2g} grey levels apart in the mean, {max} at most".format(**_apart(foreign))
-        message += f" compare with published ones; {how_far}{', by the blending alone' * bool(summary['fitted'])}"
-        findings.append(finding("compositor", folder, message, severity="warning"))
-    why = next((item["apart"] for item in compared if isinstance(item["apart"], str)), None)
+        names = " or ".join(sorted({name for apart in foreign for name in _exact(apart)}))
+        apart = _apart(foreign)
+        message = (
+            f"{len(foreign)} of {len(made)} pictures are exactly what {names} makes, not Adobe's script: scores do "
+            f"not compare with published ones; {apart['mean']:.2g} grey levels apart in the mean, {apart['max']} at "
+            f"most{', by the blending alone' * bool(summary['fitted'])}"
+        )
+        yield finding("compositor", folder, message, severity="warning")
+    why = next((item.apart for item in compared if isinstance(item.apart, str)), None)
     if why:
-        message = f"{summary['untold']} of {len(compared)} pictures could not be made again to compare: {why}"
-        findings.append(finding("source", folder, message, severity="note"))
-    return findings, summary
+        message = f"{summary['untold']} of {len(compared)} pictures could not be composited again to compare: {why}"
+        yield finding("source", folder, message, severity="note")

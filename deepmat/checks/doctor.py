@@ -1,16 +1,51 @@
-"""Check a data folder and mend it: what `deepmat doctor` does."""
+"""Check a data folder and write a mended copy: what `deepmat doctor` does."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import TypedDict, cast
 
 from deepmat import checks
-from deepmat.checks import Finding, Survey
+from deepmat.checks import Checked, Comparison, Counts, Finding, Survey
 from deepmat.errors import ConfigError
 from deepmat.runtime.processes import cores
 from deepmat.runtime.work import Work
+
+
+class Checksums(TypedDict, total=False):
+    """What was done about checksums. A file of them was written or verified; other keys are numbers of files."""
+
+    file: str
+    written: int
+    """0 if a file could not be read; then no checksums are written."""
+    intact: int
+    changed: int
+    missing: int
+    unlisted: int
+
+
+Mended = TypedDict("Mended", {"copied": int, "re-encoded": int, "left out": int}, total=False)
+"""Numbers of files of a mended copy; empty if nothing could be mended, so that there is no copy."""
+
+
+class Summary(Counts, total=False):
+    """Numbers of a data folder and of the findings on it."""
+
+    layout: str
+    """One of deepmat.checks.LAYOUTS."""
+    megapixels: float
+    errors: int
+    warnings: int
+    notes: int
+    mendable: int
+    """Errors and warnings that a mended copy fixes."""
+    composites: Comparison
+    """Of a composited test set."""
+    checksums: Checksums
+    """If they were written or verified."""
+    fix: Mended
+    """If a mended copy was asked for."""
 
 
 class Report(TypedDict):
@@ -18,90 +53,104 @@ class Report(TypedDict):
 
     findings: list[Finding]
     """Errors first, then warnings and notes."""
-    summary: dict[str, Any]
-    """Layout, counts of files and findings, "composites" of a composited test set, "checksums", "fix"."""
+    summary: Summary
     left_out: dict[str, str]
     """Files that a mended copy leaves out, and why."""
 
 
-@dataclass(frozen=True)
-class Checkup(Work[int]):
-    """A prepared check. Iterating reads every file and yields how much of `total` is done; `run` also mends.
+@dataclass(frozen=True, kw_only=True)
+class Checkup(Work[Checked]):
+    """A check that is ready to be done. `run` does all of it.
 
-    After iterating, `report` returns the findings and `mend` the job of writing the copy.
+    Step by step: iterating reads every file and yields records, `report` makes the report of them, and `mend` returns
+    the job that writes the copy.
     """
 
-    found: Survey = field(default_factory=lambda: Survey(Path(), "", [], [], []))
-    fix: Path | None = None
-    checksums: tuple[Path | None, Path | None] = (None, None)
-    """Files to write checksums to and to verify."""
-    sums: Iterable[Finding | None] = ()
-    """The results of that, one for each file."""
-    workers: int = 1
-    findings: list[Finding] = field(default_factory=list)
-    gathered: dict[str, Any] = field(default_factory=lambda: {"pixels": 0, "composites": {}, "checked": []})
+    found: Survey
+    fix: Path | None
+    """The folder for a mended copy."""
+    written: Path | None
+    """The file to write checksums to."""
+    verified: Path | None
+    """The file of checksums to verify."""
+    checksums: Work[Finding | None]
+    workers: int
 
-    def __iter__(self) -> Iterator[int]:
-        self.findings[:] = self.found.findings
-        for done, record in enumerate(checks.examine(self.found, self.workers), 1):
-            self.findings.extend(record["findings"])
-            self.gathered["pixels"] += record["pixels"]
-            self.gathered["composites"] = record.get("composites", {})
-            yield min(done, len(self.found.cases))
-        for count, item in enumerate(self.sums, 1):
-            self.gathered["checked"].append(item)
-            yield len(self.found.cases) + count
+    def __iter__(self) -> Iterator[Checked]:
+        yield from checks.examine(self.found, self.workers)
+        for item in self.checksums:
+            yield Checked([item] if item else [], checksum=item["check"] if item else "intact")
 
-    def report(self) -> Report:
-        """The findings so far, without duplicates, and their summary."""
-        known = {(item["check"], item["path"]) for item in self.findings}
-        checked: list[Finding | None] = self.gathered["checked"]
-        more = [item for item in checked if item and (item["check"], item["path"]) not in known]
-        findings = checks.settle(self.found, self.findings + more)
-        pixels = round(self.gathered["pixels"] / 1e6, 1)
-        summary: dict[str, Any] = {"layout": self.found.layout, **checks.count(self.found), "megapixels": pixels}
-        for severity in checks.SEVERITIES:
-            summary[f"{severity}s"] = sum(item["severity"] == severity for item in findings)
+    def report(self, records: Iterable[Checked]) -> Report:
+        """The report of all records of a check."""
+        records = list(records)
+        findings = checks.settle(self.found, _once(self.found.findings, records))
+        summary = cast(Summary, {"layout": self.found.layout, **checks.count(self.found)})
+        summary["megapixels"] = round(sum(record.pixels for record in records) / 1e6, 1)
+        number = Counter(item["severity"] for item in findings)
+        summary["errors"], summary["warnings"], summary["notes"] = (number[each] for each in checks.SEVERITIES)
         summary["mendable"] = sum(bool(item["fix"]) and item["severity"] != "note" for item in findings)
-        if self.gathered["composites"]:
-            summary["composites"] = self.gathered["composites"]
-        if any(self.checksums):
-            summary["checksums"] = _count_checksums(checked, *self.checksums)
+        for record in records:
+            if record.comparison:
+                summary["composites"] = record.comparison
+        if self.written or self.verified:
+            summary["checksums"] = self._count_checksums(records)
         gone = checks.left_out(self.found, findings) if self.fix else {}
-        return {
-            "findings": findings,
-            "summary": summary,
-            "left_out": {str(path): why for path, why in sorted(gone.items())},
-        }
+        left_out = {str(path): why for path, why in sorted(gone.items())}
+        return {"findings": findings, "summary": summary, "left_out": left_out}
 
     def mend(self, report: Report) -> Work[str]:
-        """The job of writing the mended copy; nothing to do without `fix` or without findings that can be mended.
+        """The job of writing the mended copy; empty without `fix` or without findings that can be fixed.
 
-        Its records say what was done to a file: "copied" or "re-encoded". It adds "fix" to the summary of the report.
+        Iterating yields "copied" or "re-encoded" for each file. At the end, "fix" in the summary of the report counts
+        these.
         """
         if not self.fix:
             return Work(0)
         report["summary"]["fix"] = {}
         if not any(item["fix"] for item in report["findings"]):
             return Work(0)
-        total, written = checks.mend(self.found, report["findings"], self.fix, self.workers)
-        done = {"copied": 0, "re-encoded": 0, "left out": len(report["left_out"])}
+        job = checks.mend(self.found, report["findings"], self.fix, self.workers)
 
         def steps() -> Iterator[str]:
-            for what in written:
+            done: Counter[str] = Counter()
+            for what in job:
                 done[what] += 1
                 yield what
-            report["summary"]["fix"] = done
+            report["summary"]["fix"] = {
+                "copied": done["copied"],
+                "re-encoded": done["re-encoded"],
+                "left out": len(report["left_out"]),
+            }
 
-        return Work(total, steps)
+        return Work(job.total, steps)
 
     def run(self) -> Report:  # type: ignore[override]
         """Do the whole job. Returns the report."""
-        for _ in self:
-            pass
-        report = self.report()
+        report = self.report(self)
         self.mend(report).run()
         return report
+
+    def _count_checksums(self, records: list[Checked]) -> Checksums:
+        counts = Counter(record.checksum for record in records if record.checksum)
+        if self.written:
+            total = sum(counts.values())
+            return {"file": str(self.written), "written": total if counts["intact"] == total else 0}
+        return {
+            "file": str(self.verified),
+            "intact": counts["intact"],
+            "changed": counts["changed"],
+            "missing": counts["missing"],
+            "unlisted": counts["unlisted"],
+        }
+
+
+def _once(found: list[Finding], records: list[Checked]) -> list[Finding]:
+    """All findings, without those of checksums that reading the pictures gave too."""
+    findings = found + [item for record in records if not record.checksum for item in record.findings]
+    known = {(item["check"], item["path"]) for item in findings}
+    more = [item for record in records if record.checksum for item in record.findings]
+    return findings + [item for item in more if (item["check"], item["path"]) not in known]
 
 
 def doctor(
@@ -117,37 +166,33 @@ def doctor(
 ) -> Checkup:
     """Check a data folder: what `deepmat doctor` does.
 
-    bg, alpha: folders in place of the data's own. against: Adobe's data set, to compare a composited test set with it.
-    fix: new folder for a mended copy. write_checksums, verify: file of the checksums of every file. workers: processes.
+    data: a folder of foregrounds in any layout, or of composites. bg, alpha: folders in place of the data's own.
+    against: Adobe's data set, to compare a composited test set with. fix: new folder for a mended copy.
+    write_checksums: new file for the sha256 of every file; verify: such a file, to compare with. workers: number of
+    processes, by default the number of cores.
 
-    Raises ConfigError and DataError before any work. `run()` returns the Report.
+    Raises ConfigError and DataError before any work. `run()` returns the Report. More than one worker needs a script
+    that can be imported (`if __name__ == "__main__":`).
     """
     if write_checksums and verify:
         raise ConfigError("--verify, --write-checksums: one at a time; verify first")
-    places = [Path(path) if path else None for path in (bg, alpha, against, fix, write_checksums, verify)]
-    found = checks.survey(Path(data), *places[:3])
-    if places[3]:
-        checks.refuse_copy(found, places[3])
-    number: int = 0
-    sums: Iterable[Finding | None] = ()
+    places = (Path(path) if path else None for path in (bg, alpha, against, fix, write_checksums, verify))
+    bg, alpha, against, fix, written, verified = places
+    found = checks.survey(Path(data), bg, alpha, against)
+    if fix:
+        checks.refuse_copy(found, fix)
     workers = workers or cores()
-    if places[4]:
-        number, sums = checks.write_checksums(found.root, places[4], workers)
-    elif places[5]:
-        number, sums = checks.verify_checksums(found.root, places[5], workers)
+    sums: Work[Finding | None] = Work(0)
+    if written:
+        sums = checks.write_checksums(found.root, written, workers)
+    elif verified:
+        sums = checks.verify_checksums(found.root, verified, workers)
     return Checkup(
-        total=len(found.cases) + number,
+        total=len(found.cases) + 1 + sums.total,  # one of the whole folder
         found=found,
-        fix=places[3],
-        checksums=(places[4], places[5]),
-        sums=sums,
+        fix=fix,
+        written=written,
+        verified=verified,
+        checksums=sums,
         workers=workers,
     )
-
-
-def _count_checksums(checked: Iterable[Finding | None], written: Path | None, verified: Path | None) -> dict[str, Any]:
-    counts = Counter(item["check"] if item else "intact" for item in checked)
-    if written:
-        total = sum(counts.values())
-        return {"file": str(written), "written": total if counts["intact"] == total else 0}
-    return {"file": str(verified), **{check: counts[check] for check in ("intact", "changed", "missing", "unlisted")}}

@@ -38,7 +38,7 @@ CHECKS = {
     "profile": "colour profiles and gammas that other programs may apply",
     "orientation": "pictures that only EXIF turns upright",
     "mode": "pictures of unusual kinds",
-    "duplicate": "pictures that are there twice",
+    "duplicate": "duplicate pictures",
     "leak": "training pictures that are in the test set too",
     "changed": "files that are not what their checksums say",
     "missing": "files that have a checksum but are not there",
@@ -110,7 +110,7 @@ Counts = TypedDict(
 """Numbers of files; kinds without files are absent."""
 
 
-class TestSet(TypedDict):
+class Comparison(TypedDict):
     """How the pictures of a composited test set compare with what each compositor makes of their sources."""
 
     pictures: int
@@ -143,7 +143,7 @@ class Checked(NamedTuple):
 
     findings: list[Finding]
     pixels: int = 0
-    test_set: TestSet | None = None
+    comparison: Comparison | None = None
     """Of the whole folder, if it holds a composited test set."""
     checksum: str | None = None
     """Of a checksum: "intact" or the check of its finding."""

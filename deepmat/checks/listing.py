@@ -1,4 +1,4 @@
-"""The pictures of a folder, and which of several folders go together, by names alone."""
+"""The pictures of a folder, and the pairs over several folders, by names only."""
 
 import os
 from collections import defaultdict
@@ -17,7 +17,7 @@ def within(path: Path, folder: Path) -> bool:
 
 
 def oddities(folder: Path) -> Iterator[Finding]:
-    """What `find_pictures` cannot see into or passes over in a folder."""
+    """Findings on files and folders that `find_pictures` skips or cannot read."""
     unreadable: list[OSError] = []
     for parent, folders, names in os.walk(folder, onerror=unreadable.append):
         folders[:] = [name for name in folders if not name.startswith(".")]
@@ -32,11 +32,11 @@ def oddities(folder: Path) -> Iterator[Finding]:
             if not is_picture(path):
                 yield finding("stray", path, "not a picture", severity="note")
     for error in unreadable:
-        yield finding("place", error.filename, f"cannot be looked into ({error.strerror}); change its permissions")
+        yield finding("place", error.filename, f"cannot be listed ({error.strerror}); change its permissions")
 
 
 def pictures_in(folder: Path) -> tuple[list[Path], list[Finding]]:
-    """All pictures below a folder, sorted, and what is odd there; none at all is a finding."""
+    """All pictures below a folder, sorted, and findings on other files; no pictures at all is a finding too."""
     try:
         return find_pictures(folder)[0], list(oddities(folder))
     except DataError as error:
@@ -44,7 +44,7 @@ def pictures_in(folder: Path) -> tuple[list[Path], list[Finding]]:
 
 
 def paired(folders: dict[str, Path], kind: str, split: str) -> Iterator[Case | Finding]:
-    """A case for each picture of the first folder with its partners in the others, and what has none."""
+    """A case for each picture of the first folder with its partners in the others, and findings on missing partners."""
     base, *others = folders
     listed = {}
     for role, folder in folders.items():

@@ -1,4 +1,4 @@
-"""A copy of a data folder without what can be mended safely."""
+"""A copy of a data folder in which everything that can be repaired safely is repaired."""
 
 import os
 import shutil
@@ -18,10 +18,11 @@ from deepmat.data.layouts import ADOBE_FOLDERS, adobe_foregrounds, read_names
 from deepmat.errors import ConfigError
 from deepmat.imaging import trimap
 from deepmat.runtime.files import whole_file, write_text
+from deepmat.runtime.work import Work
 
 
 def settle(found: Survey, findings: Iterable[Finding]) -> list[Finding]:
-    """All findings, the worst first, without a fix where it would not be safe in the folder as a whole."""
+    """All findings, the worst first. A fix that would not be safe in the folder as a whole is removed."""
     roles = {path: role for case in found.cases for role, path in case.files}
     names = Counter(path.with_suffix("") for path in roles)
 
@@ -31,17 +32,23 @@ def settle(found: Survey, findings: Iterable[Finding]) -> list[Finding]:
             return False
         if item["fix"] == "re-encoded":  # the place of the PNG must be free
             return _as_png(path) == path or (names[path.with_suffix("")] == 1 and not _as_png(path).exists())
-        return found.layout != "adobe" or roles.get(path) != "bg"  # a name less, and the list would go out of step
+        return (
+            found.layout != "adobe" or roles.get(path) != "bg"
+        )  # one name less would shift the backgrounds of all foregrounds after it
 
-    settled = [item if not item["fix"] or safe(item) else {**item, "fix": None} for item in findings]
+    settled = [item if not item["fix"] or safe(item) else _unfixed(item) for item in findings]
     gone = left_out(found, settled)
     kept = {(case.kind, case.split) for case in found.cases if not _touches(case, gone)}
-    if kept < {(case.kind, case.split) for case in found.cases}:  # of one kind, nothing would be left
-        settled = [{**item, "fix": None} if item["fix"] == "left out" else item for item in settled]
+    if kept < {(case.kind, case.split) for case in found.cases}:  # nothing of one kind would be left
+        settled = [_unfixed(item) if item["fix"] == "left out" else item for item in settled]
     order = list(CHECKS)
     return sorted(
         settled, key=lambda item: (SEVERITIES.index(item["severity"]), order.index(item["check"]), item["path"])
     )
+
+
+def _unfixed(item: Finding) -> Finding:
+    return {**item, "fix": None}
 
 
 def _as_png(path: Path) -> Path:
@@ -53,7 +60,7 @@ def _touches(case: Case, gone: Container[Path]) -> bool:
 
 
 def _mended(role: str, path: Path) -> np.ndarray:
-    """The pixels of a file as deepmat reads them, uint8, with what mends them."""
+    """The repaired pixels of a file, uint8."""
     if role == "trimap":
         return trimap.quantise(imaging.read_levels(path))[0]
     if role == "alpha":
@@ -66,7 +73,7 @@ def _mended(role: str, path: Path) -> np.ndarray:
 
 
 def _write(jobs: Sequence[tuple[Path, Path, str | None]]) -> list[str]:
-    """Copy each (source, place, role), or with a role write it anew; what was done."""
+    """Copy each (source, place, role), or re-encode it if it has a role. Returns what was done."""
     for source, place, role in jobs:
         if role:
             imaging.write_image(place, _mended(role, source))
@@ -77,7 +84,7 @@ def _write(jobs: Sequence[tuple[Path, Path, str | None]]) -> list[str]:
 
 
 def left_out(found: Survey, findings: Iterable[Finding]) -> dict[Path, str]:
-    """The files that a mended copy does not take, and why: what is wrong with them, or with a partner."""
+    """The files that a mended copy leaves out, and why: a finding on them or on a partner."""
     gone = {Path(item["path"]): item["message"].partition("; ")[0] for item in findings if item["fix"] == "left out"}
     lost = [case for case in found.cases if _touches(case, gone)]
     kept = {path for case in found.cases if not _touches(case, gone) for _, path in case.files}
@@ -90,24 +97,23 @@ def left_out(found: Survey, findings: Iterable[Finding]) -> dict[Path, str]:
 
 
 def refuse_copy(found: Survey, out: Path) -> None:
-    """ConfigError if there can be no mended copy of a data folder, or none in `out`."""
+    """ConfigError if no mended copy of a data folder can be written to `out`."""
     if isinstance(found.homes, str):
         raise ConfigError(f"--fix: {found.root} is {LAYOUTS[found.layout]}; {found.homes}")
     if out.is_dir() and any(out.iterdir()):
         raise ConfigError(f"--fix {out}: is not empty; choose a new folder")
     if out.exists() and not out.is_dir():
-        raise ConfigError(f"--fix {out}: is no folder; choose a new one")
+        raise ConfigError(f"--fix {out}: is not a folder; choose a new one")
     for home, _ in found.homes:
         if within(out, home) or within(home, out):
             raise ConfigError(f"--fix {out}: overlaps {home}, which is read; choose a folder beside it")
 
 
-def mend(found: Survey, findings: Sequence[Finding], out: Path, workers: int = 1) -> tuple[int, Iterator[str]]:
-    """Write a copy of a data folder in which every finding with a fix is mended; nothing is written in the folder.
+def mend(found: Survey, findings: Sequence[Finding], out: Path, workers: int = 1) -> Work[str]:
+    """Write a copy of a data folder in which every finding with a fix is fixed; the folder itself is only read.
 
-    findings: as `settle` leaves them. Returns the number of files, and what was done with each as it is ready:
-    "copied" or "re-encoded". What `left_out` names stays behind. ConfigError if there can be no copy in `out`,
-    DataError if a file cannot be written.
+    findings: those of `settle`. Iterating yields "copied" or "re-encoded" for each file; those of `left_out` are not
+    copied. ConfigError if no copy can be written to `out`, DataError if a file cannot be written.
     """
     refuse_copy(found, out)
     assert not isinstance(found.homes, str)
@@ -115,7 +121,7 @@ def mend(found: Survey, findings: Sequence[Finding], out: Path, workers: int = 1
     roles = {path: role for case in found.cases for role, path in case.files}
     anew = {path: roles[path] for item in findings if item["fix"] == "re-encoded" for path in [Path(item["path"])]}
     if found.layout == "adobe":
-        for case in found.cases:  # an alpha is found by its foreground's name, or as PNG
+        for case in found.cases:  # an alpha has its foreground's name, or is a PNG
             files = dict(case.files)
             if files.get("fg") in anew and "alpha" in files and _as_png(files["fg"]) != files["fg"]:
                 anew[files["alpha"]] = "alpha"
@@ -131,13 +137,18 @@ def mend(found: Survey, findings: Sequence[Finding], out: Path, workers: int = 1
             target = out / place / (_as_png(inside) if role else inside)
             if role or target not in jobs:
                 jobs[target] = source, target, role
-    for path, text in lists.items():
-        write_text(out / path.relative_to(found.root), text)
-    return len(jobs), (done for chunk in spread(_write, chunked(list(jobs.values())), workers) for done in chunk)
+
+    def steps() -> Iterator[str]:
+        for path, text in lists.items():
+            write_text(out / path.relative_to(found.root), text)
+        for done in spread(_write, chunked(list(jobs.values())), workers):
+            yield from done
+
+    return Work(len(jobs), steps)
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    """Every file below a folder that can be read, but hidden ones."""
+    """Every readable file below a folder, except hidden ones."""
     for parent, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for path in (Path(parent, name) for name in sorted(names) if not name.startswith(".")):
@@ -146,7 +157,7 @@ def _files(folder: Path) -> Iterator[Path]:
 
 
 def _names_lists(found: Survey, gone: dict[Path, str], anew: dict[Path, str]) -> dict[Path, str]:
-    """Adobe's names lists without the foregrounds left out and their backgrounds, with the new names of the rest."""
+    """Adobe's names lists, without the foregrounds that are left out and their backgrounds, with new names of files."""
     scenes = {path.name for path, role in anew.items() if role == "bg"}
     lists = {}
     for split, (folder, _, prefix) in ADOBE_FOLDERS.items():

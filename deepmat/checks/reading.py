@@ -1,4 +1,4 @@
-"""Every file of a survey is read once, in many processes."""
+"""Read every file of a survey once, in several processes."""
 
 import hashlib
 import multiprocessing
@@ -7,14 +7,14 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple, TypeVar
 
 import cv2
 import numpy as np
 
 from deepmat import imaging
 from deepmat.checks.composites import Compared, Opener, Pixels, compare, is_test, summarise
-from deepmat.checks.findings import Case, Finding, Survey, finding, message_of
+from deepmat.checks.findings import Case, Checked, Finding, Survey, finding, message_of
 from deepmat.checks.pictures import look_at_alpha, look_at_fringe, look_at_header, look_at_trimap
 from deepmat.data.compositing import MANIFEST, Entry
 from deepmat.data.compositing.manifest import checksum
@@ -23,6 +23,9 @@ from deepmat.errors import DataError
 from deepmat.runtime.processes import deaf_children, end_with_parent
 
 CHUNK = 8
+"""Cases that a worker process takes at a time."""
+T = TypeVar("T")
+R = TypeVar("R")
 
 
 def _digest(pixels: np.ndarray) -> bytes:
@@ -60,65 +63,83 @@ def _examine_file(role: str, path: Path, pixels: Pixels) -> Iterator[Finding]:
     yield from look_at_header(role, path, about)
 
 
-def _examine_listed(path: Path, entry: Entry) -> Finding | None:
-    """Whether a composite is, byte by byte, what its manifest says; then its pixels need no look."""
-    if checksum(path.read_bytes()) == entry.get("crc32"):
-        return None
-    message = (
-        f"not the bytes that {MANIFEST} lists (crc32): damaged or edited; remove it and run deepmat composite again"
-    )
-    return finding("manifest", path, message)
+def _examine_listed(path: Path, entry: Entry) -> Iterator[Finding]:
+    """The finding on a composite whose bytes are not those that its manifest lists."""
+    if checksum(path.read_bytes()) != entry["crc32"]:
+        message = (
+            f"not the bytes that {MANIFEST} lists (crc32): damaged or edited; remove it and run deepmat composite again"
+        )
+        yield finding("manifest", path, message)
 
 
-def _examine(case: Case, opened: Opener) -> dict[str, Any]:
-    """The findings of one case; its pixels in all; of what may be there twice, (split, path, whole, colours); and of a
-    composite for testing, how far it is from what its sources give.
+class Digest(NamedTuple):
+    """Digests of the pixels of a foreground or composite, to find duplicates."""
 
-    whole: a digest of colours and alpha together; colours: of them alone, or None where they are all one, as of a
-    drawn shape.
-    """
+    split: str
+    path: str
+    whole: bytes
+    """Of colours and alpha together."""
+    colours: bytes | None
+    """Of the colours; None where they are all one, as of a drawn shape."""
+
+
+class Examined(NamedTuple):
+    """The result of reading the files of a case."""
+
+    findings: list[Finding]
+    pixels: int
+    digest: Digest | None
+    compared: Compared | None
+
+
+def _examine(case: Case, opened: Opener) -> Examined:
+    """Read the files of a case."""
     findings: list[Finding] = []
     count = 0
     pixels: Pixels = {}
-    # Trimaps are held against the alpha, so it comes first.
+    # A trimap is compared with the alpha, so it comes after it.
     for role, path in sorted(case.files, key=lambda file: file[0] == "trimap"):
-        pixels.pop("trimap", None)  # the one before, of several
+        pixels.pop("trimap", None)  # a case can have several trimaps
         try:
             if role == "image" and case.entry and "crc32" in case.entry:
-                damaged = _examine_listed(path, case.entry)
-                findings += [damaged] if damaged else []
-                if is_test(case):
-                    pixels["image"] = path, imaging.read_image(path)
-                else:
-                    pixels["image"] = path, np.broadcast_to(np.uint8(0), imaging.read_size(path))
-                count += pixels["image"][1].shape[0] * pixels["image"][1].shape[1]
+                findings += _examine_listed(path, case.entry)
+                whole = is_test(case)  # of others the checksum suffices
+                pixels["image"] = path, imaging.read_image(path) if whole else _blank(imaging.read_size(path))
             else:
                 findings += _examine_file(role, path, pixels)
-                name = "fg" if role == "rgba" else role
-                count += pixels[name][1].shape[0] * pixels[name][1].shape[1] if name in pixels else 0
+            name = "fg" if role == "rgba" else role
+            count += pixels[name][1].shape[0] * pixels[name][1].shape[1] if name in pixels else 0
         except DataError as error:
             findings.append(finding("unreadable", path, message_of(error, path), fix="left out"))
         except (OSError, MemoryError) as error:
             reason = getattr(error, "strerror", None) or "too large for this memory"
-            findings.append(
-                finding("unreadable", path, f"cannot be read ({reason}); mend or remove it", fix="left out")
-            )
+            message = f"cannot be read ({reason}); repair or remove it"
+            findings.append(finding("unreadable", path, message, fix="left out"))
         findings += _sizes(pixels, role)
-    result: dict[str, Any] = {"findings": findings, "pixels": count, "digests": [], "composite": None}
+    compared = None
     if is_test(case) and "image" in pixels:
-        wrong, result["composite"] = compare(case, pixels, opened)
+        wrong, compared = compare(case, pixels, opened)
         findings += wrong
+    digest = None
     if case.kind != "background" and not case.entry:
         base = "image" if case.kind == "composite" else "fg"
-        if base in pixels:
-            path, colour = pixels[base]
-            colours = _digest(colour)
-            whole = colours + (_digest(pixels["alpha"][1]) if "alpha" in pixels else b"")
-            varied = any((line != colour[0, 0]).any() for line in colour)
-            result["digests"].append((case.split, str(path), whole, colours if varied else None))
-        if "fg" in pixels and "alpha" in pixels:
-            findings += look_at_fringe(pixels["fg"][0], pixels["fg"][1], pixels["alpha"][1]) if base == "fg" else []
-    return result
+        digest = _digest_of(case, base, pixels) if base in pixels else None
+        if base == "fg" and "fg" in pixels and "alpha" in pixels:
+            findings += look_at_fringe(pixels["fg"][0], pixels["fg"][1], pixels["alpha"][1])
+    return Examined(findings, count, digest, compared)
+
+
+def _blank(size: tuple[int, int]) -> np.ndarray:
+    """A picture that takes no memory, for its size only."""
+    return np.broadcast_to(np.uint8(0), size)
+
+
+def _digest_of(case: Case, base: str, pixels: Pixels) -> Digest:
+    path, colour = pixels[base]
+    colours = _digest(colour)
+    whole = colours + (_digest(pixels["alpha"][1]) if "alpha" in pixels else b"")
+    varied = any((line != colour[0, 0]).any() for line in colour)
+    return Digest(case.split, str(path), whole, colours if varied else None)
 
 
 def _sizes(pixels: Pixels, role: str) -> Iterator[Finding]:
@@ -133,8 +154,8 @@ def _sizes(pixels: Pixels, role: str) -> Iterator[Finding]:
         yield finding("size", path, message_of(error, path))
 
 
-def _examine_all(cases: Sequence[Case]) -> list[dict[str, Any]]:
-    opened = lru_cache(maxsize=1)(read_foreground)  # neighbours share theirs
+def _examine_all(cases: Sequence[Case]) -> list[Examined]:
+    opened = lru_cache(maxsize=1)(read_foreground)  # neighbours share a foreground
     return [_examine(case, opened) for case in cases]
 
 
@@ -143,12 +164,12 @@ def _start_worker() -> None:
     cv2.setNumThreads(1)
 
 
-def spread(work: Callable[..., Any], chunks: Sequence[Any], workers: int) -> Iterator[Any]:
+def spread(work: Callable[[Sequence[T]], R], chunks: Sequence[Sequence[T]], workers: int) -> Iterator[R]:
     """work(chunk) for every chunk, in the order of completion: in this process or in a pool."""
     if workers == 1 or len(chunks) < 3:
         yield from map(work, chunks)
         return
-    # As in compositing.build: no locks inherited, and at most what Windows takes.
+    # Spawned processes inherit no locks; Windows takes 61 at most.
     spawn = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(min(workers, len(chunks), 61), spawn, initializer=_start_worker)
     try:
@@ -158,41 +179,42 @@ def spread(work: Callable[..., Any], chunks: Sequence[Any], workers: int) -> Ite
             yield task.result()
     except BrokenProcessPool as error:
         raise DataError(
-            "a worker process ended too early, of too little memory perhaps; use fewer --workers"
+            "a worker process ended too early, perhaps of too little memory; use fewer --workers"
         ) from error
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def chunked(items: Sequence[Any]) -> list[Sequence[Any]]:
+def chunked(items: Sequence[T]) -> list[Sequence[T]]:
+    """The items in parts of CHUNK."""
     return [items[start : start + CHUNK] for start in range(0, len(items), CHUNK)]
 
 
-def examine(found: Survey, workers: int = 1) -> Iterator[dict[str, Any]]:
-    """Read every file of a survey once: a record {"findings", "pixels"} per case, in no fixed order, and one at last.
+def examine(found: Survey, workers: int = 1) -> Iterator[Checked]:
+    """Read every file of a survey once. Yields a record of each case, in the order of completion, and a last one.
 
-    The last one holds what only the whole folder shows: what is there twice, and as "composites" what `summarise` says
-    of the test set. More than one worker needs a script that can be imported (`if __name__ == "__main__":`).
+    The last one is of the whole folder: duplicates, and the comparison of a composited test set. More than one worker
+    needs a script that can be imported (`if __name__ == "__main__":`).
     """
-    digests: list[Any] = []
+    digests: list[Digest] = []
     compared: list[Compared] = []
     for results in spread(_examine_all, chunked(found.cases), workers):
         for result in results:
-            digests += result["digests"]
-            compared += [result["composite"]] if result["composite"] else []
-            yield {"findings": result["findings"], "pixels": result["pixels"]}
-    wrong, composites = summarise(compared, found)
-    yield {"findings": [*_duplicates(digests), *wrong], "pixels": 0, "composites": composites}
+            digests += [result.digest] if result.digest else []
+            compared += [result.compared] if result.compared else []
+            yield Checked(result.findings, result.pixels)
+    wrong, comparison = summarise(compared, found)
+    yield Checked([*_duplicates(digests), *wrong], comparison=comparison)
 
 
-def _duplicates(digests: list[tuple[str, str, bytes, bytes | None]]) -> Iterator[Finding]:
-    """Foregrounds or composites that are there twice. The test set keeps its own, for scores to compare with."""
+def _duplicates(digests: list[Digest]) -> Iterator[Finding]:
+    """Findings on duplicate foregrounds or composites. The test set keeps its own, since scores depend on it."""
     seen: dict[bytes, tuple[str, str]] = {}
     for split, path, whole, colours in sorted(digests, key=lambda item: item[:2]):
         first = next((seen[digest] for digest in (whole, colours) if digest in seen), None)
         if first and first[0] != split:
             same = "it is" if first[1] == path else f"its colours, those of {first[1]}, are"
-            message = f"{same} in the test set too, which would then test what was learnt; leave it out of one"
+            message = f"{same} in the test set too, so scores would not show how it generalises; leave it out of one"
             yield finding("leak", path, message, fix="left out")
         elif whole in seen:
             message = f"the same pixels as {first[1] if first else ''}; remove one"

@@ -4,10 +4,40 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from deepmat.cli.options import Workers, finish, notify, progress_bar, say, stderr
+from deepmat.cli.tables import choice
 from deepmat.errors import ConfigError
 
 if TYPE_CHECKING:
     from deepmat.data.composite import Composites
+
+Split = Annotated[
+    str | None,
+    typer.Option(
+        metavar=choice("data.composite", "SPLITS"),
+        help="What to make [both for Adobe's layout, train for plain folders].",
+    ),
+]
+Compositor = Annotated[
+    str,
+    typer.Option(
+        metavar=choice("imaging.blend", "COMPOSITORS"), help="How to fit and blend backgrounds; scores differ."
+    ),
+]
+Layout = Annotated[
+    str,
+    typer.Option(
+        metavar=choice("data.compositing.build", "LAYOUTS"),
+        help="full: also fg, bg and alpha of each, for other tools; 3 times the space.",
+    ),
+]
+Format = Annotated[
+    str,
+    typer.Option(
+        "--format",
+        metavar=choice("data.compositing.build", "FORMATS"),
+        help="Of training composites; jpg is lossy, at a fifth of the size.",
+    ),
+]
 
 
 def composite(
@@ -24,59 +54,33 @@ def composite(
     alpha: Annotated[
         Path | None, typer.Option(help="Plain folders: alphas, paired with SOURCE by name; without it SOURCE is RGBA.")
     ] = None,
-    split: Annotated[
-        str | None,
-        typer.Option(
-            metavar="train|test|both", help="What to make [both for Adobe's layout, train for plain folders]."
-        ),
-    ] = None,
+    split: Split = None,
     per_foreground: Annotated[
         int | None, typer.Option(help="Backgrounds for each foreground [100 for train, 20 for test].", min=1)
     ] = None,
-    compositor: Annotated[
-        str, typer.Option(metavar="adobe|cv2", help="How to fit and blend; scores differ.")
-    ] = "adobe",
-    layout: Annotated[
-        str,
-        typer.Option(
-            metavar="composites|full", help="full: also fg, bg and alpha of each, for other tools; 3 times the space."
-        ),
-    ] = "composites",
-    format_: Annotated[
-        str,
-        typer.Option(
-            "--format",
-            metavar="png|jpg|webp",
-            help="Of training composites; jpg loses a little for a fifth of the size.",
-        ),
-    ] = "png",
+    compositor: Compositor = "adobe",
+    layout: Layout = "composites",
+    format_: Format = "png",
     seed: Annotated[
-        int | None, typer.Option(help="Plain folders: which backgrounds go with which foreground [0].", min=0)
+        int | None, typer.Option(help="Plain folders: chooses the backgrounds of each foreground [0].", min=0)
     ] = None,
     preview: Annotated[
-        Path | None, typer.Option(help="Write a sheet of some composites to this file, to look at, and nothing else.")
+        Path | None, typer.Option(help="Write only a sheet of some composites to this file, to look at first.")
     ] = None,
     workers: Workers = None,
 ) -> None:
     """Composite foregrounds over backgrounds: build a data set.
 
-    Writes train/ and test/, each with image/ (test also alpha/ and trimap/) and manifest.jsonl, from which the rest
-    follows. After a stop the same command continues. Training needs no composites: see `deepmat train --data`.
+    Writes train/ and test/, each with image/ (test also alpha/ and trimap/) and manifest.jsonl, which names the
+    sources. After a stop the same command continues. Training needs no composites: see `deepmat train --data`.
     """
     from deepmat.data.composite import composite as prepare
     from deepmat.data.composite import preview_composites
 
     if out is None and preview is None:
         raise ConfigError("--out DIR: where the data set goes (or --preview FILE.png to look first)")
-    plan: dict[str, Any] = {
-        "bg": bg,
-        "test_bg": test_bg,
-        "alpha": alpha,
-        "split": split,
-        "per_foreground": per_foreground,
-        "compositor": compositor,
-        "seed": seed,
-    }
+    plan: dict[str, Any] = {"bg": bg, "test_bg": test_bg, "alpha": alpha, "split": split, "seed": seed}
+    plan |= {"per_foreground": per_foreground, "compositor": compositor}
     if preview:
         shown = preview_composites(source, preview, **plan)
         notify(shown["notices"])
@@ -102,6 +106,6 @@ def _build(work: "Composites", out: Path) -> None:
                     done += 1
                     skipped += record.get("skipped", False)
     except KeyboardInterrupt:
-        say(f"stopped with {done} composites in {out}; the same command goes on")
+        say(f"stopped with {done} composites in {out}; the same command continues")
         raise typer.Exit(130) from None
     finish(failures, f"{done} composites in {out}" + (f" ({skipped} from before)" if skipped else ""))

@@ -4,18 +4,31 @@ from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from shlex import quote
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from deepmat.cli.options import Workers, plain, progress_bar, say, stderr, stdout
 
 if TYPE_CHECKING:
-    from deepmat.checks import Finding
-    from deepmat.checks.doctor import Checkup, Report
+    from deepmat.checks import Comparison, Finding
+    from deepmat.checks.doctor import Checksums, Checkup, Report, Summary
 
 EXAMPLES = 5
-COLOURS = {"error": "bold red", "warning": "bold yellow", "note": "bold"}
+"""Findings of one kind that are shown."""
+STYLES = {"error": "bold red", "warning": "bold yellow", "note": "bold"}
+NO_FILES = (
+    "layout",
+    "megapixels",
+    "errors",
+    "warnings",
+    "notes",
+    "mendable",
+    "composites",
+    "checksums",
+    "fix",
+)
+"""Keys of the summary that are no numbers of files."""
 
 
 def doctor(
@@ -27,84 +40,73 @@ def doctor(
     against: Annotated[
         Path | None,
         typer.Option(
-            help="Adobe's data set (Test_set/): hold a composited test set against it; --bg: its VOC pictures."
+            help="Adobe's data set (Test_set/), to compare a composited test set with; --bg: its VOC pictures."
         ),
     ] = None,
     fix: Annotated[
-        Path | None, typer.Option(metavar="OUT", help="Write a mended copy to this new folder; DATA stays as it is.")
+        Path | None, typer.Option(metavar="OUT", help="Write a mended copy to this new folder; DATA is only read.")
     ] = None,
     write_checksums: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Write the sha256 of every file; in DATA, `sha256sum -c FILE` takes it too."),
+        typer.Option(metavar="FILE", help="Write the sha256 of every file; `sha256sum -c FILE` in DATA reads it too."),
     ] = None,
     verify: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Say which files are changed, missing or new since FILE was written."),
+        typer.Option(metavar="FILE", help="Report files that are changed, missing or new since FILE was written."),
     ] = None,
     json: Annotated[
-        bool, typer.Option("--json", help="Every finding as a JSON object a line, then a summary.")
+        bool, typer.Option("--json", help="Every finding as one JSON object per line, then a summary.")
     ] = False,
     workers: Workers = None,
 ) -> None:
-    """Check a data folder and say what to fix.
+    """Check a data folder, and report what to fix and how.
 
-    Reads every picture once; of a test set, makes each composite again and says which compositor's it is. Checksums, if
-    asked for, come besides: every file is read once more. Errors make training or scores fail or come out wrong: the
-    exit code is 1. Warnings are worth a look.
+    Reads every picture once. Of a composited test set, it composites each picture again and reports which compositor
+    made it. Errors make training or scores fail or come out wrong; with any, the exit code is 1. Warnings are worth a
+    look.
     """
     from deepmat.checks.doctor import doctor as prepare
 
-    work = prepare(
-        data,
-        bg=bg,
-        alpha=alpha,
-        against=against,
-        fix=fix,
-        write_checksums=write_checksums,
-        verify=verify,
-        workers=workers,
-    )
-    with progress_bar(stderr()) as bar:
-        task = bar.add_task("examine", total=work.total)
-        for done in work:
-            bar.update(task, completed=done)
-    report = work.report()
-    summary = report["summary"]
+    options = {"bg": bg, "alpha": alpha, "against": against}
+    work = prepare(data, **options, fix=fix, write_checksums=write_checksums, verify=verify, workers=workers)
+    report = _examine(work)
     if json:
         for item in report["findings"]:
             print(to_json.dumps(item))
     else:
         _show(report, data)
-    if fix:
-        _mend(work, report, fix, quiet=json)
+    _mend(work, report, quiet=json)
     if json:
-        print(to_json.dumps(summary))
+        print(to_json.dumps(report["summary"]))
     else:
-        options = (("--bg", bg), ("--alpha", alpha), ("--against", against))
-        given = "".join(f" {flag} {quote(str(path))}" for flag, path in options if path)
-        print(plain(_verdict(summary, f"deepmat doctor {quote(str(data))}{given}", fix)))
+        given = "".join(f" --{name} {quote(str(path))}" for name, path in options.items() if path)
+        print(plain(_verdict(report["summary"], f"deepmat doctor {quote(str(data))}{given}", fix)))
     if any(item["severity"] == "error" and not (fix and item["fix"]) for item in report["findings"]):
         raise typer.Exit(1)
 
 
+def _examine(work: "Checkup") -> "Report":
+    with progress_bar(stderr()) as bar:
+        return work.report(bar.track(work, total=work.total, description="examine"))
+
+
 def _show(report: "Report", data: Path) -> None:
-    from deepmat.checks import LAYOUTS, SEVERITIES
+    from deepmat.checks import LAYOUTS
 
     summary, console = report["summary"], stdout()
-    apart = ("layout", "megapixels", "mendable", "composites", "checksums", *(f"{each}s" for each in SEVERITIES))
-    numbers = ", ".join(f"{number} {what}" for what, number in summary.items() if what not in apart) or "no pictures"
+    numbers = ", ".join(f"{number} {what}" for what, number in summary.items() if what not in NO_FILES) or "no pictures"
     print(plain(f"{data}: {LAYOUTS[summary['layout']]}; {numbers}; {summary['megapixels']:.1f} megapixels"))
     for line in _about_composites(summary["composites"]) if "composites" in summary else ():
         print(plain(line))
     for line in _lines(report["findings"], data):
-        style = COLOURS.get(line.partition(":")[0])
+        style = STYLES.get(line.partition(":")[0])
         console.print(plain(line), style=style, highlight=False, markup=False, soft_wrap=True)
     if "checksums" in summary:
         print(plain(_about_checksums(summary["checksums"], data)))
 
 
 def _lines(findings: "list[Finding]", data: Path) -> list[str]:
-    """The findings by severity and check, a few examples of each."""
+    """The findings by severity and check, with a few examples of each."""
     from deepmat.checks import CHECKS
 
     groups = defaultdict(list)
@@ -124,7 +126,7 @@ def _lines(findings: "list[Finding]", data: Path) -> list[str]:
     return [*lines, ""] if lines else lines
 
 
-def _about_composites(composites: dict[str, Any]) -> Iterator[str]:
+def _about_composites(composites: "Comparison") -> Iterator[str]:
     numbers = _count(composites["pictures"], "picture")
     if composites["foregrounds"]:
         numbers += f" of {_count(composites['foregrounds'], 'foreground')}"
@@ -136,17 +138,18 @@ def _about_composites(composites: dict[str, Any]) -> Iterator[str]:
     if composites["worst"]:
         how_far = f"{composites['mean']:.2g} grey levels in the mean, {composites['max']} at most"
         yield f"  from Adobe's, those that are not: {how_far}; the worst is {composites['worst']}"
-    kinds = ("alphas", "trimaps", "backgrounds")
-    known = [f"{what} {composites[what][0]} of {composites[what][1]}" for what in kinds if composites[what][1]]
+    pairs = {name: composites[name] for name in ("alphas", "trimaps", "backgrounds")}
+    known = [f"{name} {equal} of {compared}" for name, (equal, compared) in pairs.items() if compared]
     if known:
         yield f"  those of the sources: {', '.join(known)}"
 
 
-def _about_checksums(counts: dict[str, Any], data: Path) -> str:
+def _about_checksums(counts: "Checksums", data: Path) -> str:
     file = counts["file"]
     if "written" not in counts:
-        return f"{file}: {_count(counts['intact'], 'file')} as listed, " + ", ".join(
-            f"{counts[check]} {check}" for check in ("changed", "missing", "unlisted")
+        return (
+            f"{file}: {_count(counts['intact'], 'file')} as listed, {counts['changed']} changed, "
+            f"{counts['missing']} missing, {counts['unlisted']} unlisted"
         )
     if not counts["written"]:
         return f"{file}: not written, since there are files that cannot be read"
@@ -158,7 +161,7 @@ def _count(number: int, what: str) -> str:
     return f"{number} {what}{'' if number == 1 else 's'}"
 
 
-def _verdict(summary: dict[str, Any], command: str, fix: Path | None) -> str:
+def _verdict(summary: "Summary", command: str, fix: Path | None) -> str:
     if not summary["errors"] and not summary["warnings"]:
         return "healthy" + (f", {_count(summary['notes'], 'note')}" if summary["notes"] else "")
     verdict = f"{_count(summary['errors'], 'error')}, {_count(summary['warnings'], 'warning')}"
@@ -170,21 +173,25 @@ def _verdict(summary: dict[str, Any], command: str, fix: Path | None) -> str:
     return f"{verdict}; {command} --fix OUT mends {mends} of them" if mends else verdict
 
 
-def _mend(work: "Checkup", report: "Report", out: Path, quiet: bool) -> None:
+def _mend(work: "Checkup", report: "Report", quiet: bool) -> None:
+    """Write the copy, if there is something to mend."""
     job = work.mend(report)
     if not job.total:
         return
     try:
         with progress_bar(stderr()) as bar:
-            task = bar.add_task("copy", total=job.total)
-            for _ in job:
-                bar.advance(task)
+            for _ in bar.track(job, total=job.total, description="copy"):
+                pass
     except KeyboardInterrupt:
-        say(f"stopped: {out} is not whole; remove it")
+        say(f"stopped: {work.fix} is incomplete; remove it")
         raise typer.Exit(130) from None
     if quiet:
         return
     for path, why in report["left_out"].items():
         print(plain(f"left out: {path}: {why}"))
     done = report["summary"]["fix"]
-    print(plain(f"{out}: {done['copied']} files copied, {done['re-encoded']} re-encoded, {done['left out']} left out"))
+    print(
+        plain(
+            f"{work.fix}: {done['copied']} files copied, {done['re-encoded']} re-encoded, {done['left out']} left out"
+        )
+    )

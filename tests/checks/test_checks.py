@@ -52,7 +52,7 @@ def clean(root, count=2):
 
 def diagnose(root, bg=None, alpha=None, workers=1):
     found = checks.survey(root, bg, alpha)
-    findings = [item for record in checks.examine(found, workers) for item in record["findings"]]
+    findings = [item for record in checks.examine(found, workers) for item in record.findings]
     return checks.settle(found, found.findings + findings)
 
 
@@ -241,8 +241,7 @@ def test_a_mended_copy_has_the_same_pixels(sick, tmp_path):
     root, _ = sick
     found = checks.survey(root)
     out = tmp_path / "out"
-    _, done = checks.mend(found, diagnose(root), out)
-    assert set(done) == {"copied", "re-encoded"}
+    assert set(checks.mend(found, diagnose(root), out)) == {"copied", "re-encoded"}
     for before, after in (("lying.jpg", "lying.png"), ("gamma.png", "gamma.png"), ("print.jpg", "print.jpg")):
         np.testing.assert_array_equal(imaging.read_image(root / "bg" / before), imaging.read_image(out / "bg" / after))
     for name in ("rgb", "deep"):
@@ -384,7 +383,7 @@ def test_folders_of_composites_without_a_manifest(data, tmp_path):
     ("arguments", "message"),
     [
         (["nowhere"], "nowhere: no such folder; check the path"),
-        (["file"], "file: cannot be looked into (Not a directory)"),
+        (["file"], "file: cannot be listed (Not a directory)"),
         (["own", "--bg", "nowhere"], "nowhere: no such folder"),
         (["own", "--fix", "own/out"], "own/out: overlaps own, which is read"),
         (["own", "--fix", "."], ".: is not empty"),

@@ -32,16 +32,16 @@ def fill(root):
 
 
 def written(root, out, workers=2):
-    total, results = write_checksums(root, out, workers)
-    results = list(results)
-    assert len(results) == total
+    work = write_checksums(root, out, workers)
+    results = work.run()
+    assert len(results) == work.total
     return [item for item in results if item]
 
 
 def verified(root, listing):
-    total, results = verify_checksums(root, listing, 2)
-    results = list(results)
-    assert len(results) == total
+    work = verify_checksums(root, listing, 2)
+    results = work.run()
+    assert len(results) == work.total
     return {(item["severity"], item["check"], os.path.relpath(item["path"], root)) for item in results if item}
 
 

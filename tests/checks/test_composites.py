@@ -43,9 +43,9 @@ def diagnose(root, against=None, bg=None):
     """What doctor says of a composited test set: the summary of it, and {(severity, check, name)}."""
     found = checks.survey(root, bg, against=against)
     *records, last = checks.examine(found)
-    findings = [item for record in (*records, last) for item in record["findings"]] + found.findings
+    findings = [item for record in (*records, last) for item in record.findings] + found.findings
     said = {(item["severity"], item["check"], Path(item["path"]).name) for item in findings if item["check"] in CHECKS}
-    return last["composites"], said
+    return last.comparison, said
 
 
 PART = ("note", "benchmark", "test")  # 4 of 1000 pictures
@@ -135,7 +135,7 @@ def test_no_false_alarm(official, made, data, tmp_path):
     root = made("adobe")
     for name in ("image", "alpha", "trimap"):
         shutil.copytree(root / name, tmp_path / "photos" / name)
-    assert diagnose(tmp_path / "photos") == ({}, set())  # pictures, trimaps and alphas of any origin
+    assert diagnose(tmp_path / "photos") == (None, set())  # pictures, trimaps and alphas of any origin
     moved = tmp_path / "elsewhere" / "test"
     shutil.copytree(root, moved)
     lines = (moved / "manifest.jsonl").read_text().replace(official.parent.name, "nowhere")

@@ -345,7 +345,7 @@ def test_composite_interrupted_says_so_and_goes_on(deepmat, source, tmp_path, wo
     finally:
         process.kill()
     assert process.returncode == 130 and "Traceback" not in errors
-    assert "the same command goes on" in errors
+    assert "the same command continues" in errors
     assert "120 composites in out" in deepmat(*command).stderr
 
 
