@@ -225,5 +225,5 @@ def _sweep(
             print(to_json(work.summary))
         elif work.complete and work.summary["curves"]:
             stdout().print(curves_table(work.summary["curves"], METRICS))
-    scored = f"{work.total - len(work.failures)} pictures, {len(work.summary['curves'])} levels each"
+    scored = f"{work.total - len(work.failures)} pictures, {len(work.summary['curves'])} variants each"
     finish(work.failures, f"{scored}; see {work.written[-1]}" if work.written else f"{scored}; -o DIR draws it")
