@@ -11,17 +11,11 @@ from conftest import TinyModel
 from deepmat import imaging
 from deepmat.config import TestConfig
 from deepmat.errors import DataError
-from deepmat.inference import pipeline as cutouts
-from deepmat.inference.jobs import Job, Read, find_jobs
+from deepmat.inference import pipeline
+from deepmat.inference.jobs import Job, Read
 from deepmat.inference.pipeline import predict_jobs
 
 SETTINGS = TestConfig(mode="whole")
-
-
-def touch(*paths):
-    for path in paths:
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
-        Path(path).touch()
 
 
 def unknown(size=8):
@@ -63,7 +57,7 @@ def test_jobs_keep_their_order_and_failures_fail_alone():
 
 def test_what_waits_is_bounded(monkeypatch):
     """However slow the writing, and however large the pictures, few are in memory at once."""
-    monkeypatch.setattr(cutouts, "IN_MEMORY", 200)
+    monkeypatch.setattr(pipeline, "IN_MEMORY", 200)
     monkeypatch.setattr(imaging, "count_pixels", lambda path: 64)
     alive, most, lock = 0, 0, threading.Lock()
 
@@ -126,7 +120,7 @@ def test_a_picture_that_failed_is_not_kept(where):
 
 def test_large_pictures_are_read_one_by_one(tmp_path, monkeypatch):
     """By what their headers say, before they are read."""
-    monkeypatch.setattr(cutouts, "IN_MEMORY", 40 * 40)
+    monkeypatch.setattr(pipeline, "IN_MEMORY", 40 * 40)
     sides = [8, 8, 64, 64, 8, 64]
     jobs = [Job(str(index), tmp_path / f"{index}.png") for index in range(len(sides))]
     for job, side in zip(jobs, sides, strict=True):
@@ -165,45 +159,3 @@ def test_a_stop_leaves_no_thread_behind():
     assert count < 40 and threading.active_count() == before
     time.sleep(0.05)
     assert len(written) == count
-
-
-def test_patterns_choose_pictures(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    touch("in/a.jpg", "in/b.png", "in/shoes/a.jpg", "in/shoes/old/c.jpg", "in/masks/a.png", "single.jpg")
-
-    def names(**options):
-        jobs, _ = find_jobs([Path("in"), Path("single.jpg")], None, "mask", [Path("in/masks")], **options)
-        return [job.name for job in jobs]
-
-    assert names() == ["a", "b", "shoes/a", "shoes/old/c", "single"]
-    assert names(include=["*.jpg"]) == ["a", "shoes/a", "shoes/old/c", "single"]
-    assert names(include=["shoes/*"], exclude=["*/old/*"]) == ["shoes/a"]
-    with pytest.raises(DataError, match="matches --include"):
-        names(include=["*.tif"])
-
-
-def test_patterns_do_not_change_what_goes_together(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    touch(
-        "in/shoes/1.png", "in/hats/1.png", "t/hats/1.png", "in/bags/2.png", "t/2.png", "in/coats/3.png", "t/old/3.png"
-    )
-    for options in ({}, {"include": ["shoes/*", "bags/*", "coats/*"]}):
-        jobs = {job.name: job for job in find_jobs([Path("in")], Path("t"), "trimap", **options)[0]}
-        assert "no trimap of that name" in jobs["shoes/1"].problem
-        assert "no trimap of that name" in jobs["coats/3"].problem
-        assert jobs["bags/2"].partner == Path("t/2.png")
-
-
-def test_partners_by_name_and_their_absence(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    touch("in/a.jpg", "in/b.jpg", "other/a.jpg", "t/a.png")
-    jobs, _ = find_jobs([Path("in"), Path("other"), Path("none.jpg")], Path("t"), "trimap")
-    assert jobs[0] == Job("a", Path("in/a.jpg"), Path("t/a.png"))
-    problems = {job.name: job.problem for job in jobs if job.problem}
-    assert "no trimap of that name in t; add t/b.png" in problems["b"]
-    assert "would overwrite those of in/a.jpg" in problems["other/a.jpg"]
-    assert "none.jpg: no such file" in problems["none"]
-    with pytest.raises(DataError, match="tt: no such folder or file of trimaps"):
-        find_jobs([Path("in")], Path("tt"), "trimap")
-    with pytest.raises(DataError, match="4 pictures need a folder of masks"):
-        find_jobs([Path("in"), Path("other"), Path("none.jpg")], Path("t/a.png"), "mask")

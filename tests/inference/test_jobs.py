@@ -1,0 +1,54 @@
+from pathlib import Path
+
+import pytest
+
+from deepmat.errors import DataError
+from deepmat.inference.jobs import Job, find_jobs
+
+
+def touch(*paths):
+    for path in paths:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        Path(path).touch()
+
+
+def test_patterns_choose_pictures(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    touch("in/a.jpg", "in/b.png", "in/shoes/a.jpg", "in/shoes/old/c.jpg", "in/masks/a.png", "single.jpg")
+
+    def names(**options):
+        jobs, _ = find_jobs([Path("in"), Path("single.jpg")], None, "mask", [Path("in/masks")], **options)
+        return [job.name for job in jobs]
+
+    assert names() == ["a", "b", "shoes/a", "shoes/old/c", "single"]
+    assert names(include=["*.jpg"]) == ["a", "shoes/a", "shoes/old/c", "single"]
+    assert names(include=["shoes/*"], exclude=["*/old/*"]) == ["shoes/a"]
+    with pytest.raises(DataError, match="matches --include"):
+        names(include=["*.tif"])
+
+
+def test_patterns_do_not_change_what_goes_together(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    touch(
+        "in/shoes/1.png", "in/hats/1.png", "t/hats/1.png", "in/bags/2.png", "t/2.png", "in/coats/3.png", "t/old/3.png"
+    )
+    for options in ({}, {"include": ["shoes/*", "bags/*", "coats/*"]}):
+        jobs = {job.name: job for job in find_jobs([Path("in")], Path("t"), "trimap", **options)[0]}
+        assert "no trimap of that name" in jobs["shoes/1"].problem
+        assert "no trimap of that name" in jobs["coats/3"].problem
+        assert jobs["bags/2"].partner == Path("t/2.png")
+
+
+def test_partners_by_name_and_their_absence(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    touch("in/a.jpg", "in/b.jpg", "other/a.jpg", "t/a.png")
+    jobs, _ = find_jobs([Path("in"), Path("other"), Path("none.jpg")], Path("t"), "trimap")
+    assert jobs[0] == Job("a", Path("in/a.jpg"), Path("t/a.png"))
+    problems = {job.name: job.problem for job in jobs if job.problem}
+    assert "no trimap of that name in t; add t/b.png" in problems["b"]
+    assert "would overwrite those of in/a.jpg" in problems["other/a.jpg"]
+    assert "none.jpg: no such file" in problems["none"]
+    with pytest.raises(DataError, match="tt: no such folder or file of trimaps"):
+        find_jobs([Path("in")], Path("tt"), "trimap")
+    with pytest.raises(DataError, match="4 pictures need a folder of masks"):
+        find_jobs([Path("in"), Path("other"), Path("none.jpg")], Path("t/a.png"), "mask")
