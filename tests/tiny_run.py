@@ -5,8 +5,8 @@ import sys
 from conftest import TinyModel
 
 from deepmat.cli import app
-from deepmat.training import loop as training
+from deepmat.training import start
 
 if __name__ == "__main__":
-    training.build_model = lambda config: TinyModel(dropout=float(sys.argv[1]))
+    start.build_model = lambda config: TinyModel(dropout=float(sys.argv[1]))
     app(["train", "--config", sys.argv[2], *sys.argv[3:]])

@@ -2,6 +2,7 @@ import json
 import subprocess
 import sys
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -35,6 +36,7 @@ def test_parts_are_merged_in_the_order_of_the_whole(items, processes):
     assert ranks.merged([items[mine::processes] for mine in range(processes)]) == items
 
 
+@pytest.mark.slow
 def test_eval_by_two_processes_is_eval_by_one(source, data, weights, tmp_path):
     def run(*launcher, out):
         arguments = ["eval", "-w", weights, "--data", data, "--json", "-o", out, "--sheet", f"{out}.png"]

@@ -17,6 +17,8 @@ from safetensors.torch import load_file
 
 from deepmat.training.run import BEST, states
 
+# Each starts processes of seconds; stop, kill and resume in one process are in test_loop.
+pytestmark = pytest.mark.slow
 SCRIPT = str(Path(__file__).parents[1] / "tiny_run.py")
 SETTINGS = {
     "data": {"augment": {"resize": {"size": [32, 64]}, "crop": {"sizes": [64]}}},
