@@ -1,4 +1,4 @@
-"""Which device the network runs on, in which precision, with how much memory: never changed silently."""
+"""Device, precision and free memory. None of them is ever changed silently."""
 
 from contextlib import suppress
 from pathlib import Path
@@ -12,11 +12,13 @@ if TYPE_CHECKING:
     import torch
 
 PRECISIONS = ("fp32", "bf16", "int8")
+"""Of prediction."""
+TRAINING_PRECISIONS = ("fp32", "bf16", "fp16")
 CGROUP = Path("/sys/fs/cgroup")
 
 
 def pick_device(name: str = "auto") -> "torch.device":
-    """The device of that name, auto being the first of cuda, mps, cpu; DeviceError for one that is not here."""
+    """Return the device of that name; auto is the first of cuda, mps, cpu. Raises DeviceError for an absent one."""
     import torch
 
     available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
@@ -34,7 +36,7 @@ def pick_device(name: str = "auto") -> "torch.device":
 
 
 def describe_device(device: "torch.device") -> str:
-    """The device in words: its name, or the number of threads."""
+    """Return the device's name for messages; of a CPU, its number of threads."""
     import torch
 
     if device.type == "cuda":
@@ -56,11 +58,11 @@ def _computes_in_bf16(device: "torch.device") -> bool:
 
 
 def lacking_for_int8(device: "torch.device") -> str:
-    """Why int8 cannot be had on the device; "" if it can."""
+    """Return why the device cannot compute in int8; "" if it can."""
     import torch
 
     if device.type != "cpu":
-        return "it is for CPUs"
+        return "int8 is for CPUs"
     if not all(hasattr(torch.ops.onednn, operator) for operator in ("qconv_pointwise", "qconv_prepack")):
         return f"torch {torch.__version__} has no oneDNN convolution of that kind (qconv_pointwise)"
     if hasattr(torch.cpu, "get_capabilities"):
@@ -71,9 +73,9 @@ def lacking_for_int8(device: "torch.device") -> str:
 
 
 def pick_precision(name: str, device: "torch.device") -> str:
-    """ "fp32", "bf16" or "int8"; auto is bf16 where the device computes with it faster, else fp32.
+    """Return the precision of prediction, one of PRECISIONS; auto is bf16 where that is faster, else fp32.
 
-    ConfigError for another name, DeviceError for int8 where the device or torch does not do it.
+    Raises ConfigError for another name, DeviceError for int8 where the device or torch lacks it.
     """
     import torch
 
@@ -81,7 +83,7 @@ def pick_precision(name: str, device: "torch.device") -> str:
         return "bf16" if _computes_in_bf16(device) else "fp32"
     lookup(dict.fromkeys(("auto", *PRECISIONS)), name, "precision")
     if name == "fp32":
-        torch.backends.cudnn.allow_tf32 = False  # which torch takes for float32 on GPUs, at 10 bits
+        torch.backends.cudnn.allow_tf32 = False  # TF32, torch's default for float32 on GPUs, has 10 bits
     if name == "int8":
         lacking = lacking_for_int8(device)
         if lacking:
@@ -89,36 +91,35 @@ def pick_precision(name: str, device: "torch.device") -> str:
     return name
 
 
-TRAINING_PRECISIONS = ("fp32", "bf16", "fp16")
-
-
 def pick_training_precision(name: str, device: "torch.device") -> str:
-    """A name of TRAINING_PRECISIONS; auto is bf16 where the device computes with it faster, else fp16 on a GPU of
-    NVIDIA or AMD, else fp32.
+    """Return the precision of training, one of TRAINING_PRECISIONS; auto is bf16 where that is faster, else fp16 on
+    GPUs of NVIDIA and AMD, else fp32.
 
-    ConfigError for another name, DeviceError for one that the device does not train in.
+    Raises ConfigError for another name, DeviceError for one that the device does not train in.
     """
     import torch
 
-    torch.backends.cudnn.allow_tf32 = False  # which would not spare the tests, taken in float32
+    torch.backends.cudnn.allow_tf32 = False  # it would also affect the tests of a run, which are in float32
     if name == "auto":
         return "bf16" if _computes_in_bf16(device) else "fp16" if device.type == "cuda" else "fp32"
     lookup(dict.fromkeys(("auto", *TRAINING_PRECISIONS)), name, "train.precision")
     if name == "fp16" and device.type != "cuda":
-        raise DeviceError(f"precision fp16 on {device}: its gradients would vanish unscaled; use auto, bf16 or fp32")
+        raise DeviceError(
+            f"precision fp16 on {device}: gradients would underflow; use auto, bf16 or fp32"
+        )
     return name
 
 
 def free_memory(device: "torch.device") -> int:
-    """Bytes that can still be taken on the device; on a CPU, within the limit of a container too."""
+    """Return the number of bytes that can be allocated on the device; on a CPU, within a container's limit."""
     import torch
 
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
         return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
     free = psutil.virtual_memory().available
-    with suppress(OSError, ValueError, KeyError):  # no container, or no limit ("max")
+    with suppress(OSError, ValueError, KeyError):  # no container, or the limit "max"
         limit, used = (int((CGROUP / f"memory.{name}").read_text()) for name in ("max", "current"))
         kinds = dict(line.split() for line in (CGROUP / "memory.stat").read_text().splitlines())
-        free = min(free, max(0, limit - used + int(kinds["inactive_file"])))  # the cache of files makes room
+        free = min(free, max(0, limit - used + int(kinds["inactive_file"])))  # the file cache can be evicted
     return free

@@ -1,6 +1,6 @@
-"""Several processes at one job, on one machine or many, as `torchrun` and `accelerate launch` start them.
+"""Jobs of several processes, on one machine or many, started by `torchrun` or `accelerate launch`.
 
-They tell each process through its environment: RANK of WORLD_SIZE, LOCAL_RANK of LOCAL_WORLD_SIZE on its machine.
+Launchers set environment variables: RANK and WORLD_SIZE; LOCAL_RANK and LOCAL_WORLD_SIZE, of the process's machine.
 """
 
 import atexit
@@ -24,11 +24,12 @@ _group: Any = None
 
 
 def rank() -> int:
+    """Return the number of this process, from 0."""
     return int(os.environ.get("RANK", 0))
 
 
 def world() -> int:
-    """Number of processes; 1 without a launcher."""
+    """Return the number of processes; 1 without a launcher."""
     return int(os.environ.get("WORLD_SIZE", 1))
 
 
@@ -41,14 +42,14 @@ def local_world() -> int:
 
 
 def share(items: Sequence[T]) -> Sequence[T]:
-    """This process's part of the work: every world()-th item."""
+    """Return this process's share of the items: every world()-th one."""
     return items[rank() :: world()]
 
 
 def device_name(asked: str) -> str:
-    """The device for `devices.pick_device`: auto and cuda are one GPU for each process of a machine.
+    """Return the device name for `devices.pick_device`; "auto" and "cuda" give each process of a machine its own GPU.
 
-    ConfigError where processes would share one.
+    Raises ConfigError where processes would share one.
     """
     import torch
 
@@ -63,9 +64,9 @@ def device_name(asked: str) -> str:
 
 
 def meet(device: str = "cpu") -> None:
-    """Have the processes of the job know of each other, as `gather`, `total` and `with_common_gradients` need.
+    """Connect the processes of the job, for `gather`, `total` and `with_common_gradients`.
 
-    device: "cuda" for training on GPUs together.
+    device: "cuda" for training on GPUs together. Raises ConfigError if they do not find each other.
     """
     global _group
     if world() == 1 or _group:
@@ -75,7 +76,7 @@ def meet(device: str = "cpu") -> None:
     from accelerate import PartialState
 
     if device == "cpu":
-        os.environ.setdefault("OMP_NUM_THREADS", "1")  # as torchrun says, so that accelerate is not surprised
+        os.environ.setdefault("OMP_NUM_THREADS", "1")  # as torchrun sets it; accelerate warns where it is not set
         torch.set_num_threads(max(1, cores() // local_world()))
     try:
         PartialState(
@@ -83,54 +84,55 @@ def meet(device: str = "cpu") -> None:
             backend="cpu:gloo,cuda:nccl" if device == "cuda" else "gloo",
             timeout=timedelta(minutes=10),
         )
-        # One waits as long as another still works.
+        # A group of its own for `gather` and `total`: a process waits in them as long as another still works, and
+        # gloo notices at once if the other ends. NCCL would not, so it keeps the short timeout.
         _group = dist.new_group(backend="gloo", timeout=timedelta(days=30))
     except (ValueError, RuntimeError) as error:
         raise ConfigError(
             f"WORLD_SIZE is {world()}, but the processes do not find each other ({error}); start them with torchrun or "
             "accelerate launch, or unset it"
         ) from error
-    atexit.register(_part)  # and not before: a launcher's processes meet once
+    atexit.register(_part)
 
 
 def _part() -> None:
-    """End gloo's threads, which abort the process if they let go of a tensor while the interpreter ends."""
+    """Destroy the groups: gloo's threads would abort the process if they freed a tensor while the interpreter ends."""
     import torch.distributed as dist
 
     global _group
     _group = None
-    gc.collect()  # what holds on to the groups, such as DistributedDataParallel
+    gc.collect()  # frees DistributedDataParallel and others that hold the groups
     dist.destroy_process_group()
 
 
 def with_common_gradients(model: "nn.Module") -> "nn.Module":
-    """The model for training: its gradients become the mean over the processes. After `meet`.
+    """Return the model as training calls it: gradients are averaged over the processes. After `meet`.
 
-    Every parameter that wants a gradient must get one in each step.
+    Every parameter that requires a gradient must get one in each step.
     """
     if world() == 1:
         return model
     from torch.nn.parallel import DistributedDataParallel
 
-    gather(None)  # whoever could not begin has said so by now
+    gather(None)  # a process that failed before has ended by now, which `heard` reports
     with heard():
         return DistributedDataParallel(model, gradient_as_bucket_view=True)
 
 
 def with_common_statistics(model: "nn.Module", device: "torch.device") -> tuple["nn.Module", list[str]]:
-    """The model with batch norm over the samples of all processes; a notice where that cannot be (on CPUs)."""
+    """Return the model with batch norm over the samples of all processes; with a notice instead on CPUs."""
     from torch.nn import SyncBatchNorm
     from torch.nn.modules.batchnorm import _BatchNorm
 
     if world() == 1 or not any(isinstance(layer, _BatchNorm) for layer in model.modules()):
         return model, []
     if device.type != "cuda":
-        return model, ["batch norm sees the samples of each process alone: torch has no other on CPUs"]
+        return model, ["batch norm uses the samples of each process alone: on CPUs torch cannot share them"]
     return SyncBatchNorm.convert_sync_batchnorm(model), []
 
 
 def gather(value: Any) -> list[Any]:
-    """Each process's value, by rank, in all of them; waits for the last. After `meet`."""
+    """Return the values of all processes, by rank; waits for the last process. After `meet`."""
     if world() == 1:
         return [value]
     import torch.distributed as dist
@@ -142,7 +144,7 @@ def gather(value: Any) -> list[Any]:
 
 
 def total(values: Sequence[float]) -> list[float]:
-    """The sums of such values over the processes, without word to a GPU. After `meet`."""
+    """Return each value's sum over the processes, without using a GPU. After `meet`."""
     if world() == 1:
         return list(values)
     import torch
@@ -155,20 +157,20 @@ def total(values: Sequence[float]) -> list[float]:
 
 
 def merged(parts: Sequence[Sequence[T]]) -> list[T]:
-    """The whole of which `share` gave the parts, in its order."""
+    """Return the items in their order, given the shares of all processes (`share`)."""
     nothing = object()
     return [item for item in chain.from_iterable(zip_longest(*parts, fillvalue=nothing)) if item is not nothing]  # type: ignore[misc]
 
 
-LOST = ("gloo", "nccl", "connection", "closed by peer")
+CONNECTION_LOST = ("gloo", "nccl", "connection", "closed by peer")
 
 
 @contextmanager
 def heard() -> Iterator[None]:
-    """TrainingError in place of what torch says when another process of the job has gone."""
+    """Raise TrainingError in place of torch's errors when another process of the job has ended."""
     try:
         yield
     except RuntimeError as error:
-        if world() == 1 or not any(word in str(error).lower() for word in LOST):
+        if world() == 1 or not any(word in str(error).lower() for word in CONNECTION_LOST):
             raise
-        raise TrainingError("another process of this job has ended; what it said tells why") from error
+        raise TrainingError("another process of this job has ended; its message says why") from error

@@ -1,4 +1,4 @@
-"""Records as lines of JSON."""
+"""Write records as lines of JSON."""
 
 import json
 import math
@@ -7,7 +7,7 @@ from typing import Any
 
 
 def to_json(value: Any) -> str:
-    """Strict JSON in one line; numbers that are not finite become null."""
+    """Return strict JSON in one line; numbers that are not finite become null."""
 
     def finite(item: Any) -> Any:
         if isinstance(item, Mapping):

@@ -142,7 +142,7 @@ def test_broken_weights_are_named():
 
 
 def test_int8_is_refused_where_it_cannot_run(monkeypatch):
-    with pytest.raises(DeviceError, match="int8 on cuda: it is for CPUs; use auto, bf16 or fp32"):
+    with pytest.raises(DeviceError, match="int8 on cuda: int8 is for CPUs; use auto, bf16 or fp32"):
         devices.pick_precision("int8", torch.device("cuda"))
     with monkeypatch.context() as patch:
         patch.setattr(torch.ops, "onednn", object())
