@@ -1,4 +1,4 @@
-"""The command line: each command is a thin shell around a plain function. Nothing here imports torch at the top."""
+"""The command line: each command is a thin shell around a public function. Its import loads no torch."""
 
 import sys
 from collections.abc import Callable
@@ -39,6 +39,8 @@ COMMANDS: dict[str, Callable[..., None] | typer.Typer] = {
 
 
 class _Group(typer.core.TyperGroup):
+    """The commands. Errors that a user can fix become one message and exit code 1."""
+
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
@@ -82,4 +84,5 @@ for _name, _command in COMMANDS.items():
 
 
 def main() -> None:
+    """Run the command line on the arguments of the process."""
     sys.exit(app())

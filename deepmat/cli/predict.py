@@ -1,3 +1,5 @@
+"""The command `deepmat predict`."""
+
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 

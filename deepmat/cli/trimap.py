@@ -1,3 +1,5 @@
+"""The command `deepmat trimap`."""
+
 from pathlib import Path
 from typing import Annotated
 

@@ -1,6 +1,6 @@
 """A sheet of some masks beside their trimaps."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +10,6 @@ from deepmat.errors import DataError
 from deepmat.imaging.masks import read_mask
 from deepmat.imaging.sheets import sheet
 from deepmat.imaging.trimap import FOREGROUND, unknown_region
-from deepmat.runtime.files import pair
 
 ROWS, SIDE = 12, 320
 """Most rows of a sheet, and the side of its panels in pixels."""
@@ -19,24 +18,26 @@ RED = (127, 0, 0)
 
 
 def write_preview(
-    path: Path, made: Sequence[tuple[str, Path, Path]], threshold: int | None = None, images: Path | None = None
+    path: Path,
+    made: Sequence[tuple[str, Path, Path]],
+    threshold: int | None = None,
+    partners: Mapping[str, Path | DataError] | None = None,
 ) -> list[str]:
     """Write a sheet of masks beside their trimaps, up to ROWS of them, spread over all. Returns notices.
 
-    made: name, mask and trimap file of each. threshold: as for `read_mask`. images: folder of the pictures, paired by
-    name, for a third column.
+    made: name, mask and trimap file of each. threshold: as for `read_mask`. partners: the picture for each name, or why
+    there is none, for a third column.
     """
-    partners = pair([name for name, *_ in made], images, "picture")[0] if images else {}
     rows, notices = [], []
     for name, mask, trimap in made[:: -(-len(made) // ROWS)]:
         levels = imaging.read_grey(trimap)
         panels = [read_mask(mask, threshold)[0], levels]
-        if images:
+        if partners:
             panel, problems = _shown_on_picture(partners[name], mask, levels)
             panels.append(panel)
             notices += problems
         rows.append((f"{name}   unknown {100 * unknown_region(levels).mean():.1f} %", panels))
-    imaging.write_image(path, sheet(rows, TITLES[: 3 if images else 2], side=SIDE))
+    imaging.write_image(path, sheet(rows, TITLES[: 3 if partners else 2], side=SIDE))
     return notices
 
 

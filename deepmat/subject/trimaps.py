@@ -12,7 +12,7 @@ from deepmat import imaging
 from deepmat.errors import ConfigError, DataError, lookup
 from deepmat.imaging.masks import histogram, read_mask
 from deepmat.imaging.trimap import FOREGROUND, METHODS, UNKNOWN
-from deepmat.runtime.files import is_picture, list_inputs, refuse_inside, refuse_overwriting
+from deepmat.runtime.files import is_picture, list_inputs, pair, refuse_inside, refuse_overwriting
 from deepmat.runtime.processes import cores
 from deepmat.runtime.work import Work
 from deepmat.subject.band import WIDTH, Width, from_mask, parse_width
@@ -60,13 +60,10 @@ class MadeTrimap(TypedDict, total=False):
 class Trimaps(Work[MadeTrimap]):
     """A prepared batch of masks. Iterating yields the record of each trimap that is made."""
 
-    out: Path
     existing: int
     """Masks that are left out since their trimaps exist."""
-    preview: Path | None
-    """The sheet, written at the end of the iteration if there are trimaps to show."""
     preview_notices: list[str] = field(default_factory=list)
-    """Remarks on the sheet, complete when the iteration has ended."""
+    """Remarks on the preview, which is written at the end of the iteration."""
 
 
 def make_trimaps(
@@ -102,6 +99,7 @@ def make_trimaps(
     jobs, notices = _find_jobs(given, making, preview)
     existing = {job for job in jobs if skip_existing and not job.problem and making.place(job.name).is_file()}
     todo = [job for job in jobs if job not in existing]
+    partners = pair([job.name for job in jobs], images, "picture")[0] if images else None
     about_preview: list[str] = []
 
     def steps() -> Iterator[MadeTrimap]:
@@ -112,11 +110,9 @@ def make_trimaps(
             yield record
         shown = [(job.name, job.mask, making.place(job.name)) for job in jobs if job.name in made]
         if preview and shown:
-            about_preview[:] = write_preview(preview, shown, threshold, images)
+            about_preview[:] = write_preview(preview, shown, threshold, partners)
 
-    return Trimaps(
-        len(todo), steps, notices, out=out, existing=len(existing), preview=preview, preview_notices=about_preview
-    )
+    return Trimaps(len(todo), steps, notices, existing=len(existing), preview_notices=about_preview)
 
 
 def _check_places(masks: Sequence[Path], out: Path, preview: Path | None, images: Path | None) -> None:

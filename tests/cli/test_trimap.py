@@ -110,7 +110,7 @@ def test_the_preview(run):
     sheet = imaging.read_image("sheet.png")
     assert sheet.shape[1] == 3 * 326
     panel = sheet[52:372, 652:972]
-    assert (panel[160, 160] > 190).all()  # foreground as it is, background dimmed, unknown red
+    assert (panel[160, 160] > 190).all()  # foreground unchanged, background dimmed, unknown red
     assert (np.abs(panel[60, 10].astype(int) - 100) < 5).all()
     red = panel[160, 160 + 80].astype(int)
     assert red[0] > red[1] + 100
@@ -131,6 +131,7 @@ def test_the_preview(run):
         (["masks", "-o", "out", "--width", "2px"], "--width 2px: not a width; give pixels"),
         (["masks", "-o", "out", "--inwards", "x"], "--inwards x: not a width"),
         (["masks", "-o", "out", "--method", "distanc"], "did you mean distance?"),
+        (["masks", "-o", "out", "--preview", "s.png", "--images", "none"], "none: no such folder; check the path"),
         (["none", "-o", "out"], "none: no such file; check the path"),
         (["void", "-o", "out"], "void: holds no pictures"),
     ],

@@ -69,7 +69,7 @@ def test_a_hard_mask_that_was_a_jpeg_is_hard_again(tmp_path_factory, seed, quali
     assert notices == [f"{path}: a hard mask with JPEG artefacts; {taken}"]
     edge = cv2.dilate(levels, np.ones((3, 3))) != cv2.erode(levels, np.ones((3, 3)))
     assert set(np.unique(mask)) == {0, 255}
-    # Where JPEG's ringing comes as far as 128, nothing tells it from the mask: one pixel in 160 masks at quality 30.
+    # JPEG's ringing that reaches 128 looks like the mask: one pixel in 160 masks at quality 30.
     assert ((mask != levels) & ~edge).sum() <= 2
 
 
