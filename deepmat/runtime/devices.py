@@ -104,9 +104,7 @@ def pick_training_precision(name: str, device: "torch.device") -> str:
         return "bf16" if _computes_in_bf16(device) else "fp16" if device.type == "cuda" else "fp32"
     lookup(dict.fromkeys(("auto", *TRAINING_PRECISIONS)), name, "train.precision")
     if name == "fp16" and device.type != "cuda":
-        raise DeviceError(
-            f"precision fp16 on {device}: gradients would underflow; use auto, bf16 or fp32"
-        )
+        raise DeviceError(f"precision fp16 on {device}: gradients would underflow; use auto, bf16 or fp32")
     return name
 
 
