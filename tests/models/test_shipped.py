@@ -82,7 +82,7 @@ def test_predict_takes_it_and_says_so(deepmat, data, weights, monkeypatch):
     ],
 )
 def test_what_it_does_not_have(deepmat, data, monkeypatch, options, message):
-    monkeypatch.setattr("deepmat.inference.opening.lacking_for_int8", lambda device: "")
+    monkeypatch.setattr("deepmat.runtime.devices.lacking_for_int8", lambda device: "")
     result = deepmat(
         "predict", data / "test/image", "-t", data / "test/trimap", "-o", "out", "--device", "cpu", *options
     )
