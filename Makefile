@@ -53,7 +53,7 @@ demo: install
 	@echo; echo '== 2. Cut out with lite, the network that is part of deepmat'
 	$(DEEPMAT) predict demo/data/test/image/test_hair_0000_0.png -t demo/data/test/trimap/test_hair_0000_0.png \
 		-o demo/first --save sheet.png,cutout
-	@echo; echo '== A first picture: demo/first/sheet/test_hair_0000_0.png. The other nine, and the scores of all:'
+	@echo; echo '== A first picture to look at: demo/first/sheet/test_hair_0000_0.png. All ten, and their scores: demo/lite.png'
 	$(DEEPMAT) predict demo/data/test/image -t demo/data/test/trimap -o demo/lite --save alpha,cutout,preview
 	$(DEEPMAT) eval -p demo/lite/alpha --data demo/data --sheet demo/lite.png
 	@echo; echo '== 3. Train Deep Image Matting. What the network sees: demo/samples.png'
@@ -66,12 +66,13 @@ demo: install
 	$(SMALL_DIM) --stage 0 --pretrain none --lr 3e-3 --iterations 50
 	$(SMALL_DIM) --stage 1 --pretrain demo/runs/stage0/best.safetensors --lr 3e-3 --iterations 700
 	$(SMALL_DIM) --stage 2,3 --lr 3e-4 --iterations 50
-	@echo; echo '== 4. Cut out and score with the network just trained, beside lite'
+	@echo; echo '== 4. Cut out and score with the network just trained'
 	$(DEEPMAT) predict demo/data/test/image -t demo/data/test/trimap -o demo/out -w demo/runs/stage3/best.safetensors
 	$(DEEPMAT) eval -w demo/runs/stage3/best.safetensors --data demo/data --sheet demo/sheet.png
 	$(DEEPMAT) runs demo/runs -o demo/curves.png
 	@echo; echo 'Look at demo/lite.png, by lite, and demo/sheet.png, by the DIM just trained: image | trimap | ground truth |'
 	@echo 'prediction. Two minutes of training from random weights make rough alphas; days on a GPU make good ones.'
+	@echo 'demo/lite/cutout has the cut-outs, demo/curves.png the losses and scores of the training.'
 
 clean:
 	rm -rf .venv demo site
