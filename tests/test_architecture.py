@@ -4,15 +4,15 @@ import ast
 import re
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
 import yaml
 from typer.testing import CliRunner
 
-import deepmat
 from deepmat.cli import COMMANDS, app
-from deepmat.config import Config
+from deepmat.config import MODEL_CONFIGS, Config
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "deepmat"
@@ -53,6 +53,44 @@ def test_imports_go_one_way(path):
     if own(path) not in ("cli", "report") and path.name not in BEHIND_COMMANDS:
         # The records of a run are typed there: they go from training to the displays.
         assert not re.search(r"deepmat\.report(?!\.records)\b", path.read_text())
+
+
+def words(node):
+    """Names, attributes and string keys in a piece of code."""
+    for each in ast.walk(node):
+        yield from (value for key in ("id", "attr", "value") if isinstance(value := getattr(each, key, None), str))
+
+
+def special_cases(source, classes):
+    """Code that singles out a network: by its class, or by comparing its arch."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") in ("isinstance", "issubclass"):
+            found = classes & {*words(node.args[1])}
+        elif isinstance(node, ast.Compare):
+            found = {"arch", *classes} & {*words(node)}
+        else:
+            found = isinstance(node, ast.Match) and "arch" in words(node.subject)
+        if found:
+            yield ast.unparse(node)
+
+
+def test_only_models_knows_one_network_from_another():
+    from deepmat.models import FAST, MODELS
+
+    forms = [form.func if isinstance(form, partial) else form for form in FAST.values()]
+    classes = {each.__name__ for each in (*MODELS.values(), *forms, *MODEL_CONFIGS.values())}
+    for bad in (
+        "isinstance(model, Lite)",
+        "isinstance(model, (DIM, lite.Lite))",
+        "type(model) is DIM",
+        "config.arch == 'dim'",
+        "options['arch'] != 'lite'",
+        "match model.arch:\n    case 'dim': pass",
+    ):
+        assert list(special_cases(bad, classes)), bad
+    for path in modules():
+        if own(path) not in ("models", "config"):
+            assert not list(special_cases(path.read_text(), classes)), path
 
 
 def test_only_imaging_decodes_and_encodes_pictures():
@@ -105,13 +143,6 @@ def test_every_config_key_is_used():
     by_signature = {"max_size", "fit", "size", "tile", "overlap", "conv6", "skip", "refine", "arch"}
     for key in set(keys(Config)) - by_name - by_signature:
         assert f".{key}" in text, key
-
-
-def test_everything_public_can_be_had():
-    for name in deepmat.__all__:
-        assert getattr(deepmat, name) is not None
-    with pytest.raises(AttributeError, match="attribute nothing"):
-        deepmat.nothing  # noqa: B018
 
 
 def test_no_file_names_a_machine():
