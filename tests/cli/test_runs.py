@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from deepmat import imaging
+from deepmat.report.runs import list_runs
 
 
 def start(step=0, steps=100, **more):
@@ -158,3 +159,16 @@ def test_curves_need_a_picture_name_and_matplotlib(deepmat, monkeypatch):
     refused = deepmat("runs", "-o", "c.png")
     assert refused.exit_code == 1 and "pip install 'deepmat[plots]'" in refused.stderr
     assert deepmat("runs").exit_code == 0
+
+
+def test_the_function_does_what_the_command_does(deepmat):
+    write("runs/a", start(batch=8), step(10), scored(10, 40.0), end(10))
+    write("bad", tail="junk")
+    shown = deepmat("runs", "runs", "bad", "--json", "-o", "command.png")
+    listed = list_runs(["runs", "bad"], "function.png")
+    (printed,) = map(json.loads, shown.stdout.splitlines())
+    (summary,) = listed.summaries
+    assert abs(printed.pop("age") - summary.pop("age")) < 60 and printed == summary
+    assert list(listed.failures) == ["bad"] and listed.failures["bad"] in " ".join(shown.stderr.split())
+    assert Path("command.png").read_bytes() == Path("function.png").read_bytes()
+    assert [run["run"] for run in list_runs("runs").summaries] == ["a"]

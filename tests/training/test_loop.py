@@ -26,6 +26,8 @@ from deepmat.training.loop import run_plan
 from deepmat.training.plan import prepare, refuse_loss
 from deepmat.training.run import BEST, states
 
+NARROW = DIMConfig(width=1 / 16)
+
 
 @pytest.fixture
 def tiny(data, tmp_path, monkeypatch):
@@ -33,6 +35,8 @@ def tiny(data, tmp_path, monkeypatch):
     monkeypatch.setattr(start, "build_model", lambda config: TinyModel())
     folder = tmp_path / "data"
     shutil.copytree(data, folder)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # more would only wait for each other
     settings = [
         "data.augment.resize.size=[32, 64]",
         "data.augment.crop.sizes=[64]",
@@ -41,7 +45,8 @@ def tiny(data, tmp_path, monkeypatch):
         "train.device=cpu",
     ]
     places = [f"data.cache={tmp_path / 'cache'}", f"data.root={folder}", f"train.runs={tmp_path / 'runs'}"]
-    return lambda *overrides: configs.load(overrides=[*settings, *places, *overrides])
+    yield lambda *overrides: configs.load(overrides=[*settings, *places, *overrides])
+    torch.set_num_threads(threads)
 
 
 def run(config, **options):
@@ -236,7 +241,8 @@ def test_frozen_parts_do_not_move(tiny):
 
 
 def test_training_learns(tiny):
-    config = tiny("train.iterations=120", "train.print_every=20", "train.batch_size=4", "train.test_every=200")
+    settings = ("train.print_every=20", "train.batch_size=4", "train.test_every=999", "train.checkpoint_every=999")
+    config = tiny("train.iterations=120", *settings)
     totals = [record["loss"]["total"] for record in of(run(config), "step")]
     assert totals[-1] < 0.9 * totals[0]
 
@@ -438,17 +444,17 @@ def test_no_run_is_lost_to_another(tiny):
 
 def test_a_stop_before_the_first_step_loses_no_first_score(tiny, tmp_path, monkeypatch):
     begin = tmp_path / "begin.safetensors"
-    save_weights(begin, build_model(DIMConfig()).state_dict(), DIMConfig().model_dump())
+    save_weights(begin, build_model(NARROW).state_dict(), NARROW.model_dump())
     monkeypatch.setattr(start, "build_model", build_model)
     monkeypatch.setattr(loop, "optimise", lambda *_, **__: {"norm": torch.ones(()), "total": torch.ones(())})
-    config = tiny("train.iterations=1", f"train.pretrain={begin}")
+    config = tiny("train.iterations=1", f"train.pretrain={begin}", f"model.width={NARROW.width}")
     assert events(run(config, stop=lambda: True))[-1] == "stopped"
     assert of(run(config, resume="auto"), "began")
 
 
 def test_a_loss_that_reaches_nothing_is_told(tiny, monkeypatch):
     monkeypatch.setattr(start, "build_model", build_model)
-    config = tiny("model.refine=true", "train.freeze=[encoder, decoder]")
+    config = tiny("model.refine=true", f"model.width={NARROW.width}", "train.freeze=[encoder, decoder]")
     with pytest.raises(ConfigError, match="no loss term reaches a part that is trained"):
         next(run(config))
 
@@ -476,8 +482,7 @@ def test_the_means_of_a_line_do_not_depend_on_a_stop(tiny):
 
 def test_a_stage_that_ends_no_better_than_it_began_says_so(tiny, tmp_path, monkeypatch):
     begin = tmp_path / "begin.safetensors"
-    model = build_model(DIMConfig())
-    save_weights(begin, model.state_dict(), DIMConfig().model_dump())
+    save_weights(begin, build_model(NARROW).state_dict(), NARROW.model_dump())
     monkeypatch.undo()
     sads = iter([3.0, 3.0, 5.0, 5.0])
 
@@ -485,7 +490,7 @@ def test_a_stage_that_ends_no_better_than_it_began_says_so(tiny, tmp_path, monke
         return (picture(name, next(sads)) for name, _ in tests)
 
     monkeypatch.setattr(testing, "score", scored)
-    config = tiny("train.iterations=1", f"train.pretrain={begin}")
+    config = tiny("train.iterations=1", f"train.pretrain={begin}", f"model.width={NARROW.width}")
     records = list(run(config))
     assert [record["sad"] for record in of(records, "began")] == [3.0]
     warning = of(records, "warning")[0]["text"]
