@@ -1,4 +1,4 @@
-"""Training samples of 320x320 on one core: deepmat's, against a loader that decodes four full-size PNGs for each."""
+"""Training samples of 320x320 on one core, compared with a loader that decodes four full-size PNGs per sample."""
 
 import time
 from pathlib import Path
@@ -11,6 +11,9 @@ from benchmarks import composite
 from benchmarks.pictures import write_pictures
 from deepmat import config as configs
 from deepmat.config import layer
+from deepmat.data.cache import build_cache, plan_cache
+from deepmat.data.origins import find_origins
+from deepmat.training.batches import training_batches
 
 UNIT = "samples"
 COUNT = 400
@@ -22,7 +25,7 @@ def prepare(folder: Path) -> None:
 
 
 def reference(folder: Path) -> tuple[int, float]:
-    """As the obvious data set class does it."""
+    """Load samples as a plain torch data set does."""
     cv2.setNumThreads(1)
     rng = np.random.default_rng(0)
     names = sorted(path.name for path in (folder / "theirs" / "image").iterdir())
@@ -52,24 +55,22 @@ def reference(folder: Path) -> tuple[int, float]:
 
 
 def _deepmat(folder: Path, augment: str | None = None, workers: int = 0, **data: Any) -> tuple[int, float]:
-    """COUNT samples through the loader; the cache is built before the clock starts."""
-    from deepmat import dataset
-
+    """Load COUNT samples. The cache is built, and workers are started, before time is taken."""
     files = {} if "synth" in data else {"root": str(folder)}
     values = {"data": {"cache": str(folder / "cache"), **files, **data}}
     config = configs.load(layer("augment", augment), flags=values)
-    origins, _ = dataset.find_origins(config.data)
+    origins, _ = find_origins(config.data)
     pictures: list[Any] = [picture for origin in origins for picture in origin.foregrounds]
     if config.data.cache_backgrounds:
         pictures += [picture for origin in origins for picture in origin.backgrounds]
     if config.data.cache:
-        list(dataset.build_cache(dataset.plan_cache(pictures, config.data.cache), config.data.cache, 2))
+        list(build_cache(plan_cache(pictures, config.data.cache), config.data.cache, 2))
     cv2.setNumThreads(1)
     batch = 10
     steps = COUNT // batch
-    # The workers are there, and what they read first is read.
+    # Samples before time is taken: workers are started and files are in the system's cache.
     before = 40 * max(workers, 1)
-    batches = dataset.training_batches(
+    batches = training_batches(
         origins, config.data, batch_size=batch, seed=0, start=0, stop=steps + before, workers=workers
     )
     for _ in range(before):

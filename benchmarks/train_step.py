@@ -1,8 +1,8 @@
-"""Steps of training: as `deepmat train` takes them, against the same network in plain float32 NCHW with plain Adam.
+"""Training steps, compared with the same network in plain float32 NCHW and plain Adam.
 
-A step takes samples from memory as the loader gives them, bytes, to moved weights; its time is the median of a few.
-"of_peak" is the share of the fastest matrix product or convolution measured here in the same precision; memory is that
-of the process and, on a GPU ("gpu_mb"), of torch's tensors there. One side a stage, a batch size and a way.
+A step begins with a batch in memory, uint8, as the loader returns it; its time is the median of a few. "of_peak" is the
+share of the fastest matrix product or convolution measured in the same run and precision. Memory is that of the process
+and, on a GPU ("gpu_mb"), of torch's tensors. There is one side per stage, batch size and way of training.
 """
 
 import os
@@ -24,12 +24,12 @@ from deepmat import synth
 from deepmat.imaging import trimap
 from deepmat.models import build_model, freeze
 from deepmat.models.dim.network import DIM
-from deepmat.runtime.devices import TRAINING_PRECISIONS, pick_device, pick_training_precision
+from deepmat.runtime.devices import pick_device, pick_training_precision
 from deepmat.runtime.processes import cores
 from deepmat.training.batches import collate
 from deepmat.training.losses import weighted_sum
 from deepmat.training.optimisers import build_optimizer
-from deepmat.training.step import optimise, to_device
+from deepmat.training.step import DTYPES, optimise, to_device
 
 UNIT = "samples"
 THREADS = cores()
@@ -104,11 +104,11 @@ def _step(
     **more: bool,
 ) -> tuple[int, float, dict[str, float]]:
     if plain:
-        os.environ["THP_MEM_ALLOC_ENABLE"] = "0"  # as torch runs where nothing is said
+        os.environ["THP_MEM_ALLOC_ENABLE"] = "0"  # torch's default
     config = configs.load(configs.recipe(f"stage{stage}"))
     device = pick_device()
     precision = pick_training_precision(precision, device)
-    peak = _peak(device, TRAINING_PRECISIONS[precision])
+    peak = _peak(device, DTYPES[precision])
     torch.manual_seed(0)
     model = Plain(refine=config.model.refine) if plain else build_model(config.model)
     freeze(model, config.train.freeze)

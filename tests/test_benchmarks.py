@@ -67,5 +67,5 @@ def test_what_is_shipped_may_be_a_mean_of_a_run_and_its_states(tmp_path):
     with pytest.raises(SystemExit, match="no mean"):
         ship.main([tmp_path / "state.pt"], "so", [0])
     save_weights(tmp_path / "other.safetensors", thrice, DIMConfig().model_dump())
-    with pytest.raises(SystemExit, match=r"other.safetensors: is not of a run of the same network"):
+    with pytest.raises(SystemExit, match=r"other.safetensors: is not of a deepmat run of the same network"):
         ship.main([tmp_path / "state.pt", tmp_path / "other.safetensors"], "so")
