@@ -1,6 +1,7 @@
 """The command line: each command is a thin shell around a public function. Its import loads no torch."""
 
 import sys
+import warnings
 from collections.abc import Callable
 from typing import Annotated, Any
 
@@ -85,4 +86,5 @@ for _name, _command in COMMANDS.items():
 
 def main() -> None:
     """Run the command line on the arguments of the process."""
+    warnings.filterwarnings("ignore", module=r"PIL\.")  # remarks on odd metadata; the process is the command's own
     sys.exit(app())

@@ -3,9 +3,11 @@ import json
 import os
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 import time
+import zlib
 from pathlib import Path
 
 import cv2
@@ -13,7 +15,7 @@ import numpy as np
 import pytest
 import torch
 
-from deepmat import imaging
+from deepmat import cli, imaging
 from deepmat.training.run import states
 from deepmat.training.train import configs_of
 
@@ -202,7 +204,7 @@ def test_every_kind_of_data_trains(deepmat, source, data):
         result = deepmat(*command, *how, *FAST)
         assert result.exit_code == 0, result.stderr
     assert "decodes 2 pictures into" in Path("runs/own/log.jsonl").read_text()
-    assert "drawn by program" in Path("runs/no backgrounds/log.jsonl").read_text()
+    assert "procedural ones are drawn" in Path("runs/no backgrounds/log.jsonl").read_text()
     assert '"pictures": 9,' in Path("runs/procedural/log.jsonl").read_text()
 
 
@@ -378,6 +380,19 @@ def test_a_signal_ends_the_step_saves_and_says_how_to_go_on(data, tmp_path, numb
     assert "the same command with --resume auto continues" in " ".join(errors.split())
     assert torch.load(states(tmp_path / "runs/stage1")[0])["step"] >= 3
     assert {path.name for path in (tmp_path / "runs").rglob(".*")} <= {".lock"}
+
+
+def test_remarks_of_pillow_on_odd_metadata_are_not_shown(tmp_path, monkeypatch, capsys):
+    png = imaging.encode(np.kron(np.eye(2, dtype=np.uint8) * 255, np.ones((16, 16), np.uint8)), ".png")
+    odd = struct.pack(">I", 8) + (chunk := b"acTL" + bytes(8)) + struct.pack(">I", zlib.crc32(chunk))  # of no frames
+    (tmp_path / "mask.png").write_bytes(png[:33] + odd + png[33:])
+    with pytest.warns(UserWarning, match="Invalid APNG"):
+        imaging.read_grey(tmp_path / "mask.png")
+    monkeypatch.setattr(sys, "argv", ["deepmat", "trimap", f"{tmp_path}/mask.png", "-o", f"{tmp_path}/out"])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code in (None, 0), capsys.readouterr().err
+    assert (tmp_path / "out" / "mask.png").is_file()
 
 
 def test_version(deepmat):
