@@ -1,5 +1,6 @@
 import csv
 import json
+import multiprocessing
 import os
 import shutil
 import signal
@@ -16,6 +17,7 @@ import pytest
 import torch
 
 from deepmat import cli, imaging
+from deepmat.report import TrainingDisplay
 from deepmat.training.run import states
 from deepmat.training.train import configs_of
 
@@ -279,28 +281,19 @@ def test_pretrain_and_resume_with_several_stages(deepmat, data):
     assert refused.exit_code == 1 and "--resume FILE: goes with one stage" in refused.stderr
 
 
-def test_a_disk_that_is_full(data, tmp_path):
+def test_a_disk_that_is_full(deepmat, data):
     """A limit on file sizes: the state of a run does not fit, so the write itself fails."""
-    arguments = [
-        "train",
-        "--stage",
-        "1",
-        "--data",
-        str(data),
-        "--pretrain",
-        "none",
-        "--iterations",
-        "1",
-        *map(str, FAST),
-    ]
-    limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (10**7, 10**7))"
-    limited = f"{limit}; from deepmat.cli import main; main()"
-    result = subprocess.run(
-        [sys.executable, "-c", limited, *arguments], cwd=tmp_path, capture_output=True, text=True, timeout=120
-    )
-    assert result.returncode == 1 and "Traceback" not in result.stderr
+    resource = pytest.importorskip("resource")  # not on Windows
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10**5, before[1]))
+    try:
+        command = ["train", "--stage", 1, "--data", data, "--pretrain", "none", "--iterations", 1, *FAST, *TINY]
+        result = deepmat(*command)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert result.exit_code == 1
     assert "state-000000001.pt: cannot be written (File too large); free space or choose another place" in result.stderr
-    assert sorted(path.name for path in (tmp_path / "runs/stage1").glob("[!.]*")) == ["config.yaml", "log.jsonl"]
+    assert sorted(path.name for path in Path("runs/stage1").glob("[!.]*")) == ["config.yaml", "log.jsonl"]
 
 
 def test_eval_names_what_it_cannot_score(deepmat, data, weights):
@@ -326,7 +319,7 @@ def test_a_run_is_not_overwritten_by_chance(deepmat, data):
     assert deepmat(*command, "--overwrite").exit_code == 0
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_composite_interrupted_says_so_and_goes_on(deepmat, source, tmp_path, workers):
     folder = source / "Training_set" / "Other"
     command = ["composite", folder / "fg", "--alpha", folder / "alpha", "--bg", source / "bg_train", "-o", "out"]
@@ -351,35 +344,48 @@ def test_composite_interrupted_says_so_and_goes_on(deepmat, source, tmp_path, wo
     assert "120 composites in out" in deepmat(*command).stderr
 
 
+ENDLESS = ["train", "--stage", 1, "--pretrain", "none", "--iterations", 5000, *FAST, *TINY]
+
+
+@pytest.mark.parametrize(("number", "count"), [(signal.SIGINT, 1), (signal.SIGTERM, 0)])
+def test_a_signal_ends_the_step_saves_and_says_how_to_go_on(deepmat, data, monkeypatch, number, count):
+    """Sent to the worker processes too, as Ctrl-C is."""
+    show, workers = TrainingDisplay.show, set()
+
+    def strike(display, record):
+        show(display, record)
+        if record["event"] == "step" and record["step"] == 3:
+            workers.update(multiprocessing.active_children())
+            for process in (*(child.pid for child in workers), os.getpid()):
+                os.kill(process, number)
+
+    monkeypatch.setattr(TrainingDisplay, "show", strike)
+    handlers = [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)]
+    result = deepmat(*ENDLESS, "--data", data, "--workers", count)
+    assert result.exit_code == 130 and len(workers) == count
+    assert "the same command with --resume auto continues" in " ".join(result.stderr.split())
+    assert torch.load(states(Path("runs/stage1"))[0])["step"] in (3, 4)
+    assert {path.name for path in Path("runs").rglob(".*")} <= {".lock"}
+    assert [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)] == handlers
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_the_step_saves_and_says_how_to_go_on(data, tmp_path, number):
-    arguments = [
-        "train",
-        "--stage",
-        "1",
-        "--data",
-        str(data),
-        "--pretrain",
-        "none",
-        "--iterations",
-        "5000",
-        *map(str, FAST),
-    ]
+def test_a_signal_to_a_started_command(data, tmp_path, number):
+    command = [sys.executable, "-m", "deepmat", *map(str, ENDLESS), "--data", str(data), "--workers", "1"]
     process = subprocess.Popen(
-        [sys.executable, "-c", "from deepmat.cli import main; main()", *arguments[:-2], "--workers", "1"],
-        cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
-    )  # fmt: skip
+        command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
     try:
         while "step 3/" not in process.stdout.readline():
             assert process.poll() is None
-        os.killpg(process.pid, number)  # as Ctrl-C does: to the workers too
+        os.killpg(process.pid, number)
         _, errors = process.communicate(timeout=60)
     finally:
         process.kill()
     assert process.returncode == 130, errors
     assert "the same command with --resume auto continues" in " ".join(errors.split())
     assert torch.load(states(tmp_path / "runs/stage1")[0])["step"] >= 3
-    assert {path.name for path in (tmp_path / "runs").rglob(".*")} <= {".lock"}
 
 
 def test_remarks_of_pillow_on_odd_metadata_are_not_shown(tmp_path, monkeypatch, capsys):
