@@ -1,3 +1,5 @@
+"""Run benchmarks: deepmat against a plain reference, side by side (`python -m benchmarks NAME`)."""
+
 import json
 import os
 import subprocess
@@ -19,11 +21,11 @@ BENCHMARKS = {name: f"benchmarks.{name.replace('-', '_')}" for name in NAMES}
 
 def main(
     name: Annotated[str, typer.Argument(metavar="|".join([*BENCHMARKS, "all"]), help="Which benchmark.")],
-    rounds: Annotated[int, typer.Option(help="Times that each side runs; the fastest counts.", min=1)] = 3,
-    only: Annotated[str, typer.Option(help="Groups of sides whose name and a colon hold this, say '2 MP'.")] = "",
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+    rounds: Annotated[int, typer.Option(help="Runs of each side; the fastest counts.", min=1)] = 3,
+    only: Annotated[str, typer.Option(help="Groups of sides whose name contains this, say '2 MP'.")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object per line.")] = False,
 ) -> None:
-    """Time deepmat against a plain reference in turn, and print seconds an item, their ratio and peak memory."""
+    """Time deepmat and a plain reference alternately; print seconds per item, their ratio and peak memory."""
     names = list(BENCHMARKS) if name == "all" else [name]
     if not set(names) <= set(BENCHMARKS):
         raise typer.BadParameter(f"{name}: unknown; known: {', '.join([*BENCHMARKS, 'all'])}")
@@ -46,7 +48,7 @@ def main(
 
 
 def _speed(seconds: float, unit: str) -> str:
-    return f"{1 / seconds:,.1f} {unit}/s" if seconds < 1 else f"{seconds:,.2f} s a {unit.removesuffix('s')}"
+    return f"{1 / seconds:,.1f} {unit}/s" if seconds < 1 else f"{seconds:,.2f} s per {unit.removesuffix('s')}"
 
 
 def _group(side: str) -> str:
@@ -56,7 +58,7 @@ def _group(side: str) -> str:
 def _measure(name: str, rounds: int, only: str) -> list[dict[str, Any]]:
     module = import_module(BENCHMARKS[name])
     sides = [side for side in module.SIDES if only in f"{_group(side)}:"]
-    # What is timed is one core a process, unless more of them is the point.
+    # One core per process, unless the benchmark is about several.
     environment = {**os.environ, "OMP_NUM_THREADS": str(getattr(module, "THREADS", 1))}
     best: dict[str, dict[str, Any]] = {}
     with tempfile.TemporaryDirectory() as folder:

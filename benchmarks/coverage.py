@@ -1,4 +1,4 @@
-"""How often a 95 % interval holds the true mean, by the number of foregrounds: `python -m benchmarks.coverage`."""
+"""Coverage of the 95 % confidence intervals by the number of foregrounds: `python -m benchmarks.coverage`."""
 
 import numpy as np
 
@@ -8,6 +8,7 @@ ROUNDS = 1000
 
 
 def main() -> None:
+    """Print the share of intervals that contain the true mean, for two distributions."""
     rng = np.random.default_rng(0)
     draws = {
         "normal": (lambda n: rng.normal(10, 3, n), 10.0),

@@ -1,7 +1,7 @@
-"""Foreground colours of one picture: deepmat's `estimate_foreground`, against PyMatting's `estimate_foreground_ml`.
+"""Foreground colours of one picture: deepmat's `estimate_foreground` against PyMatting's `estimate_foreground_ml`.
 
-Pictures of 0.5, 2 and 8 megapixels are a procedural one, side by side with itself; errors are means over pictures
-of every kind of foreground, in grey levels, where alpha is fractional and weighted by it.
+A procedural picture is tiled to 0.5, 2 and 8 megapixels. Errors are means over pictures of every kind of foreground, in
+grey levels, over fractional alpha and weighted by it.
 """
 
 import time
@@ -23,6 +23,7 @@ Method = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
 def prepare(folder: Path) -> None:
+    """Write two pictures of each kind with their alphas and foreground colours."""
     for number, kind in enumerate([*synth.KINDS] * 2):
         rng = np.random.default_rng([1, number])
         colours, alpha = synth.foreground(rng, 300, 340, kind)
@@ -37,7 +38,7 @@ def _read(folder: Path, number: int) -> tuple[np.ndarray, np.ndarray, np.ndarray
 
 
 def _errors(folder: Path, method: Method) -> dict[str, float]:
-    """Means over the pictures; the second one is a mean of squares."""
+    """Return the mean absolute and mean squared error over the pictures."""
     errors = []
     for number in range(2 * len(synth.KINDS)):
         image, alpha, colours = _read(folder, number)
@@ -49,7 +50,7 @@ def _errors(folder: Path, method: Method) -> dict[str, float]:
 
 
 def _measure(folder: Path, method: Method, size: str) -> tuple[int, float, dict[str, float]]:
-    """The fastest of a few; what is compiled has been by then."""
+    """Return the fastest of a few runs, after compilation, and the errors."""
     cv2.setNumThreads(1)
     extra = _errors(folder, method)
     height, width = SIZES[size]

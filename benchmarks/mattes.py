@@ -1,6 +1,6 @@
-"""Mattes of classical methods to compare with, by PyMatting: `python -m benchmarks.mattes IMAGES TRIMAPS OUT`.
+"""Alphas of classical methods by PyMatting, for comparison: `python -m benchmarks.mattes IMAGES TRIMAPS OUT`.
 
-OUT/NAME.tif holds alpha in floats, for `deepmat eval --predictions OUT`.
+Writes float alphas to OUT/NAME.tif, for `deepmat eval --predictions OUT`.
 """
 
 import time
@@ -27,7 +27,7 @@ def main(
 ) -> None:
     """Estimate the alpha of every picture, and print the seconds of each."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of a compiler's cache, on import
+        warnings.simplefilter("ignore")  # about the cache of compiled code, on import
         import pymatting
 
     estimate = getattr(pymatting, lookup(METHODS, method, "method"))
@@ -41,10 +41,10 @@ def main(
         begin = time.perf_counter()
         guide = np.where(levels == trimap.UNKNOWN, 0.5, levels / 255)
         if not {0, 1} <= set(np.unique(guide)):
-            print(f"{name}  left out: the method needs known foreground and known background")
+            print(f"{name}  skipped: the method needs known foreground and known background")
             continue
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of slow convergence
+            warnings.simplefilter("ignore")  # about slow convergence
             alpha = estimate(imaging.read_image(path) / 255, guide)
         imaging.write_image(out / f"{name}.tif", alpha.clip(0, 1).astype(np.float32))
         print(f"{name}  {time.perf_counter() - begin:.2f} s", flush=True)

@@ -1,7 +1,6 @@
-"""One side of a benchmark in a process of its own."""
+"""Run one side of a benchmark in a process of its own, and measure time and memory."""
 
 import multiprocessing
-import resource
 import sys
 import threading
 import time
@@ -13,7 +12,7 @@ KILO = 1024 if sys.platform != "darwin" else 1
 
 
 def run_side(module: str, side: str, folder: str) -> dict[str, Any]:
-    """{"seconds" an item, "peak_mb" of this process and its workers together, "figures": the side's own}."""
+    """Return {"seconds" per item, "peak_mb" of this process and its workers, "figures" that the side reports}."""
     work = import_module(module).SIDES[side]
     workers: dict[int, int] = {}
     done = threading.Event()
@@ -26,14 +25,14 @@ def run_side(module: str, side: str, folder: str) -> dict[str, Any]:
     finally:
         done.set()
         watcher.join()
-    # A side that does something once before may keep the time itself.
+    # A side with a preparation of its own may measure the time itself.
     items, seconds, figures = (*result, {})[:3] if isinstance(result, tuple) else (result, seconds, {})
     peak = (_peak("self") + sum(workers.values())) * KILO / 1e6
     return {"seconds": seconds / items, "peak_mb": peak, "figures": figures}
 
 
 def _watch(workers: dict[int, int], done: threading.Event) -> None:
-    """Keep the peak of each worker process, while there are any."""
+    """Record the peak memory of each worker process while it runs."""
     while not done.wait(0.1):
         for process in multiprocessing.active_children():
             if process.pid:
@@ -41,9 +40,13 @@ def _watch(workers: dict[int, int], done: threading.Event) -> None:
 
 
 def _peak(process: str) -> int:
-    """Peak memory of a process in kilobytes; getrusage's own would count what the parent held at the start."""
+    """Return the peak memory of a process in kilobytes. getrusage would count the parent's memory at the start too."""
     try:
         lines = Path(f"/proc/{process}/status").read_text().splitlines()
         return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
-    except (OSError, StopIteration):  # no such process any more, or no such file on this system
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss if process == "self" else 0
+    except (OSError, StopIteration):  # the process has ended, or this system has no such file
+        if process != "self" or sys.platform == "win32":
+            return 0
+        import resource
+
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -1,14 +1,16 @@
 import json
-import subprocess
-import sys
+import os
 from pathlib import Path
 
 import pytest
 import torch
+import typer
+from typer.testing import CliRunner
 
 from benchmarks import ship
+from benchmarks.__main__ import BENCHMARKS, main
 from deepmat.config import DIMConfig, LiteConfig
-from deepmat.models import SHIPPED
+from deepmat.models import build_model
 from deepmat.models.checkpoint import load_weights, save_state, save_weights
 
 ROOT = Path(__file__).parents[1]
@@ -30,14 +32,17 @@ SIDES = {"reference": nap(0.3), "ours": nap(0.1), "counted: reference": lambda f
 """
 
 
-def test_sides_run_in_turn_and_give_one_json_object_each(tmp_path):
+def test_sides_run_in_turn_and_give_one_json_object_each(tmp_path, monkeypatch):
     (tmp_path / "tiny.py").write_text(TINY)
-    script = "import typer, benchmarks.__main__ as m; m.BENCHMARKS['tiny'] = 'tiny'; typer.run(m.main)"
-    environment = {"PYTHONPATH": f"{ROOT}:{tmp_path}", "PATH": ""}
+    monkeypatch.setitem(BENCHMARKS, "tiny", "tiny")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(map(str, (ROOT, tmp_path))))
+    monkeypatch.setenv("COLUMNS", "200")
+    app = typer.Typer()
+    app.command()(main)
 
     def run(*arguments):
-        command = [sys.executable, "-c", script, *arguments]
-        return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=60)
+        return CliRunner().invoke(app, arguments)
 
     record, counted = map(json.loads, run("tiny", "--json", "--rounds", "2").stdout.splitlines())
     assert record["name"] == "tiny: ours" and 0.05 <= record["ours_s"] < record["reference_s"] < 1
@@ -45,14 +50,15 @@ def test_sides_run_in_turn_and_give_one_json_object_each(tmp_path):
     assert 1 < record["peak_mb"] < 2000 and 1 < record["reference_peak_mb"] < 2000
     assert record["figures"] == {} and counted["ratio"] == 2
     assert counted["figures"] == {"error": 1.5} and counted["reference_figures"] == {"error": 3}
-    table = run("tiny", "--rounds", "1").stdout
-    assert "naps/s" in table and "(3)" in table
+    table = run("tiny", "--rounds", "1", "--only", "counted").stdout
+    assert "naps/s" in table and "(3)" in table and "tiny: ours" not in table
     assert "tin: unknown; known: composite" in " ".join(run("tin").stderr.replace("│", " ").split())
 
 
 def test_what_is_shipped_may_be_a_mean_of_a_run_and_its_states(tmp_path):
-    state = load_weights(SHIPPED["lite"]).state
-    config = LiteConfig().model_dump()
+    options = LiteConfig(width=1 / 8)
+    state, config = build_model(options).state_dict(), options.model_dump()
+    state = {key: value.half() for key, value in state.items()}
     double = {key: 2 * value.float() for key, value in state.items()}
     save_weights(tmp_path / "best.safetensors", double, config)
     thrice = {key: 3 * value.float() for key, value in state.items()}
@@ -66,6 +72,6 @@ def test_what_is_shipped_may_be_a_mean_of_a_run_and_its_states(tmp_path):
         ship.main([tmp_path / "state.pt"], "so", [1, 3])
     with pytest.raises(SystemExit, match="no mean"):
         ship.main([tmp_path / "state.pt"], "so", [0])
-    save_weights(tmp_path / "other.safetensors", thrice, DIMConfig().model_dump())
+    save_weights(tmp_path / "other.safetensors", thrice, DIMConfig(width=1 / 8).model_dump())
     with pytest.raises(SystemExit, match=r"other.safetensors: is not of a deepmat run of the same network"):
         ship.main([tmp_path / "state.pt", tmp_path / "other.safetensors"], "so")
