@@ -1,5 +1,6 @@
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Literal
 
 import pytest
 import yaml
@@ -20,7 +21,8 @@ RECIPES = sorted(CONFIGS.rglob("*.yaml"))
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 def test_every_recipe_loads_builds_and_opens_with_its_command(path):
     resolved = config.load(path)
-    freeze(build_model(resolved.model), resolved.train.freeze)
+    narrow = resolved.model.model_copy(update={"width": 1 / 8})
+    freeze(build_model(narrow), resolved.train.freeze)
     assert set(resolved.loss) <= set(LOSSES)
     mode_options(resolved.test)
     assert path.read_text().startswith("# deepmat train ")
@@ -106,12 +108,34 @@ def test_layers_and_numbers_that_yaml_reads_as_text(tmp_path):
     assert config.load(tmp_path / "c.yaml").train.lr == 1e-4
 
 
-@settings(deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(st.floats(1e-12, 1e3), st.integers(0, 2**31), st.lists(st.integers(1, 2000), min_size=1, max_size=4))
 def test_a_dumped_config_loads_as_itself(lr, seed, sizes):
     numbers = [f"train.lr={lr}", f"train.seed={seed}", f"data.augment.crop.sizes={sizes}"]
     first = config.load(overrides=[*numbers, "data.root=a b", "data.augment.jitter={}", "data.augment.flip=null"])
     assert config.build(yaml.safe_load(config.dump(first)), "dump") == first
+
+
+def test_a_network_of_ones_own_brings_its_section(monkeypatch):
+    class Toy(config.ModelSection):
+        arch: Literal["toy"] = "toy"
+        gain: float = 1.0
+
+        @property
+        def refines(self):
+            return True
+
+    made = config.Config(model=Toy(gain=2.0), loss={"refined": 1})
+    assert made.model.gain == 2 and yaml.safe_load(config.dump(made))["model"] == {"arch": "toy", "gain": 2.0}
+    with pytest.raises(ConfigError, match="model.arch 'toy': unknown, known: dim, lite"):
+        config.load(overrides=["model.arch=toy"])
+    monkeypatch.setitem(config.MODEL_CONFIGS, "toy", Toy)
+    assert config.load(overrides=["model.arch=toy", "model.gain=2.0", "loss={refined: 1, alpha: 0, composition: 0}"])
+    assert config.build(yaml.safe_load(config.dump(made)), "dump") == made
+    with pytest.raises(
+        ConfigError, match=r"2 mistakes:\n  model.gan: unknown key, did you mean model.gain\?\n  train.ep"
+    ):
+        config.load(overrides=["model.arch=toy", "model.gan=2", "train.epoch=2"])
 
 
 def test_a_recipe_that_does_not_exist_lists_those_that_do():
