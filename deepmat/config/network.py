@@ -50,7 +50,7 @@ MODEL_CONFIGS: dict[str, type[ModelSection]] = {"dim": DIMConfig, "lite": LiteCo
 
 
 def _validate(options: Any) -> ModelSection:
-    """A model section as it is, or the section of MODEL_CONFIGS that a mapping's `arch` names."""
+    """Return a model section unchanged, a mapping as the section of MODEL_CONFIGS that its `arch` names."""
     if isinstance(options, ModelSection):
         return options
     if not isinstance(options, Mapping):
