@@ -50,9 +50,7 @@ def main(
     if len(shares) != len(weights):
         raise SystemExit(f"--share: {len(shares)} of them for {len(weights)} files; give one per file, or none")
     if min(shares) < 0 or not sum(shares):
-        raise SystemExit(
-            f"--share: {' '.join(map(str, shares))} is no mean; give numbers >= 0, one of them > 0"
-        )
+        raise SystemExit(f"--share: {' '.join(map(str, shares))} is no mean; give numbers >= 0, one of them > 0")
     loaded = [read(path) for path in weights]
     for path, each in zip(weights, loaded, strict=True):
         if not each.about or each.about["model"] != loaded[0].about["model"]:

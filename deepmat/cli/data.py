@@ -16,18 +16,18 @@ def _group() -> None:
 @data.command()
 def show(
     root: Annotated[
-        Path | None, typer.Argument(metavar="[DATA]", help="As for train --data; none with --set data.synth=1.")
+        Path | None, typer.Argument(metavar="[DATA]", help="As for train --data; not needed with --set data.synth=1.")
     ] = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="Picture to write.")] = Path("samples.png"),
     bg: Backgrounds = None,
     augment: Augment = None,
     count: Annotated[int, typer.Option(help="Samples to show.", min=1)] = 12,
-    seed: Annotated[int, typer.Option(help="Other samples.", min=0)] = 0,
+    seed: Annotated[int, typer.Option(help="Chooses the samples.", min=0)] = 0,
     set_: Set = None,
 ) -> None:
     """Write a sheet of training samples, to find mistakes by eye.
 
-    Input, trimap, alpha, foreground and background, as `deepmat train` with the same options makes them.
+    It shows input, trimap, alpha, foreground and background, as `deepmat train` with the same options makes them.
     """
     from deepmat.data.show import show_samples
 

@@ -1,21 +1,21 @@
-"""From a picture's layers to a training sample, step by step: named functions over a whole sample.
+"""Steps that make a training sample from the layers of a picture.
 
 An origin (deepmat.data.origins) opens layers, a dict:
 
 | key        | value                                                                                             |
 |------------|---------------------------------------------------------------------------------------------------|
-| rgba       | uint8 [H, W, 4], foreground colours and alpha, perhaps still on the disk                           |
-| points     | int64 [N], positions in alpha.ravel() where it is fractional (or beside an edge, if it nowhere is) |
-| scene      | a background to cut from, or                                                                       |
-| draw       | a function of height and width that draws one, uint8 [height, width, 3], or                        |
-| image, bg  | of a ready composite: uint8 [H, W, 3]                                                              |
-| second     | a function that opens another foreground of the origin, as far as `resize`                         |
-| paint      | alone, a function of height and width that draws fg, alpha and bg                                  |
+| rgba       | uint8 [H, W, 4], foreground colours and alpha; may be memory-mapped                                |
+| points     | int64 [N], positions in alpha.ravel() of fractional alpha (or beside an edge, if there is none)    |
+| scene      | the background, a Scene; or                                                                        |
+| draw       | a function (height, width) -> background uint8 [height, width, 3]; or                              |
+| image, bg  | uint8 [H, W, 3], of a ready composite                                                              |
+| second     | a function () -> layers of another foreground of the origin, after `resize`                        |
+| paint      | in place of all above: a function (height, width) -> fg, alpha and bg                              |
 
-`resize` leaves fg, alpha (and image, bg) of the sample's size; then come the steps on colours, the composite, what the
-network sees of it, the trimap.
+`resize` replaces them by fg and alpha (image and bg too) of the sample's size. Then follow the steps on colours, the
+composite, the steps on the image, and the trimap.
 
-Every step is f(layers, rng, **options of its section in the config) -> layers, and may draw from rng.
+Every step is a function (layers, rng, **options) -> layers. The options are those of its section in the config.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -25,10 +25,9 @@ import cv2
 import numpy as np
 
 from deepmat import imaging
-from deepmat.data.augment_trimap import blots, forget, trimap_by_distance, trimap_by_erosion, untold
+from deepmat.data.augment_trimap import Layers, blots, forget, trimap_by_distance, trimap_by_erosion, untold
 from deepmat.imaging.blend import COMPOSITORS
 
-Layers = dict[str, Any]
 Step = Callable[..., Layers]
 INTERPOLATIONS = {
     "nearest": cv2.INTER_NEAREST,
@@ -42,20 +41,23 @@ MOST_POINTS = 4096
 
 
 class Scene(Protocol):
-    """A background that is read no larger than needed."""
+    """A background that can be read at reduced size."""
 
     @property
-    def size(self) -> tuple[int, int]: ...
+    def size(self) -> tuple[int, int]:
+        """Height and width of the whole scene."""
+        ...
 
     def read(self, least: tuple[int, int]) -> np.ndarray:
-        """uint8 [h, w, 3] of the whole scene, at `size` or smaller, but no side under `least` that is not so whole."""
+        """The whole scene, uint8 [h, w, 3], at `size` or smaller; a side is below `least` only if it is in `size`."""
         ...
 
 
 def edge_points(alpha: np.ndarray) -> np.ndarray:
-    """Where a crop may be centred: int64 [N], at most MOST_POINTS flat positions, spread evenly over all of them.
+    """Positions in alpha.ravel() on which a crop can be centred, int64 [N].
 
-    All are those of fractional alpha, uint8 [H, W], or, where it is all 0 and 255, those beside an edge of it.
+    alpha: uint8 [H, W]. The positions are those where it is fractional or, if it is 0 and 255 only, those beside an
+    edge; of more than MOST_POINTS, that many at even intervals.
     """
     points = np.flatnonzero((alpha > 0) & (alpha < 255))
     if not points.size:
@@ -67,7 +69,7 @@ def edge_points(alpha: np.ndarray) -> np.ndarray:
 
 
 def _centre(layers: Layers, rng: np.random.Generator) -> tuple[int, int]:
-    """Row and column of a random one of the points."""
+    """Row and column of a random point."""
     points = layers["points"]
     row, column = divmod(int(points[rng.integers(len(points))]), layers["rgba"].shape[1])
     return row, column
@@ -86,9 +88,9 @@ def affine(
     shear: float,
     window: int,
 ) -> Layers:
-    """Turn, scale and shear a window of at most `window` pixels a side around a random point.
+    """Rotate, scale and shear a window of at most `window` pixels a side around a random point.
 
-    Outside the picture it goes on as in a mirror, alpha as well, so that no foreground ends in a straight cut.
+    The border of the picture is reflected, alpha too, so that no foreground ends in a straight cut.
     """
     height, width = layers["rgba"].shape[:2]
     row, column = _centre(layers, rng)
@@ -98,7 +100,7 @@ def affine(
     backward = np.linalg.inv(factor * rotation @ np.array([[1, slant], [0, 1]]))
     out_h, out_w = min(window, height), min(window, width)
     point, half = np.array([column, row], float), np.array([out_w, out_h]) / 2
-    # Inside the picture where it can be, but never so far from the point that a turn would lose it.
+    # Inside the picture if possible, but so near the point that no rotation moves it out of the window.
     inside = np.clip(point, half, np.array([width, height]) - half)
     middle = point + np.clip(inside - point, -half / 2, half / 2)
     # Only the pixels that the window can show are read.
@@ -118,9 +120,9 @@ def affine(
 
 
 def crop(layers: Layers, rng: np.random.Generator, *, sizes: list[int]) -> Layers:
-    """A square window around a random point, as far as the border allows, its side drawn from `sizes`.
+    """A square window around a random point, moved inside the picture. The side is drawn from `sizes`.
 
-    The side is the picture's shorter one where that is less: `resize` enlarges it then.
+    If the shorter side of the picture is smaller, that is the side; `resize` enlarges it then.
     """
     height, width = layers["rgba"].shape[:2]
     side = min(int(rng.choice(sizes)), height, width)
@@ -133,7 +135,7 @@ def crop(layers: Layers, rng: np.random.Generator, *, sizes: list[int]) -> Layer
 
 
 def resize(layers: Layers, rng: np.random.Generator, *, size: list[int], interpolation: list[str]) -> Layers:
-    """Everything to height and width `size`, by an interpolation drawn from those named; fg and alpha by themselves."""
+    """Resize all pixels to height and width `size`, by an interpolation drawn from those named; splits fg and alpha."""
     method = INTERPOLATIONS[interpolation[int(rng.integers(len(interpolation)))]]
     resized = _each(layers, lambda pixels: cv2.resize(pixels, (size[1], size[0]), interpolation=method))
     rgba = resized.pop("rgba")
@@ -141,15 +143,15 @@ def resize(layers: Layers, rng: np.random.Generator, *, size: list[int], interpo
 
 
 def flip(layers: Layers, rng: np.random.Generator) -> Layers:
-    """Left to right."""
+    """Flip left and right."""
     kinds = ("fg", "alpha", "image", "bg")
     return {**layers, **{kind: cv2.flip(layers[kind], 1) for kind in kinds if kind in layers}}
 
 
 def combine(layers: Layers, rng: np.random.Generator) -> Layers:
-    """Another foreground behind this one: alpha = 1 - (1 - a1)(1 - a2), colours by their share in it.
+    """Put another foreground behind this one: alpha = 1 - (1 - a1)(1 - a2), colours weighted by their part of it.
 
-    Unchanged where that would leave no edge. A ready composite is blended anew.
+    If no edge would be left, nothing changes. A ready composite is blended again.
     """
     second = layers["second"]()
     front, behind = layers["alpha"].astype(np.float32), second["alpha"].astype(np.float32)
@@ -164,7 +166,7 @@ def combine(layers: Layers, rng: np.random.Generator) -> Layers:
 
 
 def jitter(layers: Layers, rng: np.random.Generator, *, hue: float, saturation: float, value: float) -> Layers:
-    """Turn the foreground's hue by up to `hue` degrees; scale its saturation and value. A composite is blended anew."""
+    """Turn the foreground's hue by up to `hue` degrees, scale saturation and value. Composites are blended again."""
     levels = np.arange(256)
     tables = [
         (levels + rng.uniform(-hue, hue) / 360 * 256) % 256,
@@ -181,10 +183,10 @@ def _without_image(layers: Layers) -> Layers:
 
 
 def background(layers: Layers, rng: np.random.Generator, *, fit: str) -> Layers:
-    """Cut a part of the scene, at random, and bring it to the sample's size.
+    """Cut a random part of the scene and resize it to the sample's size.
 
-    cover: as large as the crop is in the foreground's picture, once the scene is enlarged to cover that picture, if it
-    is smaller. window: any size between that of the sample and the whole scene.
+    fit "cover": the part has the size of the crop in the foreground's picture, after the scene was enlarged to cover
+    that picture if it is smaller. fit "window": its size is between that of the sample and that of the whole scene.
     """
     height, width = layers["alpha"].shape
     if "draw" in layers:
@@ -200,7 +202,7 @@ def background(layers: Layers, rng: np.random.Generator, *, fit: str) -> Layers:
         largest = min(high / height, wide / width)
         factor = rng.uniform(min(1, largest), largest)
         tall, broad = factor * height, factor * width
-    tall, broad = min(tall, high), min(broad, wide)  # but for rounding, they are
+    tall, broad = min(tall, high), min(broad, wide)  # larger only by rounding
     top, left = rng.uniform(0, high - tall), rng.uniform(0, wide - broad)
     pixels = scene.read((int(np.ceil(high * height / tall)), int(np.ceil(wide * width / broad))))
     down, right = pixels.shape[0] / high, pixels.shape[1] / wide
@@ -212,7 +214,7 @@ def background(layers: Layers, rng: np.random.Generator, *, fit: str) -> Layers:
 
 
 def blend(layers: Layers) -> Layers:
-    """The composite, rounded to 8 bits, unless the sample is one already; the network sees the same at first."""
+    """Blend the composite, rounded to 8 bits, unless the sample is one already. The image starts as a copy of it."""
     image = layers.get("image")
     if image is None:
         image = COMPOSITORS["cv2"].blend(layers["fg"], layers["alpha"], layers["bg"])
@@ -233,12 +235,12 @@ def noise(layers: Layers, rng: np.random.Generator, *, sigma: tuple[float, float
 
 
 def jpeg(layers: Layers, rng: np.random.Generator, *, quality: list[int]) -> Layers:
-    """The image as a JPEG leaves it; the composite stays clean."""
+    """JPEG artefacts on the image; the composite stays clean."""
     return {**layers, "image": imaging.through_jpeg(layers["image"], int(rng.integers(quality[0], quality[1] + 1)))}
 
 
 GEOMETRY: dict[str, Step] = {"affine": affine, "crop": crop, "resize": resize}
-"""The steps of full pictures; a sample that is drawn at its size begins after them."""
+"""Steps before the sample has its size; a procedural scene is drawn at that size and skips them."""
 COLOURS: dict[str, Step] = {"flip": flip, "combine": combine, "jitter": jitter, "background": background}
 SEEN: dict[str, Step] = {
     "blur": blur,
@@ -253,11 +255,11 @@ SEEN: dict[str, Step] = {
 AUGMENTATIONS = {**GEOMETRY, **COLOURS, **SEEN}
 
 Options = Mapping[str, Mapping[str, Any] | None]
-"""The options of each step by name, as the config's section has them; None for a step that is left out."""
+"""The options of each step by name, as in its section of the config; None for a step that is left out."""
 
 
 def apply(table: Iterable[str], layers: Layers, rng: np.random.Generator, options: Options) -> Layers:
-    """The named steps in order, each with its probability."""
+    """Apply the named steps in order, each with its probability."""
     for name in table:
         chosen = options[name]
         if chosen is None:
@@ -269,7 +271,7 @@ def apply(table: Iterable[str], layers: Layers, rng: np.random.Generator, option
 
 
 def at_size(layers: Layers, rng: np.random.Generator, options: Options) -> Layers:
-    """Layers as an origin opens them, to the sample's size."""
+    """Bring the layers of an origin to the sample's size."""
     if "paint" in layers:
         resize = options["resize"]
         assert resize
@@ -278,7 +280,7 @@ def at_size(layers: Layers, rng: np.random.Generator, options: Options) -> Layer
 
 
 def make_sample(layers: Layers, rng: np.random.Generator, options: Options) -> dict[str, np.ndarray]:
-    """Layers to uint8 image, composite, fg, bg [H, W, 3], alpha and trimap [H, W]."""
+    """Make a sample from the layers of an origin: uint8 image, composite, fg, bg [H, W, 3], alpha, trimap [H, W]."""
     layers = at_size(layers, rng, options)
     layers = apply(SEEN, blend(apply(COLOURS, layers, rng, options)), rng, options)
     return {kind: layers[kind] for kind in ("image", "composite", "fg", "bg", "alpha", "trimap")}

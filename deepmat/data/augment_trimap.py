@@ -1,4 +1,4 @@
-"""Steps that draw the trimap of a training sample; the contract of a step is in deepmat.data.augment."""
+"""Steps that draw the trimap of a training sample. deepmat.data.augment explains what a step is."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ Layers = dict[str, Any]
 def trimap_by_erosion(
     layers: Layers, rng: np.random.Generator, *, kernel: list[int], iterations: list[int], independent: bool
 ) -> Layers:
-    """The trimap by erosion and dilation of alpha (`trimap.from_alpha`), sizes and times drawn."""
+    """Make the trimap by erosion and dilation of alpha (`trimap.from_alpha`), with random kernels and iterations."""
 
     def draw() -> tuple[int, int]:
         return int(rng.integers(kernel[0], kernel[1] + 1)), int(rng.integers(iterations[0], iterations[1] + 1))
@@ -23,9 +23,9 @@ def trimap_by_erosion(
 
 
 def trimap_by_distance(layers: Layers, rng: np.random.Generator, *, width: list[int], uneven: float) -> Layers:
-    """The trimap by distance from fractional alpha (`trimap.by_distance`), both widths drawn, each octave as likely.
+    """Make the trimap by distance from fractional alpha (`trimap.by_distance`), with log-uniform random widths.
 
-    The share `uneven` of them varies along the edge, as what a hand paints does.
+    uneven: probability that the widths vary along the edge, as in a trimap painted by hand.
     """
     wander = rng.random() < uneven
 
@@ -41,7 +41,7 @@ def trimap_by_distance(layers: Layers, rng: np.random.Generator, *, width: list[
 
 
 def blots(layers: Layers, rng: np.random.Generator, *, count: list[int], radius: list[int]) -> Layers:
-    """Ellipses anywhere that the trimap does not know, as where a hand was quick: parts of a thing, or nothing."""
+    """Make random ellipses unknown, as in a trimap painted in a hurry."""
     spotted = layers["trimap"].copy()
     height, width = spotted.shape
     for _ in range(int(rng.integers(count[0], count[1] + 1))):
@@ -52,11 +52,12 @@ def blots(layers: Layers, rng: np.random.Generator, *, count: list[int], radius:
 
 
 def forget(layers: Layers, rng: np.random.Generator, *, levels: list[int]) -> Layers:
-    """What has the colour of a known pixel, within so many of 255 levels, is unknown: a part with a colour of its own.
+    """Make a part of one colour unknown: all pixels of about the colour of a random known pixel.
 
-    On that pixel's side alone, foreground or background, and unless nothing else is known of that side.
+    levels: range of the tolerance, of 255. Only pixels on the side of that pixel, foreground or background, change, and
+    none if little of that side would stay known.
     """
-    known = np.flatnonzero(layers["trimap"] != trimap.UNKNOWN)
+    known = np.flatnonzero(~trimap.unknown_region(layers["trimap"]))
     if not known.size:
         return layers
     row, column = divmod(int(known[rng.integers(known.size)]), layers["trimap"].shape[1])
@@ -71,7 +72,7 @@ def forget(layers: Layers, rng: np.random.Generator, *, levels: list[int]) -> La
 
 
 def untold(layers: Layers, rng: np.random.Generator) -> Layers:
-    """All that `combine` put behind is unknown: a part with colours of its own, of which nothing is known."""
+    """Make all of what `combine` put behind unknown: a part of which nothing is known."""
     if "behind" not in layers:
         return layers
     return {**layers, "trimap": np.where(layers["behind"], np.uint8(trimap.UNKNOWN), layers["trimap"])}

@@ -1,8 +1,8 @@
-"""Decoded pictures on disk, so that a crop reads its own bytes and nothing else.
+"""A cache of decoded pictures on disk: a crop reads only its own bytes.
 
-A picture is one .npy file, uint8 [H, W, 4] (foreground and alpha) or [H, W, 3] (background), that is memory-mapped. Its
-name holds a hash of where the sources lie and one of their sizes and times: a source that changes gets a new file, and
-the old one goes. Beside a foreground lies NAME.points.npy (see `augment.edge_points`).
+A picture is a memory-mapped .npy file, uint8 [H, W, 4] (foreground and alpha) or [H, W, 3] (background). Its name holds
+a hash of the paths of its sources and one of their sizes and times of change; when a source changes, a new file
+replaces the old one. Beside a foreground lies NAME.points.npy (see `augment.edge_points`).
 """
 
 import hashlib
@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache, lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypedDict
 
 import numpy as np
 
@@ -25,13 +25,13 @@ from deepmat.runtime.files import remove_leftovers, whole_file
 
 HASH = 16
 VERSION = 1
-"""To be raised when what is kept changes: older files are then passed over."""
+"""Raise it when the content of the files changes: older files are then ignored."""
 HEADER = 128
 """Bytes before the pixels in a .npy file of version 1."""
 
 
 class Job(NamedTuple):
-    """A picture to keep decoded: a foreground with its alpha, or (alpha and points absent) a background."""
+    """A picture to keep: a foreground with its alpha, or a background, without alpha and points."""
 
     colours: Path
     alpha: Path | None
@@ -39,18 +39,19 @@ class Job(NamedTuple):
 
 
 def job_of(picture: Foreground | Path) -> Job:
+    """The job of a foreground or of the path of a background."""
     return Job(picture, None, False) if isinstance(picture, Path) else Job(picture.fg, picture.alpha, True)
 
 
 @cache
 def _home(job: Job, here: str) -> str:
-    """The part of a file's name that says where the sources lie; `here` is what their paths are relative to."""
+    """The hash of the paths of the sources; relative ones are relative to `here`."""
     places = "".join(f"\n{os.path.normpath(os.path.join(here, path))}" for path in (job.colours, job.alpha) if path)
     return hashlib.sha256(os.fsencode(f"{VERSION} {job.is_foreground}{places}")).hexdigest()[:HASH]
 
 
 def _place(job: Job, folder: Path) -> Path:
-    """The picture's file in the cache, as its sources are now. DataError if one is missing."""
+    """The picture's file in the cache for the current state of its sources. DataError if one is missing."""
     try:
         stamps = [(about.st_size, about.st_mtime_ns) for about in map(os.stat, filter(None, job[:2]))]
     except OSError as error:
@@ -76,7 +77,7 @@ def _save(path: Path, array: np.ndarray) -> None:
 
 
 def _keep(job: Job, folder: Path, older: Sequence[Path]) -> None:
-    """Decode a picture into the cache, in place of the files of an older state of it."""
+    """Decode a picture into the cache, and remove the files of older states of it."""
     path = _place(job, folder)
     pixels, points = _decode(job)
     if points is not None:
@@ -88,16 +89,27 @@ def _keep(job: Job, folder: Path, older: Sequence[Path]) -> None:
 
 
 class CachePlan(NamedTuple):
-    """What the cache still lacks."""
+    """The pictures that the cache lacks."""
 
     jobs: list[Job]
     bytes: int
+    """What they will take."""
     failed: list[str]
-    """Pictures that cannot be kept: a source is missing or no picture."""
+    """Messages on pictures that cannot be kept: a source is missing or not a picture."""
+
+
+class CacheStep(TypedDict, total=False):
+    """The record of a picture that was decoded."""
+
+    done: int
+    of: int
+    """Numbers of pictures, so far and in all."""
+    error: str
+    """Of a picture that cannot be used."""
 
 
 def plan_cache(pictures: Sequence[Foreground | Path], folder: Path) -> CachePlan:
-    """The pictures that the cache lacks, and what they will take by their headers. DataError if there is no room."""
+    """The pictures that the cache lacks, and their size by their headers. DataError if there is no space for them."""
     jobs, size, failed = [], 0, []
     for job in map(job_of, pictures):
         try:
@@ -117,18 +129,18 @@ def plan_cache(pictures: Sequence[Foreground | Path], folder: Path) -> CachePlan
     return CachePlan(jobs, size, failed)
 
 
-def build_cache(plan: CachePlan, folder: Path, workers: int) -> Iterator[dict[str, Any]]:
-    """Decode what the plan lists; yields {"done", "of"} and, for a picture that cannot be used, "error"."""
+def build_cache(plan: CachePlan, folder: Path, workers: int) -> Iterator[CacheStep]:
+    """Decode the pictures of a plan into the cache. Yields a record for each."""
     remove_leftovers(folder)
     present = defaultdict(list)
     for path in folder.glob("*.npy"):
         present[path.name[:HASH]].append(path)
-    # Threads do: decoding and writing leave the interpreter free.
+    # Threads suffice: decoding and writing release the GIL.
     with ThreadPoolExecutor(workers) as pool:
         waiting = [pool.submit(_keep, job, folder, present[_place(job, folder).name[:HASH]]) for job in plan.jobs]
         try:
             for done, task in enumerate(waiting, start=1):
-                record: dict[str, Any] = {"done": done, "of": len(waiting)}
+                record: CacheStep = {"done": done, "of": len(waiting)}
                 try:
                     task.result()
                 except DataError as error:
@@ -140,7 +152,7 @@ def build_cache(plan: CachePlan, folder: Path, workers: int) -> Iterator[dict[st
 
 @lru_cache(maxsize=1024)
 def _mapped(path: Path, is_foreground: bool) -> tuple[np.ndarray, np.ndarray | None]:
-    # A plain array over the mapping: numpy's memmap class makes each slice dear.
+    # A plain array over the mapping: slices of numpy's memmap class are slow.
     pixels = np.load(path, mmap_mode="r").view(np.ndarray)
     return pixels, np.load(_points_of(path)) if is_foreground else None
 
@@ -154,9 +166,9 @@ def _kept(job: Job, folder: Path) -> tuple[np.ndarray, np.ndarray | None] | None
 
 
 def open_picture(picture: Foreground | Path, folder: Path | None) -> tuple[np.ndarray, np.ndarray | None]:
-    """Pixels and, of a foreground, edge points: mapped from the cache, or decoded where it has none or is None.
+    """The pixels of a picture and, of a foreground, its edge points; None for a background.
 
-    DataError if the picture cannot be used.
+    They are mapped from the cache in `folder`, else decoded. DataError if the picture cannot be used.
     """
     job = job_of(picture)
     return (_kept(job, folder) if folder else None) or _decode(job)

@@ -1,4 +1,4 @@
-"""What a data folder holds: foregrounds with their alphas, and backgrounds, in whichever layout it has.
+"""Find the foregrounds, alphas and backgrounds of a data folder by its layout.
 
 | layout     | recognised by, in order    | foregrounds                                       | backgrounds         |
 |------------|----------------------------|---------------------------------------------------|---------------------|
@@ -6,7 +6,7 @@
 | composites | image/                     | fg/ and alpha/                                    | bg/                 |
 | folders    | fg/                        | fg/ and alpha/ by name, or RGBA pictures in fg/   | bg/                 |
 | composites | train/ or test/            | those of its manifest, or its own fg/ and alpha/  | the same            |
-| pictures   | anything else              | RGBA pictures                                     | given by themselves |
+| pictures   | anything else              | RGBA pictures                                     | given apart         |
 """
 
 from pathlib import Path
@@ -25,26 +25,27 @@ ADOBE_FOLDERS = {
 
 
 class Foreground(NamedTuple):
-    """A foreground by name: its colours and its alpha, or None where the colours' own alpha channel is meant."""
+    """The files of a foreground."""
 
     name: str
     fg: Path
     alpha: Path | None
+    """None: the alpha channel of fg."""
 
 
 def layout_of(root: Path) -> str:
     """The layout of a data folder, by the table above. DataError if there is no such folder."""
     if not root.is_dir():
         wrong = "is not a folder" if root.exists() else "no such folder"
-        raise DataError(f"{root}: {wrong}; check the path (`deepmat synth {root}` makes a procedural data set there)")
+        raise DataError(f"{root}: {wrong}; check the path (`deepmat synth {root}` writes a procedural data set there)")
     folders = {path.name for path in root.iterdir() if path.is_dir()}
-    for layout, told_by in (
+    for layout, marks in (
         ("adobe", {"Training_set", "Test_set"}),
         ("composites", {"image"}),
         ("folders", {"fg"}),
         ("composites", {"train", "test"}),
     ):
-        if folders & told_by:
+        if folders & marks:
             return layout
     return "pictures"
 
@@ -55,11 +56,11 @@ def read_names(path: Path) -> list[str]:
         return [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise DataError(f"{path}: cannot be read ({reason}); Adobe's data set has it at this place") from error
+        raise DataError(f"{path}: cannot be read ({reason}); Adobe's data set has it in this place") from error
 
 
 def adobe_foregrounds(root: Path, split: str) -> list[Foreground]:
-    """The foregrounds of one split in the order of its names list; a missing file fails when it is read."""
+    """The foregrounds of one split in the order of its names list; a missing file raises when it is read."""
     folder, parts, prefix = ADOBE_FOLDERS[split]
     found, names = [], root / folder / f"{prefix}_fg_names.txt"
     for name in read_names(names):
@@ -69,7 +70,7 @@ def adobe_foregrounds(root: Path, split: str) -> list[Foreground]:
         png = alpha.with_suffix(".png")
         found.append(Foreground(Path(name).stem, home / "fg" / name, alpha if alpha.is_file() else png))
     if not found:
-        raise DataError(f"{names}: is empty; it lists the foregrounds, a name a line")
+        raise DataError(f"{names}: is empty; it must list the foregrounds, one name per line")
     return found
 
 
@@ -78,8 +79,8 @@ def find_foregrounds(
 ) -> tuple[list[Foreground], list[str]]:
     """The foregrounds of a data folder (any layout but composites), sorted by name, and notices.
 
-    alphas: the folder of alphas, in place of the layout's own. An alpha that is missing is named where it should be,
-    and fails when it is read. DataError if a folder is missing or empty.
+    alphas: the folder of alphas, in place of the layout's own. A missing alpha gets its expected path, which raises
+    when it is read. DataError if a folder is missing or empty.
     """
     layout = layout_of(root)
     if layout == "adobe":
@@ -90,7 +91,7 @@ def find_foregrounds(
     if layout == "folders" and not alphas and (root / "alpha").is_dir():
         alphas = root / "alpha"
     pictures, notices = list_pictures(folder)
-    if layout == "pictures":  # what lies among them for another use
+    if layout == "pictures":  # folders of other pictures below this one
         others = [root / name for name in ("bg", "bg_train", "bg_test")] + ([alphas] if alphas else [])
         pictures = {name: path for name, path in pictures.items() if not any(map(path.is_relative_to, others))}
     if not alphas:
@@ -107,7 +108,7 @@ def find_foregrounds(
 
 
 def background_folder(root: Path | None, split: str = "train") -> Path | None:
-    """Where a data folder keeps the backgrounds of a split: bg_train/ or bg_test/, else bg/; None without them."""
+    """The folder of the backgrounds of a split: bg_train/ or bg_test/, else bg/; None if there is none."""
     places = [root / f"bg_{split}", root / "bg"] if root else []
     return next((place for place in places if place.is_dir()), None)
 
@@ -115,7 +116,7 @@ def background_folder(root: Path | None, split: str = "train") -> Path | None:
 def read_foreground(fg: Path, alpha: Path | None) -> tuple[np.ndarray, np.ndarray]:
     """Foreground colours, uint8 [H, W, 3], and alpha, uint8 [H, W], from two files or one RGBA file.
 
-    DataError if they differ in size, there is no alpha channel, or alpha leaves nothing to composite.
+    DataError if they differ in size, there is no alpha channel, or alpha is the same everywhere.
     """
     if alpha is None:
         colour, matte = imaging.read_rgba(fg)

@@ -1,5 +1,7 @@
-"""Where training samples come from. An origin opens layers (deepmat.data.augment) by index; each is plain data, so
-that worker processes can be given it."""
+"""Origins of training samples. An origin opens the layers of a sample (deepmat.data.augment) by index.
+
+Origins are plain data, so that they can be sent to worker processes.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,16 +21,20 @@ from deepmat.runtime.files import find_pictures
 
 
 class Origin(Protocol):
+    """A numbered set of layers to make samples of."""
+
     @property
     def foregrounds(self) -> Sequence[Foreground]:
-        """Those that are worth a place in the cache."""
+        """Pictures to keep in the cache."""
         ...
 
     @property
-    def backgrounds(self) -> Sequence[Path]: ...
+    def backgrounds(self) -> Sequence[Path]:
+        """Pictures to keep in the cache, if backgrounds are kept."""
+        ...
 
     def __len__(self) -> int:
-        """Samples in an epoch."""
+        """Number of samples in an epoch."""
         ...
 
     def open(self, index: int, rng: np.random.Generator) -> tuple[str, Layers]:
@@ -37,7 +43,7 @@ class Origin(Protocol):
 
 
 class KeptScene(NamedTuple):
-    """A background in the cache, at full size: of a large JPEG, a few levels off what decoding it smaller gives."""
+    """A background in the cache, at full size; of a large JPEG, decoding at reduced size differs by a few levels."""
 
     pixels: np.ndarray
 
@@ -51,7 +57,7 @@ class KeptScene(NamedTuple):
 
 
 class Pairs:
-    """Foregrounds over backgrounds, paired for each sample; procedural backgrounds where there are none."""
+    """Foregrounds over backgrounds, paired anew for each sample; without backgrounds, over procedural ones."""
 
     def __init__(
         self,
@@ -83,7 +89,7 @@ class Pairs:
 
 
 class Composites:
-    """Composites with a manifest: the image from its file, foreground and background from their sources."""
+    """Composites with a manifest: the image is read from its file, foreground and background from their sources."""
 
     backgrounds: Sequence[Path] = ()
 
@@ -101,7 +107,9 @@ class Composites:
         entry, path = self.entries[index], self.folder / self.entries[index]["image"]
         changed = changed_source(entry)
         if changed:
-            raise DataError(f"{path}: {changed} is gone or has changed since; run the same `deepmat composite` again")
+            raise DataError(
+                f"{path}: {changed} is missing or has changed since; run the same `deepmat composite` again"
+            )
         image = imaging.read_image(path)
         rgba, points = open_picture(_foreground_of(entry), self.cache)
         bg = fitted(entry, *rgba.shape[:2])
@@ -114,7 +122,7 @@ def _foreground_of(entry: Entry) -> Foreground:
 
 
 class Folders:
-    """Composites with their alpha, foreground and background as files of one size."""
+    """Composites with alpha, foreground and background in files of the same size."""
 
     foregrounds: Sequence[Foreground] = ()
     backgrounds: Sequence[Path] = ()
@@ -135,7 +143,7 @@ class Folders:
 
 
 class Procedural:
-    """Scenes by program, drawn at the sample's size: a new one for every sample of every epoch."""
+    """Procedural scenes, drawn at the size of the sample; a new one for every sample of every epoch."""
 
     foregrounds: Sequence[Foreground] = ()
     backgrounds: Sequence[Path] = ()
@@ -192,5 +200,5 @@ def _pairs(data: DataConfig) -> tuple[Origin, list[str]]:
         backgrounds, more = find_pictures(folder)
         notices += more
     else:
-        notices.append(f"{root}: no backgrounds beside it (bg/, or --bg DIR), so they are drawn by program")
+        notices.append(f"{root}: no backgrounds beside it (bg/, or --bg DIR), so procedural ones are drawn")
     return Pairs(foregrounds, backgrounds, data.per_foreground, data.cache, data.cache_backgrounds), notices

@@ -1,4 +1,4 @@
-"""Pictures in folders side by side, paired by name: ready composites to train on, pictures to score on."""
+"""Pictures paired by name over several folders: composites to train on, test pictures to score."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +11,7 @@ TRAINING_KINDS = ("image", "alpha", "fg", "bg")
 TEST_KINDS = ("image", "trimap", "alpha")
 HOW_TO_GET_DATA = (
     "give some with --data DIR, foregrounds and backgrounds or composites of them; `deepmat synth DIR` makes a set "
-    "by program, `--set data.synth=10000` trains on procedural pictures alone"
+    "procedurally, `--set data.synth=10000` trains on procedural scenes only"
 )
 HOW_TO_GET_TESTS = (
     "give a test set with --data DIR (train: --test DIR); `deepmat synth` and then `deepmat composite --split test` "
@@ -22,7 +22,7 @@ Paths = dict[str, Path]
 
 
 def _folders(root: Path | None, split: str, kinds: Sequence[str], given: DataConfig | TestConfig) -> dict[str, Path]:
-    """Where each kind of picture lies: the folder that was given, else below root/split or, without that, root."""
+    """The folder of each kind of picture: the given one, else below root/split or, without that, below root."""
     base = root / split if root and (root / split).is_dir() else root
     how = HOW_TO_GET_TESTS if split == "test" else HOW_TO_GET_DATA
     section = "test" if split == "test" else "data"
@@ -41,7 +41,7 @@ def _folders(root: Path | None, split: str, kinds: Sequence[str], given: DataCon
 
 
 def _paired(folders: dict[str, Path]) -> tuple[list[tuple[str, Paths | DataError]], list[str]]:
-    """Name and one file of each kind (or why there is none) for every image, and the folders' notices."""
+    """The name and the files of every image by kind, or the error of a missing partner; and notices."""
     images, notices = list_pictures(folders["image"])
     found: dict[str, dict[str, Path | DataError]] = {"image": dict(images)}
     for kind, folder in folders.items():
@@ -58,21 +58,21 @@ def _paired(folders: dict[str, Path]) -> tuple[list[tuple[str, Paths | DataError
 
 
 def refuse_failed(messages: Sequence[str]) -> None:
-    """DataError that lists the first of the messages, if there are any, and says what finds all that is wrong."""
+    """DataError that lists the first of the messages, if there are any."""
     if messages:
         more = [f"and {len(messages) - 5} more"] if len(messages) > 5 else []
-        raise DataError("\n  ".join([*messages[:5], *more, "`deepmat doctor DATA` looks at every picture"]))
+        raise DataError("\n  ".join([*messages[:5], *more, "`deepmat doctor DATA` checks every picture"]))
 
 
 def training_folders(data: DataConfig) -> tuple[list[tuple[str, Paths]], list[str]]:
-    """Name and the four files of each training composite, sorted, and notices. DataError if anything is missing."""
+    """The name and the four files of each training composite, sorted, and notices. DataError if a file is missing."""
     pictures, notices = _paired(_folders(data.root, "train", TRAINING_KINDS, data))
     refuse_failed([str(paths) for _, paths in pictures if isinstance(paths, DataError)])
     return [(name, paths) for name, paths in pictures if not isinstance(paths, DataError)], notices
 
 
 def pictures_to_score(test: TestConfig, root: Path | None) -> tuple[list[tuple[str, Paths | DataError]], list[str]]:
-    """Name and the three files of each test picture, sorted, and notices; a DataError where a partner is missing.
+    """The name and the three files of each test picture, sorted, or the error of a missing partner; and notices.
 
     test.root, or else `root`, is a test set itself (image/, trimap/, alpha/) or the folder above one named test.
     DataError if a folder is missing.

@@ -1,7 +1,7 @@
-"""Training samples by number: a function of (seed, epoch, index, times) alone."""
+"""Training samples by number: each is a function of (seed, epoch, index, scale)."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypedDict, cast
 
 import numpy as np
 
@@ -11,11 +11,23 @@ from deepmat.data.origins import Origin
 from deepmat.errors import DataError
 
 
-class TrainingSet:
-    """Samples by (epoch, index, times), those of the origins one after the other.
+class Sample(TypedDict):
+    """A training sample; shapes and values are in the table of deepmat.data."""
 
-    A sample is a dict of "name" and uint8 arrays (deepmat.data), so many times as large as the config's, a function
-    of (seed, epoch, index, times) alone. A picture that cannot be used gives its DataError in place of a sample.
+    name: str
+    image: np.ndarray
+    composite: np.ndarray
+    fg: np.ndarray
+    bg: np.ndarray
+    alpha: np.ndarray
+    trimap: np.ndarray
+
+
+class TrainingSet:
+    """The samples of all origins, one origin after the other, by (epoch, index, scale).
+
+    scale: multiplies the size of the sample in the config. A picture that cannot be used gives its DataError in place
+    of a sample, since worker processes would lose the message of an exception.
     """
 
     def __init__(self, origins: Sequence[Origin], config: DataConfig, seed: int) -> None:
@@ -25,11 +37,11 @@ class TrainingSet:
     def __len__(self) -> int:
         return sum(map(len, self.origins))
 
-    def __getitem__(self, at: tuple[int, int, int]) -> dict[str, Any] | DataError:
-        epoch, index, times = at
-        rng = np.random.default_rng([self.seed, epoch, index, 1])  # [seed, epoch] alone is that of the order
+    def __getitem__(self, at: tuple[int, int, int]) -> Sample | DataError:
+        epoch, index, scale = at
+        rng = np.random.default_rng([self.seed, epoch, index, 1])  # [seed, epoch] is that of the order
         fold = 2 if self.doubled and rng.random() < self.doubled else 1
-        options = enlarged(self.augment, times / fold)
+        options = enlarged(self.augment, scale / fold)
         for origin in self.origins:
             if index < len(origin):
                 break
@@ -40,32 +52,32 @@ class TrainingSet:
             sample = make_sample(layers, rng, options)
             if fold > 1:
                 sample = {kind: pixels.repeat(fold, 0).repeat(fold, 1) for kind, pixels in sample.items()}
-            return {"name": name, **sample}
+            return cast(Sample, {"name": name, **sample})
         except DataError as error:
             return error
 
 
 LENGTHS = {"affine": "window", "crop": "sizes", "resize": "size", "distance_trimap": "width", "blots": "radius"}
-"""Options in pixels that grow with the sample."""
+"""The option of each step that is in pixels."""
 
 
-def enlarged(config: AugmentConfig, times: float) -> dict[str, Any]:
-    """The options of each step, for samples so many times as large."""
+def enlarged(config: AugmentConfig, scale: float) -> dict[str, Any]:
+    """The options of each step, with lengths in pixels multiplied by `scale`."""
     options = config.model_dump()
     for step, key in LENGTHS.items():
         if options[step]:
             lengths = options[step][key]
-            scaled = [type(length)(times * length) for length in np.atleast_1d(lengths).tolist()]
+            scaled = [type(length)(scale * length) for length in np.atleast_1d(lengths).tolist()]
             options[step][key] = scaled if isinstance(lengths, list) else scaled[0]
     return options
 
 
 def _foreground(origin: Origin, rng: np.random.Generator, options: Options) -> Layers:
-    """Another foreground of the origin, as far as `resize`."""
+    """The layers of a random foreground of the origin after `resize`."""
     _, layers = origin.open(int(rng.integers(len(origin))), rng)
     return at_size(layers, rng, options)
 
 
 def times_at(step: int, large: Large | None) -> int:
-    """How many times as large as the config's the samples of a step are: of the last of each `large.every`."""
+    """The scale of the samples of a step: `large.times` in the last of each `large.every` steps, else 1."""
     return large.times if large and (step + 1) % large.every == 0 else 1

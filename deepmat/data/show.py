@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TypedDict
+from typing import TypedDict, cast
 
 import numpy as np
 
@@ -14,18 +14,18 @@ from deepmat.imaging.sheets import sheet
 from deepmat.runtime.files import refuse_inside
 
 KINDS = {"image": "input", "trimap": "trimap", "alpha": "alpha", "fg": "foreground", "bg": "background"}
-"""Pictures of a sample on the sheet, and their titles."""
+"""The pictures of a sample on the sheet, with their titles."""
 
 
 class Shown(TypedDict):
     """The result of `show_samples`."""
 
     shown: int
-    """Samples on the sheet."""
+    """Number of samples on the sheet; without any, no sheet is written."""
     samples: int
-    """Samples in an epoch."""
+    """Number of samples in an epoch."""
     failures: dict[str, str]
-    """Messages by number of the sample."""
+    """Error messages by the number of the sample."""
     notices: list[str]
 
 
@@ -39,10 +39,11 @@ def show_samples(
     seed: int = 0,
     settings: Sequence[str] = (),
 ) -> Shown:
-    """Write a sheet of training samples to `out`: input, trimap, alpha, foreground, background.
+    """Write a sheet of training samples to the picture `out`: input, trimap, alpha, foreground, background.
 
-    The samples are those that `train` makes of the same data, bg, augment and settings (config keys,
-    "data.augment.flip=null"). Raises ConfigError and DataError; a sample that cannot be made is a failure.
+    The samples are those that `train` makes with the same data, bg, augment and settings (config keys such as
+    "data.augment.flip=null"). seed: chooses the samples. Raises ConfigError and DataError; a sample that cannot be made
+    is listed in failures.
     """
     place = Path(out)
     refuse_inside("--out", place, [Path(path) if path else None for path in (data, bg)])
@@ -56,7 +57,8 @@ def show_samples(
     for row, index in enumerate(np.random.default_rng(seed).permutation(len(samples))[:count]):
         sample = samples[0, int(index), times_at(row, config.data.large)]
         if isinstance(sample, dict):
-            rows.append((sample["name"], [sample[kind] for kind in KINDS]))
+            pictures = cast(dict[str, np.ndarray], sample)
+            rows.append((sample["name"], [pictures[kind] for kind in KINDS]))
         else:
             failures[str(index)] = str(sample)
     if rows:

@@ -1,6 +1,7 @@
-"""Procedural, licence-free matting data: foregrounds with exact alpha, photo-like backgrounds; as files or a stream.
+"""Procedural, licence-free matting data: foregrounds with exact alpha, and photo-like backgrounds.
 
-Every picture is a function of one numpy Generator: the same seed gives the same bytes.
+Every picture is a function of one numpy Generator: the same seed gives the same bytes. `dataset` writes a data set,
+`scenes` draws training samples on demand, `sheet` draws a sheet of everything.
 """
 
 from deepmat.synth.backgrounds import PLACES, background

@@ -1,4 +1,4 @@
-"""What light and a camera make of drawn layers: blur, relief, grain, and straight colours at the end."""
+"""Light and camera: blur, relief and grain on drawn layers, and straight colours at the end."""
 
 import cv2
 import numpy as np
@@ -7,7 +7,7 @@ from deepmat.synth.drawing import coordinates, fractal_noise, smooth_step, to_by
 
 
 def gaussian_blur(image: np.ndarray, sigma: float) -> np.ndarray:
-    """Gaussian blur; wide ones run on a smaller copy, so that the cost does not grow with sigma."""
+    """Gaussian blur. A wide one runs on a smaller copy, so that the cost does not grow with sigma."""
     if sigma < 0.1:
         return image
     height, width = image.shape[:2]
@@ -29,9 +29,9 @@ def defocus(image: np.ndarray, depth: np.ndarray, sigma: float) -> np.ndarray:
 
 
 def motion_blur(layers: np.ndarray, x: float, y: float) -> np.ndarray:
-    """Layers [H W C] of a thing that moves by (x, y) pixels, evenly, while the shutter is open.
+    """Layers [H W C] of a subject that moves evenly by (x, y) pixels while the shutter is open.
 
-    The mean of a picture and its copy moved by half the way, then by a quarter and so on, is the mean over the way.
+    The mean over the path is computed in halves: of a picture and its copy moved by half of it, then by a quarter, ...
     """
     size = layers.shape[1::-1]
     while np.hypot(x, y) > 0.7:
@@ -42,41 +42,41 @@ def motion_blur(layers: np.ndarray, x: float, y: float) -> np.ndarray:
 
 
 def add_grain(rng: np.random.Generator, picture: np.ndarray, strength: float) -> np.ndarray:
-    """uint8 [H W 3] with sensor noise of up to `strength` levels either way."""
+    """A picture, uint8 [H W 3], with sensor noise of up to `strength` levels in both directions."""
     noise = np.frombuffer(rng.bytes(picture.size), np.uint8).reshape(picture.shape)
     return cv2.addWeighted(picture, 1, noise, strength / 127.5, -strength)
 
 
 def _divide(layers: np.ndarray, beyond: np.ndarray) -> np.ndarray:
-    """Straight colours: the layers' own, and the nearer alpha is to 0, the more `beyond`; so nothing jumps."""
+    """Straight colours: those of the layers, with a smooth transition to `beyond` where alpha nears 0."""
     total = cv2.scaleAdd(beyond, 0.02, layers)
     return cv2.divide(total, cv2.merge([cv2.extractChannel(total, 3)] * 4))
 
 
-def _go_on(layers: np.ndarray) -> np.ndarray:
-    """Straight colours of layers, gone on into what is empty, from ever coarser copies; and 1 for alpha."""
+def _extend(layers: np.ndarray) -> np.ndarray:
+    """Straight colours of layers, extended into empty parts from coarser and coarser copies; and 1 for alpha."""
     height, width = layers.shape[:2]
     if max(height, width) <= 2:
         straight = layers / np.maximum(layers[..., 3:], 1e-3)
         straight[..., 3] = 1
         return straight
     half = cv2.resize(layers, ((width + 1) // 2, (height + 1) // 2), interpolation=cv2.INTER_AREA)
-    return _divide(layers, cv2.resize(_go_on(half), (width, height), interpolation=cv2.INTER_LINEAR))
+    return _divide(layers, cv2.resize(_extend(half), (width, height), interpolation=cv2.INTER_LINEAR))
 
 
 def straighten(layers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Layers -> straight colours uint8 [H W 3], defined everywhere, and alpha uint8 [H W]."""
     height, width = layers.shape[:2]
     small = cv2.resize(layers, (-(-width // 6), -(-height // 6)), interpolation=cv2.INTER_AREA)
-    beyond = cv2.resize(_go_on(small), (width, height), interpolation=cv2.INTER_LINEAR)
+    beyond = cv2.resize(_extend(small), (width, height), interpolation=cv2.INTER_LINEAR)
     straight = cv2.convertScaleAbs(_divide(layers, beyond), alpha=255)
     return cv2.cvtColor(straight, cv2.COLOR_RGBA2RGB), to_bytes(cv2.extractChannel(layers, 3))
 
 
 def shine(rng: np.random.Generator, colour: np.ndarray, alpha: np.ndarray) -> np.ndarray:
-    """Straight colours uint8 [H W 3] under uneven light from one side, which shows a relief near the edges."""
+    """Straight colours, uint8 [H W 3], under uneven light from one side, with a relief near the edges."""
     turn, zoom = rng.uniform(-np.pi, 0), min(1.0, 80 / min(alpha.shape))
-    # the slope of a small copy: that of an enlarged picture would show the grid it was enlarged from
+    # The slope of a small copy, since that of a picture that was enlarged would show its grid.
     small = cv2.resize(alpha, None, fx=zoom, fy=zoom, interpolation=cv2.INTER_AREA).astype(np.float32)
     soft = cv2.GaussianBlur(small, (0, 0), 3.0) * np.float32(1 / 255)
     slope = cv2.Sobel(soft, cv2.CV_32F, 1, 0) * np.cos(turn) + cv2.Sobel(soft, cv2.CV_32F, 0, 1) * np.sin(turn)
@@ -90,7 +90,7 @@ def shine(rng: np.random.Generator, colour: np.ndarray, alpha: np.ndarray) -> np
 
 
 def finish(rng: np.random.Generator, layers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """What light and a camera add: relief, a lens, sometimes motion, grain. Layers -> the two pictures."""
+    """Straight colours and alpha, uint8, of layers, with relief, lens blur, sometimes motion blur, and grain."""
     height, width = layers.shape[:2]
     lens, pixel = rng.random(), min(height, width) / 320
     if lens < 0.35:

@@ -1,4 +1,4 @@
-"""Where colours come from: any of a span, or few that belong together."""
+"""Choices of colours: random ones in a range, or those of a palette."""
 
 from typing import Protocol
 
@@ -8,12 +8,14 @@ from deepmat.synth.drawing import Span, normal, random_colours
 
 
 class Pick(Protocol):
+    """A choice of colours, which every drawing function takes."""
+
     def __call__(self, hue: Span, saturation: Span, value: Span, count: int = 0) -> np.ndarray:
-        """`count` colours, float32 [count 3], or for 0 a single one [3]."""
+        """`count` colours, float32 [count 3]; for 0, a single one [3]."""
 
 
 def any_colour(rng: np.random.Generator) -> Pick:
-    """Colours of the asked hue, saturation and value."""
+    """A choice of random colours within the given hue, saturation and value."""
 
     def pick(hue: Span, saturation: Span, value: Span, count: int = 0) -> np.ndarray:
         colours = random_colours(rng, count or 1, hue, saturation, value)
@@ -23,7 +25,7 @@ def any_colour(rng: np.random.Generator) -> Pick:
 
 
 def some_of(rng: np.random.Generator, palette: np.ndarray) -> Pick:
-    """Colours near those of `palette` [N 3], whatever is asked for, lighter and darker."""
+    """A choice of colours near those of `palette` [N 3], lighter and darker; it ignores hue, saturation and value."""
 
     def pick(hue: Span, saturation: Span, value: Span, count: int = 0) -> np.ndarray:
         chosen = palette[rng.integers(0, len(palette), count or 1)]

@@ -26,12 +26,13 @@ def synthesise(
     seed: int = 0,
     per_foreground: tuple[int, int] = (100, 20),
 ) -> Work[Path]:
-    """Draw a data set in the folder layout of Adobe's: what `deepmat synth` does.
+    """Draw a data set in Adobe's layout: what `deepmat synth` does.
 
-    train, test: numbers of foregrounds; backgrounds: of training backgrounds, half as many more for the test set. size:
-    longer side of a foreground in pixels. per_foreground: backgrounds that the lists give a training and a test
-    foreground. A picture depends on the seed and its own number only, so a larger data set begins with the smaller one.
-    Raises DataError for numbers out of range or a folder that is not empty. Iterating yields each file written.
+    train, test: numbers of foregrounds. backgrounds: number of training backgrounds; half as many more are drawn for
+    the test set. size: longer side of a foreground in pixels. per_foreground: numbers of backgrounds that the names
+    lists give each training and each test foreground. A picture depends only on the seed and its own number, so a
+    larger data set begins with the smaller one. Raises DataError for numbers out of range or a folder that is not
+    empty. Iterating yields the path of each file written.
     """
     counts = {"train": train, "test": test, "backgrounds": backgrounds, "per_foreground": min(per_foreground)}
     for name, value in counts.items():
@@ -41,7 +42,7 @@ def synthesise(
         if value < least:
             raise DataError(f"{name} is {value}; it must be at least {least}")
     if Path(out).is_dir() and any(Path(out).iterdir()):
-        raise DataError(f"{out}: is not empty, and old pictures would stay among the new; choose another folder")
+        raise DataError(f"{out}: is not empty, and old pictures would stay among the new ones; choose another folder")
     scenes = (backgrounds, max(1, backgrounds // 2))
     total = 2 * train + (2 + per_foreground[1]) * test + sum(scenes) + 4
     return Work(total, lambda: _write(Path(out), (train, test), scenes, size, seed, per_foreground))

@@ -1,10 +1,11 @@
-"""Tools of the procedural pictures: views, noise, colours, layers, strokes on a canvas.
+"""Drawing tools of the procedural pictures: views, noise, colours, layers, strokes on a canvas.
 
-Things are drawn in units: one unit is the shorter side of a picture that shows the whole thing, whose middle is (0, 0).
-A View says which part of that plane a picture shows, so that every kind works at any size, aspect and zoom.
+Subjects are drawn in units: one unit is the shorter side of a picture that shows the whole subject, with (0, 0) in its
+middle. A View is the part of that plane that a picture shows, so that every kind can be drawn at any size, aspect and
+zoom.
 
-Layers are float32 [H W 4]: red, green and blue multiplied by alpha, and alpha, all in [0, 1]. Blur, shrinking and one
-thing over another are plain arithmetic on them; `camera.straighten` divides the colours by alpha at the very end.
+Layers are float32 [H W 4]: red, green and blue multiplied by alpha, and alpha, all in [0, 1]. Blurring, resizing and
+putting one over another are plain arithmetic on them; `camera.straighten` divides the colours by alpha at the end.
 """
 
 from typing import NamedTuple
@@ -21,7 +22,7 @@ WHITE = np.ones(3, np.float32)
 
 
 class View(NamedTuple):
-    """Which part of the plane a picture shows."""
+    """The part of the plane that a picture shows."""
 
     height: int
     width: int
@@ -29,16 +30,16 @@ class View(NamedTuple):
     x: float = 0.0  # the point in the picture's middle
     y: float = 0.0
     turn: float = 0.0
-    wander: float = 0.0  # how far `aim` may move the view: 0 not at all, 1 until the edge fills it
+    wander: float = 0.0  # how far `aim` can move the view: 0 not at all, 1 until the edge fills it
 
 
 def whole(height: int, width: int) -> View:
-    """The view of a whole thing."""
+    """The view of a whole subject."""
     return View(height, width, float(min(height, width)))
 
 
 def aim(rng: np.random.Generator, view: View, points: np.ndarray) -> View:
-    """The view moved towards one of `points` [N 2], the edge of a thing; the closer the view, the nearer to it."""
+    """The view moved towards one of `points` [N 2] on the edge of a subject; the closer the view, the nearer to it."""
     point = points[rng.integers(len(points))]
     away = rng.uniform(-0.3, 0.3, 2) * [view.width, view.height] / view.scale
     near = max(0.0, 1 - (min(view.height, view.width) / view.scale) ** 1.5)
@@ -47,12 +48,13 @@ def aim(rng: np.random.Generator, view: View, points: np.ndarray) -> View:
 
 
 def check_sides(height: int, width: int) -> None:
+    """DataError for a picture that is too small to draw."""
     if min(height, width) < SMALLEST:
         raise DataError(f"a picture of {width}x{height} is too small to draw; use at least {SMALLEST} pixels a side")
 
 
 def to_units(view: View, columns: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Pixels -> x and y in units; float32, shaped like columns and rows broadcast."""
+    """x and y in units of pixels, float32, with the shape of columns and rows broadcast."""
     cos, sin = np.float32(np.cos(view.turn) / view.scale), np.float32(np.sin(view.turn) / view.scale)
     across, down = columns - np.float32(view.width / 2 - 0.5), rows - np.float32(view.height / 2 - 0.5)
     return across * cos + down * sin + np.float32(view.x), down * cos - across * sin + np.float32(view.y)
@@ -68,7 +70,7 @@ def coordinates(view: View) -> tuple[np.ndarray, np.ndarray]:
 
 
 def fixed_points(view: View, points: np.ndarray) -> np.ndarray:
-    """Points [... 2] in units -> cv2's fixed-point pixels, int32."""
+    """Points [... 2] in units as cv2's fixed-point pixels, int32."""
     cos, sin = np.cos(view.turn) * view.scale, np.sin(view.turn) * view.scale
     x, y = points[..., 0] - view.x, points[..., 1] - view.y
     out = np.stack([x * cos - y * sin + (view.width / 2 - 0.5), x * sin + y * cos + (view.height / 2 - 0.5)], -1)
@@ -76,10 +78,12 @@ def fixed_points(view: View, points: np.ndarray) -> np.ndarray:
 
 
 def normal(rng: np.random.Generator, spread: float, *shape: int) -> np.ndarray:
+    """Normal numbers of mean 0, float32."""
     return rng.standard_normal(shape, np.float32) * np.float32(spread)
 
 
 def uniform(rng: np.random.Generator, low: float, high: float, *shape: int) -> np.ndarray:
+    """Uniform numbers, float32."""
     return rng.random(shape, np.float32) * np.float32(high - low) + np.float32(low)
 
 
@@ -100,14 +104,16 @@ def fractal_noise(
             break
     total -= total.min()
     total *= 1 / max(float(total.max()), 1e-6)
-    smooth = cv2.INTER_LINEAR if 3 * total.shape[0] > height else cv2.INTER_CUBIC  # far enlarged, lines would show
+    smooth = (
+        cv2.INTER_LINEAR if 3 * total.shape[0] > height else cv2.INTER_CUBIC
+    )  # linear interpolation of a much smaller one would show lines
     return np.clip(cv2.resize(total, (width, height), interpolation=smooth), 0, 1)
 
 
 def texture(
     rng: np.random.Generator, view: View, slope: float = 1.0, coarse: float = 3, fine: float = 4096
 ) -> np.ndarray:
-    """Fractal noise that belongs to the thing in view: `coarse` to `fine` cells per unit. float32 [H W] in [0, 1]."""
+    """Fractal noise at the scale of the subject: `coarse` to `fine` cells per unit. float32 [H W] in [0, 1]."""
     cells = max(view.height, view.width) / view.scale
     return fractal_noise(rng, view.height, view.width, slope, coarse * cells, fine * cells)
 
@@ -125,12 +131,12 @@ def random_colour(rng: np.random.Generator, hue: Span, saturation: Span, value: 
 
 
 def spread_out(values: np.ndarray) -> np.ndarray:
-    """[H W] -> float32 [H W 3], three times the same: much faster arithmetic than with values[..., None]."""
+    """Values [H W] three times, float32 [H W 3]: arithmetic with it is much faster than with values[..., None]."""
     return cv2.merge([values.astype(np.float32, copy=False)] * 3)
 
 
 def bump(x: np.ndarray) -> np.ndarray:
-    """exp(-x**2), float32 [H W]; not smaller than 1e-13, since numbers next to 0 are slow."""
+    """exp(-x**2), float32 [H W]; not smaller than 1e-13, since arithmetic with denormal numbers is slow."""
     return cv2.exp(-np.minimum(x * x, 30, dtype=np.float32))
 
 
@@ -142,7 +148,7 @@ def mix(first: np.ndarray | float, second: np.ndarray | float, share: np.ndarray
 
 
 def dye(colour: np.ndarray, light: np.ndarray) -> np.ndarray:
-    """A colour [3], the lighter the larger light [H W] is. float32 [H W 3]."""
+    """A colour [3] times light [H W], float32 [H W 3]."""
     return cv2.merge([light.astype(np.float32, copy=False) * part for part in colour.tolist()])
 
 
@@ -153,9 +159,9 @@ def smooth_step(x: np.ndarray, low: float, high: float) -> np.ndarray:
 
 
 def new_canvas(view: View, thread: float = 1.0) -> tuple[np.ndarray, View]:
-    """Layers in uint8, all empty, and their view: at twice the size where threads of that width are thin.
+    """Empty layers in uint8 and their view; at twice the size if threads of width `thread` are thinner than a pixel.
 
-    cv2's smooth edges mix all four channels alike, which on multiplied colours is exactly "over" for opaque paint.
+    cv2's anti-aliasing mixes all four channels alike: for opaque paint on premultiplied colours, exactly "over".
     """
     factor = 2 if thread * view.scale < 0.7 and max(view.height, view.width) < 1500 else 1
     view = view._replace(height=view.height * factor, width=view.width * factor, scale=view.scale * factor)
@@ -163,7 +169,7 @@ def new_canvas(view: View, thread: float = 1.0) -> tuple[np.ndarray, View]:
 
 
 def plain(height: int, width: int, colour: np.ndarray) -> np.ndarray:
-    """One colour all over, uint8 [H W 3]."""
+    """A picture of one colour, uint8 [H W 3]."""
     return np.full((height, width, 3), np.rint(255 * np.clip(colour, 0, 1)), np.uint8)
 
 
@@ -175,21 +181,22 @@ def to_layers(canvas: np.ndarray, view: View) -> np.ndarray:
 
 
 def stack_layers(colour: np.ndarray, alpha: np.ndarray) -> np.ndarray:
-    """Straight colours [3] or [H W 3] and alpha [H W] -> layers."""
+    """Layers of straight colours [3] or [H W 3] and alpha [H W]."""
     return cv2.merge([*cv2.split(np.clip(colour, 0, 1) * spread_out(alpha)), alpha.astype(np.float32, copy=False)])
 
 
 def shade(layers: np.ndarray, light: np.ndarray) -> np.ndarray:
-    """Layers with their colours made lighter or darker, light [H W]; alpha stays."""
+    """Layers with their colours times light [H W]; alpha is unchanged."""
     return cv2.multiply(layers, cv2.merge([light] * 3 + [np.ones_like(light)]))
 
 
 def over(front: np.ndarray, back: np.ndarray) -> np.ndarray:
-    """Layers over layers."""
+    """Put layers over layers."""
     return front + back * cv2.merge([1 - front[..., 3]] * 4)
 
 
 def make_paint(colour: np.ndarray, opacity: float = 1.0) -> list[float]:
+    """A colour [3] as a premultiplied colour of cv2."""
     return [*(255.0 * opacity * np.clip(colour, 0, 1)).tolist(), 255.0 * opacity]
 
 
@@ -201,22 +208,24 @@ def make_paints(colours: np.ndarray) -> list[list[float]]:
 def draw_lines(
     canvas: np.ndarray, view: View, curves: np.ndarray, paint: list[float], width: float, closed: bool = False
 ) -> None:
-    """Curves [N K 2] of one even width in units."""
+    """Draw curves [N K 2] of an even width in units."""
     thickness = max(1, round(width * view.scale))
     cv2.polylines(canvas, list(fixed_points(view, curves)), closed, paint, thickness, cv2.LINE_AA, SHIFT)
 
 
 def fill_shape(canvas: np.ndarray, view: View, outline: np.ndarray, paint: list[float]) -> None:
+    """Fill an outline [K 2]."""
     cv2.fillPoly(canvas, [fixed_points(view, outline)], paint, cv2.LINE_AA, SHIFT)
 
 
 def fill_convex(canvas: np.ndarray, view: View, outlines: np.ndarray, paints: list[list[float]]) -> None:
-    """Convex outlines [N K 2], each in its paint."""
+    """Fill convex outlines [N K 2], each with its paint."""
     for outline, paint in zip(fixed_points(view, outlines), paints, strict=True):
         cv2.fillConvexPoly(canvas, outline, paint, cv2.LINE_AA, SHIFT)
 
 
 def ellipse_outline(x: float, y: float, a: float, b: float, turn: float = 0.0, count: int = 72) -> np.ndarray:
+    """`count` points [count 2] on an ellipse around (x, y) with half axes a and b."""
     t = np.linspace(0, 2 * np.pi, count, endpoint=False, dtype=np.float32)
     u, v = a * np.cos(t), b * np.sin(t)
     return np.stack([x + u * np.cos(turn) - v * np.sin(turn), y + u * np.sin(turn) + v * np.cos(turn)], -1)
@@ -225,9 +234,9 @@ def ellipse_outline(x: float, y: float, a: float, b: float, turn: float = 0.0, c
 def draw_strands(
     canvas: np.ndarray, view: View, paths: np.ndarray, colours: np.ndarray, width: float, opacity: Span = (1.0, 1.0)
 ) -> None:
-    """Curves [N K 2] that taper from `width`, in len(colours) groups, from the first to the last opacity.
+    """Draw curves [N K 2] that taper from `width`, in len(colours) groups, from the first to the last opacity.
 
-    Faint strands thin what lies below them, so they come before the things they hang over.
+    Translucent strands make what lies below them translucent, so draw them before opaque shapes.
     """
     points = fixed_points(view, paths)
     low, high = points.min(1), points.max(1)
@@ -252,7 +261,7 @@ def draw_strands(
 
 
 def grow_hairs(roots: np.ndarray, angles: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-    """Roots [N 2], heading at each step [N K], lengths [N] -> paths [N K+1 2], float32."""
+    """Paths [N K+1 2], float32, from roots [N 2] with the heading [N K] of each step and lengths [N]."""
     angles = angles.astype(np.float32)
     steps = np.stack([np.cos(angles), np.sin(angles)], -1) * (lengths / angles.shape[1])[:, None, None]
     paths = np.concatenate([roots[:, None], steps], 1).astype(np.float32)
@@ -260,5 +269,5 @@ def grow_hairs(roots: np.ndarray, angles: np.ndarray, lengths: np.ndarray) -> np
 
 
 def to_bytes(colour: np.ndarray) -> np.ndarray:
-    """float [0, 1] -> uint8, rounded."""
+    """A float picture in [0, 1] as uint8, rounded."""
     return cv2.convertScaleAbs(np.maximum(colour, 0), alpha=255)

@@ -20,7 +20,7 @@ DRAWN = (
 
 
 def _close_up(rng: np.random.Generator, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
-    """A thing at a random zoom, around its edge. Without an edge in view, the next try is from further away."""
+    """A subject at a random zoom, around its edge. Without an edge in view, the next try is from further away."""
     draw, wander = KINDS[DRAWN[rng.integers(len(DRAWN))]], 1.0
     zoom = float(np.exp(rng.uniform(np.log(0.85), np.log(6))))
     while True:
@@ -28,10 +28,10 @@ def _close_up(rng: np.random.Generator, height: int, width: int) -> tuple[np.nda
         view = whole(height, width)._replace(scale=float(min(height, width) * zoom), turn=turn, wander=wander)
         layers = draw(rng, view)
         opaque, clear = (layers[..., 3] > 0.98).mean(), (layers[..., 3] < 0.02).mean()
-        # wander says how strict to be: what no picture of this shape can show must not be asked for for ever
+        # Every try lowers wander and thereby what is required, since some shapes have no view that meets it all.
         if opaque + clear < 1 - 0.003 * wander and opaque < 1 - 0.04 * wander and clear < 1 - 0.02 * wander:
             colour, alpha = finish(rng, layers)
-            if ((alpha > 0) & (alpha < 255)).any():  # faint threads may round to nothing
+            if ((alpha > 0) & (alpha < 255)).any():  # faint threads can round to 0
                 return colour, alpha
         zoom, wander = 1 + (zoom - 1) / 2, wander / 2
 
@@ -44,7 +44,7 @@ def _means(picture: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndar
 
 
 def _dress(rng: np.random.Generator, colour: np.ndarray, alpha: np.ndarray) -> np.ndarray:
-    """Straight colours, uint8 [H W 3], under a natural texture's relief, mixed with one, or, often, as they were."""
+    """The colours, uint8 [H W 3], with the relief of a natural texture, mixed with one, or (often) unchanged."""
     height, width = alpha.shape
     how = rng.random()
     if how < 0.35:
@@ -59,7 +59,7 @@ def _dress(rng: np.random.Generator, colour: np.ndarray, alpha: np.ndarray) -> n
 
 
 def _palette(rng: np.random.Generator, colour: np.ndarray, alpha: np.ndarray) -> np.ndarray:
-    """Twelve colours [12 3] in [0, 1] out of those of a foreground."""
+    """Twelve colours of a foreground, [12 3] in [0, 1], weighted by alpha."""
     chances = alpha.ravel().astype(np.float32) ** 2 + 1e-3
     spots = np.searchsorted(np.cumsum(chances) / chances.sum(), rng.random(12)).clip(0, chances.size - 1)
     return colour.reshape(-1, 3)[spots] / 255
@@ -70,8 +70,8 @@ def background_like(
 ) -> np.ndarray:
     """A background, uint8 [H W 3], that colour alone hardly separates from a foreground of any size.
 
-    It is painted in the foreground's colours, now and then with the same thing far out of focus in it, and then brought
-    near the foreground's mean and spread.
+    It is drawn in the foreground's colours, in half of the cases with the subject far out of focus in it; then its mean
+    and spread are moved towards those of the foreground.
     """
     scale = min(1.0, 80 / min(alpha.shape))
     small = cv2.resize(colour, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
@@ -101,11 +101,11 @@ def background_like(
 def scene(
     rng: np.random.Generator, height: int, width: int, correlated: bool | None = None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """One training sample, drawn at this size: foreground uint8 [H W 3], alpha uint8 [H W], background uint8 [H W 3].
+    """A training sample: foreground uint8 [H W 3], alpha uint8 [H W], background uint8 [H W 3].
 
-    A random kind at a random zoom, from the whole thing to a close-up of its edge; some of alpha is always fractional.
-    `correlated`: whether the background shares the foreground's colours, so that these alone do not separate the two;
-    by default in two scenes of five. Straight colours, defined everywhere. DataError if a side is under 32 pixels.
+    A subject of a random kind at a random zoom, from the whole to a close-up of its edge; some of alpha is always
+    fractional. correlated: whether the background has the foreground's colours; None: in two scenes of five. Colours
+    are straight and defined everywhere. DataError if a side is under 32 pixels.
     """
     keep_memory()
     check_sides(height, width)

@@ -1,4 +1,4 @@
-"""A sheet of procedural pictures, to look at."""
+"""A sheet of procedural pictures: what `deepmat synth --sheet` draws."""
 
 from pathlib import Path
 
@@ -16,9 +16,9 @@ TITLES = ("image", "alpha", "foreground", "background", "cut out")
 
 
 def draw_synth_sheet(path: Path | str, *, seed: int = 0) -> None:
-    """Write a sheet of every kind of procedural picture, and of scenes as training sees them: `synth --sheet`.
+    """Write a sheet of every kind of procedural picture, and of some training scenes, to the picture `path`.
 
-    Raises ConfigError for a path that is no picture's or a negative seed, DataError if it cannot be written.
+    Raises ConfigError for a path without a picture's extension or a negative seed, DataError if it cannot be written.
     """
     check_sheet(Path(path), seed)
     imaging.write_image(Path(path), sheet(_rows(seed), titles=TITLES, side=SIDE))
@@ -33,7 +33,7 @@ def check_sheet(path: Path, seed: int) -> None:
 
 
 def _rows(seed: int) -> list[tuple[str, list[np.ndarray]]]:
-    """Each kind of foreground over another kind of background, then scenes."""
+    """Each kind of foreground over another kind of background, then training scenes."""
     squares = (np.indices((SIDE, SIDE)) // 16).sum(0) % 2
     board = np.repeat((90 + 80 * squares).astype(np.uint8)[..., None], 3, axis=2)
     blend = COMPOSITORS["cv2"].blend

@@ -248,7 +248,7 @@ def test_a_composite_whose_source_changed_is_refused(origin):
     entry["sources"] = {**entry["sources"], "bg": [1, 2, "0"]}
     origins[0].entries[0] = entry
     failed = TrainingSet(origins, config, 0)[0, 0, 1]
-    assert f"{entry['bg']} is gone or has changed since; run the same `deepmat composite` again" in str(failed)
+    assert f"{entry['bg']} is missing or has changed since; run the same `deepmat composite` again" in str(failed)
     (config.root / "train" / entry["image"]).unlink()
     with pytest.raises(DataError, match="no such file; run the same `deepmat composite` again"):
         find_origins(config)

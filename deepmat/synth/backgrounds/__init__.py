@@ -23,7 +23,7 @@ from deepmat.synth.drawing import (
 )
 from deepmat.synth.textures import natural
 
-# each returns [H W 3], uint8 or float32 in [0, 1], as comes easier
+# Each returns [H W 3], uint8 or float32 in [0, 1].
 PLACES: dict[str, Callable[[np.random.Generator, int, int, Pick], np.ndarray]] = {
     "clutter": clutter,
     "land": land,
@@ -40,12 +40,12 @@ PLACES: dict[str, Callable[[np.random.Generator, int, int, Pick], np.ndarray]] =
     "natural": natural,
 }
 
-# one in three is a natural texture: the other places are cleaner than photographs
+# One in three is a natural texture, since the other places are cleaner than photographs.
 DRAWN = (*PLACES, *["natural"] * 5)
 
 
 def _disc(radius: float) -> np.ndarray:
-    """What a point becomes out of focus: weights [K K] that sum to 1."""
+    """The point spread function of defocus: weights [K K] that sum to 1."""
     reach = int(np.ceil(radius))
     x = np.arange(-reach, reach + 1, dtype=np.float32)
     weight = np.clip(radius + 0.5 - np.hypot(x[None], x[:, None]), 0, 1)
@@ -57,8 +57,8 @@ def background(
 ) -> np.ndarray:
     """A random photo-like picture, uint8 RGB [H, W, 3].
 
-    `palette`: float [N, 3] in [0, 1], the colours to use; any by default. `place`: one of PLACES; a random one by
-    default. ConfigError for a name not in PLACES, DataError if a side is under 32 pixels.
+    palette: colours to use, float [N, 3] in [0, 1]; None for any. place: one of PLACES; None for a random one.
+    ConfigError for a name that is not in PLACES, DataError if a side is under 32 pixels.
     """
     check_sides(height, width)
     name = DRAWN[rng.integers(len(DRAWN))] if place is None else place
@@ -68,7 +68,7 @@ def background(
         radius = rng.uniform(0.0, 0.8)
     else:
         radius = unit * (rng.uniform(0.003, 0.015) if focus < 0.7 else rng.uniform(0.015, 0.06))
-    # what is out of focus has no fine detail: draw it smaller and enlarge it
+    # Out of focus there is no fine detail, so draw it smaller and enlarge it.
     shrink = float(np.clip(radius / 2, 1, unit / SMALLEST))
     small = max(SMALLEST, round(height / shrink)), max(SMALLEST, round(width / shrink))
     colour = lookup(PLACES, name, "kind of background")(rng, *small, pick)
@@ -78,13 +78,13 @@ def background(
     light = 1 + 0.3 * (x * np.cos(turn) + y * np.sin(turn)) - rng.uniform(0, 0.4) * (x**2 + y**2)
     light *= rng.uniform(0.75, 1.35) + rng.uniform(0.0, 0.5) * (fractal_noise(rng, 48, 48, rng.uniform(0.5, 1.2)) - 0.5)
     light = cv2.resize(dye(uniform(rng, 0.9, 1.1, 3), light), small[::-1], interpolation=cv2.INTER_CUBIC)
-    if shrink == 1:  # nothing in a photograph is quite plain
+    if shrink == 1:  # no surface in a photograph is quite plain
         grit = fractal_noise(rng, *small, rng.uniform(0.3, 1.0), 10) - 0.5
         light *= spread_out(1 + rng.uniform(0.0, 0.5) ** 1.5 * grit)
     picture = cv2.multiply(colour, light, scale=1 if colour.dtype == np.uint8 else 255, dtype=cv2.CV_8U)
     if radius / shrink > 0.6:
         blurred = cv2.filter2D(picture, -1, _disc(radius / shrink), borderType=cv2.BORDER_REFLECT)
-        if shrink == 1 and rng.random() < 0.5:  # not all of it is out of focus
+        if shrink == 1 and rng.random() < 0.5:  # in focus in parts
             depth = smooth_step(fractal_noise(rng, *small, 2.0, 2, 4), 0.2, 0.6)
             blurred = cv2.blendLinear(picture, blurred, 1 - depth, depth)
         picture = blurred

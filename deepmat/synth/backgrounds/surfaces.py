@@ -26,7 +26,7 @@ def _turned(rng: np.random.Generator, height: int, width: int) -> tuple[np.ndarr
 
 
 def _within(place: np.ndarray, side: int) -> np.ndarray:
-    """place modulo side; np.mod is slow on floats."""
+    """place modulo side. np.mod is slow on floats."""
     return place - np.floor(place * np.float32(1 / side)) * np.float32(side)
 
 

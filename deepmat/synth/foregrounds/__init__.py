@@ -1,4 +1,4 @@
-"""The kinds of foreground: each draws layers, whose alpha is exact, of the part of a thing that a view shows."""
+"""The kinds of foreground. Each draws the layers of a subject, with exact alpha, as far as a view shows it."""
 
 from collections.abc import Callable
 
@@ -38,10 +38,10 @@ KINDS: dict[str, Kind] = {
 
 
 def foreground(rng: np.random.Generator, height: int, width: int, kind: str) -> tuple[np.ndarray, np.ndarray]:
-    """A random picture of the whole of one of KINDS.
+    """A random picture of one of KINDS, whole.
 
     Returns straight RGB colours, uint8 [H, W, 3], defined also where alpha is 0, and the true alpha, uint8 [H, W].
-    ConfigError for a name not in KINDS, DataError if a side is under 32 pixels.
+    ConfigError for a name that is not in KINDS, DataError if a side is under 32 pixels.
     """
     check_sides(height, width)
     view = whole(height, width)

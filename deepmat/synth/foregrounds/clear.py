@@ -1,4 +1,4 @@
-"""Things that light goes through: glass and smoke."""
+"""Translucent subjects: glass and smoke."""
 
 import cv2
 import numpy as np

@@ -28,7 +28,7 @@ Feather = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
 
 def _feather(rng: np.random.Generator, colours: np.ndarray, base: np.ndarray, turn: float, length: float) -> Feather:
-    """One feather: barbs as polygons [N 5 2] with their colours [N 3], down [M 9 2], shaft [1 33 2]."""
+    """One feather: barbs as polygons [N 5 2] with their colours [N 3], down [M 9 2] and shaft [1 33 2]."""
     shaft = grow_hairs(base[None], (turn + rng.normal(0, 0.35) * np.linspace(0, 1, 32))[None], np.array([length]))
     count, girth, tilt = 130, length * rng.uniform(0.1, 0.19), rng.uniform(0.5, 0.85)
     t = np.linspace(0.16, 1.0, count + 1, dtype=np.float32)
@@ -40,7 +40,7 @@ def _feather(rng: np.random.Generator, colours: np.ndarray, base: np.ndarray, tu
     polygons, tints = [], []
     bars, sharp = rng.uniform(3, 14), rng.random() < 0.5
     for side in (-1, 1):
-        split = np.zeros(count + 1, np.float32)  # where barbs lost hold of each other, those beyond lean over
+        split = np.zeros(count + 1, np.float32)  # beyond a gap between barbs, the barbs lean over
         for at in rng.uniform(0.1, 0.95, int(rng.integers(0, 6))):
             split += 0.22 * rng.random() * np.exp(-np.clip(t - at, 0, 1) / 0.06) * (t > at)
         reach = girth * rng.uniform(0.75, 1.2) * profile / np.sin(tilt) * (1 + normal(rng, 0.03, count + 1))

@@ -1,4 +1,4 @@
-"""Things with a body and a plain edge: leaves, and a blob that is partly out of focus."""
+"""Solid subjects with a plain edge: leaves, and a blob that is partly out of focus."""
 
 import cv2
 import numpy as np
@@ -28,7 +28,7 @@ from deepmat.synth.drawing import (
 
 
 def blob(rng: np.random.Generator, view: View) -> np.ndarray:
-    """A round painted thing, partly out of focus."""
+    """A round painted body, partly out of focus."""
     turn, waves = rng.uniform(0, 2 * np.pi), np.arange(2, 6)
     size, bumps, phases = rng.uniform(0.22, 0.32), rng.normal(0, 0.12, 4) / waves, rng.uniform(0, 2 * np.pi, 4)
 

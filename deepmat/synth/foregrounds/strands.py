@@ -1,4 +1,4 @@
-"""Things that end in threads: hair, fur, tufts, feathers, dandelions."""
+"""Subjects of single hairs: a head of hair, an animal with fur."""
 
 import cv2
 import numpy as np
@@ -22,11 +22,9 @@ from deepmat.synth.drawing import (
     uniform,
 )
 
-Feather = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
-
 
 def draw_tones(rng: np.random.Generator, colour: np.ndarray, count: int, spread: float) -> np.ndarray:
-    """Lighter and darker colours [count 3]."""
+    """Lighter and darker variants of a colour, [count 3]."""
     return colour * np.clip(1 + normal(rng, spread, count, 1), 0.5, 1.7)
 
 
@@ -53,7 +51,7 @@ def hair(rng: np.random.Generator, view: View) -> np.ndarray:
     phase, stretch = uniform(rng, 0, 2 * np.pi, clumps), uniform(rng, 0.75, 1.1, clumps)
 
     def grow(count: int, loose: float) -> np.ndarray:
-        """Strands follow the wave of their clump; the looser, the further they leave it."""
+        """Strands that follow the wave of their clump; the larger `loose`, the more they deviate."""
         owner = rng.integers(0, clumps, count)
         start = (around[owner] + normal(rng, 0.25 + loose, count))[:, None]
         start = np.where(start < -np.pi / 2, start + 2 * np.pi, start)  # fall outwards, on the side where the root is
@@ -64,7 +62,7 @@ def hair(rng: np.random.Generator, view: View) -> np.ndarray:
         reach = length * stretch[owner] * uniform(rng, 0.75, 1.1, count) * (1 - 0.3 * loose)
         return grow_hairs(roots[owner] + normal(rng, 0.019, count, 2), heading, reach)
 
-    # from near, what looked like one strand is several
+    # In a close-up, one strand becomes several thinner ones.
     thin = min(1.0, (450 / view.scale) ** 0.4)
     count, tones = int(600 / thin), draw_tones(rng, colour, 32, 0.25)
     stray, lush = grow(int(count * rng.uniform(0.1, 0.5)), rng.uniform(0.15, 0.6)), grow(count, 0.04)
@@ -109,7 +107,7 @@ def fur(rng: np.random.Generator, view: View) -> np.ndarray:
         for part in parts:
             fill_shape(canvas, view, part, paint)
 
-    # hairs grow where a coarse map of the body is, away from its middle; on it, they lie downwards
+    # Hairs grow on a coarse map of the body, outwards at its rim and downwards inside.
     plan, unit = View(128, 128, 128.0), 128
     body = np.zeros((unit, unit, 4), np.uint8)
     fill_body(body, plan, make_paint(WHITE))
@@ -122,7 +120,7 @@ def fur(rng: np.random.Generator, view: View) -> np.ndarray:
     view = aim(rng, view, (rim[::5, ::-1] + 0.5) / unit - 0.5)
     thin = min(1.0, (450 / view.scale) ** 0.4)
     count = int(2800 / thin)
-    # the rim is what the alpha is about: a third of all hairs grow there
+    # A third of all hairs grow at the rim, which determines alpha.
     picked = np.concatenate([rim[rng.integers(0, len(rim), count // 2)], spots[rng.integers(0, len(spots), count)]])
     roots = (picked[:, ::-1] + rng.random((len(picked), 2), np.float32)) / unit - 0.5
     half = 0.65 * np.hypot(view.height, view.width) / view.scale + 0.1
@@ -138,7 +136,7 @@ def fur(rng: np.random.Generator, view: View) -> np.ndarray:
     tones = draw_tones(rng, coat, 32, 0.2)
     canvas, sheet = new_canvas(view, 0.0018)
     draw_strands(canvas, sheet, faint, tones[:12], 0.0022 * thin, (0.4, 1.0))
-    fill_body(canvas, sheet, make_paint(coat * 0.8))  # after the faint hairs, which must not thin it
+    fill_body(canvas, sheet, make_paint(coat * 0.8))  # after the translucent hairs, which would make it translucent
     draw_strands(canvas, sheet, dense, tones, 0.0033 * thin)
     if rng.random() < 0.6:
         stripes = smooth_step(np.sin(rng.uniform(8, 40) * texture(rng, view, 2.0, 2, 16)), -0.4, 0.8)

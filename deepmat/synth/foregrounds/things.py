@@ -1,4 +1,4 @@
-"""Things as they lie about: solid, fluffy or petalled bodies, plants of narrow leaves, sieves, veils and flags."""
+"""Everyday subjects: solid, fluffy or petalled bodies, plants of narrow leaves, sieves, veils and flags."""
 
 import cv2
 import numpy as np
@@ -32,7 +32,7 @@ from deepmat.synth.drawing import (
 
 
 def _outline(rng: np.random.Generator, x: float, y: float, size: float, turn: float, petals: int) -> np.ndarray:
-    """A closed curve [N 2] around (x, y): round, or with so many petals or points; without, sometimes with corners."""
+    """A closed curve [N 2] around (x, y): round, with petals or points, or (without petals) sometimes with corners."""
     t = np.linspace(0, 2 * np.pi, 160, endpoint=False, dtype=np.float32)
     radius = np.ones_like(t)
     if not petals and rng.random() < 0.35:
@@ -129,7 +129,7 @@ def plant(rng: np.random.Generator, view: View) -> np.ndarray:
 
 
 def _bend(rng: np.random.Generator, x: np.ndarray, y: np.ndarray, strength: float) -> tuple[np.ndarray, ...]:
-    """Coordinates of bent cloth, and how steep its folds are, [H W] each."""
+    """Coordinates of bent cloth, and the slope of its folds, [H W] each."""
     u, v, fold = x.copy(), y.copy(), np.zeros_like(x)
     for _ in range(4):
         (fx, fy), phase = rng.normal(0, 6, 2), rng.uniform(0, 2 * np.pi)
@@ -142,7 +142,7 @@ def _bend(rng: np.random.Generator, x: np.ndarray, y: np.ndarray, strength: floa
 
 
 def _sheet(rng: np.random.Generator, view: View) -> tuple[View, np.ndarray]:
-    """The view of a piece of something a shape, and half its width and height [2]."""
+    """The view of a rectangular sheet, and half its width and height [2]."""
     half = np.array([rng.uniform(0.22, 0.4), rng.uniform(0.28, 0.42)])
     t = np.linspace(-1, 1, 16)
     border = [half * np.stack([np.full_like(t, side), t], -1) for side in (-1, 1)]
@@ -194,13 +194,13 @@ def veil(rng: np.random.Generator, view: View) -> np.ndarray:
 
 
 def _star(radius: np.ndarray, angle: np.ndarray, size: float, points: int) -> np.ndarray:
-    """How far inside a star, or for no points a disc, each place lies; float32, in the units of radius."""
+    """The distance inside a star or, without points, a disc; float32, in the units of radius, negative outside."""
     depth = 0.25 * size * np.abs(np.cos(np.float32(points / 2) * angle)) if points else 0.0
     return (size - radius) * 0.7 - 0.25 * size * (points > 0) + depth
 
 
 def _print(rng: np.random.Generator, u: np.ndarray, v: np.ndarray, period: float) -> np.ndarray:
-    """How far inside one thing printed on cloth each place lies, float32: stripes, a field, a cross, stars, script."""
+    """The distance inside a print on cloth, float32: stripes, a field, a cross, stars or script."""
     turn = rng.choice([0.0, np.pi / 2, np.pi / 4, -np.pi / 4, rng.uniform(0, np.pi)])
     cos, sin = np.float32(np.cos(turn)), np.float32(np.sin(turn))
     a, b = u * cos + v * sin, v * cos - u * sin

@@ -1,4 +1,4 @@
-"""Things of many holes: nets, baskets and lace."""
+"""Subjects with many holes: nets, baskets and lace."""
 
 import cv2
 import numpy as np
@@ -36,7 +36,7 @@ def net(rng: np.random.Generator, view: View) -> np.ndarray:
     shear, sag = rng.normal(0, 0.06), rng.uniform(0.02, 0.07)
 
     def bend(uv: np.ndarray) -> np.ndarray:
-        """[0, 1]^2 -> units around the centre."""
+        """Points in [0, 1]^2 as units around the centre."""
         p = (uv - 0.5) * extent
         out = p + np.stack([shear * p[..., 1], sag * np.cos(np.pi * (uv[..., 0] - 0.5))], -1)
         for frequency, phase, shift in waves:
@@ -44,7 +44,7 @@ def net(rng: np.random.Generator, view: View) -> np.ndarray:
         return out.astype(np.float32)
 
     def across(start: np.ndarray, stop: np.ndarray) -> np.ndarray:
-        """Straight lines in [0, 1]^2 from each start to each stop [N 2], bent: [N 32 2]."""
+        """Bent lines [N 32 2] from starts to stops [N 2] in [0, 1]^2."""
         return bend(start[:, None] + (stop - start)[:, None] * np.linspace(0, 1, 32)[:, None])
 
     wide, tall = cells
@@ -92,7 +92,7 @@ def basket(rng: np.random.Generator, view: View) -> np.ndarray:
     rim, lit = rng.uniform(1.2, 5) * size + 0.006, -0.22 * size * np.ones(2)
 
     def wall(turn: np.ndarray, down: np.ndarray) -> np.ndarray:
-        """Angles from the near side and how far down, 0 ... 1, of points on the wall -> units [... 2]."""
+        """Points on the wall in units [... 2], by their angle from the near side and depth 0 ... 1."""
         across = wide * (1 + (taper - 1) * down)
         return np.stack([across * np.sin(turn), top + (floor - top) * down + tilt * across * np.cos(turn)], -1)
 
@@ -140,7 +140,7 @@ def basket(rng: np.random.Generator, view: View) -> np.ndarray:
 
 
 def _lace_tile(rng: np.random.Generator, side: int, thread: float) -> np.ndarray:
-    """How thick the lace is, float32 [side side] in [0, 1]: one repeat of fine mesh with a sewn flower on it."""
+    """The thickness of lace, float32 [side side] in [0, 1]: one repeat of a fine mesh with a sewn flower."""
     view, mesh = whole(side, side), int(rng.integers(8, 15))
     canvas = np.zeros((side, side, 4), np.uint8)
     # diagonals that end where the next repeat's begin
@@ -185,7 +185,7 @@ def lace(rng: np.random.Generator, view: View) -> np.ndarray:
         wave = np.sin(swing)
         u, v = u + wave * np.float32(dx), v + wave * np.float32(dy)
         fold += np.cos(swing) * np.float32(dx * fx + dy * fy)
-    # a repeat as large as it is seen: a larger one would flicker when shrunk
+    # A repeat at the size it is seen, since a larger one would alias when shrunk.
     side = int(np.clip(view.scale / repeats * 1.2, 24, 1500))
     tile = _lace_tile(rng, side, max(rng.uniform(0.012, 0.03), 1.0 / side))
     tiled = (u * np.float32(repeats), v * np.float32(repeats))

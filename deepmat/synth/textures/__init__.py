@@ -1,7 +1,7 @@
 """Natural textures: dead leaves and coloured noise with the statistics of photographs, for backgrounds and for bodies.
 
-Fields are float32 [H W] of mean 0 and spread 1. Networks for restoration train on such pictures nearly as well as on
-photographs (Achddou, Gousseau and Ladjal 2021; Baradad et al., "Learning to see by looking at noise", 2021).
+Networks for restoration train on such pictures nearly as well as on photographs (Achddou, Gousseau and Ladjal 2021;
+Baradad et al., "Learning to see by looking at noise", 2021). `kinds` holds the textures, `tools` their parts.
 """
 
 from collections.abc import Callable
@@ -48,7 +48,7 @@ TEXTURES: dict[str, Callable[[np.random.Generator, int, int, Pick], np.ndarray]]
     "carpet": carpet,
     "bokeh": bokeh,
 }
-SURFACES = {name: draw for name, draw in TEXTURES.items() if name != "bokeh"}  # what a body may be covered with
+SURFACES = {name: draw for name, draw in TEXTURES.items() if name != "bokeh"}  # textures of bodies
 
 
 def _any(rng: np.random.Generator, height: int, width: int, pick: Pick) -> np.ndarray:
@@ -56,7 +56,7 @@ def _any(rng: np.random.Generator, height: int, width: int, pick: Pick) -> np.nd
 
 
 def _slant(rng: np.random.Generator, picture: np.ndarray) -> np.ndarray:
-    """The picture as a floor or a wall that goes away to one side."""
+    """The picture in perspective, as a floor or a wall."""
     height, width = picture.shape[:2]
     corners = np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float32)
     seen, near = corners.copy(), int(rng.choice([1, 2, 2, 2, 3]))  # the edge that is nearest: most often the lower one
@@ -68,7 +68,7 @@ def _slant(rng: np.random.Generator, picture: np.ndarray) -> np.ndarray:
 
 
 def _light(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
-    """Light [H W] that falls off to one side, now and then with soft shadows."""
+    """Light [H W] that falls off to one side, in a quarter of the cases with soft shadows."""
     x, y = coordinates(whole(48, 48))
     turn = rng.uniform(0, 2 * np.pi)
     light = 1 + rng.uniform(0, 0.3) * (x * np.cos(turn) + y * np.sin(turn))
@@ -79,9 +79,9 @@ def _light(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
 
 
 def natural(rng: np.random.Generator, height: int, width: int, pick: Pick) -> np.ndarray:
-    """One or two of TEXTURES, fine to coarse, with the contrast of a photograph, under uneven light.
+    """A picture of one or two of TEXTURES with the contrast of a photograph, under uneven light.
 
-    float32 [H W 3] in [0, 1].
+    Returns float32 [H W 3] in [0, 1].
     """
     picture = _any(rng, height, width, pick)
     if rng.random() < 0.35:
@@ -99,9 +99,9 @@ def natural(rng: np.random.Generator, height: int, width: int, pick: Pick) -> np
 
 
 def surface(rng: np.random.Generator, height: int, width: int, mean: np.ndarray) -> np.ndarray:
-    """The relief of a body of one colour [3], from one of SURFACES: factors around 1, float32 [H W 3].
+    """The relief of a body of one mean colour [3], from one of SURFACES: factors around 1, float32 [H W 3].
 
-    They differ in lightness far more than in hue, so that the body keeps its colour.
+    The factors differ far more in lightness than in hue, so that the body keeps its colour.
     """
     near = 0.25 + 0.25 * np.clip(mean, 0.02, 1) / max(float(np.max(mean)), 0.02)
     name = list(SURFACES)[rng.integers(len(SURFACES))]

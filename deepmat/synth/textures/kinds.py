@@ -1,4 +1,4 @@
-"""The textures, each a function of a generator, height, width and a choice of colours."""
+"""The textures: functions (rng, height, width, choice of colours) -> float32 [H W 3], about 0 to 1."""
 
 import cv2
 import numpy as np
@@ -278,6 +278,3 @@ def bokeh(rng: np.random.Generator, height: int, width: int, pick: Pick) -> np.n
             cv2.circle(discs, np.rint(place * 16).astype(int).tolist(), int(reach * 16), paint.tolist(), -1, 16, 4)
         picture = picture + cv2.GaussianBlur(discs, (0, 0), 0.7 + 0.04 * radius) * np.float32(1 / 255)
     return picture
-
-
-# each returns float32 [H W 3], about 0 to 1

@@ -1,4 +1,7 @@
-"""Parts of textures: fields, flows, heaps of shapes, colours and light."""
+"""Parts of textures: random fields, flows, piles of shapes, colours and light.
+
+Fields are float32 [H W] of mean 0 and spread 1.
+"""
 
 import cv2
 import numpy as np
@@ -22,7 +25,7 @@ HUES = (0.03, 0.07, 0.09, 0.11, 0.14, 0.19, 0.24, 0.58)
 
 
 def between(rng: np.random.Generator, low: float, high: float) -> float:
-    """A random scale: as often between 1 and 2 as between 2 and 4."""
+    """A log-uniform random number."""
     return float(np.exp(rng.uniform(np.log(low), np.log(high))))
 
 
@@ -43,7 +46,7 @@ def fields(
 ) -> list[np.ndarray]:
     """Two fields of random phase: amplitude ~ frequency**-slope above `least` cycles along the longer side.
 
-    `stretch`: how many times longer than broad the grain is, along the direction `turn`.
+    stretch: the ratio of length to width of the grain, along the direction `turn`.
     """
     side = cv2.getOptimalDFTSize(max(height, width))
     x = np.fft.fftfreq(side, 1 / side).astype(np.float32)
@@ -52,7 +55,7 @@ def fields(
     amplitude = cv2.pow((along * np.float32(stretch)) ** 2 + across**2 + np.float32(least**2), -slope / 2)
     amplitude[0, 0] = 0
     phases = np.frombuffer(rng.bytes(side * side), np.uint8).reshape(side, side)
-    # the real and the imaginary part of a spectrum without symmetry are two fields that know nothing of each other
+    # the real and the imaginary part of a spectrum without symmetry are two independent fields
     pair = cv2.idft(np.take(PHASES, phases, axis=0) * cv2.merge([amplitude] * 2))
     return [equalised(part) for part in cv2.split(pair[:height, :width])]
 
@@ -64,7 +67,7 @@ def pixels(height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def bent(rng: np.random.Generator, height: int, width: int, reach: float) -> tuple[np.ndarray, np.ndarray]:
-    """Columns and rows turned by any angle and moved smoothly by up to half of `reach` times the shorter side."""
+    """Columns and rows, rotated at random and shifted smoothly by up to half of `reach` times the shorter side."""
     coarse, far, turn = rng.uniform(1, 5), np.float32(reach * min(height, width)), rng.uniform(0, 2 * np.pi)
     columns, rows = (
         place + far * (fractal_noise(rng, height, width, 1.8, coarse, 32) - np.float32(0.5))
@@ -81,7 +84,7 @@ def draw_flow(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
 
 
 def comb(field: np.ndarray, flow: np.ndarray, reach: float) -> np.ndarray:
-    """The field smeared by `reach` pixels along the flow: noise turns into threads."""
+    """The field averaged over `reach` pixels along the flow, which turns noise into threads."""
     columns, rows = pixels(*field.shape)
     x, y, step = np.cos(flow), np.sin(flow), np.float32(reach / 2)
     while step > 0.4:
@@ -91,7 +94,7 @@ def comb(field: np.ndarray, flow: np.ndarray, reach: float) -> np.ndarray:
 
 
 def relief(rng: np.random.Generator, heights: np.ndarray, soft: float, strength: float) -> np.ndarray:
-    """Light [H W] on a field of heights without detail below `soft` pixels: from a random side, less in hollows."""
+    """Light [H W] from a random side on a field of heights, without detail below `soft` pixels; less in hollows."""
     heights, turn = gaussian_blur(heights, soft), rng.uniform(0, 2 * np.pi)
     slope = cv2.Sobel(heights, cv2.CV_32F, 1, 0) * np.float32(np.cos(turn))
     slope += cv2.Sobel(heights, cv2.CV_32F, 0, 1) * np.float32(np.sin(turn))
@@ -100,7 +103,7 @@ def relief(rng: np.random.Generator, heights: np.ndarray, soft: float, strength:
 
 
 def draw_tones(rng: np.random.Generator, pick: Pick, count: int, clusters: int = 1) -> np.ndarray:
-    """Colours [count 3] of a few clusters: they differ in lightness far more than in hue."""
+    """Colours [count 3] in a few clusters, which differ far more in lightness than in hue."""
     parts = []
     for share in np.array_split(np.arange(count), clusters):
         hue = float(rng.choice(HUES)) if rng.random() < 0.9 else rng.random()
@@ -113,7 +116,7 @@ def draw_tones(rng: np.random.Generator, pick: Pick, count: int, clusters: int =
 
 
 def paint_field(rng: np.random.Generator, pick: Pick, field: np.ndarray) -> np.ndarray:
-    """A field in colours of one cluster, the higher the lighter, float32 [H W 3]."""
+    """A field in colours of one cluster, lighter where it is higher, float32 [H W 3]."""
     tones = draw_tones(rng, pick, 5)
     tones = tones[np.argsort(tones @ GREY)] * np.linspace(rng.uniform(0.4, 0.9), 1.15, 5)[:, None]
     table = np.stack([np.interp(np.linspace(0, 4, 256), range(5), part) for part in tones.T], -1).astype(np.float32)
@@ -121,7 +124,7 @@ def paint_field(rng: np.random.Generator, pick: Pick, field: np.ndarray) -> np.n
 
 
 def label(height: int, width: int, shapes: np.ndarray) -> np.ndarray:
-    """Which of the outlines [N K 2], in pixels, is on top: int32 [2H 2W], 1 for the deepest, 0 where there is none."""
+    """The number of the topmost of the outlines [N K 2], in pixels: int32 [2H 2W]; 1 is the lowest, 0 is none."""
     labels = np.zeros((2 * height, 2 * width), np.int32)
     for number, shape in enumerate(np.rint(shapes * (2 << SHIFT)).astype(np.int32), 1):
         cv2.fillPoly(labels, [shape], number, cv2.LINE_8, SHIFT)
@@ -129,9 +132,9 @@ def label(height: int, width: int, shapes: np.ndarray) -> np.ndarray:
 
 
 def pile(labels: np.ndarray, colours: np.ndarray, dark: float, reach: float) -> np.ndarray:
-    """Labels in colours [N+1 3], the first for the ground, with shadows on what lies deeper. float32 [H W 3].
+    """Labels in colours [N+1 3], the first for the ground, with shadows on lower shapes. float32 [H W 3].
 
-    `dark`: how much of the light the shadows take; they reach `reach` pixels.
+    dark: share of the light that the shadows take. reach: their width in pixels.
     """
     size, depth = (labels.shape[1] // 2, labels.shape[0] // 2), np.linspace(0, 1, len(colours))
     table = np.concatenate([colours, depth[:, None]], 1).astype(np.float32)
@@ -142,7 +145,7 @@ def pile(labels: np.ndarray, colours: np.ndarray, dark: float, reach: float) -> 
 
 
 def within(labels: np.ndarray, places: np.ndarray, turns: np.ndarray, long: np.ndarray, broad: np.ndarray) -> tuple:
-    """Every pixel's place in its own shape, along and across it, [H W] each: -1 to 1; and its label [H W]."""
+    """The position of each pixel in its shape, along and across it, -1 to 1, [H W] each; and its label [H W]."""
     top = labels[::2, ::2].astype(np.intp)
     cos, sin = np.cos(turns), np.sin(turns)
     table = np.stack([places[:, 0], places[:, 1], cos / long, sin / long, cos / broad, -sin / broad])
@@ -153,7 +156,7 @@ def within(labels: np.ndarray, places: np.ndarray, turns: np.ndarray, long: np.n
 
 
 def fill_gaps(picture: np.ndarray, labels: np.ndarray, light: float) -> np.ndarray:
-    """Where no shape lies, the picture itself, three times smaller and with that share of its light."""
+    """Fill the gaps between shapes with the picture itself, three times smaller and darker by the factor `light`."""
     height, width = picture.shape[:2]
     tile = cv2.resize(picture, (width // 3 + 1, height // 3 + 1), interpolation=cv2.INTER_AREA)
     ground = cv2.copyMakeBorder(tile, 0, 2 * tile.shape[0], 0, 2 * tile.shape[1], cv2.BORDER_REFLECT)[:height, :width]
@@ -162,23 +165,23 @@ def fill_gaps(picture: np.ndarray, labels: np.ndarray, light: float) -> np.ndarr
 
 
 def lit(picture: np.ndarray, light: np.ndarray) -> np.ndarray:
-    """The picture under light [H W] found for one shape a pixel: a little soft, so that no edge is ragged."""
+    """The picture times light [H W], which is blurred a little, since it has one shape per pixel and ragged edges."""
     return picture * spread_out(cv2.GaussianBlur(np.clip(light, 0.1, 2).astype(np.float32), (3, 3), 0.7))
 
 
 def scatter(rng: np.random.Generator, height: int, width: int, count: int) -> np.ndarray:
-    """Places [N 2] in pixels, also a little beyond the edges."""
+    """Random places [N 2] in pixels, also a little beyond the edges."""
     return uniform(rng, -0.06, 1.06, count, 2) * np.array([width, height], np.float32)
 
 
 def power_law(rng: np.random.Generator, count: int, least: float, largest: float) -> np.ndarray:
-    """Radii [N] whose density falls with their third power."""
+    """Random radii [N] whose density falls with their third power."""
     share = uniform(rng, 0, 1, count) * np.float32(1 - (least / largest) ** 2)
     return np.float32(least) / np.sqrt(1 - share)
 
 
 def turned(u: np.ndarray, v: np.ndarray, turns: np.ndarray) -> np.ndarray:
-    """Points [N K 2] at u and v [N K], turned by the angles [N]."""
+    """Points [N K 2] at u and v [N K], rotated by the angles [N]."""
     cos, sin = np.cos(turns)[:, None], np.sin(turns)[:, None]
     return np.stack([u * cos - v * sin, u * sin + v * cos], -1)
 
@@ -186,12 +189,12 @@ def turned(u: np.ndarray, v: np.ndarray, turns: np.ndarray) -> np.ndarray:
 def outlines(
     rng: np.random.Generator, places: np.ndarray, turns: np.ndarray, long: np.ndarray, broad: np.ndarray, uneven: float
 ) -> np.ndarray:
-    """Ellipses [N 16 2], as points at angles that are the less even the larger `uneven`: stones, shards."""
+    """Outlines [N 16 2] of ellipses, at angles that are less even for a larger `uneven`, as of stones or shards."""
     t = np.arange(16, dtype=np.float32) * np.float32(2 * np.pi / 16) + normal(rng, uneven, len(places), 16)
     t.sort(axis=1)
     return turned(np.cos(t) * long[:, None], np.sin(t) * broad[:, None], turns) + places[:, None]
 
 
 def covering(height: int, width: int, area: float, most: int = 2200) -> int:
-    """How many shapes of a mean area cover a picture about twice."""
+    """The number of shapes of a mean area that cover a picture about twice."""
     return int(np.clip(2 * height * width / area, 30, most))
