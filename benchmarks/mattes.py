@@ -39,7 +39,7 @@ def main(
             raise SystemExit(str(partner))
         levels, _ = trimap.read_trimap(partner)
         begin = time.perf_counter()
-        guide = np.where(levels == trimap.UNKNOWN, 0.5, levels / 255)
+        guide = np.where(trimap.unknown_region(levels), 0.5, levels / 255)
         if not {0, 1} <= set(np.unique(guide)):
             print(f"{name}  skipped: the method needs known foreground and known background")
             continue

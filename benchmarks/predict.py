@@ -1,5 +1,7 @@
-"""Alphas by DIM with refinement: `predict` in modes whole and tile, against the network as it is trained, in float32.
-And by deepmat's own network, lite, against DIM without refinement as `predict` runs both.
+"""Predict alphas by DIM and by lite.
+
+DIM with refinement: `predict` in modes whole and tile, against the network as it is trained, in float32. lite: against
+DIM without refinement, as `predict` runs both.
 
 The pictures are fur before a photo-like background; a quarter of each is unknown, as is usual, or (worst case) all of
 it. "folder" is the whole command, from files to files, over 50 pictures of 0.5 megapixels: alphas and cut-outs.

@@ -1,4 +1,4 @@
-"""Make the weights that deepmat ships from those of a training run, or from the mean of several:
+"""Make the weights that deepmat ships from those of a training run, or from the mean of several.
 
     python -m benchmarks.ship runs/lite/best.safetensors --trained "data, recipe, number of samples"
     python -m benchmarks.ship lite runs/lite/state-000002000.pt --share 1 --share 2 --trained "data, recipe, samples"

@@ -1,7 +1,7 @@
-"""Checksums of every file of a data folder, written and verified in the format of `sha256sum`.
+r"""Checksums of every file of a data folder, written and verified in the format of `sha256sum`.
 
 A line is the sha256 in hexadecimal, two spaces, the path relative to the data folder, so that `sha256sum -c FILE` in
-that folder verifies them too. A path with a line feed, carriage return or backslash has these as \\n, \\r and \\\\, and
+that folder verifies them too. A path with a line feed, carriage return or backslash has these as \n, \r and \\, and
 the line then begins with a backslash.
 """
 

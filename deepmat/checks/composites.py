@@ -78,6 +78,7 @@ def official_plan(root: Path, backgrounds: Path | None) -> dict[str, Entry]:
 
 
 def is_test(case: Case) -> bool:
+    """Return whether the case is a composite of the test split."""
     return case.kind == "composite" and case.split == "test"
 
 

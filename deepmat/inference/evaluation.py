@@ -56,6 +56,7 @@ class Plan:
 
     @property
     def names(self) -> list[str]:
+        """The pictures, in the order of scoring."""
         return [name for name, _ in self.pictures]
 
     @property
@@ -68,9 +69,11 @@ class Plan:
 
     @property
     def title(self) -> str:
+        """The heading of pages and tables: the runs and the test set."""
         return f"{', '.join(self.runs.names)} on {self.folders['image'].absolute().parent.name}"
 
     def results(self) -> Results:
+        """Empty results with all that is known before scoring."""
         settings = {"deepmat": __version__, "protocol": next(iter(self.protocols)), **self.runs.settings}
         return Results(settings, self.runs.records, self.folders)
 

@@ -42,6 +42,7 @@ class Runs:
 
     @property
     def names(self) -> list[str]:
+        """The runs, the first one first."""
         return [run["run"] for run in self.records]
 
     @property
@@ -50,6 +51,7 @@ class Runs:
         return {**self.settings, "sha256": self.records[0]["sha256"]}
 
     def add(self, run: Run) -> None:
+        """Add a run. ConfigError if its name is taken."""
         new_name(run["run"], self.names)
         self.records.append(run)
 

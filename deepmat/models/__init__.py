@@ -185,8 +185,9 @@ def precisions(model: nn.Module) -> list[str]:
 
 
 def for_prediction(model: nn.Module, precision: str = "fp32") -> nn.Module:
-    """The network in its form for prediction, in one of runtime.devices.PRECISIONS; in fp32 the network itself if
-    it has no such form.
+    """The network in its form for prediction, in one of runtime.devices.PRECISIONS.
+
+    In fp32, a network without such a form is returned itself.
 
     Raises ConfigError for a precision that the network does not have.
     """

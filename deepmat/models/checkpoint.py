@@ -23,6 +23,8 @@ from deepmat.runtime.files import write_bytes
 
 
 class Weights(NamedTuple):
+    """The content of a weights file."""
+
     state: dict[str, Tensor]
     about: dict[str, Any] | None
     """Metadata that deepmat wrote: "model", the config as a dict (None for an encoder only), and more. None for a file

@@ -57,6 +57,7 @@ class TrainingDisplay:
             self.console.print(self._tests_table(self.tests.maxlen or 0))
 
     def show(self, record: TrainingRecord) -> None:
+        """Show what a record of the run says."""
         match record["event"]:
             case "start":
                 self._show_start(record)

@@ -1,0 +1,1 @@
+"""Files, processes, devices, memory and jobs of several processes: what all rooms run on."""

@@ -92,8 +92,9 @@ def pick_precision(name: str, device: "torch.device") -> str:
 
 
 def pick_training_precision(name: str, device: "torch.device") -> str:
-    """Return the precision of training, one of TRAINING_PRECISIONS; auto is bf16 where that is faster, else fp16 on
-    GPUs of NVIDIA and AMD, else fp32.
+    """Return the precision of training, one of TRAINING_PRECISIONS.
+
+    auto is bf16 where that is faster, else fp16 on GPUs of NVIDIA and AMD, else fp32.
 
     Raises ConfigError for another name, DeviceError for one that the device does not train in.
     """

@@ -34,10 +34,12 @@ def world() -> int:
 
 
 def local_rank() -> int:
+    """Return the number of this process on its machine, from 0."""
     return int(os.environ.get("LOCAL_RANK", rank()))
 
 
 def local_world() -> int:
+    """Return the number of processes on this machine."""
     return int(os.environ.get("LOCAL_WORLD_SIZE", world()))
 
 

@@ -1,0 +1,1 @@
+"""Metrics of alpha, and the protocols and tables that report them."""

@@ -43,6 +43,7 @@ class Results:
         self._summary: tuple[Summary, list[str]] | None = None
 
     def add(self, scored: ScoredPicture) -> None:
+        """Add the scores of a picture, or its error."""
         case = scored.case
         large = case and self.settings.get("mode") == "whole" and max(case.alpha.shape) > self.settings["max_size"]
         odd = bool(case and case.notices)
@@ -56,6 +57,7 @@ class Results:
 
     @property
     def records(self) -> list[Scores]:
+        """The scores of all pictures and runs, in the order of adding."""
         return [record for part in self.parts for record in part.records]
 
     @property

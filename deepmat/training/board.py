@@ -50,4 +50,5 @@ class Board:
             self.writer.flush()
 
     def close(self) -> None:
+        """Write what is left and close the files."""
         self.writer.close()

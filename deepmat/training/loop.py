@@ -12,7 +12,7 @@ from torch import nn
 
 from deepmat.config import TrainConfig
 from deepmat.errors import DataError, DeepmatError, TrainingError
-from deepmat.imaging.trimap import UNKNOWN
+from deepmat.imaging.trimap import unknown_region
 from deepmat.models import is_whole
 from deepmat.report.records import Step, TrainingRecord
 from deepmat.runtime import distributed
@@ -29,6 +29,7 @@ Stop = Callable[[], bool]
 
 
 def never() -> bool:
+    """The stop of a training that nothing stops early."""
     return False
 
 
@@ -88,7 +89,7 @@ def _take_steps(plan: Plan, run: Run, stop: Stop) -> Generator[TrainingRecord, N
         with clock.waiting(), _explained(settings):
             part = [next(batches) for _ in range(settings.accumulate)]
         failed = next((each for each in part if isinstance(each, DataError)), None)
-        own = 0 if failed else sum(int((each["trimap"] == UNKNOWN).sum()) for each in part)
+        own = 0 if failed else sum(int(unknown_region(each["trimap"]).sum()) for each in part)
         unknown, failures, stops = distributed.total([own, failed is not None, stop()])
         if failures or stops:
             yield from account(run, taken)

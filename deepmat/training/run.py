@@ -81,10 +81,12 @@ class Run:
 
     @property
     def folder(self) -> Path:
+        """Where the run keeps its files."""
         return self.config.run_folder
 
     @property
     def best(self) -> Path:
+        """The weights file of the lowest SAD."""
         return self.folder / BEST
 
     @property

@@ -69,6 +69,7 @@ def begin(plan: Plan, resume: Path | str | None) -> tuple[Run, list[str]]:
 
 
 def start_record(plan: Plan, run: Run, notices: list[str]) -> Start:
+    """The first record of a run: what is trained, on what, and with what."""
     return {
         "event": "start",
         "step": run.step,

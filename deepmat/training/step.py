@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from deepmat.errors import ConfigError, TrainingError
-from deepmat.imaging.trimap import UNKNOWN
+from deepmat.imaging.trimap import UNKNOWN, unknown_region
 from deepmat.report.records import TrainingRecord
 from deepmat.runtime import distributed
 from deepmat.training.losses import weighted_sum
@@ -32,7 +32,7 @@ def to_device(batch: Batch, device: torch.device, count: float | None = None) ->
     distinct = {id(value): value for value in batch.values() if isinstance(value, Tensor)}
     moved = {key: value.to(device, non_blocking=True).float() for key, value in distinct.items()}
     tensors = {key: moved[id(value)] for key, value in batch.items() if isinstance(value, Tensor)}
-    unknown = (tensors["trimap"] == UNKNOWN).float()
+    unknown = unknown_region(tensors["trimap"]).float()
     divisor = unknown.sum() + 1 if count is None else torch.full((), count, device=device)
     return {**tensors, "alpha": tensors["alpha"] / 255, "unknown": unknown, "count": divisor}
 

@@ -53,10 +53,12 @@ class TrainingRun(Work[TrainingRecord]):
 
     @property
     def name(self) -> str:
+        """The name of the run, and of its folder."""
         return self.plan.config.train.name
 
     @property
     def folder(self) -> Path:
+        """Where the run keeps its log, config and states."""
         return self.plan.config.run_folder
 
     def __iter__(self) -> Generator[TrainingRecord, None, None]:

@@ -100,8 +100,10 @@ def score_initial(
 def _score_all(
     run: Run, model: nn.Module, tests: Pictures, stop: Callable[[], bool]
 ) -> Generator[TrainingRecord, None, list[Scores] | None]:
-    """Score all test pictures, each in one of the processes. Returns name and scores, or error, of each; None if
-    stopped."""
+    """Score all test pictures, each in one of the processes.
+
+    Returns name and scores, or error, of each; None if stopped.
+    """
     mine = distributed.share(tests)
     shown = {index * max(len(mine) - 1, 0) // (SHOWN - 1) for index in range(SHOWN)} if run.main else set()
     scores: list[Scores] = []

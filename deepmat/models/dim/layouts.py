@@ -37,6 +37,8 @@ def _mmagic(config: DIMConfig, about: str) -> str:
 
 
 class Layout(NamedTuple):
+    """How another tool names the layers of DIM in its weights files."""
+
     layers: Mapping[str, str]
     """DIM's name of a layer -> the file's, where they differ."""
     options: Mapping[str, Any]

@@ -47,8 +47,10 @@ def _halve(x: Tensor) -> Tensor:
 
 
 def _blurred_half(x: Tensor) -> Tensor:
-    """avg_pool2d by 3 at every pixel, then avg_pool2d by 2 (a last cell may have one pixel), both without counting
-    pixels beyond the border; for sides of at least 2."""
+    """avg_pool2d by 3 at every pixel, then avg_pool2d by 2; for sides of at least 2.
+
+    Both leave out pixels beyond the border. The last cell may have one pixel.
+    """
     for dim in (2, 3):
         side = x.shape[dim]
         first, second, before, last = (x.narrow(dim, at, 1) for at in (0, 1, side - 2, side - 1))
@@ -125,16 +127,22 @@ def _colours_and_known(image: Tensor, trimap: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def split(image: Tensor, trimap: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """image [N, 3, H, W] and trimap [N, 1, H, W], 0 ... 255 -> colours, -0.5 ... 0.5; float masks [N, 2, H, W] of known
-    foreground and background; hints [N, 1, H/2, W/2], -1 for background to 1 for foreground, 0 where there is none."""
+    """Split image [N, 3, H, W] and trimap [N, 1, H, W], 0 ... 255, into colours, masks and hints.
+
+    Returns colours [N, 3, H, W], -0.5 ... 0.5; float masks [N, 2, H, W] of known foreground and background; hints
+    [N, 1, H/2, W/2], -1 for background to 1 for foreground, 0 where there is none.
+    """
     rgb, known = _colours_and_known(image, trimap)
     hint = (trimap.float() - 128) * (1 / HINT_RANGE) * (1 - known.sum(1, keepdim=True))
     return rgb, known, _halve(hint)
 
 
 def summary(image: Tensor, trimap: Tensor) -> Tensor:
-    """Mean colours of a whole picture, for parts of it that know nothing of one side: [N, 2, 9, 1, 1], means of colours
-    and their `_squares` over the known foreground and the known background; zeros, a middle grey, for none."""
+    """Mean colours of a whole picture, for parts of it that know nothing of one side: [N, 2, 9, 1, 1].
+
+    They are means of colours and their `_squares` over the known foreground and the known background; zeros, a middle
+    grey, for none.
+    """
     rgb, known = _colours_and_known(image, trimap)
     both = torch.cat((rgb, _squares(rgb)), 1)
     sides = [(both * mask).sum((2, 3)) / mask.sum((2, 3)).clamp(min=1) for mask in known.split(1, 1)]
@@ -142,8 +150,11 @@ def summary(image: Tensor, trimap: Tensor) -> Tensor:
 
 
 def gather(rgb: Tensor, known: Tensor, hint: Tensor) -> Tensor:
-    """Statistics of both colours in each cell of 4 x 4 pixels: [N, 40, H/4, W/4], the `_moments` of the known
-    foreground, of the known background, and of both with their hinted regions; rgb, known, hint: from `split`."""
+    """Statistics of both colours in each cell of 4 x 4 pixels, [N, 40, H/4, W/4].
+
+    They are the `_moments` of the known foreground, of the known background, and of both with their hinted regions.
+    rgb, known, hint: from `split`.
+    """
     colours = [_halve(rgb * mask) for mask in known.split(1, 1)]
     others = _halve(rgb) - colours[0] - colours[1]
     shares = _halve(known).split(1, 1)
@@ -168,9 +179,9 @@ def _moments(colours: Tensor, share: Tensor) -> Tensor:
 
 
 def look(gathered: Tensor, beyond: Tensor) -> Tensor:
-    """Guesses of both colours, from the known regions for each of SCALES, then from known and hinted regions together:
-    [N, GUESSES x FIELDS, H/4, W/4].
+    """Guesses of both colours, [N, GUESSES x FIELDS, H/4, W/4].
 
+    They are made from the known regions for each of SCALES, then from known and hinted regions together.
     gathered: from `gather`; beyond: the `summary` of the whole picture.
     """
     near, hinted = gathered.split(20, 1)
@@ -178,8 +189,9 @@ def look(gathered: Tensor, beyond: Tensor) -> Tensor:
 
 
 def explain(colours: Tensor, guesses: Tensor) -> tuple[list[Tensor], Tensor]:
-    """How the guesses explain pixels, in parts of [N, GUESSES, EXPLAINED + FIELDS, h, w]; and the alphas that follow,
-    [N, GUESSES, 4, h, w] in [0, 1].
+    """How the guesses explain pixels, and the alphas that follow.
+
+    Returns parts of [N, GUESSES, EXPLAINED + FIELDS, h, w]; and the alphas, [N, GUESSES, 4, h, w] in [0, 1].
 
     colours: [N, 3, 4, h, w], of cells of four pixels; guesses: [N, GUESSES, FIELDS, h, w]. Distances are to the
     foreground, the background, both by their spread, and to the line between the two.
@@ -210,9 +222,9 @@ def explain(colours: Tensor, guesses: Tensor) -> tuple[list[Tensor], Tensor]:
 
 
 def see(rgb: Tensor, known: Tensor, hint: Tensor, guesses: Tensor, out: Tensor | None = None) -> tuple[Tensor, Tensor]:
-    """The network's input in cells of 2 x 2 pixels, [N, SEEN, H/2, W/2], written to `out` if given; and the alphas that
-    follow from the guesses, [N, GUESSES, 4, H/2, W/2] in [0, 1].
+    """The network's input in cells of 2 x 2 pixels, and the alphas that follow from the guesses.
 
+    Returns the input, [N, SEEN, H/2, W/2], written to `out` if given; and alphas [N, GUESSES, 4, H/2, W/2] in [0, 1].
     rgb, known, hint: from `split`; guesses: [N, GUESSES x FIELDS, H/2, W/2].
     """
     colours = cells(rgb)

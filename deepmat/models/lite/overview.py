@@ -24,8 +24,11 @@ fades in, and the radius of the means, taken twice, that it compares."""
 
 
 def shrink(image: Tensor, trimap: Tensor, times: int) -> tuple[Tensor, Tensor]:
-    """image [N, 3, H, W] and trimap [N, 1, H, W], 0 ... 255, at 1/times of their size: float32 [N, 3 and 1, H / times,
-    W / times]; the last cells may have fewer pixels. A pixel is known where all pixels that become it are."""
+    """Shrink image [N, 3, H, W] and trimap [N, 1, H, W], 0 ... 255, `times` times.
+
+    Returns float32 [N, 3, H / times, W / times] and [N, 1, H / times, W / times]; the last cells may have fewer pixels.
+    A pixel is known where all pixels that become it are.
+    """
 
     def means(x: Tensor) -> Tensor:
         return F.avg_pool2d(x, times, ceil_mode=True, count_include_pad=False)
@@ -44,8 +47,10 @@ def shrink(image: Tensor, trimap: Tensor, times: int) -> tuple[Tensor, Tensor]:
 def overview(
     network: Callable[[Tensor, Tensor], Tensor], image: Tensor, trimap: Tensor
 ) -> tuple[Tensor, tuple[int, Tensor] | None]:
-    """The `summary` of a whole picture; and how many times smaller a copy was, with the copy's alpha [N, 1, H / times,
-    W / times], or None for a picture of up to AT_ONCE pixels a side, which needs no copy.
+    """The `summary` of a whole picture, and the alpha of a smaller copy.
+
+    The copy is given as (times, alpha [N, 1, H / times, W / times]); None for a picture of up to AT_ONCE pixels a side,
+    which needs no copy.
 
     network(image, trimap) -> alpha; image: [N, 3, H, W]; trimap: [N, 1, H, W]; of any size.
     """
@@ -61,16 +66,20 @@ def overview(
 
 
 def hinted(trimap: Tensor, times: int, alpha: Tensor) -> Tensor:
-    """The trimap [N, 1, H, W], float32, with hints in its unknown region: levels from 128 - HINT_RANGE (background) to
-    128 + HINT_RANGE (foreground), from the alpha of a copy `times` times smaller."""
+    """The trimap [N, 1, H, W], float32, with hints in its unknown region.
+
+    They come from the alpha of a copy `times` times smaller, as levels from 128 - HINT_RANGE (background) to
+    128 + HINT_RANGE (foreground).
+    """
     large = F.interpolate(alpha, scale_factor=times, mode="bilinear", align_corners=False)
     hints = 128 + HINT_RANGE * (2 * large[..., : trimap.shape[2], : trimap.shape[3]] - 1)
     return torch.where(unknown_region(trimap), hints, trimap.float())
 
 
 def settle(alpha: Tensor, trimap: Tensor, times: int, small: Tensor) -> Tensor:
-    """Correct the alpha of a large picture [N, 1, H, W] in place, far from known pixels: there its local mean becomes
-    that of a copy `times` times smaller, small [N, 1, H / times, W / times].
+    """Correct the alpha of a large picture [N, 1, H, W] in place, far from known pixels.
+
+    There its local mean becomes that of a copy `times` times smaller, small [N, 1, H / times, W / times].
 
     The copy of a picture of more than SHRINK x AT_ONCE pixels a side is as large as the pictures that lite was trained
     on; in the picture itself smoke or glass reaches further than lite sees. Smaller pictures stay unchanged.
