@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 Weights = Annotated[
     Path | None,
-    typer.Option("--weights", "-w", help="best.safetensors of a run, or a published DIM file [lite, deepmat's own]."),
+    typer.Option("--weights", "-w", help="best.safetensors of a run, a published DIM file, or closed-form [lite]."),
 ]
 Device = Annotated[str, typer.Option(help="auto (the first of cuda, mps, cpu), cuda, cuda:1, mps or cpu.")]
 Precision = Annotated[

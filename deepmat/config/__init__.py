@@ -20,7 +20,15 @@ from deepmat.config.loading import (
     refuse_keys,
     refuse_unused,
 )
-from deepmat.config.network import MODEL_CONFIGS, DIMConfig, LiteConfig, ModelConfig, ModelSection, model_options
+from deepmat.config.network import (
+    MODEL_CONFIGS,
+    ClosedFormConfig,
+    DIMConfig,
+    LiteConfig,
+    ModelConfig,
+    ModelSection,
+    model_options,
+)
 from deepmat.config.sections import (
     Config,
     DataConfig,
@@ -36,6 +44,7 @@ __all__ = [
     "MODEL_CONFIGS",
     "AugmentConfig",
     "Config",
+    "ClosedFormConfig",
     "DIMConfig",
     "DataConfig",
     "Large",

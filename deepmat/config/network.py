@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import PlainValidator, SerializeAsAny, TypeAdapter, ValidationError
 from pydantic_core import PydanticCustomError
 
-from deepmat.config.fields import Section, Width
+from deepmat.config.fields import Positive, Section, Width
 
 
 class ModelSection(Section):
@@ -45,7 +45,15 @@ class LiteConfig(ModelSection):
     width: Width = 1.0
 
 
-MODEL_CONFIGS: dict[str, type[ModelSection]] = {"dim": DIMConfig, "lite": LiteConfig}
+class ClosedFormConfig(ModelSection):
+    """Closed-form matting, which has nothing to train."""
+
+    arch: Literal["closed-form"] = "closed-form"
+    epsilon: Positive = 1e-7
+    """Weight of the slope of alpha over colour."""
+
+
+MODEL_CONFIGS: dict[str, type[ModelSection]] = {"dim": DIMConfig, "lite": LiteConfig, "closed-form": ClosedFormConfig}
 """Section of each network by the name of its `arch`. The first one is the default."""
 
 

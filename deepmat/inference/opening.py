@@ -9,7 +9,11 @@ from torch import nn
 from deepmat.models import SHIPPED, describe_model, find_weights, for_prediction, label_of, load_model, precisions
 from deepmat.runtime.devices import describe_device, lacking_for_int8, pick_device, pick_precision
 
-SHIPPED_IS = "trained on procedural pictures alone"
+SHIPPED_IS = {
+    "lite": "deepmat's own (trained on procedural pictures alone)",
+    "closed-form": "classical matting of 2008, not trained",
+}
+"""What is said of shipped weights, by name."""
 
 
 class Opened(NamedTuple):
@@ -45,7 +49,7 @@ def open_network(
         used = pick_precision("fp32", chosen)
     faster = precision == "auto" and "int8" in precisions(model) and not lacking_for_int8(chosen)
     hint = " (--precision int8 is faster)" if faster else ""
-    own = f", deepmat's own ({SHIPPED_IS})" if path in SHIPPED.values() else ""
     label = label_of(path)
+    own = f", {SHIPPED_IS[label]}" if path in SHIPPED.values() else ""
     about = f"{label}{own}: {describe_model(model)} on {describe_device(chosen)}, {used}{hint}"
     return Opened(for_prediction(model, used), path, label, used, about)

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from deepmat.config import ModelConfig
 from deepmat.errors import CheckpointError, ConfigError, lookup
 from deepmat.models.checkpoint import Weights, load_weights
+from deepmat.models.closed_form.network import ClosedForm
 from deepmat.models.dim.fast import FastDIM
 from deepmat.models.dim.int8 import Int8DIM
 from deepmat.models.dim.layouts import LAYOUTS, named, translate
@@ -31,8 +32,11 @@ from deepmat.models.lite.fast import FastLite
 from deepmat.models.lite.network import Lite
 from deepmat.runtime.devices import PRECISIONS
 
-MODELS: dict[str, type[nn.Module]] = {"dim": DIM, "lite": Lite}
-SHIPPED: dict[str, Path] = {"lite": Path(__file__).with_name("lite") / "lite.safetensors"}
+MODELS: dict[str, type[nn.Module]] = {"dim": DIM, "lite": Lite, "closed-form": ClosedForm}
+SHIPPED: dict[str, Path] = {
+    "lite": Path(__file__).with_name("lite") / "lite.safetensors",
+    "closed-form": Path(__file__).with_name("closed_form") / "closed-form.safetensors",
+}
 """Weights that come with deepmat, by name; the first ones are the default."""
 FAST: dict[tuple[type[nn.Module], str], Callable[..., nn.Module]] = {
     (DIM, "fp32"): FastDIM,

@@ -18,10 +18,11 @@ MEASURE = """if True:
         return next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith(field))
 
     name, form, side = sys.argv[1], sys.argv[2], int(sys.argv[3])
-    model = load_model() if name == "lite" else build_model(DIMConfig(refine=True)).eval()
+    model = build_model(DIMConfig(refine=True)).eval() if name == "dim" else load_model(name)
     network = model if form == "plain" else for_prediction(model, form)
     image = np.random.default_rng(0).integers(0, 256, (side, side, 3), dtype=np.uint8)
     trimap = np.full((side, side), 128, np.uint8)
+    trimap[0], trimap[-1] = 0, 255
     predict(network, image[:64, :64], trimap[:64, :64], mode="whole", double=0)
     before = kilobytes("VmRSS")
     with open("/proc/self/clear_refs", "w") as file:
@@ -36,6 +37,7 @@ MEASURE = """if True:
     ("name", "form", "side"),
     [
         ("lite", "fp32", 768),
+        ("closed-form", "plain", 512),
         pytest.param("lite", "plain", 768, marks=pytest.mark.slow),
         pytest.param("lite", "bf16", 768, marks=pytest.mark.slow),
         pytest.param("dim", "plain", 640, marks=pytest.mark.slow),

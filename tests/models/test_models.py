@@ -40,7 +40,9 @@ def test_contract_of_every_model(name):
     assert alpha.min() >= 0 and alpha.max() <= 1
     assert isinstance(model.LASTING, tuple) and set(model.LASTING) <= set(type(config).model_fields)
     others = [
-        build_model(each(width=1 / 16)).state_dict() for other, each in configs.MODEL_CONFIGS.items() if other != name
+        build_model(each(**({"width": 1 / 16} if "width" in each.model_fields else {}))).state_dict()
+        for other, each in configs.MODEL_CONFIGS.items()
+        if other != name
     ]
     assert model.recognise(model.state_dict()) == {"dim": config}.get(name)  # other tools have DIM alone
     assert not any(model.recognise(state) for state in [{"x": torch.zeros(1)}, *others])

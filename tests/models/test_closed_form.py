@@ -1,0 +1,82 @@
+"""Closed-form matting against its paper, window by window, and on pictures whose alpha is known."""
+
+import warnings
+
+import numpy as np
+import pytest
+
+import deepmat as api
+from deepmat import synth
+from deepmat.imaging.blend import COMPOSITORS
+from deepmat.imaging.trimap import from_alpha
+from deepmat.models import load_model
+from deepmat.models.closed_form.laplacian import system
+from deepmat.models.closed_form.network import closed_form
+
+EPSILON = 1e-7
+
+
+def dense_laplacian(image):
+    """Equation 12 of Levin et al. 2008, float64 [H W, H W]."""
+    height, width, _ = image.shape
+    place = np.arange(height * width).reshape(height, width)
+    total = np.zeros((height * width, height * width))
+    for row in range(height - 2):
+        for column in range(width - 2):
+            window = np.s_[row : row + 3, column : column + 3]
+            colours = image[window].reshape(9, 3) / 255
+            off = colours - colours.mean(0)
+            inverse = np.linalg.inv(off.T @ off / 9 + EPSILON / 9 * np.eye(3))
+            inside = place[window].ravel()
+            total[np.ix_(inside, inside)] += np.eye(9) - (1 + off @ inverse @ off.T) / 9
+    return total
+
+
+@pytest.mark.parametrize("shape", [(3, 3), (9, 11), (4, 1)])
+def test_the_equations_are_those_of_the_paper(shape):
+    rng = np.random.default_rng(0)
+    image = rng.integers(0, 256, (*shape, 3), dtype=np.uint8)
+    image[:3, :3] = 40
+    trimap = rng.choice(np.array([0, 128, 255], np.uint8), shape)
+    matrix, right = system(image, trimap, EPSILON)
+    full, unknown = dense_laplacian(image), trimap.ravel() == 128
+    np.testing.assert_allclose(matrix.toarray(), full[np.ix_(unknown, unknown)], atol=1e-5)
+    np.testing.assert_allclose(right, -full[np.ix_(unknown, ~unknown)] @ (trimap.ravel()[~unknown] / 255), atol=1e-5)
+
+
+def blend_of_two_colours(height, width):
+    """A picture that is alpha times one colour and 1 - alpha times another, but for rounding, and its alpha."""
+    rows, columns = np.mgrid[:height, :width]
+    alpha = np.clip(0.5 + (columns - width / 2) / (width / 4) + 0.2 * np.sin(rows / 3), 0, 1).astype(np.float32)
+    image = alpha[..., None] * np.array([230, 180, 40]) + (1 - alpha[..., None]) * np.array([20, 60, 200])
+    return np.rint(image).astype(np.uint8), alpha
+
+
+def test_alpha_of_a_blend_of_two_colours_is_found():
+    image, alpha = blend_of_two_colours(70, 90)
+    trimap = np.full(alpha.shape, 128, np.uint8)
+    trimap[:, :8], trimap[:, -8:] = 0, 255
+    found = api.predict(load_model("closed-form"), image, trimap)
+    assert np.abs(found - alpha).mean() < 0.004 and np.abs(found - alpha).max() < 0.05
+
+
+def test_a_side_of_which_nothing_is_known_does_not_exist():
+    image, _ = blend_of_two_colours(70, 90)
+    trimap = np.full(image.shape[:2], 128, np.uint8)
+    assert (closed_form(image, trimap, EPSILON) == 0.5).all()
+    trimap[0] = 255
+    assert closed_form(image, trimap, EPSILON).min() > 0.99
+
+
+@pytest.mark.slow  # compiles PyMatting
+def test_alphas_are_those_of_pymatting():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from pymatting import estimate_alpha_cf
+
+    fg, truth, bg = synth.scene(np.random.default_rng(3), 160, 160)
+    image = COMPOSITORS["cv2"].blend(fg, truth, bg)
+    trimap = from_alpha(truth, 5, 3)
+    unknown = trimap == 128
+    theirs = estimate_alpha_cf(image / 255, np.where(unknown, 0.5, trimap / 255))
+    assert np.abs(closed_form(image, trimap, EPSILON) - theirs)[unknown].mean() < 0.01
