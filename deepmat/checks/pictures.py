@@ -9,6 +9,7 @@ from deepmat import imaging
 from deepmat.checks.findings import Finding, finding
 from deepmat.errors import DataError
 from deepmat.imaging import Header, masks, trimap
+from deepmat.imaging.layers import holds_matte
 
 MIN_SIDE, SMALL_SIDE = 32, 320  # the least a network can take; what DIM trains on
 FEW_LEVELS = 16
@@ -67,7 +68,7 @@ def look_at_header(role: str, path: Path, about: Header) -> Iterator[Finding]:
 def _colours(path: Path) -> Iterator[Finding]:
     """Whether an alpha kept in colours is grey."""
     rgb, channel = imaging.read_rgba(path)
-    if channel is not None and channel.min() < 255:
+    if not holds_matte(rgb, channel):
         return
     apart = rgb.max(axis=2).astype(np.int16) - rgb.min(axis=2)
     most, strong = int(apart.max()), float(np.mean(apart > 16))

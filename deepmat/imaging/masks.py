@@ -7,6 +7,8 @@ import numpy as np
 
 from deepmat import imaging
 from deepmat.errors import DataError
+from deepmat.imaging.layers import as_grey, holds_matte, split
+from deepmat.imaging.unread import Unread
 
 BLOCK, ENOUGH = 8, 8
 """Side of the blocks of a JPEG in pixels, and the fewest blocks with an edge that allow a decision."""
@@ -115,14 +117,18 @@ def read_mask(
 ) -> tuple[np.ndarray, list[str]]:
     """Read a mask or alpha file as an alpha. Returns uint8 [H, W], and notices of what was changed (`clean_mask`).
 
-    A used alpha channel is the mask; colours are converted to luminance. size: height and width of the picture; a mask
-    of the same aspect ratio is resized to it. Raises DataError if the file cannot be read, looks like labels, or has
-    another aspect ratio.
+    The mask is the alpha channel, or the luminance if that holds it (`layers.holds_matte`). size: height and width of
+    the picture; a mask of the same aspect ratio is resized to it. Raises DataError if the file cannot be read, looks
+    like labels, or has another aspect ratio.
     """
-    grey = imaging.read_grey(path, max_pixels)
-    near = JPEG_NEAR if imaging.describe(path, max_pixels)["format"] in ("JPEG", "MPO") else 0
+    file = Unread(path, max_pixels)
+    near = JPEG_NEAR if file.picture.format in ("JPEG", "MPO") else 0
+    colour, alpha = split(file.decode())
+    odd = alpha is not None and alpha.min() < 255 and holds_matte(colour, alpha)
     try:
-        mask, notices = clean_mask(grey, threshold, near)
+        mask, notices = clean_mask(as_grey(colour, alpha), threshold, near)
+        if odd:
+            notices = ["its colours were taken as the mask; its alpha channel shows no more than a frame", *notices]
         if size and mask.shape != tuple(size):
             notices = [*notices, check_aspect(mask.shape, size)]
             mask = cv2.resize(mask, size[::-1], interpolation=cv2.INTER_AREA)
