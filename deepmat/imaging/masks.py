@@ -17,8 +17,11 @@ RIM, RINGING = 3, 16
 in a neighbouring block."""
 JPEG_NEAR = 8
 """Levels so close to 0 or 255 are set to these in a soft mask saved as JPEG."""
-LABELS = 32
-"""A mask whose levels are all lower holds class numbers."""
+LABELS, VOID = 32, 255
+"""A mask whose levels are all lower, but for that of void pixels, holds class numbers."""
+PLATEAUS, FLAT, GRADED = 4, 0.8, 0.7
+"""A mask holds numbers of objects too if it has at least so many levels between 0 and 255, that share of whose pixels
+has neighbours of the same level, unless that share of the steps between such levels is between successive ones."""
 INVERTED = "255 along the border and 0 in the middle; is it inverted? 255 is foreground; if so, swap black and white"
 
 
@@ -79,6 +82,38 @@ def is_hard_jpeg(mask: np.ndarray) -> bool:
     return ENOUGH <= edges <= edge.size / 2 and 3 * rung >= edges and 10 * bent <= edges and 30 * grey <= edges
 
 
+def is_labels(mask: np.ndarray) -> bool:
+    """Return whether a mask, uint8 [H, W], seems to hold numbers of classes or objects, and perhaps 255 for void.
+
+    Such numbers are small, or fill areas of their own; the levels of a soft mask change from pixel to pixel.
+    """
+    present = np.flatnonzero(histogram(mask))
+    fractional = present[(present > 0) & (present < 255)]
+    if present[-1] < LABELS:
+        return len(present) > 1
+    small = fractional.size and fractional[-1] < LABELS
+    if not small and fractional.size < PLATEAUS:
+        return False
+    around = np.ones((3, 3), np.uint8)
+    even = cv2.compare(cv2.erode(mask, around), cv2.dilate(mask, around), cv2.CMP_EQ)
+    counts, flat = histogram(mask)[fractional], cv2.calcHist([mask], [0], even, [256], [0, 256]).reshape(-1)[fractional]
+    share = float(flat.sum() / counts.sum())
+    if small:
+        return share > 0.5
+    return share > FLAT and bool(np.median(flat / counts) > 0.5) and not _is_graded(mask, present)
+
+
+def _is_graded(mask: np.ndarray, present: np.ndarray) -> bool:
+    """Return whether the levels between 0 and 255 meet their successors mostly: a gradient in steps."""
+    table = np.zeros(256, np.int16)
+    table[present] = 1 + np.arange(len(present))
+    table[[0, 255]] = 0
+    ranks = table[mask]
+    steps = [np.abs(a - b)[(a > 0) & (b > 0)] for a, b in ((ranks[1:], ranks[:-1]), (ranks[:, 1:], ranks[:, :-1]))]
+    step = np.concatenate([each[each > 0] for each in steps])
+    return step.size > 0 and bool(np.mean(step == 1) > GRADED)
+
+
 def clean_mask(mask: np.ndarray, threshold: int | None = None, near: int = 0) -> tuple[np.ndarray, list[str]]:
     """Convert a mask, uint8 [H, W], to an alpha. Returns it with notices of what was changed.
 
@@ -93,9 +128,10 @@ def clean_mask(mask: np.ndarray, threshold: int | None = None, near: int = 0) ->
     top = int(present[-1])
     if present[0] == 0 and len(present) == 2 and top < 255:
         return cv2.inRange(mask, 1, 255), [f"its levels 0 and {top} were taken as 0 and 255"]
-    if top < LABELS and len(present) > 1:
-        levels = f"its levels are {present[0]} to {top}, like labels"
-        raise DataError(f"{levels}; save a mask of one object, 255 on 0, or set a threshold")
+    if is_labels(mask):
+        numbers = present[present < VOID]
+        levels = f"its levels are {numbers[0]} to {numbers[-1]}{' and 255' if top == VOID else ''}, like labels"
+        raise DataError(f"{levels}; save a mask of one object, 255 on 0, or use `deepmat trimap --threshold`")
     if is_hard_jpeg(mask):
         return cv2.inRange(mask, 128, 255), [
             "a hard mask with JPEG artefacts; levels from 128 on were taken as 255, lower ones as 0"
