@@ -5,7 +5,7 @@ import numpy as np
 from PIL import Image
 
 COLOURED = 64
-"""Difference between channels above which a pixel of a trimap or mask counts as coloured."""
+"""Difference between channels above which a pixel of a trimap counts as coloured."""
 OPAQUE = 250
 """Lowest level of an alpha channel that is nearly opaque."""
 ENDS, STRAY, COLOURS, FILLED = 8, 0.001, 0.01, 0.95
@@ -52,10 +52,13 @@ def luminance(colour: np.ndarray) -> np.ndarray:
     return colour if colour.ndim == 2 else cv2.cvtColor(colour, cv2.COLOR_RGB2GRAY)
 
 
-def coloured(colour: np.ndarray) -> np.ndarray:
-    """Return where RGB, uint8 [H, W, 3], is neither black nor white nor grey: bool [H, W]."""
+def coloured(colour: np.ndarray, least: int = COLOURED) -> np.ndarray:
+    """Return where RGB, uint8 [H, W, 3], is neither black nor white nor grey: bool [H, W].
+
+    There the difference between channels is over `least`.
+    """
     red, green, blue = cv2.split(colour)
-    return cv2.subtract(cv2.max(cv2.max(red, green), blue), cv2.min(cv2.min(red, green), blue)) > COLOURED
+    return cv2.subtract(cv2.max(cv2.max(red, green), blue), cv2.min(cv2.min(red, green), blue)) > least
 
 
 def holds_matte(colour: np.ndarray, alpha: np.ndarray | None) -> bool:
@@ -84,7 +87,11 @@ def as_grey(colour: np.ndarray, alpha: np.ndarray | None) -> np.ndarray:
     if not holds_matte(colour, alpha):
         assert alpha is not None
         return alpha
-    grey = luminance(colour)
+    return masked_by(alpha, luminance(colour))
+
+
+def masked_by(alpha: np.ndarray | None, grey: np.ndarray) -> np.ndarray:
+    """Return a matte kept in colours, uint8 [H, W], with 0 where the alpha channel is transparent."""
     return grey if alpha is None or alpha.min() == 255 else np.where(_visible(alpha), grey, np.uint8(0))
 
 

@@ -7,7 +7,8 @@ import numpy as np
 
 from deepmat import imaging
 from deepmat.errors import DataError
-from deepmat.imaging.layers import as_grey, holds_matte, split
+from deepmat.imaging.layers import as_grey, holds_matte, is_opaque, masked_by, split
+from deepmat.imaging.tones import NEAR, mask_levels, stretch, two_colours
 from deepmat.imaging.unread import Unread
 
 BLOCK, ENOUGH = 8, 8
@@ -17,6 +18,8 @@ RIM, RINGING = 3, 16
 in a neighbouring block."""
 JPEG_NEAR = 8
 """Levels so close to 0 or 255 are set to these in a soft mask saved as JPEG."""
+TWO_LEVELS = 8
+"""Least difference of two levels, neither of them 0, that are background and foreground."""
 LABELS, VOID = 32, 255
 """A mask whose levels are all lower, but for that of void pixels, holds class numbers."""
 PLATEAUS, FLAT, GRADED = 4, 0.8, 0.7
@@ -117,32 +120,36 @@ def _is_graded(mask: np.ndarray, present: np.ndarray) -> bool:
 def clean_mask(mask: np.ndarray, threshold: int | None = None, near: int = 0) -> tuple[np.ndarray, list[str]]:
     """Convert a mask, uint8 [H, W], to an alpha. Returns it with notices of what was changed.
 
-    Hard masks become 0 and 255: those of two levels, 0 and any other (say 1), and those with JPEG artefacts
-    (`is_hard_jpeg`). Soft masks stay as they are, except that levels up to `near` from 0 or 255 become these.
-    threshold: every mask is hard, with foreground from this level on. Raises DataError for levels that look like
-    labels of several objects.
+    Hard masks become 0 and 255: those of two levels, say 0 and 1 or 16 and 235, and those with JPEG artefacts
+    (`is_hard_jpeg`). Soft masks mostly of two other levels are stretched to 0 and 255 (`tones.stretch`). Others stay as
+    they are, except that levels up to `near` from 0 or 255 become these. threshold: every mask is hard, with foreground
+    from this level on. Raises DataError for levels that look like labels of several objects, or one grey everywhere.
     """
     if threshold is not None:
         return cv2.inRange(mask, threshold, 255), []
-    present = np.flatnonzero(histogram(mask))
-    top = int(present[-1])
-    if present[0] == 0 and len(present) == 2 and top < 255:
-        return cv2.inRange(mask, 1, 255), [f"its levels 0 and {top} were taken as 0 and 255"]
+    present = np.flatnonzero(histogram(mask)).tolist()
+    low, top = present[0], present[-1]
+    if low == top and 0 < low < 255:
+        raise DataError(f"all its pixels are {low}; save a mask of one object, 255 on 0")
+    if len(present) == 2 and (low == 0 or top >= LABELS and top - low >= TWO_LEVELS) and (low, top) != (0, 255):
+        return cv2.inRange(mask, low + 1, 255), [f"its levels {low} and {top} were taken as 0 and 255"]
     if is_labels(mask):
-        numbers = present[present < VOID]
-        levels = f"its levels are {numbers[0]} to {numbers[-1]}{' and 255' if top == VOID else ''}, like labels"
-        raise DataError(f"{levels}; save a mask of one object, 255 on 0, or use `deepmat trimap --threshold`")
+        levels = f"{low} to {present[-2]} and 255" if top == VOID else f"{low} to {top}"
+        how = "save a mask of one object, 255 on 0, or use `deepmat trimap --threshold`"
+        raise DataError(f"its levels are {levels}, like labels; {how}")
+    mask, notices = stretch(mask, near)
     if is_hard_jpeg(mask):
-        return cv2.inRange(mask, 128, 255), [
-            "a hard mask with JPEG artefacts; levels from 128 on were taken as 255, lower ones as 0"
-        ]
-    if not any(0 < level <= near or 255 - near <= level < 255 for level in present.tolist()):
-        return mask, []
+        taken = "levels from 128 on were taken as 255, lower ones as 0"
+        return cv2.inRange(mask, 128, 255), [*notices, f"a hard mask with JPEG artefacts; {taken}"]
+    snap = near or len(notices) * NEAR
     table = np.arange(256, dtype=np.uint8)
-    table[: near + 1], table[255 - near :] = 0, 255
-    return cv2.LUT(mask, table), [
-        f"a soft mask with JPEG artefacts; levels up to {near} from 0 or 255 were taken as these"
-    ]
+    table[: snap + 1], table[255 - snap :] = 0, 255
+    cleaned = cv2.LUT(mask, table)
+    if np.array_equal(cleaned, mask):
+        return mask, notices
+    if near:
+        notices.append(f"a soft mask with JPEG artefacts; levels up to {near} from 0 or 255 were taken as these")
+    return cleaned, notices
 
 
 def read_mask(
@@ -153,21 +160,34 @@ def read_mask(
 ) -> tuple[np.ndarray, list[str]]:
     """Read a mask or alpha file as an alpha. Returns uint8 [H, W], and notices of what was changed (`clean_mask`).
 
-    The mask is the alpha channel, or the luminance if that holds it (`layers.holds_matte`). size: height and width of
-    the picture; a mask of the same aspect ratio is resized to it. Raises DataError if the file cannot be read, looks
-    like labels, or has another aspect ratio.
+    The mask is the alpha channel, or the colours if these hold it (`layers.holds_matte`, `tones.mask_levels`). size:
+    height and width of the picture; a mask of the same aspect ratio is resized to it. Raises DataError if the file
+    cannot be read, holds no mask of one object, or has another aspect ratio.
     """
     file = Unread(path, max_pixels)
     near = JPEG_NEAR if file.picture.format in ("JPEG", "MPO") else 0
     colour, alpha = split(file.decode())
-    odd = alpha is not None and alpha.min() < 255 and holds_matte(colour, alpha)
     try:
-        mask, notices = clean_mask(as_grey(colour, alpha), threshold, near)
-        if odd:
-            notices = ["its colours were taken as the mask; its alpha channel shows no more than a frame", *notices]
+        levels, notices = _levels(colour, alpha, threshold)
+        mask, changed = clean_mask(levels, threshold, near)
+        notices += changed
         if size and mask.shape != tuple(size):
-            notices = [*notices, check_aspect(mask.shape, size)]
+            notices.append(check_aspect(mask.shape, size))
             mask = cv2.resize(mask, size[::-1], interpolation=cv2.INTER_AREA)
     except DataError as error:
         raise DataError(f"{path}: {error}") from error
     return mask, [f"{path}: {notice}" for notice in notices]
+
+
+def _levels(colour: np.ndarray, alpha: np.ndarray | None, threshold: int | None) -> tuple[np.ndarray, list[str]]:
+    """Return the levels of a mask, uint8 [H, W], from a picture's layers, and notices."""
+    if alpha is not None and alpha.min() < 255:
+        if not holds_matte(colour, alpha) and (not is_opaque(alpha) or two_colours(colour) is None):
+            return alpha, []
+        notices = ["its colours were taken as the mask; its alpha channel shows no more than a frame"]
+    else:
+        notices = []
+    if threshold is not None:
+        return as_grey(colour, alpha), notices
+    levels, more = mask_levels(colour)
+    return masked_by(alpha, levels), notices + more

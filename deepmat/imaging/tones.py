@@ -1,0 +1,102 @@
+"""Masks in two tones: two levels that are not 0 and 255, or two colours."""
+
+import cv2
+import numpy as np
+
+from deepmat.errors import DataError
+from deepmat.imaging.layers import coloured, luminance
+
+APART, LEAST, MOST = 32, 0.01, 0.8
+"""Levels between two tones, the least share of the pixels that each has, and the least that both have together."""
+NEAR = 2
+"""Levels so close to a tone belong to it, unless the mask is a JPEG."""
+SAMPLE = 1 << 16
+"""About so many pixels decide which colours are frequent."""
+BINS, DISTINCT, OFF, OTHERS = 16, 64, 48, 0.02
+"""Width in levels of the bins in which colours are counted; least distance between two colours; distance from the line
+between them from which on a pixel has another colour; share of such pixels that a mask may have."""
+TINTED = 32
+"""Difference between channels above which a pixel of a mask counts as coloured."""
+BLACK = 32
+"""Highest luminance of a colour that is background beside any other."""
+
+
+def find_tones(mask: np.ndarray, near: int) -> tuple[int, int]:
+    """Return the levels of background and foreground of a mask, uint8 [H, W]: 0 and 255 unless two others prevail.
+
+    Two prevail if they have most of the pixels, each with those up to `near` from it. On 0, a level below 255 may be a
+    translucent foreground, and stays.
+    """
+    counts = cv2.calcHist([mask], [0], None, [256], [0, 256]).reshape(-1) / mask.size
+    present = np.flatnonzero(counts)
+    middle = min(max((int(present[0]) + int(present[-1]) + 1) // 2, 1), 254)
+    low = 0 if counts[0] > LEAST else int(counts[:middle].argmax())
+    high = 255 if counts[255] > LEAST else int(middle + counts[middle:].argmax())
+    if low == 0 or high - low < APART:
+        return 0, 255
+    shares = [counts[max(0, tone - near) : tone + near + 1].sum() for tone in (low, high)]
+    return (low, high) if min(shares) > LEAST and sum(shares) > MOST else (0, 255)
+
+
+def stretch(mask: np.ndarray, near: int) -> tuple[np.ndarray, list[str]]:
+    """Stretch a mask, uint8 [H, W], linearly from its tones (`find_tones`) to 0 and 255. Returns it and notices.
+
+    It stays as it is if its tones are up to `near` from 0 and 255.
+    """
+    low, high = find_tones(mask, near or NEAR)
+    if low <= near and high >= 255 - near:
+        return mask, []
+    table = np.rint(np.interp(np.arange(256), [low, high], [0, 255])).astype(np.uint8)
+    return cv2.LUT(mask, table), [f"its levels {low} to {high} were taken as 0 to 255"]
+
+
+def two_colours(colour: np.ndarray) -> np.ndarray | None:
+    """Convert a picture of two colours, uint8 [H, W, 3], to levels, uint8 [H, W]; None if it has more, or one.
+
+    The darker colour becomes 0, the brighter 255, those between follow linearly. Raises DataError if that seems to be
+    the wrong way round: neither is black, and the brighter one fills most of the border.
+    """
+    pixels = colour.reshape(-1, 3)[:: max(1, colour.size // 3 // SAMPLE)].astype(np.float32)
+    first = _most_frequent(pixels)
+    rest = pixels[np.abs(pixels - first).max(axis=1) > DISTINCT]
+    if len(rest) < LEAST * len(pixels):
+        return None
+    dark, bright = sorted((first, _most_frequent(rest)), key=_brightness)
+    along = bright - dark
+    scale = along / (along @ along)
+    place = (pixels - dark) @ scale
+    off = np.linalg.norm(pixels - dark - place.clip(0, 1)[:, None] * along, axis=1)
+    if np.mean(off > OFF) > OTHERS or np.mean((place < 0.2) | (place > 0.8)) < MOST:
+        return None
+    levels = cv2.transform(colour.astype(np.float32), np.append(scale, -dark @ scale)[None] * 255)
+    levels = np.rint(levels.clip(0, 255)).astype(np.uint8)
+    border = np.concatenate((levels[0], levels[-1], levels[:, 0], levels[:, -1]))
+    if _brightness(dark) > BLACK and np.mean(border > 127) > 0.5:
+        names = (f"#{''.join(f'{round(each):02x}' for each in tone)}" for tone in (dark.tolist(), bright.tolist()))
+        raise DataError(
+            "its colours are {} and {}, and which is the foreground is unclear; save it as 255 on 0".format(*names)
+        )
+    return levels
+
+
+def _most_frequent(pixels: np.ndarray) -> np.ndarray:
+    """Return the median of the most frequent colours, float32 [3], of float32 [N, 3]."""
+    bins = (pixels // BINS) @ np.array([1, 256 // BINS, (256 // BINS) ** 2], np.float32)
+    return np.median(pixels[bins == np.bincount(bins.astype(np.int64)).argmax()], axis=0)
+
+
+def _brightness(tone: np.ndarray) -> float:
+    return float(tone @ np.array([0.299, 0.587, 0.114], np.float32))
+
+
+def mask_levels(colour: np.ndarray) -> tuple[np.ndarray, list[str]]:
+    """Return the levels, uint8 [H, W], of a mask kept in colours, uint8 [H, W] or [H, W, 3], and notices.
+
+    Greys are their luminance. Raises DataError for more than two colours, and as `two_colours`.
+    """
+    if colour.ndim == 2 or np.mean(coloured(colour, TINTED)) <= LEAST:
+        return luminance(colour), []
+    levels = two_colours(colour)
+    if levels is None:
+        raise DataError("its colours are not those of a mask, but like labels or a photo; save one object as 255 on 0")
+    return levels, ["it has two colours; the darker was taken as 0, the brighter as 255"]
