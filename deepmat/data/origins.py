@@ -3,7 +3,7 @@
 Origins are plain data, so that they can be sent to worker processes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -17,7 +17,7 @@ from deepmat.data.compositing import MANIFEST, Entry, changed_source, fitted, re
 from deepmat.data.layouts import Foreground, background_folder, find_foregrounds, layout_of, read_foreground
 from deepmat.data.pairs import HOW_TO_GET_DATA, Paths, refuse_failed, training_folders
 from deepmat.errors import DataError
-from deepmat.runtime.files import find_pictures
+from deepmat.runtime.files import find_pictures, is_picture
 
 
 class Origin(Protocol):
@@ -199,6 +199,18 @@ def _pairs(data: DataConfig) -> tuple[Origin, list[str]]:
     if folder:
         backgrounds, more = find_pictures(folder)
         notices += more
+        refuse_failed(_unreadable(path for path in backgrounds if not is_picture(path)))
     else:
         notices.append(f"{root}: no backgrounds beside it (bg/, or --bg DIR), so procedural ones are drawn")
     return Pairs(foregrounds, backgrounds, data.per_foreground, data.cache, data.cache_backgrounds), notices
+
+
+def _unreadable(pictures: Iterable[Path]) -> list[str]:
+    """Messages on pictures whose headers cannot be read."""
+    failed = []
+    for path in pictures:
+        try:
+            imaging.read_size(path)
+        except DataError as error:
+            failed.append(str(error))
+    return failed
