@@ -12,9 +12,10 @@ NEAR = 2
 """Levels so close to a tone belong to it, unless the mask is a JPEG."""
 SAMPLE = 1 << 16
 """About so many pixels decide which colours are frequent."""
-BINS, DISTINCT, OFF, OTHERS = 16, 64, 48, 0.02
-"""Width in levels of the bins in which colours are counted; least distance between two colours; distance from the line
-between them from which on a pixel has another colour; share of such pixels that a mask may have."""
+BINS, DISTINCT, EVEN, OFF, OTHERS = 16, 64, 12, 48, 0.02
+"""Width in levels of the bins in which colours are counted; least distance between two colours; distance up to which
+pixels are of a colour; distance from the line between the two from which on a pixel has another; share of such pixels
+that a mask may have."""
 TINTED = 32
 """Difference between channels above which a pixel of a mask counts as coloured."""
 BLACK = 32
@@ -66,7 +67,8 @@ def two_colours(colour: np.ndarray) -> np.ndarray | None:
     scale = along / (along @ along)
     place = (pixels - dark) @ scale
     off = np.linalg.norm(pixels - dark - place.clip(0, 1)[:, None] * along, axis=1)
-    if np.mean(off > OFF) > OTHERS or np.mean((place < 0.2) | (place > 0.8)) < MOST:
+    even = np.minimum(*(np.abs(pixels - tone).max(axis=1) for tone in (dark, bright))) <= EVEN
+    if np.mean(off > OFF) > OTHERS or np.mean(even) < MOST:
         return None
     levels = cv2.transform(colour.astype(np.float32), np.append(scale, -dark @ scale)[None] * 255)
     levels = np.rint(levels.clip(0, 255)).astype(np.uint8)

@@ -65,7 +65,8 @@ def test_colours_that_are_no_mask(tmp_path):
     photo = cv2.resize(np.random.default_rng(1).integers(0, 256, (9, 12, 3), dtype=np.uint8), (120, 90))
     half = ink(disc(), RED, BLUE)
     half[:40] = GREEN
-    for pixels in (voc, photo, half):
+    shades = np.clip(ink(disc(), RED, BLUE) + np.random.default_rng(0).normal(0, 20, (120, 160, 1)), 0, 255)
+    for pixels in (voc, photo, half, shades.astype(np.uint8)):
         with pytest.raises(DataError, match="m.png: its colours are not those of a mask, but like labels or a photo"):
             read_mask(save(tmp_path / "m.png", pixels))
     with pytest.raises(DataError, match="m.png: its colours are #141ec8 and #e6141e, and which is the fore"):
