@@ -105,6 +105,9 @@ def read_job(job: Job, width: Width | None = None, max_pixels: int = imaging.MAX
     """
     image, own, about, notices = imaging.read_picture(job.image, max_pixels)
     size = (image.shape[0], image.shape[1])
+    if job.partner and own is not None and not is_opaque(own):
+        left_out = f"its own alpha channel is not used, since {job.partner} is given"
+        notices.append(f"{job.image}: {left_out}; colours where it is transparent may not be the photo's")
     if width is None:
         assert job.partner  # find_jobs was given trimaps
         levels, more = trimap.read_trimap(job.partner, size, max_pixels)
