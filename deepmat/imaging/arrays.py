@@ -33,10 +33,10 @@ def as_image(
     """
     if isinstance(source, (*PATHS, bytes)):
         file = Unread(source, max_pixels, name if isinstance(source, bytes) else None)
-        _, notices = file.about()
-        return *file.layers(), notices
-    colour, alpha = _layers(source, name)
-    return as_rgb(colour), alpha, _unturned(source, name)
+        colour, alpha, _, notices = file.whole()
+        return colour, alpha, notices
+    levels, alpha = _layers(source, name)
+    return as_rgb(levels), alpha, _unturned(source, name)
 
 
 def as_trimap(

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
 from deepmat.errors import DataError
-from deepmat.imaging.colour import About
+from deepmat.imaging.colour import About, in_srgb
 from deepmat.imaging.layers import as_rgb, split
 from deepmat.imaging.opening import load_pixels, open_picture
 from deepmat.runtime.formats import HEAD, format_of, how_to_read
@@ -92,6 +92,14 @@ class Unread:
                     return pixels if flag == cv2.IMREAD_COLOR_RGB else cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), None
         colour, alpha = split(self.decode(least))
         return as_rgb(colour), alpha
+
+    def whole(self) -> tuple[np.ndarray, np.ndarray | None, About, list[str]]:
+        """Return layers, profile and resolution, and notices, as `read_picture`."""
+        about, notices = self.about()
+        info, grey = dict(self.picture.info), self.picture.mode[0] in "1LIF"
+        colour, alpha = self.layers()
+        colour, about, more = in_srgb(colour, about, grey, info)
+        return colour, alpha, about, [*notices, *(f"{self.name}: {each}" for each in more)]
 
     def about(self) -> tuple[About, list[str]]:
         """Return profile and resolution for a copy of the picture, and notices of what reading it leaves out."""
