@@ -94,7 +94,8 @@ def in_srgb(
         what = f"its profile for grey ({profile_name(profile)})"
         about = {**about, "profile": None}
     elif profile or "srgb" in info:
-        return pixels, about, []
+        fits = not profile or fitting_profile(about, 3) or profile[SPACE] == b"CMYK"  # of which a notice is given
+        return pixels, about, [] if fits else ["its colour profile does not fit or is broken, and was left out"]
     elif gamma and abs(gamma - SRGB_GAMMA) > 0.01:
         linear = (np.arange(256) / 255) ** (1 / gamma)
         table = np.where(linear > 0.0031308, 1.055 * linear ** (1 / 2.4) - 0.055, 12.92 * linear) * 255

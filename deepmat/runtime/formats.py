@@ -13,6 +13,7 @@ HEADS = {
     b"v/1\x01": "OpenEXR",
     b"#?RADIANCE": "Radiance HDR",
     b"#?RGBE": "Radiance HDR",
+    b"8BPS": "Photoshop",
     b"FUJIFILMCCD-RAW": "camera raw",
     b"IIRO": "camera raw",
     b"IIRS": "camera raw",
@@ -28,10 +29,10 @@ BRANDS = {
 }
 """Brands of files of ISO media (ISO/IEC 14496-12, 4.3)."""
 TIFF = (b"II*\0", b"MM\0*")
-RAW = frozenset(
-    ".3fr .arw .cr2 .dcr .dng .erf .fff .iiq .kdc .mef .mos .nef .nrw .pef .raw .rwl .sr2 .srf .srw".split()
-)
+RAW = frozenset(".3fr .arw .cr2 .dcr .dng .erf .fff .iiq .kdc .mef .mos .nef .nrw .pef .rwl .sr2 .srf .srw".split())
 """Extensions of camera raw files that begin as TIFF does."""
+SUFFIXES = RAW | frozenset(".heic .heif .hif .jxl .jxr .exr .psd .psb .cr3 .raf .orf .rw2 .x3f".split())
+"""Extensions of all these formats, of files that are damaged."""
 READERS = {
     "HEIC": "install pillow-heif (pip install 'deepmat[heif]'), or convert it to PNG or JPEG",
     "AVIF": "install a newer Pillow (pip install -U pillow), or convert it to PNG or JPEG",
@@ -52,10 +53,10 @@ def format_of(data: bytes, suffix: str = "") -> str | None:
 
 
 def is_foreign(path: Path) -> bool:
-    """Return whether a regular file is a picture of one of this module's formats."""
+    """Return whether a regular file is a picture of one of this module's formats, by its first bytes or extension."""
     try:
-        if not path.is_file():
-            return False
+        if not path.is_file() or path.suffix.lower() in SUFFIXES:
+            return path.is_file()
         with open(path, "rb") as file:
             return format_of(file.read(HEAD), path.suffix) is not None
     except OSError:

@@ -21,6 +21,7 @@ HEADS = [
     ("a.NEF", b"MM\0*\0\0\0\x08", "camera raw"),
     ("a.raf", b"FUJIFILMCCD-RAW 0201", "camera raw"),
     ("a.orf", b"IIRO\x08\0\0\0", "camera raw"),
+    ("a.psd", b"8BPS\0\1", "Photoshop"),
     ("a.tif", TIFF, None),
     ("a.mp4", b"\0\0\0\x18ftypisom\0\0\0\1isomavc1", None),
     ("a.txt", b"v is a letter", None),
@@ -47,6 +48,8 @@ def test_a_picture_beside_its_raw_file_is_the_one(tmp_path):
     assert notices == [f"{tmp_path / 'a.dng'}: skipped, since a.jpg lies beside it"]
     (tmp_path / "a.jpg").unlink()
     assert files.find_pictures(tmp_path)[0] == [tmp_path / "a.dng"]
-    (tmp_path / "a.dng").write_bytes(b"text")
+    (tmp_path / "a.dng").write_bytes(b"")  # damaged, but a photo that someone misses
+    assert files.find_pictures(tmp_path)[0] == [tmp_path / "a.dng"]
+    (tmp_path / "a.dng").rename(tmp_path / "a.txt")
     with pytest.raises(DataError, match="holds no pictures"):
         files.find_pictures(tmp_path)
