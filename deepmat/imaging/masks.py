@@ -168,7 +168,7 @@ def read_mask(
     near = JPEG_NEAR if file.picture.format in ("JPEG", "MPO") else 0
     colour, alpha = split(file.decode())
     try:
-        levels, notices = _levels(colour, alpha, threshold)
+        levels, notices = _levels(colour, alpha, threshold, near > 0)
         mask, changed = clean_mask(levels, threshold, near)
         notices += changed
         if size and mask.shape != tuple(size):
@@ -179,7 +179,9 @@ def read_mask(
     return mask, [f"{path}: {notice}" for notice in notices]
 
 
-def _levels(colour: np.ndarray, alpha: np.ndarray | None, threshold: int | None) -> tuple[np.ndarray, list[str]]:
+def _levels(
+    colour: np.ndarray, alpha: np.ndarray | None, threshold: int | None, jpeg: bool
+) -> tuple[np.ndarray, list[str]]:
     """Return the levels of a mask, uint8 [H, W], from a picture's layers, and notices."""
     if alpha is not None and alpha.min() < 255:
         if not holds_matte(colour, alpha) and (not is_opaque(alpha) or two_colours(colour) is None):
@@ -189,5 +191,5 @@ def _levels(colour: np.ndarray, alpha: np.ndarray | None, threshold: int | None)
         notices = []
     if threshold is not None:
         return as_grey(colour, alpha), notices
-    levels, more = mask_levels(colour)
+    levels, more = mask_levels(colour, jpeg)
     return masked_by(alpha, levels), notices + more

@@ -28,7 +28,7 @@ def save(path, pixels, **options):
 
 
 def test_soft_masks_of_other_levels_are_stretched():
-    for low, high in ((16, 235), (3, 251), (40, 255), (5, 245)):
+    for low, high in ((16, 235), (3, 251), (40, 255), (5, 245), (0, 127)):
         mask = np.rint(low + disc(1) / 255 * (high - low)).astype(np.uint8)
         made, notices = clean_mask(mask)
         assert notices == [f"its levels {low} to {high} were taken as 0 to 255"]
@@ -71,5 +71,7 @@ def test_colours_that_are_no_mask(tmp_path):
             read_mask(save(tmp_path / "m.png", pixels))
     with pytest.raises(DataError, match="m.png: its colours are #141ec8 and #e6141e, and which is the fore"):
         read_mask(save(tmp_path / "m.png", ink(disc(), BLUE, RED)))
+    with pytest.raises(DataError, match="which is the foreground is unclear"):
+        read_mask(save(tmp_path / "m.png", ink(disc(), (0, 0, 255), (255, 255, 0))))
     with pytest.raises(DataError, match="m.png: all its pixels are 90; save a mask of one object"):
         read_mask(save(tmp_path / "m.png", np.full((9, 9), 90, np.uint8)))
