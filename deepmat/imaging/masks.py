@@ -22,9 +22,9 @@ TWO_LEVELS = 8
 """Least difference of two levels, neither of them 0, that are background and foreground."""
 LABELS, VOID = 32, 255
 """A mask whose levels are all lower, but for that of void pixels, holds class numbers."""
-PLATEAUS, FLAT, GRADED = 4, 0.8, 0.7
+PLATEAUS, FLAT, GRADED = 4, 0.7, 0.7
 """A mask holds numbers of objects too if it has at least so many levels between 0 and 255, that share of whose pixels
-has neighbours of the same level, unless that share of the steps between such levels is between successive ones."""
+has neighbours of the same level, unless that share of the steps to and from such levels is to the next one."""
 INVERTED = "255 along the border and 0 in the middle; is it inverted? 255 is foreground; if so, swap black and white"
 
 
@@ -97,7 +97,7 @@ def is_labels(mask: np.ndarray) -> bool:
     small = fractional.size and fractional[-1] < LABELS
     if not small and fractional.size < PLATEAUS:
         return False
-    around = np.ones((3, 3), np.uint8)
+    around = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
     even = cv2.compare(cv2.erode(mask, around), cv2.dilate(mask, around), cv2.CMP_EQ)
     counts, flat = histogram(mask)[fractional], cv2.calcHist([mask], [0], even, [256], [0, 256]).reshape(-1)[fractional]
     share = float(flat.sum() / counts.sum())
@@ -107,14 +107,14 @@ def is_labels(mask: np.ndarray) -> bool:
 
 
 def _is_graded(mask: np.ndarray, present: np.ndarray) -> bool:
-    """Return whether the levels between 0 and 255 meet their successors mostly: a gradient in steps."""
+    """Return whether levels between 0 and 255 mostly meet the next lower or higher one: a gradient in steps."""
     table = np.zeros(256, np.int16)
-    table[present] = 1 + np.arange(len(present))
-    table[[0, 255]] = 0
-    ranks = table[mask]
-    steps = [np.abs(a - b)[(a > 0) & (b > 0)] for a, b in ((ranks[1:], ranks[:-1]), (ranks[:, 1:], ranks[:, :-1]))]
-    step = np.concatenate([each[each > 0] for each in steps])
-    return step.size > 0 and bool(np.mean(step == 1) > GRADED)
+    table[present] = np.arange(len(present))
+    ranks, hard = table[mask], (mask == 0) | (mask == 255)
+    down = np.abs(np.diff(ranks, axis=0))[~(hard[1:] & hard[:-1])]
+    right = np.abs(np.diff(ranks, axis=1))[~(hard[:, 1:] & hard[:, :-1])]
+    steps, to_next = (np.count_nonzero(down) + np.count_nonzero(right), np.sum(down == 1) + np.sum(right == 1))
+    return bool(to_next > GRADED * steps)
 
 
 def clean_mask(mask: np.ndarray, threshold: int | None = None, near: int = 0) -> tuple[np.ndarray, list[str]]:
