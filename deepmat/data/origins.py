@@ -3,7 +3,7 @@
 Origins are plain data, so that they can be sent to worker processes.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -15,9 +15,9 @@ from deepmat.data.augment import Layers, edge_points
 from deepmat.data.cache import open_picture
 from deepmat.data.compositing import MANIFEST, Entry, changed_source, fitted, read_manifest
 from deepmat.data.layouts import Foreground, background_folder, find_foregrounds, layout_of, read_foreground
-from deepmat.data.pairs import HOW_TO_GET_DATA, Paths, refuse_failed, training_folders
+from deepmat.data.pairs import HOW_TO_GET_DATA, Paths, refuse_failed, refuse_foreign, training_folders
 from deepmat.errors import DataError
-from deepmat.runtime.files import find_pictures, is_picture
+from deepmat.runtime.files import find_pictures
 
 
 class Origin(Protocol):
@@ -199,18 +199,7 @@ def _pairs(data: DataConfig) -> tuple[Origin, list[str]]:
     if folder:
         backgrounds, more = find_pictures(folder)
         notices += more
-        refuse_failed(_unreadable(path for path in backgrounds if not is_picture(path)))
     else:
         notices.append(f"{root}: no backgrounds beside it (bg/, or --bg DIR), so procedural ones are drawn")
+    refuse_foreign([*(path for each in foregrounds for path in (each.fg, each.alpha) if path), *backgrounds])
     return Pairs(foregrounds, backgrounds, data.per_foreground, data.cache, data.cache_backgrounds), notices
-
-
-def _unreadable(pictures: Iterable[Path]) -> list[str]:
-    """Messages on pictures whose headers cannot be read."""
-    failed = []
-    for path in pictures:
-        try:
-            imaging.read_size(path)
-        except DataError as error:
-            failed.append(str(error))
-    return failed
