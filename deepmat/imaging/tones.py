@@ -80,10 +80,8 @@ def two_colours(colour: np.ndarray, jpeg: bool = False) -> np.ndarray | None:
     levels = np.rint(levels.clip(0, 255)).astype(np.uint8)
     border = np.concatenate((levels[0], levels[-1], levels[:, 0], levels[:, -1]))
     if dark.max() > BLACK and np.mean(border > 127) > 0.5:
-        names = (f"#{''.join(f'{round(each):02x}' for each in tone)}" for tone in (dark.tolist(), bright.tolist()))
-        raise DataError(
-            "its colours are {} and {}, and which is the foreground is unclear; save it as 255 on 0".format(*names)
-        )
+        names = " and ".join(f"#{np.rint(tone).astype(np.uint8).tobytes().hex()}" for tone in (dark, bright))
+        raise DataError(f"its colours are {names}, and which is the foreground is unclear; save it as 255 on 0")
     return levels
 
 
