@@ -8,6 +8,7 @@ from pathlib import Path
 from deepmat.checks.findings import Case, Finding, finding, message_of
 from deepmat.errors import DataError
 from deepmat.runtime.files import find_pictures, is_picture, key_of, pair, real
+from deepmat.runtime.formats import is_foreign
 
 
 def within(path: Path, folder: Path) -> bool:
@@ -29,7 +30,7 @@ def oddities(folder: Path) -> Iterator[Finding]:
             elif is_picture(path):
                 yield finding("stray", path, "a folder with the name of a picture; rename it", severity="note")
         for path in (Path(parent, name) for name in names if not name.startswith(".")):
-            if not is_picture(path):
+            if not is_picture(path) and not is_foreign(path):
                 yield finding("stray", path, "not a picture", severity="note")
     for error in unreadable:
         yield finding("place", error.filename, f"cannot be listed ({error.strerror}); change its permissions")

@@ -9,12 +9,12 @@ from deepmat import imaging
 from deepmat.checks.findings import Finding, finding
 from deepmat.errors import DataError
 from deepmat.imaging import Header, masks, trimap
+from deepmat.imaging.colour import SRGB_GAMMA, other_primaries
+from deepmat.imaging.layers import holds_matte
 
 MIN_SIDE, SMALL_SIDE = 32, 320  # the least a network can take; what DIM trains on
 FEW_LEVELS = 16
 GREY_MODES = ("1", "L", "LA", "I", "F")
-SRGB_GAMMA = 1 / 2.2
-SRGB_CHROMATICITY = (0.3127, 0.329, 0.64, 0.33, 0.3, 0.6, 0.15, 0.06)
 ENOUGH_FRINGE = 200
 
 
@@ -27,8 +27,7 @@ def look_at_header(role: str, path: Path, about: Header) -> Iterator[Finding]:
     elif not about["profile"]:
         if about["gamma"] and abs(about["gamma"] - SRGB_GAMMA) > 0.01:
             marks.append(f"gamma {about['gamma']:.2g}")
-        chromaticity = about["chromaticity"]
-        if chromaticity and not np.allclose(chromaticity, SRGB_CHROMATICITY, atol=0.005):
+        if other_primaries(about["chromaticity"]):
             marks.append("primaries other than sRGB's (cHRM)")
     if marks:
         message = f"{' and '.join(marks)}, not applied here but by other programs; save it as sRGB without a profile"
@@ -67,7 +66,7 @@ def look_at_header(role: str, path: Path, about: Header) -> Iterator[Finding]:
 def _colours(path: Path) -> Iterator[Finding]:
     """Whether an alpha kept in colours is grey."""
     rgb, channel = imaging.read_rgba(path)
-    if channel is not None and channel.min() < 255:
+    if not holds_matte(rgb, channel):
         return
     apart = rgb.max(axis=2).astype(np.int16) - rgb.min(axis=2)
     most, strong = int(apart.max()), float(np.mean(apart > 16))

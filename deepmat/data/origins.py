@@ -15,7 +15,7 @@ from deepmat.data.augment import Layers, edge_points
 from deepmat.data.cache import open_picture
 from deepmat.data.compositing import MANIFEST, Entry, changed_source, fitted, read_manifest
 from deepmat.data.layouts import Foreground, background_folder, find_foregrounds, layout_of, read_foreground
-from deepmat.data.pairs import HOW_TO_GET_DATA, Paths, refuse_failed, training_folders
+from deepmat.data.pairs import HOW_TO_GET_DATA, Paths, refuse_failed, refuse_foreign, training_folders
 from deepmat.errors import DataError
 from deepmat.runtime.files import find_pictures
 
@@ -201,4 +201,5 @@ def _pairs(data: DataConfig) -> tuple[Origin, list[str]]:
         notices += more
     else:
         notices.append(f"{root}: no backgrounds beside it (bg/, or --bg DIR), so procedural ones are drawn")
+    refuse_foreign([*(path for each in foregrounds for path in (each.fg, each.alpha) if path), *backgrounds])
     return Pairs(foregrounds, backgrounds, data.per_foreground, data.cache, data.cache_backgrounds), notices

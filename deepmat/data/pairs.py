@@ -1,11 +1,12 @@
 """Pictures paired by name over several folders: composites to train on, test pictures to score."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from deepmat import imaging
 from deepmat.config import DataConfig, TestConfig
 from deepmat.errors import DataError
-from deepmat.runtime.files import list_pictures, pair
+from deepmat.runtime.files import is_picture, list_pictures, pair
 
 TRAINING_KINDS = ("image", "alpha", "fg", "bg")
 TEST_KINDS = ("image", "trimap", "alpha")
@@ -64,11 +65,25 @@ def refuse_failed(messages: Sequence[str]) -> None:
         raise DataError("\n  ".join([*messages[:5], *more, "`deepmat doctor DATA` checks every picture"]))
 
 
+def refuse_foreign(pictures: Iterable[Path]) -> None:
+    """DataError that lists pictures of formats that cannot be read (`runtime.formats`), if there are any."""
+    failed = []
+    for path in pictures:
+        if not is_picture(path):
+            try:
+                imaging.read_size(path)
+            except DataError as error:
+                failed.append(str(error))
+    refuse_failed(failed)
+
+
 def training_folders(data: DataConfig) -> tuple[list[tuple[str, Paths]], list[str]]:
     """The name and the four files of each training composite, sorted, and notices. DataError if a file is missing."""
     pictures, notices = _paired(_folders(data.root, "train", TRAINING_KINDS, data))
     refuse_failed([str(paths) for _, paths in pictures if isinstance(paths, DataError)])
-    return [(name, paths) for name, paths in pictures if not isinstance(paths, DataError)], notices
+    found = [(name, paths) for name, paths in pictures if not isinstance(paths, DataError)]
+    refuse_foreign(path for _, paths in found for path in paths.values())
+    return found, notices
 
 
 def pictures_to_score(test: TestConfig, root: Path | None) -> tuple[list[tuple[str, Paths | DataError]], list[str]]:

@@ -33,10 +33,10 @@ def as_image(
     """
     if isinstance(source, (*PATHS, bytes)):
         file = Unread(source, max_pixels, name if isinstance(source, bytes) else None)
-        _, notices = file.about()
-        return *file.layers(), notices
-    colour, alpha = _layers(source, name)
-    return as_rgb(colour), alpha, _unturned(source, name)
+        colour, alpha, _, notices = file.whole()
+        return colour, alpha, notices
+    levels, alpha = _layers(source, name)
+    return as_rgb(levels), alpha, _unturned(source, name)
 
 
 def as_trimap(
@@ -66,8 +66,9 @@ def as_alpha(
 ) -> np.ndarray:
     """Return an alpha as uint8 [H, W], or as float32 [H, W] in [0, 1] if the source has over 8 bits.
 
-    An RGBA picture stands for its alpha channel unless that is 255 everywhere; colours for their luminance. size:
-    height and width that it must have. Raises DataError if it has not, and as `as_image`.
+    An RGBA picture stands for its alpha channel, or for its colours if these hold the matte (`layers.holds_matte`);
+    colours stand for their luminance. size: height and width that it must have. Raises DataError if it has not, and as
+    `as_image`.
     """
     if isinstance(source, PATHS):
         name = str(source)

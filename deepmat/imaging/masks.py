@@ -7,6 +7,9 @@ import numpy as np
 
 from deepmat import imaging
 from deepmat.errors import DataError
+from deepmat.imaging.layers import as_grey, holds_matte, is_opaque, masked_by, split
+from deepmat.imaging.tones import NEAR, mask_levels, stretch, two_colours
+from deepmat.imaging.unread import Unread
 
 BLOCK, ENOUGH = 8, 8
 """Side of the blocks of a JPEG in pixels, and the fewest blocks with an edge that allow a decision."""
@@ -15,8 +18,13 @@ RIM, RINGING = 3, 16
 in a neighbouring block."""
 JPEG_NEAR = 8
 """Levels so close to 0 or 255 are set to these in a soft mask saved as JPEG."""
-LABELS = 32
-"""A mask whose levels are all lower holds class numbers."""
+TWO_LEVELS = 8
+"""Least difference of two levels, neither of them 0, that are background and foreground."""
+LABELS, VOID = 32, 255
+"""A mask whose levels are all lower, but for that of void pixels, holds class numbers."""
+PLATEAUS, FLAT, GRADED = 4, 0.7, 0.7
+"""A mask holds numbers of objects too if it has at least so many levels between 0 and 255, that share of whose pixels
+has neighbours of the same level, unless that share of the steps to and from such levels is to the next one."""
 INVERTED = "255 along the border and 0 in the middle; is it inverted? 255 is foreground; if so, swap black and white"
 
 
@@ -77,34 +85,71 @@ def is_hard_jpeg(mask: np.ndarray) -> bool:
     return ENOUGH <= edges <= edge.size / 2 and 3 * rung >= edges and 10 * bent <= edges and 30 * grey <= edges
 
 
+def is_labels(mask: np.ndarray) -> bool:
+    """Return whether a mask, uint8 [H, W], seems to hold numbers of classes or objects, and perhaps 255 for void.
+
+    Such numbers are small, or fill areas of their own; the levels of a soft mask change from pixel to pixel.
+    """
+    present = np.flatnonzero(histogram(mask))
+    fractional = present[(present > 0) & (present < 255)]
+    if present[-1] < LABELS:
+        return len(present) > 1
+    small = fractional.size and fractional[-1] < LABELS
+    if not small and fractional.size < PLATEAUS:
+        return False
+    around = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
+    even = cv2.compare(cv2.erode(mask, around), cv2.dilate(mask, around), cv2.CMP_EQ)
+    counts, flat = histogram(mask)[fractional], cv2.calcHist([mask], [0], even, [256], [0, 256]).reshape(-1)[fractional]
+    share = float(flat.sum() / counts.sum())
+    if small:
+        return share > 0.5
+    return share > FLAT and bool(np.median(flat / counts) > 0.5) and not _is_graded(mask, present)
+
+
+def _is_graded(mask: np.ndarray, present: np.ndarray) -> bool:
+    """Return whether levels between 0 and 255 mostly meet the next lower or higher one: a gradient in steps."""
+    table = np.zeros(256, np.int16)
+    table[present] = np.arange(len(present))
+    ranks, hard = table[mask], (mask == 0) | (mask == 255)
+    down = np.abs(np.diff(ranks, axis=0))[~(hard[1:] & hard[:-1])]
+    right = np.abs(np.diff(ranks, axis=1))[~(hard[:, 1:] & hard[:, :-1])]
+    steps, to_next = (np.count_nonzero(down) + np.count_nonzero(right), np.sum(down == 1) + np.sum(right == 1))
+    return bool(to_next > GRADED * steps)
+
+
 def clean_mask(mask: np.ndarray, threshold: int | None = None, near: int = 0) -> tuple[np.ndarray, list[str]]:
     """Convert a mask, uint8 [H, W], to an alpha. Returns it with notices of what was changed.
 
-    Hard masks become 0 and 255: those of two levels, 0 and any other (say 1), and those with JPEG artefacts
-    (`is_hard_jpeg`). Soft masks stay as they are, except that levels up to `near` from 0 or 255 become these.
-    threshold: every mask is hard, with foreground from this level on. Raises DataError for levels that look like
-    labels of several objects.
+    Hard masks become 0 and 255: those of two levels, say 0 and 1 or 16 and 235, and those with JPEG artefacts
+    (`is_hard_jpeg`). Soft masks mostly of two other levels are stretched to 0 and 255 (`tones.stretch`). Others stay as
+    they are, except that levels up to `near` from 0 or 255 become these. threshold: every mask is hard, with foreground
+    from this level on. Raises DataError for levels that look like labels of several objects, or one grey everywhere.
     """
     if threshold is not None:
         return cv2.inRange(mask, threshold, 255), []
-    present = np.flatnonzero(histogram(mask))
-    top = int(present[-1])
-    if present[0] == 0 and len(present) == 2 and top < 255:
-        return cv2.inRange(mask, 1, 255), [f"its levels 0 and {top} were taken as 0 and 255"]
-    if top < LABELS and len(present) > 1:
-        levels = f"its levels are {present[0]} to {top}, like labels"
-        raise DataError(f"{levels}; save a mask of one object, 255 on 0, or set a threshold")
+    present = np.flatnonzero(histogram(mask)).tolist()
+    low, top = present[0], present[-1]
+    if low == top and 0 < low < 255:
+        raise DataError(f"all its pixels are {low}; save a mask of one object, 255 on 0")
+    if len(present) == 2 and (low == 0 or top >= LABELS and top - low >= TWO_LEVELS) and (low, top) != (0, 255):
+        return cv2.inRange(mask, low + 1, 255), [f"its levels {low} and {top} were taken as 0 and 255"]
+    if is_labels(mask):
+        levels = f"{low} to {present[-2]} and 255" if top == VOID else f"{low} to {top}"
+        how = "save a mask of one object, 255 on 0, or use `deepmat trimap --threshold`"
+        raise DataError(f"its levels are {levels}, like labels; {how}")
+    mask, notices = stretch(mask, near)
     if is_hard_jpeg(mask):
-        return cv2.inRange(mask, 128, 255), [
-            "a hard mask with JPEG artefacts; levels from 128 on were taken as 255, lower ones as 0"
-        ]
-    if not any(0 < level <= near or 255 - near <= level < 255 for level in present.tolist()):
-        return mask, []
+        taken = "levels from 128 on were taken as 255, lower ones as 0"
+        return cv2.inRange(mask, 128, 255), [*notices, f"a hard mask with JPEG artefacts; {taken}"]
+    snap = near or len(notices) * NEAR
     table = np.arange(256, dtype=np.uint8)
-    table[: near + 1], table[255 - near :] = 0, 255
-    return cv2.LUT(mask, table), [
-        f"a soft mask with JPEG artefacts; levels up to {near} from 0 or 255 were taken as these"
-    ]
+    table[: snap + 1], table[255 - snap :] = 0, 255
+    cleaned = cv2.LUT(mask, table)
+    if np.array_equal(cleaned, mask):
+        return mask, notices
+    if near:
+        notices.append(f"a soft mask with JPEG artefacts; levels up to {near} from 0 or 255 were taken as these")
+    return cleaned, notices
 
 
 def read_mask(
@@ -115,17 +160,36 @@ def read_mask(
 ) -> tuple[np.ndarray, list[str]]:
     """Read a mask or alpha file as an alpha. Returns uint8 [H, W], and notices of what was changed (`clean_mask`).
 
-    A used alpha channel is the mask; colours are converted to luminance. size: height and width of the picture; a mask
-    of the same aspect ratio is resized to it. Raises DataError if the file cannot be read, looks like labels, or has
-    another aspect ratio.
+    The mask is the alpha channel, or the colours if these hold it (`layers.holds_matte`, `tones.mask_levels`). size:
+    height and width of the picture; a mask of the same aspect ratio is resized to it. Raises DataError if the file
+    cannot be read, holds no mask of one object, or has another aspect ratio.
     """
-    grey = imaging.read_grey(path, max_pixels)
-    near = JPEG_NEAR if imaging.describe(path, max_pixels)["format"] in ("JPEG", "MPO") else 0
+    file = Unread(path, max_pixels)
+    near = JPEG_NEAR if file.picture.format in ("JPEG", "MPO") else 0
+    colour, alpha = split(file.decode())
     try:
-        mask, notices = clean_mask(grey, threshold, near)
+        levels, notices = _levels(colour, alpha, threshold, near > 0)
+        mask, changed = clean_mask(levels, threshold, near)
+        notices += changed
         if size and mask.shape != tuple(size):
-            notices = [*notices, check_aspect(mask.shape, size)]
+            notices.append(check_aspect(mask.shape, size))
             mask = cv2.resize(mask, size[::-1], interpolation=cv2.INTER_AREA)
     except DataError as error:
         raise DataError(f"{path}: {error}") from error
     return mask, [f"{path}: {notice}" for notice in notices]
+
+
+def _levels(
+    colour: np.ndarray, alpha: np.ndarray | None, threshold: int | None, jpeg: bool
+) -> tuple[np.ndarray, list[str]]:
+    """Return the levels of a mask, uint8 [H, W], from a picture's layers, and notices."""
+    if alpha is not None and alpha.min() < 255:
+        if not holds_matte(colour, alpha) and (not is_opaque(alpha) or two_colours(colour) is None):
+            return alpha, []
+        notices = ["its colours were taken as the mask; its alpha channel shows no more than a frame"]
+    else:
+        notices = []
+    if threshold is not None:
+        return as_grey(colour, alpha), notices
+    levels, more = mask_levels(colour, jpeg)
+    return masked_by(alpha, levels), notices + more

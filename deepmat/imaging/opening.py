@@ -10,13 +10,22 @@ from typing import IO
 
 from PIL import Image, ImageFile, UnidentifiedImageError
 
+from deepmat.runtime.formats import HEAD, format_of, has_heif
+
 
 def open_picture(file: IO[bytes]) -> ImageFile.ImageFile:
     """Open a picture file as `Image.open` does, whatever its size. Only the header is read.
 
-    Raises UnidentifiedImageError if no plugin of Pillow takes it.
+    HEIC is read by pillow-heif where that is installed. Raises UnidentifiedImageError if no plugin of Pillow takes it.
     """
-    prefix = file.read(16)
+    prefix = file.read(HEAD)
+    file.seek(0)
+    if format_of(prefix) == "HEIC" and has_heif():
+        # The module that pillow-heif has for this would register it with Pillow, for the whole program.
+        from pillow_heif.as_plugin import HeifImageFile
+
+        return HeifImageFile(file, "")
+    prefix = prefix[:16]
     tried = set()
     for register in (Image.preinit, Image.init):  # the common formats first: importing all plugins takes 0.1 s
         register()

@@ -27,11 +27,10 @@ def read_picture(path: File, max_pixels: int = MAX_PIXELS) -> tuple[np.ndarray, 
     """Read a picture with all that a copy of it needs.
 
     Returns uint8 RGB [H, W, 3], upright; the alpha channel, uint8 [H, W], or None; profile and resolution; and notices
-    of what reading it left out. Raises DataError if it cannot be read.
+    of what reading it changed or left out. Without an RGB profile colours are in sRGB (`colour.in_srgb`). Raises
+    DataError if it cannot be read.
     """
-    file = Unread(path, max_pixels)
-    about, notices = file.about()
-    return *file.layers(), about, notices
+    return Unread(path, max_pixels).whole()
 
 
 def count_pixels(path: Path) -> int:

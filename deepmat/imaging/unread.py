@@ -9,12 +9,13 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
 from deepmat.errors import DataError
-from deepmat.imaging.colour import About
+from deepmat.imaging.colour import About, in_srgb
 from deepmat.imaging.layers import as_rgb, split
 from deepmat.imaging.opening import load_pixels, open_picture
+from deepmat.runtime.formats import HEAD, format_of, how_to_read
 
 ORIENTATION, LYING = 0x0112, 5
 """EXIF's tag, and the first of its values that rotate a picture by 90 degrees."""
@@ -57,7 +58,7 @@ class Unread:
         self.name = name or ("picture" if isinstance(file, bytes) else str(file))
         with explained(self.name):
             self.data = file if isinstance(file, bytes) else Path(file).read_bytes()
-            self.picture = open_picture(io.BytesIO(self.data))
+            self.picture = _opened(self.data, "" if isinstance(file, bytes) else Path(file).suffix, self.name)
             width, height = self.picture.size
             if width * height > max_pixels:
                 needed = math.ceil(width * height / 1e6)
@@ -92,6 +93,14 @@ class Unread:
         colour, alpha = split(self.decode(least))
         return as_rgb(colour), alpha
 
+    def whole(self) -> tuple[np.ndarray, np.ndarray | None, About, list[str]]:
+        """Return layers, profile and resolution, and notices, as `read_picture`."""
+        about, notices = self.about()
+        info, grey = dict(self.picture.info), self.picture.mode[0] in "1LIF"
+        colour, alpha = self.layers()
+        colour, about, more = in_srgb(colour, about, grey, info)
+        return colour, alpha, about, [*notices, *(f"{self.name}: {each}" for each in more)]
+
     def about(self) -> tuple[About, list[str]]:
         """Return profile and resolution for a copy of the picture, and notices of what reading it leaves out."""
         with explained(self.name):
@@ -107,6 +116,18 @@ class Unread:
             return {"profile": profile, "dpi": None}, notices
         across, down = dpi[::-1] if self.orientation >= LYING else dpi
         return {"profile": profile, "dpi": (across, down)}, notices
+
+
+def _opened(data: bytes, suffix: str, name: str) -> ImageFile.ImageFile:
+    """Open a picture. Raises DataError with what to do if it is of a known format that cannot be read."""
+    kind = format_of(data[:HEAD], suffix)
+    if kind != "camera raw":  # of which Pillow would read the thumbnail
+        try:
+            return open_picture(io.BytesIO(data))
+        except UnidentifiedImageError:
+            if not kind:
+                raise
+    raise DataError(f"{name}: {how_to_read(kind)}")
 
 
 def _orientation(picture: Image.Image, data: bytes) -> int:

@@ -10,6 +10,7 @@ import numpy as np
 from deepmat import imaging
 from deepmat.errors import DataError
 from deepmat.imaging import masks, trimap
+from deepmat.imaging.layers import is_opaque
 from deepmat.runtime.files import list_inputs, pair
 from deepmat.subject.band import Width, from_mask
 
@@ -104,6 +105,9 @@ def read_job(job: Job, width: Width | None = None, max_pixels: int = imaging.MAX
     """
     image, own, about, notices = imaging.read_picture(job.image, max_pixels)
     size = (image.shape[0], image.shape[1])
+    if job.partner and own is not None and not is_opaque(own):
+        left_out = f"its own alpha channel is not used, since {job.partner} is given"
+        notices.append(f"{job.image}: {left_out}; colours where it is transparent may not be the photo's")
     if width is None:
         assert job.partner  # find_jobs was given trimaps
         levels, more = trimap.read_trimap(job.partner, size, max_pixels)
@@ -111,8 +115,8 @@ def read_job(job: Job, width: Width | None = None, max_pixels: int = imaging.MAX
     if job.partner:
         mask, more = masks.read_mask(job.partner, None, size, max_pixels)
         source = job.partner
-    elif own is None or own.min() == 255:
-        hidden = "no alpha channel" if own is None else "an alpha channel that is 255 everywhere"
+    elif own is None or is_opaque(own):
+        hidden = "no alpha channel" if own is None else "an alpha channel that is 255 nearly everywhere"
         raise DataError(f"{job.image}: has {hidden}; give --trimaps or --masks, a folder or a file")
     else:
         mask, more, source = own, [], job.image

@@ -11,6 +11,7 @@ import warnings
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from threading import Lock
 from typing import Any, NamedTuple
 
 import torch
@@ -60,6 +61,8 @@ def _numpy_scalar(dtype: _NumpyType, data: bytes | str) -> float | None:
     return struct.unpack((">" if dtype.order == ">" else "<") + code, raw)[0] if code else None
 
 
+LOADING = Lock()
+"""Held while Python's warnings are off: two threads at once would leave them off."""
 # What stands in for what torch files name besides tensors; the arrays and methods are of MMEngine's history of losses.
 STAND_INS: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [
     (_NumpyType, "numpy.dtype"),
@@ -93,7 +96,7 @@ def load_state(path: Path) -> dict[str, Any]:
     _check_there(path)
     try:
         _check_not_compressed(path)
-        with torch.serialization.safe_globals(STAND_INS), warnings.catch_warnings():
+        with LOADING, torch.serialization.safe_globals(STAND_INS), warnings.catch_warnings():
             # latin1 reads the byte strings of Python 2; torch warns of the argument, and heeds it.
             warnings.simplefilter("ignore")
             loaded = torch.load(path, map_location="cpu", weights_only=True, encoding="latin1")

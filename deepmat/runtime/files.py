@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from deepmat.errors import ConfigError, DataError
+from deepmat.runtime.formats import is_foreign
 
 PICTURE_SUFFIXES = frozenset(
     ".png .jpg .jpeg .jpe .jfif .bmp .tif .tiff .webp .gif .ppm .pgm .pbm .pnm .jp2 .tga .avif".split()
@@ -109,11 +110,12 @@ def is_picture(path: Path) -> bool:
 def find_pictures(folder: Path) -> tuple[list[Path], list[str]]:
     """Return all pictures below `folder`, sorted, and a notice for each other file. Hidden files are ignored.
 
-    Raises DataError if the folder is missing or holds no picture.
+    Pictures of formats that cannot be read (`runtime.formats`) are among them, unless one of the same name lies beside
+    it. Raises DataError if the folder is missing or holds no picture.
     """
     if not folder.is_dir():
         raise DataError(f"{folder}: {'is not a folder' if folder.exists() else 'no such folder'}; check the path")
-    pictures, notices = [], []
+    pictures, foreign, notices = [], [], []
     for parent, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
         links = [Path(parent, name) for name in folders if Path(parent, name).is_symlink()]
@@ -121,8 +123,16 @@ def find_pictures(folder: Path) -> tuple[list[Path], list[str]]:
         for path in (Path(parent, name) for name in names if not name.startswith(".")):
             if is_picture(path) and (path.is_file() or not path.exists()):  # not a pipe, which would block
                 pictures.append(path)
+            elif is_foreign(path):
+                foreign.append(path)
             else:
                 notices.append(f"{path}: skipped, not a picture")
+    twins = {path.with_suffix(""): path for path in pictures}
+    for path in foreign:
+        if twin := twins.get(path.with_suffix("")):
+            notices.append(f"{path}: skipped, since {twin.name} lies beside it")
+        else:
+            pictures.append(path)
     if not pictures:
         raise DataError(f"{folder}: holds no pictures; expected files such as .png or .jpg")
     return sorted(pictures), sorted(notices)

@@ -63,5 +63,5 @@ def from_mask(
     soft = float(before[1:255].sum()) / alpha.size
     if soft > MOSTLY_SOFT:
         share = f"{100 * soft:.0f} % of the pixels are between 0 and 255, so unknown"
-        notices.append(f"{share}; `deepmat trimap --threshold 128` makes them hard")
+        notices.append(f"{share}; `deepmat trimap --threshold 128` takes it as a hard mask")
     return trimap, notices + ([INVERTED] if looks_inverted(alpha) else [])

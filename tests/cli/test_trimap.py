@@ -76,7 +76,7 @@ def test_a_folder_of_masks(run):
 
 def test_widths_methods_and_thresholds(run):
     save("m.png", disc())
-    save("net.png", np.where(disc() > 0, 200, 60).astype(np.uint8))
+    save("net.png", np.where(disc() > 0, 200, 60).astype(np.uint8) + np.arange(80, dtype=np.uint8) % 40)
 
     def made(name, *options):
         result = run(f"{name}.png", "-o", "out", *options)

@@ -241,6 +241,20 @@ def test_a_picture_that_cannot_be_used_is_named(data, tmp_path, workers):
         batches(config)
 
 
+def test_pictures_of_formats_that_cannot_be_read_are_named_before_training(source, data, tmp_path):
+    imaging.write_image(tmp_path / "a.png", np.zeros((9, 9, 3), np.uint8))
+    (tmp_path / "b.jxl").write_bytes(b"\xff\x0a\xfa\x7f")
+    with pytest.raises(DataError, match="b.jxl: JPEG XL, which cannot be read here; convert it to PNG or TIFF"):
+        find_origins(DataConfig(root=source, bg=tmp_path))
+    for kind in ("image", "alpha", "fg", "bg"):
+        shutil.copytree(data / "train" / kind, tmp_path / kind)
+    path = next((tmp_path / "image").iterdir())
+    path.with_suffix(".exr").write_bytes(b"v/1\x01")
+    path.unlink()
+    with pytest.raises(DataError, match=f"{path.stem}.exr: OpenEXR, which cannot be read here"):
+        find_origins(DataConfig(root=tmp_path))
+
+
 def test_a_composite_whose_source_changed_is_refused(origin):
     config = origin("composites", cache=None)
     origins, _ = find_origins(config)

@@ -1,7 +1,7 @@
 import cv2
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from PIL import Image
@@ -34,7 +34,10 @@ def save(path, levels, mode=None, **options):
         ([0, 40, 255], [0, 40, 255], None),
         ([0, 40, 200], [0, 40, 200], None),
         ([0, 0, 0], [0, 0, 0], None),
-        ([200, 255, 255], [200, 255, 255], None),
+        ([254, 255, 255], [254, 255, 255], None),
+        ([200, 255, 255], [0, 255, 255], "its levels 200 and 255 were taken as 0 and 255"),
+        ([16, 235, 16], [0, 255, 0], "its levels 16 and 235 were taken as 0 and 255"),
+        ([60, 90, 60], [0, 255, 0], "its levels 60 and 90 were taken as 0 and 255"),
     ],
 )
 def test_levels_of_masks(levels, taken, notice):
@@ -50,6 +53,41 @@ def test_labels_are_refused_unless_a_threshold_chooses():
     mask, notices = masks.clean_mask(np.array([[0, 1, 2, 3]], np.uint8), threshold=2)
     np.testing.assert_array_equal(mask, [[0, 0, 255, 255]])
     assert not notices
+
+
+def regions(*levels, side=24):
+    """Squares of these levels on 0, the first and the second beside each other."""
+    mask = np.zeros((3 * side, side * (len(levels) + 2)), np.uint8)
+    for place, level in enumerate(levels):
+        mask[side : 2 * side, side * (place + 1) : side * (place + 2)] = level
+    return mask
+
+
+def with_void(mask):
+    edge = cv2.morphologyEx(mask, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))
+    return np.where(edge > 0, np.uint8(255), mask)
+
+
+@pytest.mark.parametrize(
+    "levels", [(15,), (1,), (1, 2, 15), (7, 24, 11, 33), (40, 80, 120, 160, 200, 240), (3, 90, 5, 40)]
+)
+def test_labels_are_refused_with_void_or_large_numbers(levels):
+    masked = [with_void(regions(*levels))]
+    if len(levels) > 3:
+        masked.append(regions(*levels))
+    for mask in masked:
+        end = " and 255" if mask.max() == 255 else ""
+        with pytest.raises(DataError, match=f"its levels are 0 to {max(levels)}{end}, like labels; save a mask"):
+            masks.clean_mask(mask)
+
+
+def test_soft_masks_with_flat_areas_are_no_labels():
+    ramp = np.repeat(np.arange(0, 256, 17), 20).astype(np.uint8)
+    shadow = cv2.GaussianBlur(regions(24), (0, 0), 6)
+    shadow[-30:] = 255
+    upscaled = np.kron(cv2.resize(hard()[:50, :50], (20, 20), interpolation=cv2.INTER_AREA), np.ones((4, 4), np.uint8))
+    for mask in (np.tile(ramp, (30, 1)), shadow, upscaled, regions(128, 255), regions(100, 180, 255)):
+        assert masks.clean_mask(mask)[0] is mask
 
 
 @settings(max_examples=40, deadline=None)
@@ -84,9 +122,11 @@ def test_soft_alphas_stay_as_they_are(kind):
         assert masks.clean_mask(smooth)[0] is smooth
 
 
-@given(arrays.arrays(np.uint8, arrays.array_shapes(min_dims=2, max_dims=2, max_side=24)))
-def test_small_soft_masks_stay_as_they_are(mask):
+@given(st.integers(0, 10**6), arrays.array_shapes(min_dims=2, max_dims=2, max_side=24))
+def test_small_soft_masks_stay_as_they_are(seed, shape):
+    mask = np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
     mask[0, 0] = 255
+    assume(len(np.unique(mask)) != 2)
     assert masks.clean_mask(mask)[0] is mask
 
 

@@ -1,3 +1,4 @@
+import sys
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 
@@ -127,6 +128,35 @@ def test_broken_files_are_named(tmp_path, rgb, suffix):
         imaging.read_image(path)
     with pytest.raises(DataError, match="no such file"):
         imaging.read_image(tmp_path / "none.png")
+
+
+def test_formats_that_cannot_be_read_are_named_with_what_to_do(tmp_path, rgb, monkeypatch):
+    """By their first bytes: a phone names a HEIC picture a.jpg; and Pillow would read a raw file's thumbnail."""
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)  # as if it were not installed
+    Image.fromarray(rgb).save(tmp_path / "a.dng", format="TIFF")
+    (tmp_path / "a.jpg").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
+    (tmp_path / "a.jxl").write_bytes(b"\xff\x0a\xfa\x7f")
+    for name, message in (
+        ("a.jpg", "HEIC, which cannot be read here; install pillow-heif .*, or convert it to PNG or JPEG"),
+        ("a.jxl", "JPEG XL, which cannot be read here; convert it to PNG or TIFF"),
+        ("a.dng", "camera raw, which cannot be read here; convert it to PNG or TIFF"),
+    ):
+        for read in (imaging.read_image, imaging.read_size, imaging.read_grey):
+            with pytest.raises(DataError, match=f"{name}: {message}"):
+                read(tmp_path / name)
+
+
+def test_heic_is_read_without_registering_a_plugin(tmp_path):
+    heif = pytest.importorskip("pillow_heif")
+    ramp = np.tile(np.linspace(0, 255, 64, dtype=np.uint8), (32, 1))
+    heif.from_bytes("L", (64, 32), ramp.tobytes()).save(tmp_path / "a.heic", quality=95)
+    before = dict(Image.OPEN)
+    pixels = imaging.read_image(tmp_path / "a.heic")
+    assert pixels.shape == (32, 64, 3) and np.abs(pixels[..., 0].astype(int) - ramp).max() < 8
+    assert before == Image.OPEN
+    damaged = (tmp_path / "a.heic").read_bytes()[:90]
+    with pytest.raises(DataError, match="picture: cannot be read"):
+        imaging.read_image(damaged)
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp", ".tif", ".gif", ".bmp", ".avif"])

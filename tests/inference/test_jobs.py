@@ -1,9 +1,12 @@
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from deepmat import imaging
 from deepmat.errors import DataError
-from deepmat.inference.jobs import Job, find_jobs
+from deepmat.inference.jobs import Job, find_jobs, read_job
+from deepmat.subject.band import parse_width
 
 
 def touch(*paths):
@@ -52,3 +55,21 @@ def test_partners_by_name_and_their_absence(tmp_path, monkeypatch):
         find_jobs([Path("in")], Path("tt"), "trimap")
     with pytest.raises(DataError, match="4 pictures need a folder of masks"):
         find_jobs([Path("in"), Path("other"), Path("none.jpg")], Path("t/a.png"), "mask")
+
+
+def test_an_alpha_channel_beside_a_trimap_or_mask_gets_a_notice(tmp_path):
+    levels = np.repeat(np.array([[0, 128, 255]], np.uint8), 20, axis=1).repeat(60, axis=0)
+    hard = np.where(levels == 255, 255, 0).astype(np.uint8)
+    for name, pixels in (("trimap", levels), ("mask", hard)):
+        imaging.write_image(tmp_path / f"{name}.png", pixels)
+    for kind, alpha in (("used", hard), ("opaque", np.full_like(hard, 255))):
+        path = tmp_path / f"{kind}.png"
+        imaging.write_image(path, np.dstack((*[levels] * 3, alpha)))
+        for name, width in (("trimap", None), ("mask", parse_width("2"))):
+            partner = tmp_path / f"{name}.png"
+            notices = read_job(Job("a", path, partner), width).notices
+            told = f"{path}: its own alpha channel is not used, since {partner} is given; colours where"
+            assert [notice.startswith(told) for notice in notices] == ([True] if kind == "used" else [])
+    assert not read_job(Job("a", tmp_path / "used.png"), parse_width("2")).notices
+    with pytest.raises(DataError, match="opaque.png: has an alpha channel that is 255 nearly everywhere"):
+        read_job(Job("a", tmp_path / "opaque.png"), parse_width("2"))

@@ -2,6 +2,8 @@ import io
 import json
 import os
 import stat
+import warnings
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +14,7 @@ from old_checkpoints import Hostile, Python2Pickler, python_2
 from deepmat.config import DIMConfig
 from deepmat.errors import CheckpointError, ConfigError
 from deepmat.models import build_model, fill_from, load_model
-from deepmat.models.checkpoint import load_weights, save_state, save_weights
+from deepmat.models.checkpoint import load_state, load_weights, save_state, save_weights
 from deepmat.models.dim.vgg import VGG_LAYERS, convert_vgg, encoder_of, untrained_vgg
 from deepmat.models.weights import import_weights, info
 
@@ -30,6 +32,14 @@ def dim():
 @pytest.fixture(scope="module")
 def vgg():
     return untrained_vgg()
+
+
+def test_loading_in_threads_leaves_the_warnings_of_the_program(tmp_path):
+    save_state(tmp_path / "a.pth", {"step": 1})
+    before = list(warnings.filters)
+    with ThreadPoolExecutor(8) as pool:
+        assert len(list(pool.map(load_state, [tmp_path / "a.pth"] * 200))) == 200
+    assert warnings.filters == before
 
 
 def test_weights_carry_their_model(tmp_path, dim):
