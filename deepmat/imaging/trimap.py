@@ -1,6 +1,6 @@
 """The trimap: uint8 [H, W], 255 known foreground, 0 known background, 128 unknown."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,8 +14,10 @@ from deepmat.imaging.masks import INVERTED, check_aspect, histogram, looks_inver
 FOREGROUND, UNKNOWN, BACKGROUND = 255, 128, 0
 LABELS = 16
 """A trimap whose levels are all lower holds class numbers."""
-DOUBTFUL_LEVEL, DOUBTFUL_SHARE = 16, 0.25
-"""A picture may be no trimap if more than this share of it is further than so many levels from 0, 128 and 255."""
+NEAR = 16
+"""Levels so close to one of the three levels of a trimap may stand for it, as those beside the edges of a JPEG."""
+DOUBTFUL_SHARE = 0.25
+"""A picture may be no trimap if more than this share of it is not near 0, 128 and 255."""
 
 Pixels = TypeVar("Pixels")
 
@@ -92,17 +94,22 @@ def resize(trimap: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 def quantise(grey: np.ndarray) -> tuple[np.ndarray, list[str]]:
-    """Round the levels of a trimap, uint8 [H, W], to 0, 128 and 255. Returns it with a notice if any changed.
+    """Map the levels of a trimap, uint8 [H, W], to 0, 128 and 255. Returns it with a notice if any changed.
 
-    Thresholds lie half-way between the levels. They restore a trimap saved as JPEG, except for a few pixels beside its
-    edges, and add no third level between two that meet. Raises DataError for levels that look like labels.
+    Three levels are background, unknown and foreground in their order, whatever they are (`three_levels`). Others are
+    rounded. Thresholds lie half-way between the levels. They restore a trimap saved as JPEG, except for a few pixels
+    beside its edges, and add no third level between two that meet. Raises DataError for levels that look like labels.
     """
     top = int(grey.max())
     if 0 < top < LABELS:
         raise DataError(f"its levels are 0 to {top}, like labels; save background 0, unknown 128, foreground 255")
-    table = np.empty(256, np.uint8)
-    table[:64], table[64:192], table[192:] = BACKGROUND, UNKNOWN, FOREGROUND
     counts = histogram(grey)
+    table = _table((BACKGROUND, UNKNOWN, FOREGROUND))
+    three = three_levels(counts)
+    if three and table[three].tolist() != [BACKGROUND, UNKNOWN, FOREGROUND]:
+        levels = ", ".join(map(str, three))
+        notice = f"its levels {levels} were taken as 0 (background), 128 (unknown), 255 (foreground), in their order"
+        return cv2.LUT(grey, _table(three)), [notice]
     counts[[BACKGROUND, UNKNOWN, FOREGROUND]] = 0
     if not counts.any():
         return grey, []
@@ -110,9 +117,37 @@ def quantise(grey: np.ndarray) -> tuple[np.ndarray, list[str]]:
     examples = ", ".join(f"{level} as {table[level]}" for level in often)
     more = ", ..." if np.count_nonzero(counts) > len(often) else ""
     share = f"{100 * float(counts.sum()) / grey.size:.2g} % of the trimap was not 0, 128 or 255"
-    far = np.abs(np.arange(256) - table.astype(int)) > DOUBTFUL_LEVEL
+    far = np.abs(np.arange(256) - table.astype(int)) > NEAR
     doubt = "; is it a trimap?" if counts[far].sum() > DOUBTFUL_SHARE * grey.size else ""
     return cv2.LUT(grey, table), [f"{share}; taken as the nearest ({examples}{more}){doubt}"]
+
+
+def _table(three: Sequence[int]) -> np.ndarray:
+    """Return what each level is mapped to, uint8 [256]: 0, 128 or 255 as it is nearest to each of three levels."""
+    low, middle, high = three
+    levels = 2 * np.arange(256)
+    return np.where(levels < low + middle, BACKGROUND, np.where(levels < middle + high, UNKNOWN, FOREGROUND)).astype(
+        np.uint8
+    )
+
+
+def three_levels(counts: np.ndarray) -> list[int]:
+    """Return the three levels that a trimap is painted with, ascending, or [] if it is not of three levels.
+
+    counts: pixels of each level, [256]. Pixels between two levels, of smoothed edges or JPEG, do not count: the least
+    frequent of three levels must have more pixels near it than all that is far from the three.
+    """
+    present = np.flatnonzero(counts).tolist()
+    if len(present) <= 3:
+        return present if len(present) == 3 else []
+    left, three, near = counts.astype(np.float64), [], 0.0
+    for _ in range(3):
+        level = int(left.argmax())
+        around = slice(max(level - NEAR, 0), level + NEAR + 1)
+        three.append(level)
+        near = float(left[around].sum())
+        left[around] = 0
+    return sorted(three) if near > left.sum() else []
 
 
 def read_trimap(
