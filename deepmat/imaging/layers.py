@@ -44,6 +44,13 @@ def as_grey(colour: np.ndarray, alpha: np.ndarray | None) -> np.ndarray:
     return colour if colour.ndim == 2 else cv2.cvtColor(colour, cv2.COLOR_RGB2GRAY)
 
 
+def coloured(colour: np.ndarray) -> np.ndarray:
+    """Return which pixels of RGB, uint8 [H, W, 3], are neither grey, black nor white: bool [H, W]."""
+    red, green, blue = cv2.split(colour)
+    apart = cv2.subtract(cv2.max(cv2.max(red, green), blue), cv2.min(cv2.min(red, green), blue))
+    return np.asarray(apart > COLOURED)
+
+
 def as_levels(colour: np.ndarray, alpha: np.ndarray | None) -> np.ndarray:
     """Return the trimap levels, uint8 [H, W], in a picture's layers.
 
@@ -54,9 +61,7 @@ def as_levels(colour: np.ndarray, alpha: np.ndarray | None) -> np.ndarray:
         grey = colour
     else:
         grey = cv2.cvtColor(colour, cv2.COLOR_RGB2GRAY)
-        red, green, blue = cv2.split(colour)
-        apart = cv2.subtract(cv2.max(cv2.max(red, green), blue), cv2.min(cv2.min(red, green), blue))
-        grey[apart > COLOURED] = 128
+        grey[coloured(colour)] = 128
     if alpha is None:
         return grey
     return alpha if grey.min() == grey.max() else np.where(alpha < 128, np.uint8(0), grey)

@@ -9,13 +9,17 @@ import numpy as np
 
 from deepmat import imaging
 from deepmat.errors import DataError
+from deepmat.imaging.layers import split
 from deepmat.imaging.masks import INVERTED, check_aspect, histogram, looks_inverted
+from deepmat.imaging.painted import MAIN_SHARE, levels_of
 
 FOREGROUND, UNKNOWN, BACKGROUND = 255, 128, 0
 LABELS = 16
 """A trimap whose levels are all lower holds class numbers."""
 NEAR = 16
 """Levels so close to one of the three levels of a trimap may stand for it, as those beside the edges of a JPEG."""
+LEAST_SHARE = 0.01
+"""Least share of each of three levels in a picture of more levels."""
 DOUBTFUL_SHARE = 0.25
 """A picture may be no trimap if more than this share of it is not near 0, 128 and 255."""
 
@@ -134,8 +138,8 @@ def _table(three: Sequence[int]) -> np.ndarray:
 def three_levels(counts: np.ndarray) -> list[int]:
     """Return the three levels that a trimap is painted with, ascending, or [] if it is not of three levels.
 
-    counts: pixels of each level, [256]. Pixels between two levels, of smoothed edges or JPEG, do not count: the least
-    frequent of three levels must have more pixels near it than all that is far from the three.
+    counts: pixels of each level, [256]. Among more levels, of smoothed edges or JPEG, three must be clear: together
+    MAIN_SHARE of the pixels, and near the least frequent of them LEAST_SHARE, more than far from all three.
     """
     present = np.flatnonzero(counts).tolist()
     if len(present) <= 3:
@@ -147,7 +151,9 @@ def three_levels(counts: np.ndarray) -> list[int]:
         three.append(level)
         near = float(left[around].sum())
         left[around] = 0
-    return sorted(three) if near > left.sum() else []
+    total = counts.sum()
+    clear = near > max(float(left.sum()), LEAST_SHARE * total) and counts[three].sum() >= MAIN_SHARE * total
+    return sorted(three) if clear else []
 
 
 def read_trimap(
@@ -156,14 +162,25 @@ def read_trimap(
     """Read a trimap file. Returns uint8 [H, W] in {0, 128, 255}, and notices of what was changed or looks wrong.
 
     size: height and width of the picture; a trimap of the same aspect ratio is resized to it. Raises DataError if the
-    file cannot be read, its levels look like labels, or its aspect ratio differs.
+    file cannot be read, is a photo, its levels look like labels, or its aspect ratio differs.
     """
-    levels = imaging.read_levels(path, max_pixels)
+    layers = split(imaging.Unread(path, max_pixels).decode())
     try:
+        levels, colours = levels_of(*layers)
         trimap, notices = fit_levels(levels, size)
     except DataError as error:
         raise DataError(f"{path}: {error}") from error
-    return trimap, [f"{path}: {notice}" for notice in notices]
+    return trimap, [f"{path}: {notice}" for notice in [*colours, *notices]]
+
+
+def one_sided(trimap: np.ndarray) -> list[str]:
+    """Return a notice if a trimap, uint8 [H, W] of 0, 128, 255, has unknown pixels and knows one side alone."""
+    present = np.flatnonzero(histogram(trimap)).tolist()
+    sides = {(BACKGROUND, UNKNOWN): (FOREGROUND, "foreground"), (UNKNOWN, FOREGROUND): (BACKGROUND, "background")}
+    if tuple(present) not in sides:
+        return []
+    level, what = sides[tuple(present)]
+    return [f"no pixel is {level}, so no {what} is known; mark some of it if the picture has any"]
 
 
 def fit_levels(levels: np.ndarray, size: tuple[int, int] | None = None) -> tuple[np.ndarray, list[str]]:

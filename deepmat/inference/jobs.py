@@ -107,6 +107,7 @@ def read_job(job: Job, width: Width | None = None, max_pixels: int = imaging.MAX
     if width is None:
         assert job.partner  # find_jobs was given trimaps
         levels, more = trimap.read_trimap(job.partner, size, max_pixels)
+        more += [f"{job.partner}: {notice}" for notice in trimap.one_sided(levels)]
         return Read(image, levels, about, notices + more)
     if job.partner:
         mask, more = masks.read_mask(job.partner, None, size, max_pixels)

@@ -151,7 +151,7 @@ def test_trimaps_in_any_kind_of_file(tmp_path):
         read, notices = trimap.read_trimap(path)
         assert not ((read != levels) & ~beside_a_border(levels, 1)).any(), path
         assert all(notice.startswith(f"{path}: ") for notice in notices)
-        assert bool(notices) == (path.name in ("grey.tif", "red.jpg")), path
+        assert bool(notices) == (path.name in ("grey.tif", "red.jpg", "red.png")), path
 
 
 @pytest.mark.parametrize(
