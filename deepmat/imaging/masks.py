@@ -7,6 +7,7 @@ import numpy as np
 
 from deepmat import imaging
 from deepmat.errors import DataError
+from deepmat.imaging.fitting import Photo, check_aspect, turn_like
 
 BLOCK, ENOUGH = 8, 8
 """Side of the blocks of a JPEG in pixels, and the fewest blocks with an edge that allow a decision."""
@@ -31,19 +32,6 @@ def looks_inverted(alpha: np.ndarray) -> bool:
     border = np.concatenate((alpha[0], alpha[-1], alpha[:, 0], alpha[:, -1]))
     centre = alpha[height // 3 : -(-2 * height // 3), width // 3 : -(-2 * width // 3)]
     return bool(np.mean(border == 255) > 0.8 and np.mean(centre == 0) > 0.8)
-
-
-def check_aspect(size: tuple[int, int], wanted: tuple[int, int]) -> str:
-    """Return the notice that a mask or trimap was resized to its picture's (height, width).
-
-    Raises DataError unless the aspect ratios agree: the smaller size is the larger one scaled, to within a pixel on one
-    side.
-    """
-    (h, w), (height, width) = sorted((size, wanted), key=lambda sides: sides[0] * sides[1])
-    sizes = f"{size[1]}x{size[0]}, but its picture is {wanted[1]}x{wanted[0]}"
-    if min(abs(w - h * width / height), abs(h - w * height / width)) > 1:
-        raise DataError(f"{sizes}, of another aspect ratio; make them the same size")
-    return f"{sizes}; resized to that"
 
 
 def _blocks(grey: np.ndarray, extreme: np.ufunc) -> np.ndarray:
@@ -112,17 +100,22 @@ def read_mask(
     threshold: int | None = None,
     size: tuple[int, int] | None = None,
     max_pixels: int = imaging.MAX_PIXELS,
+    photo: Photo | None = None,
 ) -> tuple[np.ndarray, list[str]]:
     """Read a mask or alpha file as an alpha. Returns uint8 [H, W], and notices of what was changed (`clean_mask`).
 
     A used alpha channel is the mask; colours are converted to luminance. size: height and width of the picture; a mask
-    of the same aspect ratio is resized to it. Raises DataError if the file cannot be read, looks like labels, or has
-    another aspect ratio.
+    of the same aspect ratio is resized to it. photo: the picture, as which the mask is turned. Raises DataError if the
+    file cannot be read, looks like labels, or has another aspect ratio.
     """
     grey = imaging.read_grey(path, max_pixels)
-    near = JPEG_NEAR if imaging.describe(path, max_pixels)["format"] in ("JPEG", "MPO") else 0
+    header = imaging.describe(path, max_pixels)
+    near = JPEG_NEAR if header["format"] in ("JPEG", "MPO") else 0
     try:
         mask, notices = clean_mask(grey, threshold, near)
+        if photo:
+            mask, turned = turn_like(mask, header["orientation"], photo)
+            notices = [*notices, *turned]
         if size and mask.shape != tuple(size):
             notices = [*notices, check_aspect(mask.shape, size)]
             mask = cv2.resize(mask, size[::-1], interpolation=cv2.INTER_AREA)

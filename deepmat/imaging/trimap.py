@@ -9,8 +9,9 @@ import numpy as np
 
 from deepmat import imaging
 from deepmat.errors import DataError
+from deepmat.imaging.fitting import Photo, check_aspect, turn_like
 from deepmat.imaging.layers import split
-from deepmat.imaging.masks import INVERTED, check_aspect, histogram, looks_inverted
+from deepmat.imaging.masks import INVERTED, histogram, looks_inverted
 from deepmat.imaging.painted import MAIN_SHARE, levels_of
 
 FOREGROUND, UNKNOWN, BACKGROUND = 255, 128, 0
@@ -157,17 +158,22 @@ def three_levels(counts: np.ndarray) -> list[int]:
 
 
 def read_trimap(
-    path: Path, size: tuple[int, int] | None = None, max_pixels: int = imaging.MAX_PIXELS
+    path: Path,
+    size: tuple[int, int] | None = None,
+    max_pixels: int = imaging.MAX_PIXELS,
+    photo: Photo | None = None,
 ) -> tuple[np.ndarray, list[str]]:
     """Read a trimap file. Returns uint8 [H, W] in {0, 128, 255}, and notices of what was changed or looks wrong.
 
-    size: height and width of the picture; a trimap of the same aspect ratio is resized to it. Raises DataError if the
-    file cannot be read, is a photo, its levels look like labels, or its aspect ratio differs.
+    size: height and width of the picture; a trimap of the same aspect ratio is resized to it. photo: the picture, as
+    which the trimap is turned. Raises DataError if the file cannot be read, is a photo, its levels look like labels, or
+    its aspect ratio differs.
     """
-    layers = split(imaging.Unread(path, max_pixels).decode())
+    file = imaging.Unread(path, max_pixels)
+    layers = split(file.decode())
     try:
         levels, colours = levels_of(*layers)
-        trimap, notices = fit_levels(levels, size)
+        trimap, notices = fit_levels(levels, size, photo, file.orientation)
     except DataError as error:
         raise DataError(f"{path}: {error}") from error
     return trimap, [f"{path}: {notice}" for notice in [*colours, *notices]]
@@ -183,9 +189,17 @@ def one_sided(trimap: np.ndarray) -> list[str]:
     return [f"no pixel is {level}, so no {what} is known; mark some of it if the picture has any"]
 
 
-def fit_levels(levels: np.ndarray, size: tuple[int, int] | None = None) -> tuple[np.ndarray, list[str]]:
-    """Convert any levels, uint8 [H, W], to a trimap of that size. Returns it and notices, as `read_trimap`."""
+def fit_levels(
+    levels: np.ndarray, size: tuple[int, int] | None = None, photo: Photo | None = None, own: int = 1
+) -> tuple[np.ndarray, list[str]]:
+    """Convert any levels, uint8 [H, W], to a trimap of that size. Returns it and notices, as `read_trimap`.
+
+    own: EXIF's orientation, from which the levels were turned upright.
+    """
     trimap, notices = quantise(levels)
+    if photo:
+        trimap, turned = turn_like(trimap, own, photo)
+        notices += turned
     if size and trimap.shape != tuple(size):
         notices.append(check_aspect(trimap.shape, size))
         trimap = resize(trimap, size)
