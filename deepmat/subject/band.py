@@ -2,17 +2,22 @@
 
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 
 from deepmat.errors import ConfigError, lookup
 from deepmat.imaging.masks import INVERTED, clean_mask, histogram, looks_inverted
-from deepmat.imaging.trimap import BACKGROUND, FOREGROUND, METHODS
+from deepmat.imaging.trimap import BACKGROUND, FOREGROUND, METHODS, UNKNOWN
 
 WIDTH = "2%"
 """Default width. From a hard mask of a photo it leaves 95 % of the soft pixels of hair and fur unknown, and 10 to 33 %
 of the picture."""
 MOSTLY_SOFT = 0.5
 """Share of fractional pixels above which a mask gets a notice."""
+
+
+STEP, FEW_STEPS = 0.25, 0.02
+"""The largest step of alpha to a known neighbour, and the share of a side's edge where larger ones are no accident."""
 
 
 class Width(NamedTuple):
@@ -65,3 +70,32 @@ def from_mask(
         share = f"{100 * soft:.0f} % of the pixels are between 0 and 255, so unknown"
         notices.append(f"{share}; `deepmat trimap --threshold 128` makes them hard")
     return trimap, notices + ([INVERTED] if looks_inverted(alpha) else [])
+
+
+def steps_at_known(trimap: np.ndarray, alpha: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Return where alpha contradicts the known pixels beside it, first along the foreground, then the background.
+
+    trimap: uint8 [H, W] of 0, 128, 255; alpha: float32 [H, W]. Each side has two masks, bool [H, W]: the unknown pixels
+    whose alpha differs by more than STEP from the known value beside them, and all unknown pixels beside known ones.
+    """
+    sides = []
+    for known, value in ((FOREGROUND, 1), (BACKGROUND, 0)):
+        beside = cv2.dilate(cv2.inRange(trimap, known, known), np.ones((3, 3), np.uint8)) > 0
+        edge = np.asarray(beside) & (trimap == UNKNOWN)
+        sides.append((edge & (np.abs(alpha - value) > STEP), edge))
+    return sides
+
+
+def too_narrow(trimap: np.ndarray, alpha: np.ndarray) -> list[str]:
+    """Return notices where known pixels seem wrong, as in a mask that is too large: alpha contradicts them."""
+    notices = []
+    for (steps, edge), (what, size) in zip(
+        steps_at_known(trimap, alpha), (("foreground", "large"), ("background", "small")), strict=True
+    ):
+        share = int(np.count_nonzero(steps)) / max(int(np.count_nonzero(edge)), 1)
+        if share > FEW_STEPS:
+            notices.append(
+                f"along {100 * share:.0f} % of the known {what} alpha jumps at the edge of the unknown region; is the "
+                f"subject marked too {size}? Widen the unknown region (masks: --width), --save uncertainty shows where"
+            )
+    return notices

@@ -51,3 +51,17 @@ def test_from_mask_takes_methods_and_refuses_labels():
         band.from_mask(disc(), 5, 5, "distances")
     with pytest.raises(DataError, match="its levels are 0 to 2, like labels"):
         band.from_mask(disc() // 255 + (disc(radius=9) > 0), 5, 5)
+
+
+@pytest.mark.parametrize(("shift", "said"), [(0, None), (-9, "is the subject marked too large"), (9, "too small")])
+def test_known_pixels_that_alpha_contradicts_get_a_notice(shift, said):
+    alpha = disc(120, 120, 30)
+    trimap = band.from_mask(disc(120, 120, 30 - shift), 5, 5)[0]
+    solved = np.where(trimap == 128, alpha, trimap) / np.float32(255)
+    notices = band.too_narrow(trimap, solved)
+    assert not notices if said is None else said in notices[0] and len(notices) == 1
+    steps, edges = zip(*band.steps_at_known(trimap, solved), strict=True)
+    assert (np.logical_or(*edges) <= (trimap == 128)).all() and all(
+        (a <= b).all() for a, b in zip(steps, edges, strict=True)
+    )
+    assert band.too_narrow(np.full_like(trimap, 128), solved) == band.too_narrow(alpha, solved) == []
