@@ -7,8 +7,9 @@ import numpy as np
 from PIL import Image
 
 from deepmat.errors import DataError
-from deepmat.imaging.layers import as_grey, as_levels, as_rgb, split
+from deepmat.imaging.layers import as_grey, as_rgb, split
 from deepmat.imaging.levels import as_fraction, as_uint8, check_shape
+from deepmat.imaging.painted import levels_of
 from deepmat.imaging.reading import matte_of
 from deepmat.imaging.trimap import fit_levels, read_trimap
 from deepmat.imaging.unread import MAX_PIXELS, ORIENTATION, Unread, explained
@@ -50,15 +51,16 @@ def as_trimap(
     if isinstance(source, PATHS):
         return read_trimap(Path(source), size, max_pixels)
     if isinstance(source, bytes):
-        levels = as_levels(*split(Unread(source, max_pixels, name).decode()))
+        layers = split(Unread(source, max_pixels, name).decode())
     else:
-        levels = as_levels(*_layers(source, name))
-        _check_size(levels, size, name)
+        layers = _layers(source, name)
+        _check_size(layers[0], size, name)
     try:
+        levels, colours = levels_of(*layers)
         trimap, notices = fit_levels(levels, size)
     except DataError as error:
         raise DataError(f"{name}: {error}") from error
-    return trimap, _unturned(source, name) + [f"{name}: {notice}" for notice in notices]
+    return trimap, _unturned(source, name) + [f"{name}: {notice}" for notice in [*colours, *notices]]
 
 
 def as_alpha(
@@ -107,8 +109,8 @@ def _checked(source: object, name: str) -> np.ndarray:
 
 
 def _check_size(pixels: np.ndarray, size: tuple[int, int], name: str) -> None:
-    if pixels.shape != tuple(size):
-        (h, w), (height, width) = pixels.shape, size
+    if pixels.shape[:2] != tuple(size):
+        (h, w), (height, width) = pixels.shape[:2], size
         raise DataError(f"{name}: {w}x{h}, but its picture is {width}x{height}; make them the same size")
 
 

@@ -7,6 +7,7 @@ import numpy as np
 
 from deepmat import imaging
 from deepmat.errors import DataError
+from deepmat.imaging.fitting import Photo, check_aspect, turn_like
 from deepmat.imaging.layers import as_grey, holds_matte, is_opaque, masked_by, split
 from deepmat.imaging.tones import NEAR, mask_levels, stretch, two_colours
 from deepmat.imaging.unread import Unread
@@ -39,19 +40,6 @@ def looks_inverted(alpha: np.ndarray) -> bool:
     border = np.concatenate((alpha[0], alpha[-1], alpha[:, 0], alpha[:, -1]))
     centre = alpha[height // 3 : -(-2 * height // 3), width // 3 : -(-2 * width // 3)]
     return bool(np.mean(border == 255) > 0.8 and np.mean(centre == 0) > 0.8)
-
-
-def check_aspect(size: tuple[int, int], wanted: tuple[int, int]) -> str:
-    """Return the notice that a mask or trimap was resized to its picture's (height, width).
-
-    Raises DataError unless the aspect ratios agree: the smaller size is the larger one scaled, to within a pixel on one
-    side.
-    """
-    (h, w), (height, width) = sorted((size, wanted), key=lambda sides: sides[0] * sides[1])
-    sizes = f"{size[1]}x{size[0]}, but its picture is {wanted[1]}x{wanted[0]}"
-    if min(abs(w - h * width / height), abs(h - w * height / width)) > 1:
-        raise DataError(f"{sizes}, of another aspect ratio; make them the same size")
-    return f"{sizes}; resized to that"
 
 
 def _blocks(grey: np.ndarray, extreme: np.ufunc) -> np.ndarray:
@@ -137,7 +125,7 @@ def clean_mask(mask: np.ndarray, threshold: int | None = None, near: int = 0) ->
         levels = f"{low} to {present[-2]} and 255" if top == VOID else f"{low} to {top}"
         how = "save a mask of one object, 255 on 0, or use `deepmat trimap --threshold`"
         raise DataError(f"its levels are {levels}, like labels; {how}")
-    mask, notices = stretch(mask, near)
+    mask, notices = (mask, []) if is_hard_jpeg(mask) else stretch(mask, near)
     if is_hard_jpeg(mask):
         taken = "levels from 128 on were taken as 255, lower ones as 0"
         return cv2.inRange(mask, 128, 255), [*notices, f"a hard mask with JPEG artefacts; {taken}"]
@@ -157,12 +145,14 @@ def read_mask(
     threshold: int | None = None,
     size: tuple[int, int] | None = None,
     max_pixels: int = imaging.MAX_PIXELS,
+    photo: Photo | None = None,
 ) -> tuple[np.ndarray, list[str]]:
     """Read a mask or alpha file as an alpha. Returns uint8 [H, W], and notices of what was changed (`clean_mask`).
 
     The mask is the alpha channel, or the colours if these hold it (`layers.holds_matte`, `tones.mask_levels`). size:
-    height and width of the picture; a mask of the same aspect ratio is resized to it. Raises DataError if the file
-    cannot be read, holds no mask of one object, or has another aspect ratio.
+    height and width of the picture; a mask of the same aspect ratio is resized to it. photo: the picture, as which the
+    mask is turned. Raises DataError if the file cannot be read, holds no mask of one object, or has another aspect
+    ratio.
     """
     file = Unread(path, max_pixels)
     near = JPEG_NEAR if file.picture.format in ("JPEG", "MPO") else 0
@@ -171,6 +161,9 @@ def read_mask(
         levels, notices = _levels(colour, alpha, threshold, near > 0)
         mask, changed = clean_mask(levels, threshold, near)
         notices += changed
+        if photo:
+            mask, turned = turn_like(mask, file.orientation, photo)
+            notices += turned
         if size and mask.shape != tuple(size):
             notices.append(check_aspect(mask.shape, size))
             mask = cv2.resize(mask, size[::-1], interpolation=cv2.INTER_AREA)

@@ -1,6 +1,6 @@
 """The trimap: uint8 [H, W], 255 known foreground, 0 known background, 128 unknown."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -9,13 +9,20 @@ import numpy as np
 
 from deepmat import imaging
 from deepmat.errors import DataError
-from deepmat.imaging.masks import INVERTED, check_aspect, histogram, looks_inverted
+from deepmat.imaging.fitting import Photo, check_aspect, turn_like
+from deepmat.imaging.layers import split
+from deepmat.imaging.masks import INVERTED, histogram, looks_inverted
+from deepmat.imaging.painted import MAIN_SHARE, levels_of
 
 FOREGROUND, UNKNOWN, BACKGROUND = 255, 128, 0
 LABELS = 16
 """A trimap whose levels are all lower holds class numbers."""
-DOUBTFUL_LEVEL, DOUBTFUL_SHARE = 16, 0.25
-"""A picture may be no trimap if more than this share of it is further than so many levels from 0, 128 and 255."""
+NEAR = 16
+"""Levels so close to one of the three levels of a trimap may stand for it, as those beside the edges of a JPEG."""
+LEAST_SHARE = 0.01
+"""Least share of each of three levels in a picture of more levels."""
+DOUBTFUL_SHARE = 0.25
+"""A picture may be no trimap if more than this share of it is not near 0, 128 and 255."""
 
 Pixels = TypeVar("Pixels")
 
@@ -92,17 +99,22 @@ def resize(trimap: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 def quantise(grey: np.ndarray) -> tuple[np.ndarray, list[str]]:
-    """Round the levels of a trimap, uint8 [H, W], to 0, 128 and 255. Returns it with a notice if any changed.
+    """Map the levels of a trimap, uint8 [H, W], to 0, 128 and 255. Returns it with a notice if any changed.
 
-    Thresholds lie half-way between the levels. They restore a trimap saved as JPEG, except for a few pixels beside its
-    edges, and add no third level between two that meet. Raises DataError for levels that look like labels.
+    Three levels are background, unknown and foreground in their order, whatever they are (`three_levels`). Others are
+    rounded. Thresholds lie half-way between the levels. They restore a trimap saved as JPEG, except for a few pixels
+    beside its edges, and add no third level between two that meet. Raises DataError for levels that look like labels.
     """
     top = int(grey.max())
     if 0 < top < LABELS:
         raise DataError(f"its levels are 0 to {top}, like labels; save background 0, unknown 128, foreground 255")
-    table = np.empty(256, np.uint8)
-    table[:64], table[64:192], table[192:] = BACKGROUND, UNKNOWN, FOREGROUND
     counts = histogram(grey)
+    table = _table((BACKGROUND, UNKNOWN, FOREGROUND))
+    three = three_levels(counts)
+    if three and table[three].tolist() != [BACKGROUND, UNKNOWN, FOREGROUND]:
+        levels = ", ".join(map(str, three))
+        notice = f"its levels {levels} were taken as 0 (background), 128 (unknown), 255 (foreground), in their order"
+        return cv2.LUT(grey, _table(three)), [notice]
     counts[[BACKGROUND, UNKNOWN, FOREGROUND]] = 0
     if not counts.any():
         return grey, []
@@ -110,30 +122,84 @@ def quantise(grey: np.ndarray) -> tuple[np.ndarray, list[str]]:
     examples = ", ".join(f"{level} as {table[level]}" for level in often)
     more = ", ..." if np.count_nonzero(counts) > len(often) else ""
     share = f"{100 * float(counts.sum()) / grey.size:.2g} % of the trimap was not 0, 128 or 255"
-    far = np.abs(np.arange(256) - table.astype(int)) > DOUBTFUL_LEVEL
+    far = np.abs(np.arange(256) - table.astype(int)) > NEAR
     doubt = "; is it a trimap?" if counts[far].sum() > DOUBTFUL_SHARE * grey.size else ""
     return cv2.LUT(grey, table), [f"{share}; taken as the nearest ({examples}{more}){doubt}"]
 
 
+def _table(three: Sequence[int]) -> np.ndarray:
+    """Return what each level is mapped to, uint8 [256]: 0, 128 or 255 as it is nearest to each of three levels."""
+    low, middle, high = three
+    levels = 2 * np.arange(256)
+    return np.where(levels < low + middle, BACKGROUND, np.where(levels < middle + high, UNKNOWN, FOREGROUND)).astype(
+        np.uint8
+    )
+
+
+def three_levels(counts: np.ndarray) -> list[int]:
+    """Return the three levels that a trimap is painted with, ascending, or [] if it is not of three levels.
+
+    counts: pixels of each level, [256]. Among more levels, of smoothed edges or JPEG, three must be clear: together
+    MAIN_SHARE of the pixels, and near the least frequent of them LEAST_SHARE, more than far from all three.
+    """
+    present = np.flatnonzero(counts).tolist()
+    if len(present) <= 3:
+        return present if len(present) == 3 else []
+    left, three, near = counts.astype(np.float64), [], 0.0
+    for _ in range(3):
+        level = int(left.argmax())
+        around = slice(max(level - NEAR, 0), level + NEAR + 1)
+        three.append(level)
+        near = float(left[around].sum())
+        left[around] = 0
+    total = counts.sum()
+    clear = near > max(float(left.sum()), LEAST_SHARE * total) and counts[three].sum() >= MAIN_SHARE * total
+    return sorted(three) if clear else []
+
+
 def read_trimap(
-    path: Path, size: tuple[int, int] | None = None, max_pixels: int = imaging.MAX_PIXELS
+    path: Path,
+    size: tuple[int, int] | None = None,
+    max_pixels: int = imaging.MAX_PIXELS,
+    photo: Photo | None = None,
 ) -> tuple[np.ndarray, list[str]]:
     """Read a trimap file. Returns uint8 [H, W] in {0, 128, 255}, and notices of what was changed or looks wrong.
 
-    size: height and width of the picture; a trimap of the same aspect ratio is resized to it. Raises DataError if the
-    file cannot be read, its levels look like labels, or its aspect ratio differs.
+    size: height and width of the picture; a trimap of the same aspect ratio is resized to it. photo: the picture, as
+    which the trimap is turned. Raises DataError if the file cannot be read, is a photo, its levels look like labels, or
+    its aspect ratio differs.
     """
-    levels = imaging.read_levels(path, max_pixels)
+    file = imaging.Unread(path, max_pixels)
+    layers = split(file.decode())
     try:
-        trimap, notices = fit_levels(levels, size)
+        levels, colours = levels_of(*layers)
+        trimap, notices = fit_levels(levels, size, photo, file.orientation)
     except DataError as error:
         raise DataError(f"{path}: {error}") from error
-    return trimap, [f"{path}: {notice}" for notice in notices]
+    return trimap, [f"{path}: {notice}" for notice in [*colours, *notices]]
 
 
-def fit_levels(levels: np.ndarray, size: tuple[int, int] | None = None) -> tuple[np.ndarray, list[str]]:
-    """Convert any levels, uint8 [H, W], to a trimap of that size. Returns it and notices, as `read_trimap`."""
+def one_sided(trimap: np.ndarray) -> list[str]:
+    """Return a notice if a trimap, uint8 [H, W] of 0, 128, 255, has unknown pixels and knows one side alone."""
+    present = np.flatnonzero(histogram(trimap)).tolist()
+    sides = {(BACKGROUND, UNKNOWN): (FOREGROUND, "foreground"), (UNKNOWN, FOREGROUND): (BACKGROUND, "background")}
+    if tuple(present) not in sides:
+        return []
+    level, what = sides[tuple(present)]
+    return [f"no pixel is {level}, so no {what} is known; mark some of it if the picture has any"]
+
+
+def fit_levels(
+    levels: np.ndarray, size: tuple[int, int] | None = None, photo: Photo | None = None, own: int = 1
+) -> tuple[np.ndarray, list[str]]:
+    """Convert any levels, uint8 [H, W], to a trimap of that size. Returns it and notices, as `read_trimap`.
+
+    own: EXIF's orientation, from which the levels were turned upright.
+    """
     trimap, notices = quantise(levels)
+    if photo:
+        trimap, turned = turn_like(trimap, own, photo)
+        notices += turned
     if size and trimap.shape != tuple(size):
         notices.append(check_aspect(trimap.shape, size))
         trimap = resize(trimap, size)

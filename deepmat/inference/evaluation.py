@@ -274,5 +274,5 @@ def _row(scored: ScoredPicture, run: str) -> tuple[str, list[np.ndarray]]:
     """Caption and pictures of a row of the sheet."""
     assert scored.case
     case, scores = scored.case, next(record for record in scored.records if record["run"] == run)
-    caption = f"{scored.name}   SAD {scores['sad']:.2f}  MSE {scores['mse']:.4f}"
-    return caption, [case.image, case.trimap, case.alpha, scored.mattes[run]]
+    about = "no score" if "error" in scores else f"SAD {scores['sad']:.2f}  MSE {scores['mse']:.4f}"
+    return f"{scored.name}   {about}", [case.image, case.trimap, case.alpha, scored.mattes[run]]

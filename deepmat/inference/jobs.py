@@ -10,6 +10,7 @@ import numpy as np
 from deepmat import imaging
 from deepmat.errors import DataError
 from deepmat.imaging import masks, trimap
+from deepmat.imaging.fitting import Photo
 from deepmat.imaging.layers import is_opaque
 from deepmat.runtime.files import list_inputs, pair
 from deepmat.subject.band import Width, from_mask
@@ -98,22 +99,30 @@ def _partners(names: Sequence[str], partners: Path | None, what: str) -> dict[st
     return {names[0]: partners}
 
 
+def _read_photo(path: Path, max_pixels: int) -> tuple[Photo, np.ndarray | None, imaging.About, list[str]]:
+    """Return the photo, its alpha channel, profile and resolution, and notices, as `imaging.read_picture`."""
+    file = imaging.Unread(path, max_pixels)
+    image, own, about, notices = file.whole()
+    return Photo(image, file.orientation), own, about, notices
+
+
 def read_job(job: Job, width: Width | None = None, max_pixels: int = imaging.MAX_PIXELS) -> Read:
     """Read the picture and the trimap of a job. With `width` the partner, or else the alpha channel, is a mask.
 
     width: of the unknown band around the edge of masks. Raises DataError for files that cannot be read or do not fit.
     """
-    image, own, about, notices = imaging.read_picture(job.image, max_pixels)
-    size = (image.shape[0], image.shape[1])
+    photo, own, about, notices = _read_photo(job.image, max_pixels)
+    image, size = photo.image, (photo.image.shape[0], photo.image.shape[1])
     if job.partner and own is not None and not is_opaque(own):
         left_out = f"its own alpha channel is not used, since {job.partner} is given"
         notices.append(f"{job.image}: {left_out}; colours where it is transparent may not be the photo's")
     if width is None:
         assert job.partner  # find_jobs was given trimaps
-        levels, more = trimap.read_trimap(job.partner, size, max_pixels)
+        levels, more = trimap.read_trimap(job.partner, size, max_pixels, photo)
+        more += [f"{job.partner}: {notice}" for notice in trimap.one_sided(levels)]
         return Read(image, levels, about, notices + more)
     if job.partner:
-        mask, more = masks.read_mask(job.partner, None, size, max_pixels)
+        mask, more = masks.read_mask(job.partner, None, size, max_pixels, photo)
         source = job.partner
     elif own is None or is_opaque(own):
         hidden = "no alpha channel" if own is None else "an alpha channel that is 255 nearly everywhere"

@@ -16,9 +16,10 @@ from deepmat import imaging
 from deepmat.data.compositing import COMPOSITORS
 from deepmat.errors import ConfigError, DataError, DeepmatError, lookup
 from deepmat.imaging import About
-from deepmat.imaging.trimap import BACKGROUND, FOREGROUND, unknown_region
+from deepmat.imaging.trimap import FOREGROUND, unknown_region
 from deepmat.inference.background import Background, plain
 from deepmat.runtime.files import write_bytes
+from deepmat.subject.band import steps_at_known
 
 KEPT = 8
 """Pixels around the visible ones that keep their colours in a cut-out."""
@@ -26,8 +27,8 @@ CHECKS, CHECKS_ACROSS = (153, 102), 64
 """Greys of the checkerboard of a preview, and its squares along the longer side."""
 PANEL, LABEL, GAP, SHEET_ASPECT = 800, 26, 6, 1.6
 """Sheet: longer side of a panel, height of its title, gap between panels, all in pixels; wanted width / height."""
-UNDECIDED, DISAGREEING = (0.2, 0.8), 0.25
-"""Uncertainty: alphas that are neither opaque nor transparent; the largest step of alpha to a known neighbour."""
+UNDECIDED = (0.2, 0.8)
+"""Uncertainty: alphas that are neither opaque nor transparent."""
 LINE, WARNING, DOUBT = (0, 190, 255), (255, 0, 140), (255, 210, 0)
 """Uncertainty, in RGB: border of the unknown region, steps to known neighbours, wide areas of undecided alpha."""
 
@@ -104,9 +105,7 @@ def make_uncertainty(cut: CutOut) -> np.ndarray:
     low, high = UNDECIDED
     undecided = unknown & (cut.alpha > low) & (cut.alpha < high)
     doubt = _within(~_within(~undecided, wide), wide)  # an opening by a disc of that radius
-    broken = np.zeros_like(unknown)
-    for known, value in ((FOREGROUND, 1), (BACKGROUND, 0)):
-        broken |= unknown & _within(cut.trimap == known, 1.5) & (np.abs(cut.alpha - value) > DISAGREEING)
+    broken = np.logical_or(*(steps for steps, _ in steps_at_known(cut.trimap, cut.alpha)))
     grey = cv2.cvtColor(cut.image, cv2.COLOR_RGB2GRAY)
     shown = cv2.cvtColor(np.where(cut.trimap == FOREGROUND, grey // 2 + 112, grey // 3), cv2.COLOR_GRAY2RGB)
     cv2.copyTo(cut.image, unknown.view(np.uint8), shown)

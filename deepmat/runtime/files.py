@@ -5,12 +5,13 @@ import platform
 import time
 import zlib
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from deepmat.errors import ConfigError, DataError
 from deepmat.runtime.formats import is_foreign
+from deepmat.runtime.names import NearNames, composed, without_role
 
 PICTURE_SUFFIXES = frozenset(
     ".png .jpg .jpeg .jpe .jfif .bmp .tif .tiff .webp .gif .ppm .pgm .pbm .pnm .jp2 .tga .avif".split()
@@ -190,29 +191,55 @@ def pair(keys: Sequence[str], folder: Path, what: str) -> tuple[dict[str, Path |
     """Return for each key its partner in `folder`, or a DataError that says why there is none; and notices.
 
     Partners have the same path, or else the same bare name if no other key or picture has that name and one of the two
-    lies in no subfolder (shoes/1 is no partner of hats/1). what: "alpha" or the like, for messages. Raises DataError if
-    the folder itself is missing or empty.
+    lies in no subfolder (shoes/1 is no partner of hats/1). Composed and decomposed accents are the same. A file that
+    has no partner otherwise may end in one of names.ROLES (cat_pha). what: "alpha" or the like, for messages. Raises
+    DataError if the folder itself is missing or empty.
     """
     found, notices = find_pictures(folder)
-    by_path, by_name = defaultdict(list), defaultdict(list)
-    for path in found:
-        by_path[key_of(path, folder)].append(path)
-        by_name[path.stem].append(path)
-    bare = Counter(Path(key).name for key in keys)
+    candidates = _candidates(keys, found, folder, lambda name: name)
+    taken = {path for paths in candidates.values() for path in paths}
+    left = [path for path in found if path not in taken]
+    ending = _candidates([key for key in keys if not candidates[key]], left, folder, without_role)
+    near = NearNames(left)
     partners: dict[str, Path | DataError] = {}
     for key in keys:
-        name = Path(key).name
-        alike = by_name[name] if bare[name] == 1 else []
-        candidates = by_path[key] or [path for path in alike if key == name or path.parent == folder]
-        if len(candidates) == 1:
-            partners[key] = candidates[0]
-        elif candidates:
-            several = " and ".join(str(path) for path in candidates)
+        paths = candidates[key] or ending[key]
+        if len(paths) == 1:
+            partners[key] = paths[0]
+        elif paths:
+            several = " and ".join(str(path) for path in paths)
             partners[key] = DataError(f"{key}: {several} could be its {what}; remove or rename one")
         else:
-            missing = f"no {what} of that name in {folder}; add {folder / key}.png or remove the picture"
-            partners[key] = DataError(f"{key}: {missing}")
+            alike = near.find(Path(key).name)
+            mend = f"add {folder / key}.png or remove the picture"
+            if alike and _reaches(key, alike, folder):
+                mend = f"is it {alike}? Then rename that to {folder / key}{alike.suffix}"
+            partners[key] = DataError(f"{key}: no {what} of that name in {folder}; {mend}")
     return partners, notices
+
+
+def _candidates(
+    keys: Sequence[str], paths: Sequence[Path], folder: Path, named: Callable[[str], str]
+) -> dict[str, list[Path]]:
+    """Return the files that may be the partner of each key. named: what counts of a file's name."""
+    by_path, by_name = defaultdict(list), defaultdict(list)
+    for path in paths:
+        by_path[named(composed(key_of(path, folder)))].append(path)
+        by_name[named(composed(path.stem))].append(path)
+    bare = Counter(composed(Path(key).name) for key in keys)
+    found = {}
+    for key in keys:
+        name = composed(Path(key).name)
+        same = by_path[composed(key)]
+        exact = [path for path in same if key_of(path, folder) == key] or same
+        alike = by_name[name] if bare[name] == 1 else []
+        found[key] = exact or [path for path in alike if _reaches(key, path, folder)]
+    return found
+
+
+def _reaches(key: str, path: Path, folder: Path) -> bool:
+    """Return whether a file may be the partner of a key of another path: one of the two lies in no subfolder."""
+    return "/" not in key or path.parent == folder
 
 
 def refuse_overwriting(outputs: Iterable[Path], inputs: Iterable[Path]) -> None:

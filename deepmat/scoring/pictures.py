@@ -35,7 +35,7 @@ class ScoredPicture(NamedTuple):
 
     name: str
     records: list[Scores]
-    """One for each run and protocol, or for each run that failed."""
+    """One for each run and protocol, also without unknown pixels, or one for each run that failed."""
     case: Case | None = None
     mattes: dict[str, np.ndarray] = {}
     """By run, uint8 [H, W], rounded or cut as the first protocol saves them."""
@@ -103,18 +103,23 @@ class _Job(NamedTuple):
                 continue
             for name, protocol in self.protocols.items():
                 pred = made if isinstance(made, np.ndarray) else made[name].alpha
+                if run not in mattes:
+                    mattes[run] = in_levels(pred, protocol.saved)
                 record = {"name": case.name, "run": run, "protocol": name, "height": height, "width": width}
-                record |= self.scores(case, pred, protocol)
+                scores = self.scores(case, pred, protocol)
+                record |= scores
+                if not scores:
+                    record["error"] = no_score(case.name)
                 if not isinstance(made, np.ndarray):
                     record["seconds"] = made[name].seconds
                 records.append(cast(Scores, record))
-                if run not in mattes:
-                    mattes[run] = in_levels(pred, protocol.saved)
         return ScoredPicture(case.name, records, case, mattes, digest(case.image, case.trimap, case.alpha))
 
     def scores(self, case: Case, pred: np.ndarray, protocol: Protocol) -> dict[str, float]:
-        """All scores of a matte by a protocol, those over other regions as "sad_fine"."""
+        """All scores of a matte by a protocol, those over other regions as "sad_fine"; empty without its own."""
         scores = score(protocol, pred, case.alpha, case.trimap, self.metrics)
+        if not scores:
+            return {}
         for region in self.regions:
             over_region = score(protocol, pred, case.alpha, case.trimap, self.metrics, region)
             scores |= {f"{metric}_{region}": value for metric, value in over_region.items()}
@@ -134,6 +139,12 @@ def _predict(case: Case, network: Network, protocols: Mapping[str, Protocol]) ->
             made.append((protocol.geometry, matte))
         mattes[name] = matte
     return mattes
+
+
+def no_score(name: str) -> str:
+    """The error of a picture without unknown pixels."""
+    mend = "mark its edge as 128, or score whole pictures with --protocol whole"
+    return f"{name}: no pixel of its trimap is unknown, so there is no score; {mend}"
 
 
 def _failed(name: str, error: Exception) -> ScoredPicture:

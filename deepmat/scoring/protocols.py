@@ -14,8 +14,8 @@ The same mattes get different scores from different tools, since each tool settl
 | options | arguments of single metrics: whether Grad stretches; Conn's floats and whether the background counts |
 | geometry | settings of the network (those of TestConfig) |
 
-In all of them the unknown region is where the trimap is 128. `read_trimap` maps other levels to the nearest of 0, 128,
-255, with a notice; tools that compare with 128 alone score a trimap of 127 as 0.
+In all of them the unknown region is where the trimap is 128. `read_trimap` maps other levels to 0, 128, 255, with a
+notice; tools that compare with 128 alone score a trimap of 127 as 0.
 """
 
 from collections.abc import Iterable, Mapping
@@ -128,7 +128,7 @@ def score(
     metrics: Iterable[str] = tuple(METRICS),
     region: str | None = None,
 ) -> dict[str, float]:
-    """The scores of a matte by a protocol, by metric. Empty for a `region` without pixels.
+    """The scores of a matte by a protocol, by metric. Empty if the region that they are over has no pixels.
 
     pred: float32 [H, W] in [0, 1] of a network or a file of over 8 bits, or uint8 [H, W]. alpha: uint8 [H, W]. trimap:
     uint8 [H, W] of 0, 128, 255. region: one of metrics.REGIONS in place of the protocol's own. Raises ConfigError for
@@ -139,7 +139,7 @@ def score(
         for name in ({region} if region else {protocol.errors, protocol.over, protocol.structure})
     }
     errors, over, structure = (regions[region or name] for name in (protocol.errors, protocol.over, protocol.structure))
-    if region and not errors.any():
+    if not over.any():  # a matte that nothing is asked of would score 0 like a perfect one
         return {}
     if protocol.masked:
         pred = _with_known(pred, trimap)

@@ -5,7 +5,7 @@ from typing import Any, TypedDict, cast
 
 
 class Scores(TypedDict, total=False):
-    """Scores of one picture by one run and one protocol. Without scores it has name, error and, where known, run.
+    """Scores of one picture by one run and one protocol. Without scores it has name, error and what else is known.
 
     Scores over a region of metrics.REGIONS, and those of metrics that are added to METRICS, are further keys:
     "sad_fine". `score_of` reads any of them.

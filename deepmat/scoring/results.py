@@ -93,8 +93,10 @@ class Results:
         metrics = list(dict.fromkeys((*METRICS, *(key for each in records for key in each if key not in KEYS))))
         total = len({record["name"] for record in records})
         unscored = total - len(names)
-        if unscored and len(self.runs) > 1 and names:
-            notices.append(f"means are over {len(names)} of {total} pictures, those that all runs have scores of")
+        several = {(record["run"], record["protocol"]) for record in records if "protocol" in record}
+        if unscored and len(several) > 1 and names:
+            every = "runs" if len(self.runs) > 1 else "protocols"
+            notices.append(f"means are over {len(names)} of {total} pictures, those that all {every} have scores of")
         odd, shrunk = sum(part.odd for part in self.parts), sum(part.shrunk for part in self.parts)
         reasons = differences_from_published(about, names, self.settings, unscored, odd, shrunk)
         if not reasons:

@@ -13,7 +13,7 @@ from deepmat import imaging
 from deepmat.errors import DataError, lookup
 from deepmat.imaging import trimap
 from deepmat.scoring.cases import Case, read_case
-from deepmat.scoring.pictures import Network, Picture
+from deepmat.scoring.pictures import Network, Picture, no_score
 from deepmat.scoring.protocols import DEFAULT, PROTOCOLS, score
 from deepmat.scoring.records import SweepPoint, SweepScores, score_of
 
@@ -68,6 +68,8 @@ def _score(
     case: Case, network: Network, axis: str | None, level: int | None, image: np.ndarray, levels: np.ndarray
 ) -> SweepScores:
     scores = score(PROTOCOLS[DEFAULT], network(image, levels, {}), case.alpha, levels, METRICS)
+    if not scores:
+        raise DataError(no_score(case.name))
     return cast(SweepScores, {"name": case.name, "axis": axis, "level": level, **scores})
 
 

@@ -1,18 +1,28 @@
 """The trimap of a mask: an unknown band around its edge, and the width of that band."""
 
+import math
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 
 from deepmat.errors import ConfigError, lookup
 from deepmat.imaging.masks import INVERTED, clean_mask, histogram, looks_inverted
-from deepmat.imaging.trimap import BACKGROUND, FOREGROUND, METHODS
+from deepmat.imaging.trimap import BACKGROUND, FOREGROUND, METHODS, UNKNOWN, by_distance
 
 WIDTH = "2%"
 """Default width. From a hard mask of a photo it leaves 95 % of the soft pixels of hair and fur unknown, and 10 to 33 %
 of the picture."""
 MOSTLY_SOFT = 0.5
 """Share of fractional pixels above which a mask gets a notice."""
+
+
+THIN = 0.25
+"""Share of the foreground or background below which the known rest is next to nothing. Of animals, hair included, 0.28
+and more stay known at the default width."""
+STEP, FEW_STEPS, LEAST = 0.25, 0.02, 7
+"""The largest step of alpha to a known neighbour, the share of a side's edge where larger ones are no accident, and the
+width in pixels of known parts that it is counted along."""
 
 
 class Width(NamedTuple):
@@ -44,12 +54,17 @@ def from_mask(
     """Make a trimap from a mask or alpha, uint8 [H, W]. Returns uint8 [H, W] of 0, 128, 255, and notices.
 
     The mask is cleaned first (`imaging.masks.clean_mask`). Unknown are its fractional pixels and a band around them and
-    around the edge: `inwards` pixels of the foreground, `outwards` pixels of the background. method: one of METHODS.
-    Raises DataError for a mask that looks like labels, ConfigError for an unknown method.
+    around the edge: `inwards` pixels of the foreground, `outwards` pixels of the background. Where these leave next to
+    nothing known, as of stems and grills, the band follows the thickness of each part. method: one of METHODS. Raises
+    DataError for a mask that looks like labels, ConfigError for an unknown method.
     """
     make = lookup(METHODS, method, "method")
     alpha, notices = clean_mask(mask)
     trimap = make(alpha, inwards, outwards)
+    if method == "distance" and _is_thin(alpha, trimap):
+        inside, outside = _by_thickness(alpha == 255, inwards), _by_thickness(alpha == 0, outwards)
+        trimap = by_distance(alpha, inside, outside)
+        notices = [*notices, "its parts are thinner than the unknown band, which was made narrower to leave some known"]
     before, after = histogram(alpha), histogram(trimap)
     known = np.flatnonzero(after).tolist()
     if known in ([FOREGROUND], [BACKGROUND]):
@@ -65,3 +80,56 @@ def from_mask(
         share = f"{100 * soft:.0f} % of the pixels are between 0 and 255, so unknown"
         notices.append(f"{share}; `deepmat trimap --threshold 128` takes it as a hard mask")
     return trimap, notices + ([INVERTED] if looks_inverted(alpha) else [])
+
+
+def _is_thin(alpha: np.ndarray, trimap: np.ndarray) -> bool:
+    """Return whether a trimap leaves so little of a hard mask's foreground or background known that its parts are thin.
+
+    Both are uint8 [H, W]. A soft mask may have few pixels of 255 for other reasons.
+    """
+    before, after = histogram(alpha), histogram(trimap)
+    hard = before[1:255].sum() < before[FOREGROUND]
+    return bool(hard) and any(after[level] < THIN * before[level] for level in (FOREGROUND, BACKGROUND))
+
+
+def _by_thickness(part: np.ndarray, width: float) -> np.ndarray:
+    """Return the width of the band at each pixel, float32 [H, W]: half of the part's own half thickness, up to `width`.
+
+    part: bool [H, W]. A part of 3 pixels keeps its middle line.
+    """
+    if part.all():
+        return np.full(part.shape, width, np.float32)
+    depth = cv2.distanceTransform(part.view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    side = 2 * math.ceil(width) + 1
+    return np.minimum(np.maximum(cv2.dilate(depth, np.ones((side, side), np.uint8)) / 2, 1), width).astype(np.float32)
+
+
+def steps_at_known(trimap: np.ndarray, alpha: np.ndarray, least: int = 1) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Return where alpha contradicts the known pixels beside it, first along the foreground, then the background.
+
+    trimap: uint8 [H, W] of 0, 128, 255; alpha: float32 [H, W]. Each side has two masks, bool [H, W]: the unknown pixels
+    whose alpha differs by more than STEP from the known value beside them, and all unknown pixels beside known ones.
+    least: width in pixels below which parts of the known do not count.
+    """
+    sides = []
+    for known, value in ((FOREGROUND, 1), (BACKGROUND, 0)):
+        part = cv2.morphologyEx(cv2.inRange(trimap, known, known), cv2.MORPH_OPEN, np.ones((least, least), np.uint8))
+        beside = cv2.dilate(part, np.ones((3, 3), np.uint8)) > 0
+        edge = np.asarray(beside) & (trimap == UNKNOWN)
+        sides.append((edge & (np.abs(alpha - value) > STEP), edge))
+    return sides
+
+
+def too_narrow(trimap: np.ndarray, alpha: np.ndarray) -> list[str]:
+    """Return notices where known pixels seem wrong, as in a mask that is too large: alpha contradicts them."""
+    notices = []
+    for (steps, edge), (what, size) in zip(
+        steps_at_known(trimap, alpha, LEAST), (("foreground", "large"), ("background", "small")), strict=True
+    ):
+        share = int(np.count_nonzero(steps)) / max(int(np.count_nonzero(edge)), 1)
+        if share > FEW_STEPS:
+            notices.append(
+                f"along {100 * share:.0f} % of the known {what} alpha jumps at the edge of the unknown region; is the "
+                f"subject marked too {size}? Widen the unknown region (masks: --width), --save uncertainty shows where"
+            )
+    return notices

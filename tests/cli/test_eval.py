@@ -43,6 +43,32 @@ def test_mattes_of_any_tool_are_scored_without_weights(deepmat, data, mattes):
     assert f"checksum {summary['settings']['checksum']}" in table and "not comparable to published" in table
 
 
+def test_where_nothing_is_unknown_there_is_no_score(deepmat, data, mattes):
+    """Not a perfect one that makes the mean better."""
+    for kind in ("image", "trimap", "alpha"):
+        shutil.copytree(data / "test" / kind, Path("t", kind))
+    known, other = sorted(Path("t/trimap").iterdir())
+    alone = json.loads(deepmat("eval", "-p", "near", "--data", data, "--json").stdout)["pictures"][1]
+    imaging.write_image(known, np.where(imaging.read_grey(known) == 0, 0, 255).astype(np.uint8))
+    options = ["-o", "o", "--report", "r.html", "--sheet", "s.png"]
+    result = deepmat("eval", "-p", "near", "-p", "far", "--data", "t", "--json", *options)
+    said = f"{known.stem}: no pixel of its trimap is unknown, so there is no score; mark its edge as 128, or"
+    assert result.exit_code == 1 and said in result.stderr
+    summary = json.loads(result.stdout)
+    assert [each["pictures"] for each in summary["means"]] == [1, 1]
+    assert summary["means"][0]["mean"]["sad"]["mean"] == alone["sad"] and "1 picture not scored" in summary["remarks"]
+    rows = list(csv.DictReader(Path("o/scores.csv").read_text().splitlines()))
+    assert [(bool(row["sad"]), bool(row["error"])) for row in rows] == [(False, True)] * 2 + [(True, False)] * 2
+    assert said in Path("r.html").read_text() and Path("s.png").is_file()
+    table = deepmat("eval", "-p", "near", "--data", "t")
+    assert "mean of 1" in table.stdout and known.stem not in table.stdout.replace(other.stem, "")
+    whole = deepmat("eval", "-p", "near", "--data", "t", "--protocol", "whole", "--json")
+    assert whole.exit_code == 0 and json.loads(whole.stdout)["means"][0]["pictures"] == 2
+    both = deepmat("eval", "-p", "near", "--data", "t", "--protocol", "whole", "--protocol", "matlab", "--json")
+    assert [each["pictures"] for each in json.loads(both.stdout)["means"]] == [1, 1]
+    assert "means are over 1 of 2 pictures, those that all protocols have scores of" in both.stderr
+
+
 def test_runs_are_compared(deepmat, data, mattes, weights):
     result = deepmat("eval", "-p", "near", "-p", "second=far", "-w", weights, "--data", data, "--json")
     summary = json.loads(result.stdout)

@@ -187,7 +187,8 @@ def test_every_output_at_once(deepmat, photos):
     assert [json.loads(line) for line in Path("out/log.jsonl").read_text().splitlines()] == records
     for record in records:
         assert (record["height"], record["width"], record["mode"]) == (40, 40, "whole")
-        assert record["precision"] == "fp32" and record["seconds"] > 0 and record["notices"] == []
+        assert record["precision"] == "fp32" and record["seconds"] > 0
+        assert all("alpha jumps" in notice for notice in record["notices"])  # of a network that has not learned
         assert set(record["paths"]) == set(kinds.split(","))
         assert all(Path(path).is_file() for path in record["paths"].values())
         corner = imaging.read_image(record["paths"]["composite.jpg"])[0, 0].astype(int)

@@ -90,7 +90,30 @@ def test_quantise_takes_the_nearest_level_and_says_so():
             trimap.quantise(np.array([[0, top]], np.uint8))
 
 
-@given(st.sampled_from([(0, 128), (128, 255), (0, 255)]), st.integers(1, 255))
+@pytest.mark.parametrize("levels", [(0, 200, 255), (0, 50, 255), (85, 170, 255), (20, 60, 100), (0, 254, 255)])
+def test_three_levels_are_background_unknown_foreground_in_their_order(tmp_path, levels):
+    right = trimap.by_distance(disc(), 6, 6)
+    painted = np.select([right == 0, right == 128], levels[:2], levels[2]).astype(np.uint8)
+    read, notices = trimap.quantise(painted)
+    np.testing.assert_array_equal(read, right)
+    assert notices == [
+        f"its levels {', '.join(map(str, levels))} were taken as 0 (background), 128 (unknown), 255 (foreground), in "
+        "their order"
+    ]
+    if levels != (0, 254, 255):  # which no JPEG keeps apart
+        Image.fromarray(painted).save(tmp_path / "t.jpg", quality=85)
+        read, notices = trimap.read_trimap(tmp_path / "t.jpg")
+        assert "in their order" in notices[0] and not ((read != right) & ~beside_a_border(right, 3)).any()
+
+
+def test_a_smoothed_mask_has_no_third_level(tmp_path):
+    smooth = cv2.GaussianBlur(disc(), (0, 0), 3)
+    assert trimap.quantise(smooth)[1][0].count("taken as the nearest")
+    Image.fromarray(disc()).save(tmp_path / "t.jpg", quality=50)
+    assert "in their order" not in " ".join(trimap.read_trimap(tmp_path / "t.jpg")[1])
+
+
+@given(st.sampled_from([(0, 128), (128, 255), (0, 255)]), st.integers(2, 255))  # one level between two makes three
 def test_between_two_levels_antialiasing_adds_the_unknown_alone(pair, steps):
     ramp = np.linspace(*pair, steps + 2).round().astype(np.uint8)[None]
     levels = trimap.quantise(ramp)[0]
@@ -128,7 +151,7 @@ def test_trimaps_in_any_kind_of_file(tmp_path):
         read, notices = trimap.read_trimap(path)
         assert not ((read != levels) & ~beside_a_border(levels, 1)).any(), path
         assert all(notice.startswith(f"{path}: ") for notice in notices)
-        assert bool(notices) == (path.name in ("grey.tif", "red.jpg")), path
+        assert bool(notices) == (path.name in ("grey.tif", "red.jpg", "red.png")), path
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 import errno
 import os
+from pathlib import Path
 
 import pytest
 
@@ -92,3 +93,43 @@ def test_leftovers_of_the_dead_go_and_those_of_the_living_stay(tmp_path):
         part.write_bytes(b"half")
     files.remove_leftovers(tmp_path)
     assert list(tmp_path.iterdir()) == [living]
+
+
+def test_accents_and_endings_of_tools_do_not_part_what_belongs_together(tmp_path):
+    composed, apart = "Zo\u00eb", "Zoe\u0308"
+    for name in (f"{apart}.png", "cat_pha.png", "ape-Trimap.png", "owl.png", "owl_out.png", "x_pha.png", "x_alpha.png"):
+        (tmp_path / name).touch()
+    keys = [composed, "cat", "ape", "owl", "x"]
+    partners = files.pair(keys, tmp_path, "alpha")[0]
+    names = [each.name for each in partners.values() if isinstance(each, Path)]
+    assert names == [f"{apart}.png", "cat_pha.png", "ape-Trimap.png", "owl.png"]
+    assert "x_alpha.png and " in str(partners["x"]) and "x_pha.png could be its alpha" in str(partners["x"])
+    # The picture of that very name takes it, and both spellings keep to themselves.
+    assert isinstance(files.pair(["owl_out", "owl"], tmp_path, "alpha")[0]["owl_out"], Path)
+    (tmp_path / f"{composed}.png").touch()
+    if len(list(tmp_path.glob("Zo*"))) == 2:  # not where both are one file, as on macOS
+        both = files.pair([composed, apart], tmp_path, "alpha")[0]
+        assert [path.stem for path in both.values()] == [composed, apart]
+
+
+@pytest.mark.parametrize(
+    ("key", "name", "near"),
+    [
+        ("dog", "Dog.jpg", True),
+        ("fox", "fox.jpg.png", True),
+        ("my_elk", "my elk.png", True),
+        ("cat", "cat (1).png", True),
+        ("cat_rgb", "cat.png", True),
+        ("sub/dog", "Dog.png", True),
+        ("shoes/Dog", "hats/dog.png", False),
+        ("img_1", "img_2.png", False),
+        ("cat", "catalogue.png", False),
+    ],
+)
+def test_the_near_file_is_named_where_there_is_no_partner(tmp_path, key, name, near):
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).touch()
+    message = str(files.pair([key], tmp_path, "trimap")[0][key])
+    assert message.startswith(f"{key}: no trimap of that name in {tmp_path}; ")
+    mend = f"is it {tmp_path / name}? Then rename that to {tmp_path / key}{Path(name).suffix}"
+    assert message.endswith(mend if near else f"add {tmp_path / key}.png or remove the picture")

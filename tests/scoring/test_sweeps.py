@@ -78,13 +78,17 @@ def test_contract_of_every_axis(axis):
     assert getattr(SweepConfig(), axis)
 
 
-def test_a_picture_that_fails_does_not_end_a_sweep(pictures):
+def test_a_picture_that_fails_does_not_end_a_sweep(pictures, tmp_path):
     def picky(image, trimap, geometry):
         raise DataError("too large")
 
     pictures = [*pictures, ("gone", DataError("gone: why"))]
     errors = [found[0]["error"] for found in sweep_pictures(pictures, picky, {"jpeg": [50]})]
     assert errors == ["too large"] * 2 + ["gone: why"]
+    known = {**pictures[0][1], "trimap": tmp_path / "known.png"}
+    imaging.write_image(known["trimap"], np.full_like(imaging.read_grey(known["alpha"]), 255))
+    (found,) = sweep_pictures([("known", known)], half, {"jpeg": [50]})
+    assert "known: no pixel of its trimap is unknown, so there is no score" in found[0]["error"]
     assert curves([{"name": "gone", "error": "why"}]) == []
 
 

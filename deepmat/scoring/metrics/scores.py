@@ -1,8 +1,8 @@
 """SAD, MAD, MSE, Grad and Conn, with the choices that tools of the field make differently as arguments.
 
 Every metric takes the predicted and the true alpha, [H, W], uint8 or floats in [0, 1], and a region, bool [H, W]. It
-returns a float; lower is better. A region without pixels scores 0, since nothing had to be estimated. 8-bit alphas are
-summed in integers where the definition allows it, which has no rounding error.
+returns a float; lower is better. A region without pixels gives 0; `protocols.score` gives no score there. 8-bit alphas
+are summed in integers where the definition allows it, which has no rounding error.
 """
 
 import math
