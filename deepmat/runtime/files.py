@@ -101,6 +101,13 @@ def _being_written(part: Path) -> bool:
     return time.time() - part.stat().st_mtime < 3600
 
 
+def as_path(given: object, name: str) -> Path:
+    """Return the path that a caller from Python gave. Raises DataError for anything else: bytes, a number, a NUL."""
+    if isinstance(given, (str, os.PathLike)) and "\0" not in str(given):
+        return Path(given)
+    raise DataError(f"{name}: {given!r:.60} is no path; give a str or a pathlib.Path")
+
+
 def is_picture(path: Path) -> bool:
     """Return whether a file name has an extension of a picture format."""
     return path.suffix.lower() in PICTURE_SUFFIXES

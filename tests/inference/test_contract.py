@@ -103,6 +103,30 @@ def test_python_takes_it(weights):
         api.load_model(weights, assume={"gain": 2.0})
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"mode": None}, "mode: .* \\(got None\\)"),
+        ({"mode": "tile", "tile": 0}, "tile: .* \\(got 0\\)"),
+        ({"mode": "whole", "fit": "x"}, "fit: .* \\(got 'x'\\)"),
+        ({"double": "a"}, "double: .* \\(got 'a'\\)"),
+        ({"nothing": 1}, "nothing: unknown key"),
+        ({"mode": "crop", "tile": 64, "overlap": 32}, "tile: mode crop does not use it; leave it out"),
+    ],
+    ids=str,
+)
+def test_wrong_options_of_predict_are_named(weights, options, message):
+    image, trimap, _ = scene(40, 50)
+    with pytest.raises(ConfigError, match=message):
+        predict(load_model(weights), image, trimap, **options)
+
+
+@pytest.mark.parametrize("model", [None, "lite", Toy, torch.nn.Identity()], ids=str)
+def test_what_is_no_network_is_named(model):
+    with pytest.raises(ConfigError, match=r"is no network that predicts; deepmat.load_model\(path\) gives one$"):
+        predict(model, np.zeros((8, 8, 3), np.uint8), np.full((8, 8), 128, np.uint8))
+
+
 def test_weights_that_give_nan_are_an_error(weights):
     with pytest.raises(CheckpointError, match="not a finite number; its weights are broken"):
         predict(Toy(float("nan")), np.zeros((8, 8, 3), np.uint8), np.full((8, 8), 128, np.uint8))
