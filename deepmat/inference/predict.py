@@ -13,6 +13,7 @@ from deepmat.imaging import trimap as trimaps
 from deepmat.imaging.arrays import Source, as_image, as_trimap
 from deepmat.inference.modes import IN_PARTS, MODES, Seen, enlarged, mode_options, reduced
 from deepmat.inference.predictor import Predictor
+from deepmat.runtime.processes import survive_forks
 from deepmat.scoring.pictures import Network
 
 __all__ = ["as_network", "mode_options", "predict", "predict_seen"]
@@ -43,6 +44,7 @@ def predict_seen(
     if unknown.any():
         if isinstance(model, type) or not hasattr(model, "begin"):
             raise ConfigError(f"model: {model!r:.60} is no network that predicts; deepmat.load_model(path) gives one")
+        survive_forks()
         predictor = cast(Predictor, model)
         enlarge = max(levels.shape) <= (predictor.enlarge_up_to if double is None else double)
         if mode not in IN_PARTS:

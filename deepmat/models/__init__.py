@@ -31,6 +31,7 @@ from deepmat.models.lite.fast import FastLite
 from deepmat.models.lite.network import Lite
 from deepmat.runtime.devices import PRECISIONS, pick_device
 from deepmat.runtime.files import as_path
+from deepmat.runtime.processes import survive_forks
 
 MODELS: dict[str, type[nn.Module]] = {"dim": DIM, "lite": Lite}
 SHIPPED: dict[str, Path] = {"lite": Path(__file__).with_name("lite") / "lite.safetensors"}
@@ -152,6 +153,7 @@ def load_model(
     is missing, broken or of another model, ConfigError for an option that its network does not declare, DeviceError
     for a device that this machine does not have.
     """
+    survive_forks()
     path, chosen = find_weights(path), pick_device(device)
     weights = load_weights(path)
     return assemble(weights, identify(weights, path), path, assume).to(chosen).eval()
