@@ -154,6 +154,8 @@ def list_inputs(inputs: Iterable[Path], apart: Iterable[Path]) -> tuple[list[tup
     pictures: list[tuple[str, Path]] = []
     notices: list[str] = []
     inputs, apart = list(inputs), [real(folder) for folder in apart]
+    if not inputs:
+        raise DataError("no pictures are given; name files or folders")
     for given in inputs:
         if not given.is_dir():
             pictures.append((given.stem, given))

@@ -92,3 +92,14 @@ def test_leftovers_of_the_dead_go_and_those_of_the_living_stay(tmp_path):
         part.write_bytes(b"half")
     files.remove_leftovers(tmp_path)
     assert list(tmp_path.iterdir()) == [living]
+
+
+def test_no_pictures_at_all_are_named():
+    with pytest.raises(DataError, match="^no pictures are given; name files or folders$"):
+        files.list_inputs([], [])
+
+
+@pytest.mark.parametrize("given", [3, None, b"a.png", "a\0.png", ["a.png"]], ids=str)
+def test_what_is_no_path_is_named(given):
+    with pytest.raises(DataError, match="^out: .* is no path; give a str or a pathlib.Path$"):
+        files.as_path(given, "out")
