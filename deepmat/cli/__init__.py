@@ -78,6 +78,12 @@ class _Group(typer.core.TyperGroup):
             message = "\n".join(map(plain, f"error: {error}".splitlines()))
             stderr().print(message, style="red", highlight=False, markup=False, soft_wrap=True)
             raise typer.Exit(1) from error
+        except typer.BadParameter as error:
+            if mistakes := getattr(error.__cause__, "errors", None):  # Typer passes on pydantic's words
+                from deepmat.config.mistakes import word
+
+                error.message = word(mistakes()[0])
+            raise
         except KeyboardInterrupt as error:
             say("interrupted")
             raise typer.Exit(130) from error

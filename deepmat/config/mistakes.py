@@ -55,12 +55,17 @@ def _explain(mistake: Mapping[str, Any], where: Sequence[Any], arch: str = "") -
         name = mistake["ctx"]["arch"]
         near = did_you_mean(name, MODEL_CONFIGS) or ","
         return f"{dotted}.arch {name!r}: unknown{near} known: {', '.join(MODEL_CONFIGS)}"
-    if mistake["type"] == "value_error":  # of a validator of deepmat's
-        message = mistake["msg"].removeprefix("Value error, ")
-    else:
-        words = WORDS.get(mistake["type"]) or WORDS.get(mistake["type"].partition("_")[0], mistake["msg"])
-        message = f"{words.format(**mistake.get('ctx', {}))} (got {mistake['input']!r:.60})"
-    return f"{dotted}: {message}" if dotted else message
+    return f"{dotted}: {word(mistake)}" if dotted else word(mistake)
+
+
+def word(mistake: Mapping[str, Any]) -> str:
+    """Return what one of pydantic's mistakes asks for, and what it got: "give a number over 0 (got -1)"."""
+    kind, message = mistake["type"], mistake["msg"]
+    if kind == "value_error":  # of a validator of deepmat's
+        return str(message.removeprefix("Value error, "))
+    words = WORDS.get(kind) or WORDS.get(kind.partition("_")[0])
+    asked = words.format(**mistake.get("ctx", {})) if words else message
+    return f"{asked} (got {mistake['input']!r:.60})"
 
 
 def _suggest(location: Sequence[Any], arch: str) -> str:
