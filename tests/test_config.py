@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deepmat import config
+from deepmat.config import mistakes
 from deepmat.data.origins import find_origins
 from deepmat.errors import ConfigError, DataError
 from deepmat.inference.predict import mode_options
@@ -51,11 +52,11 @@ def test_all_mistakes_are_reported_at_once_with_the_nearest_key(tmp_path):
     assert f"{path} and command line: 6 mistakes" in message
     for part in (
         "train.epoch: unknown key, did you mean train.epochs?",
-        "train.lr: Input should be a valid number (got 'fast')",
+        "train.lr: give a number (got 'fast')",
         "batch_size: unknown key, did you mean train.batch_size?",
-        "model.conv6: Input should be 1 or 3",
+        "model.conv6: give 1 or 3 (got 2)",
         "data.augment.trimap.kernl: unknown key, did you mean data.augment.trimap.kernel?",
-        "test.tile: Input should be a multiple of 32",
+        "test.tile: give a multiple of 32 (got 100)",
     ):
         assert part in message
 
@@ -69,7 +70,7 @@ def test_all_mistakes_are_reported_at_once_with_the_nearest_key(tmp_path):
         (["train.lr"], "write it as key=value"),
         (["train.lr=[1"], "not valid YAML"),
         (["train=3"], "train"),
-        (["train.lr=.inf"], "train.lr: Input should be a finite number"),
+        (["train.lr=.inf"], "train.lr: give a finite number"),
         (["train.seed=-1"], "train.seed"),
         (["train.name="], "train.name"),
         (["data.augment.affine.window=100"], "affine.window 100 is under crop.sizes"),
@@ -80,8 +81,8 @@ def test_all_mistakes_are_reported_at_once_with_the_nearest_key(tmp_path):
         (["model.arch=null"], "line: model.arch 'None': unknown, known: dim, lite"),
         (["model.arch=lite", "model.refine=true"], "line: model.refine: unknown key of arch lite; dim has it"),
         (["model.arch=lite", "model.colour=1"], "line: model.colour: unknown key; known here: arch"),
-        (["model.conv6=2"], "line: model.conv6: Input should be 1 or 3"),
-        (["model=3"], "line: model: Input should be a valid dictionary"),
+        (["model.conv6=2"], "line: model.conv6: give 1 or 3"),
+        (["model=3"], "line: model: give a section of `key: value` lines"),
         (["loss={refined: 1}"], "loss.refined: there is no refined alpha without model.refine=true"),
     ],
 )
@@ -90,11 +91,33 @@ def test_single_mistakes(overrides, message):
         config.load(overrides=overrides)
 
 
+@pytest.mark.parametrize(
+    "value", ["text!", "", "-1", "1.5", "[]", "[1]", "[9, 1]", "[1, 2, 3]", "{}", "true", ".inf", "9e99"]
+)
+def test_no_mistake_is_worded_by_pydantic(value):
+    """Whatever is wrong with whichever key."""
+    refused = 0
+    for key in mistakes._all_keys(config.Config):
+        try:
+            config.load(overrides=[f"{key}={value}"])
+        except ConfigError as error:
+            refused += 1
+            assert "should" not in str(error) and "Value error" not in str(error), error
+    assert refused > 20
+
+
+@pytest.mark.parametrize("name", ["a/b", "../x", "-a", ".hidden", "a\nb", "a:b"])
+def test_a_run_of_no_folders_name_is_refused(name):
+    with pytest.raises(ConfigError, match="train.name: .*: use letters, digits, _, and after the first of them also"):
+        config.load(flags={"train": {"name": name}})
+
+
 @pytest.mark.parametrize("text", ["[1, 2]", "just text", "a: [1", "a: b: c"])
 def test_files_that_are_no_config(tmp_path, text):
     (tmp_path / "c.yaml").write_text(text)
-    with pytest.raises(ConfigError, match=r"c\.yaml"):
+    with pytest.raises(ConfigError, match=r"c\.yaml: .*$") as caught:
         config.load(tmp_path / "c.yaml")
+    assert "\n" not in str(caught.value)
     with pytest.raises(ConfigError, match="none.yaml: cannot be read"):
         config.load(tmp_path / "none.yaml")
 

@@ -1,54 +1,89 @@
 """The command line: each command is a thin shell around a public function. Its import loads no torch."""
 
+import importlib
 import sys
 import warnings
-from collections.abc import Callable
-from typing import Annotated, Any
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, NamedTuple
 
 import typer
 
 from deepmat import __version__
-from deepmat.cli.composite import composite
-from deepmat.cli.convert_vgg import convert_vgg
-from deepmat.cli.data import data
-from deepmat.cli.doctor import doctor
-from deepmat.cli.eval import evaluate
-from deepmat.cli.import_ import import_weights
-from deepmat.cli.info import info
-from deepmat.cli.options import plain, say, stderr
-from deepmat.cli.predict import predict
-from deepmat.cli.runs import runs
-from deepmat.cli.synth import synth
-from deepmat.cli.train import train
-from deepmat.cli.trimap import trimap
 from deepmat.errors import DeepmatError
 
-COMMANDS: dict[str, Callable[..., None] | typer.Typer] = {
-    "synth": synth,
-    "composite": composite,
-    "data": data,
-    "doctor": doctor,
-    "convert-vgg": convert_vgg,
-    "import": import_weights,
-    "info": info,
-    "trimap": trimap,
-    "train": train,
-    "runs": runs,
-    "eval": evaluate,
-    "predict": predict,
+
+class Command(NamedTuple):
+    """A command."""
+
+    place: str
+    """Module of deepmat.cli and function in it, "eval.evaluate"."""
+    help: str
+    """First line of the function's docstring, for `deepmat --help`."""
+
+
+COMMANDS = {
+    "synth": Command("synth.synth", "Draw a procedural, licence-free data set."),
+    "composite": Command("composite.composite", "Composite foregrounds over backgrounds: build a data set."),
+    "data": Command("data.data", "Look at training data."),
+    "doctor": Command("doctor.doctor", "Check a data folder, and report what to fix and how."),
+    "convert-vgg": Command("convert_vgg.convert_vgg", "Make the first weights of Deep Image Matting from VGG16."),
+    "import": Command("import_.import_weights", "Convert another tool's weights to deepmat's format."),
+    "info": Command("info.info", "Show what is in a weights file."),
+    "trimap": Command("trimap.trimap", "Make trimaps from alphas or masks."),
+    "train": Command("train.train", "Train: deepmat train --stage 1 --data DATA"),
+    "runs": Command("runs.runs", "Compare training runs: scores, losses, speed."),
+    "eval": Command("eval.evaluate", "Score weights or saved mattes."),
+    "predict": Command("predict.predict", "Cut pictures out: image + trimap -> alpha."),
 }
+STYLE: dict[str, Any] = {"add_completion": False, "rich_markup_mode": None, "pretty_exceptions_enable": False}
+
+
+class _Commands(Mapping[str, Any]):
+    """The commands as Typer takes them. The module of one is imported when it is asked for."""
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(COMMANDS)
+
+    def __len__(self) -> int:
+        return len(COMMANDS)
+
+    def __getitem__(self, name: str) -> Any:
+        module, _, function = COMMANDS[name].place.partition(".")
+        command = getattr(importlib.import_module(f"deepmat.cli.{module}"), function)
+        if not isinstance(command, typer.Typer):
+            alone = typer.Typer(**STYLE)
+            alone.command(name)(command)
+            command = alone
+        return typer.main.get_command(command)
 
 
 class _Group(typer.core.TyperGroup):
     """The commands. Errors that a user can fix become one message and exit code 1."""
 
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        self.commands = _Commands()  # type: ignore[assignment]
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """List the commands by COMMANDS alone, without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, command.help) for name, command in COMMANDS.items()])
+
     def invoke(self, ctx: Any) -> Any:
+        from deepmat.cli.options import plain, say, stderr
+
         try:
             return super().invoke(ctx)
         except DeepmatError as error:
             message = "\n".join(map(plain, f"error: {error}".splitlines()))
             stderr().print(message, style="red", highlight=False, markup=False, soft_wrap=True)
             raise typer.Exit(1) from error
+        except typer.BadParameter as error:
+            if mistakes := getattr(error.__cause__, "errors", None):  # Typer passes on pydantic's words
+                from deepmat.config.mistakes import word
+
+                error.message = word(mistakes()[0])
+            raise
         except KeyboardInterrupt as error:
             say("interrupted")
             raise typer.Exit(130) from error
@@ -58,9 +93,7 @@ app = typer.Typer(
     cls=_Group,
     help="Image matting: build data sets, train, score and cut out.",
     no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
+    **STYLE,
 )
 
 
@@ -75,13 +108,6 @@ def _root(
     version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")] = False,
 ) -> None:
     pass
-
-
-for _name, _command in COMMANDS.items():
-    if isinstance(_command, typer.Typer):
-        app.add_typer(_command, name=_name)
-    else:
-        app.command(_name)(_command)
 
 
 def main() -> None:

@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from deepmat.cli.tables import choice, recipes
 from deepmat.runtime.records import to_json
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # rich takes a fifth of the time of --help
+    from rich.console import Console
+    from rich.progress import Progress
+
     from deepmat.runtime.work import Work
 
 Weights = Annotated[
@@ -69,19 +70,32 @@ PIPE_WIDTH = 1000
 """Columns of a table in a pipe."""
 
 
-def stdout() -> Console:
+def stdout() -> "Console":
     """Return the console for results. In a pipe it is wide enough to cut no number, unless COLUMNS is set."""
+    from rich.console import Console
+
     console = Console()
     return console if console.is_terminal or "COLUMNS" in os.environ else Console(width=PIPE_WIDTH)
 
 
-def stderr() -> Console:
+def stderr() -> "Console":
     """Return the console for everything but results."""
+    from rich.console import Console
+
     return Console(stderr=True)
 
 
-def progress_bar(console: Console) -> Progress:
+def progress_bar(console: "Console") -> "Progress":
     """Return a progress bar with counts and time left. It shows nothing in a pipe."""
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),

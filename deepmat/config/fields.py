@@ -1,5 +1,6 @@
 """Types of config values, and the base class of config sections."""
 
+import re
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -34,6 +35,12 @@ def _percentages(ends: list[int]) -> list[int]:
     return ends
 
 
+def _folder_name(name: str) -> str:
+    if not re.fullmatch(r"\w[\w .-]*", name):
+        raise ValueError(f"{name!r}: use letters, digits, _, and after the first of them also space . -")
+    return name
+
+
 Float = Annotated[float, BeforeValidator(_number), Field(allow_inf_nan=False)]
 Positive = Annotated[Float, Field(gt=0)]
 NotNegative = Annotated[Float, Field(ge=0)]
@@ -48,4 +55,5 @@ Percentages = Annotated[Range, AfterValidator(_percentages)]
 FloatRange = Annotated[list[Positive], Field(min_length=2, max_length=2), AfterValidator(_ascending)]
 Width = Annotated[Float, Field(gt=0, exclude_if=lambda width: width == 1)]
 """Channels of a network as a share of the published number; left out of files where it is 1."""
+Name = Annotated[str, AfterValidator(_folder_name)]
 PathIn = Annotated[Path, Strict(False)]

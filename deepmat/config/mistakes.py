@@ -9,6 +9,27 @@ from deepmat.config.network import MODEL_CONFIGS, ModelSection
 from deepmat.config.sections import Config
 from deepmat.errors import did_you_mean
 
+WORDS = {
+    "greater_than": "give a number over {gt:g}",
+    "greater_than_equal": "give {ge:g} or more",
+    "less_than": "give a number under {lt:g}",
+    "less_than_equal": "give {le:g} or less",
+    "multiple_of": "give a multiple of {multiple_of:g}",
+    "too_short": "give {min_length} values or more",
+    "too_long": "give {max_length} values or fewer",
+    "literal_error": "give {expected}",
+    "finite_number": "give a finite number",
+    "int": "give a whole number",
+    "float": "give a number",
+    "bool": "give true or false",
+    "string": "give text; YAML takes anything in quotes as text",
+    "list": "give a list, as in [1, 2]",
+    "dict": "give a section of `key: value` lines",
+    "model": "give a section of `key: value` lines",
+    "path": "give a path",
+}
+"""Messages by pydantic's type of mistake, or by the first word of that type ("int" for "int_parsing")."""
+
 
 def explain(mistakes: Iterable[Mapping[str, Any]]) -> list[str]:
     """Return a message for each of pydantic's mistakes (ValidationError.errors) in a Config."""
@@ -34,9 +55,17 @@ def _explain(mistake: Mapping[str, Any], where: Sequence[Any], arch: str = "") -
         name = mistake["ctx"]["arch"]
         near = did_you_mean(name, MODEL_CONFIGS) or ","
         return f"{dotted}.arch {name!r}: unknown{near} known: {', '.join(MODEL_CONFIGS)}"
-    message = mistake["msg"].removeprefix("Value error, ")
-    got = "" if mistake["type"] == "value_error" else f" (got {mistake['input']!r})"
-    return f"{dotted}: {message}{got}" if dotted else message
+    return f"{dotted}: {word(mistake)}" if dotted else word(mistake)
+
+
+def word(mistake: Mapping[str, Any]) -> str:
+    """Return what one of pydantic's mistakes asks for, and what it got: "give a number over 0 (got -1)"."""
+    kind, message = mistake["type"], mistake["msg"]
+    if kind == "value_error":  # of a validator of deepmat's
+        return str(message.removeprefix("Value error, "))
+    words = WORDS.get(kind) or WORDS.get(kind.partition("_")[0])
+    asked = words.format(**mistake.get("ctx", {})) if words else message
+    return f"{asked} (got {mistake['input']!r:.60})"
 
 
 def _suggest(location: Sequence[Any], arch: str) -> str:

@@ -62,7 +62,7 @@ def _validate(options: Any) -> ModelSection:
     if isinstance(options, ModelSection):
         return options
     if not isinstance(options, Mapping):
-        raise PydanticCustomError("dict_type", "Input should be a valid dictionary")
+        raise PydanticCustomError("dict_type", "no section")
     arch = str(options.get("arch", next(iter(MODEL_CONFIGS))))
     if arch not in MODEL_CONFIGS:
         raise PydanticCustomError("unknown_arch", "unknown arch {arch}", {"arch": arch})

@@ -11,6 +11,7 @@ from deepmat.config.fields import (
     Count,
     Float,
     Multiple32,
+    Name,
     NotNegative,
     Pair32,
     PathIn,
@@ -130,7 +131,7 @@ class ScheduleConfig(Section):
 class TrainConfig(Section):
     """A training run."""
 
-    name: Annotated[str, Field(pattern=r"^\w[\w .-]*$")] = "run"
+    name: Name = "run"
     runs: PathIn = Path("runs")
     """The run's folder is runs/name."""
     pretrain: str | None = None

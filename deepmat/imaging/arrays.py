@@ -8,7 +8,7 @@ from PIL import Image
 
 from deepmat.errors import DataError
 from deepmat.imaging.layers import as_grey, as_rgb, split
-from deepmat.imaging.levels import as_fraction, as_uint8, check_shape
+from deepmat.imaging.levels import as_fraction, as_uint8, check_shape, kind_of
 from deepmat.imaging.painted import levels_of
 from deepmat.imaging.reading import matte_of
 from deepmat.imaging.trimap import fit_levels, read_trimap
@@ -79,10 +79,12 @@ def as_alpha(
         alpha = matte_of(file.decode(), name)
     elif isinstance(source, Image.Image):
         with explained(name):
-            alpha = matte_of(source, name)
+            alpha = matte_of(_with_pixels(source, name), name)
     else:
         pixels = _checked(source, name)
         alpha = as_fraction(pixels, name) if pixels.ndim == 2 else as_grey(*_layers(source, name))
+        if alpha.dtype == np.uint8 and alpha.max() == 1:
+            raise DataError(f"{name}: levels from 0 to 1 of 255; use bool or floats, or multiply it by 255")
     if size:
         _check_size(alpha, size, name)
     return alpha
@@ -92,7 +94,7 @@ def _layers(source: Image.Image | np.ndarray, name: str) -> tuple[np.ndarray, np
     """Return colours, uint8 [H, W] or [H, W, 3], and the alpha channel, uint8 [H, W], or None."""
     if isinstance(source, Image.Image):
         with explained(name):
-            return split(source)
+            return split(_with_pixels(source, name))
     pixels = as_uint8(_checked(source, name), name)
     if pixels.shape[2:] == (4,):
         return np.ascontiguousarray(pixels[..., :3]), np.ascontiguousarray(pixels[..., 3])
@@ -102,10 +104,17 @@ def _layers(source: Image.Image | np.ndarray, name: str) -> tuple[np.ndarray, np
 def _checked(source: object, name: str) -> np.ndarray:
     """Return an array of a picture's shape and a numeric dtype. Raises DataError for anything else."""
     if not isinstance(source, np.ndarray):
-        kind = f"{type(source).__module__}.{type(source).__qualname__}".removeprefix("builtins.")
+        kind = kind_of(source)
         hint = " (tensor.cpu().numpy() makes an array)" if kind == "torch.Tensor" else ""
         raise DataError(f"{name}: {kind}{hint}; expected a path, the bytes of a file, a PIL picture or a NumPy array")
     return check_shape(np.asarray(source), name, (3, 4))
+
+
+def _with_pixels(picture: Image.Image, name: str) -> Image.Image:
+    """Return a PIL picture. Raises DataError if it has no pixels."""
+    if 0 in picture.size:
+        raise DataError(f"{name}: PIL picture of {picture.width}x{picture.height}, which has no pixels")
+    return picture
 
 
 def _check_size(pixels: np.ndarray, size: tuple[int, int], name: str) -> None:

@@ -20,6 +20,7 @@ import numpy as np
 
 from deepmat.errors import DataError
 from deepmat.imaging.arrays import Source, as_alpha, as_image
+from deepmat.runtime.devices import pick_device
 from deepmat.runtime.processes import cores, keep_memory
 
 ROUNDS = 3
@@ -91,9 +92,14 @@ CPU = Backend(
 
 
 def torch_backend(device: Any) -> Backend:
-    """Return the backend of a torch device. Results differ from the CPU's by rounding errors only."""
+    """Return the backend of a torch device. Results differ from the CPU's by rounding errors only.
+
+    Raises DeviceError for a device that this machine does not have.
+    """
     import torch
     from torch.nn import functional
+
+    device = pick_device(device)
 
     def load(image: np.ndarray, alpha: np.ndarray) -> Any:
         colours, share = (torch.from_numpy(np.ascontiguousarray(pixels)).to(device) for pixels in (image, alpha))
@@ -263,8 +269,9 @@ def estimate_foreground(image: Source, alpha: Source, device: Any = "cpu") -> np
     image: a picture; alpha: its alpha, of the same size; both by path, as bytes, PIL pictures or arrays (uint8, or
     floats in [0, 1]). Where alpha is 1 the result is the image; where alpha is 0 the colours nearby are continued, so
     that a cut-out can be blurred, scaled or rotated without a rim. 100 megapixels take 0.3 GB beyond image and result.
-    device: "cpu" or torch's name of another device, whose result is the same to within a level. Raises DataError if the
-    sizes differ, or if a picture cannot be read or has no such shape, dtype or values.
+    device: "cpu" or the name of another device, whose result is the same to within a level. Raises DataError if the
+    sizes differ, or if a picture cannot be read or has no such shape, dtype or values, DeviceError for an absent
+    device.
     """
     pixels = as_image(image)[0]
     levels = as_alpha(alpha)

@@ -17,6 +17,11 @@ DARK = 16
 TYPES = "uint8, uint16, bool, or floats in [0, 1]"
 
 
+def kind_of(source: object) -> str:
+    """Return the name of an object's type for messages: "list", "torch.Tensor"."""
+    return f"{type(source).__module__}.{type(source).__qualname__}".removeprefix("builtins.")
+
+
 def check_shape(pixels: np.ndarray, name: str, channels: tuple[int, ...]) -> np.ndarray:
     """Return pixels [H, W] or [H, W, C], where C is one of `channels`; a last axis of 1 is dropped.
 
@@ -56,7 +61,8 @@ def check_finite(pixels: np.ndarray, name: str) -> None:
 def white_of(pixels: np.ndarray, name: str) -> int:
     """Return the level of white: 1, 255 or 65535.
 
-    Raises DataError for values that are not finite, negative or over the level of white.
+    Raises DataError for values that are not finite, negative or over the level of white, and for integers other than
+    uint8 from 0 to 1, which may be a mask as well as almost black.
     """
     if pixels.dtype == np.uint8:
         return 255
@@ -70,6 +76,8 @@ def white_of(pixels: np.ndarray, name: str) -> int:
         raise DataError(f"{name}: floats from {low:.4g} to {high:.4g}; expected [0, 1] or [0, 255]")
     if pixels.dtype.kind == "b":
         return 1
+    if low >= 0 and high == 1:
+        raise DataError(f"{name}: {pixels.dtype} from {low} to 1; use bool for a mask, uint8 for levels")
     if low >= 0 and high <= 255:
         return 255
     if pixels.dtype.kind == "u" and pixels.itemsize == 2:

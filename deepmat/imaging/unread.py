@@ -14,6 +14,7 @@ from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 from deepmat.errors import DataError
 from deepmat.imaging.colour import About, in_srgb
 from deepmat.imaging.layers import as_rgb, split
+from deepmat.imaging.levels import kind_of
 from deepmat.imaging.opening import load_pixels, open_picture
 from deepmat.runtime.formats import HEAD, format_of, how_to_read
 
@@ -55,7 +56,9 @@ class Unread:
     """
 
     def __init__(self, file: File, max_pixels: int = MAX_PIXELS, name: str | None = None) -> None:
-        self.name = name or ("picture" if isinstance(file, bytes) else str(file))
+        if not isinstance(file, (str, PathLike, bytes)):
+            raise DataError(f"{name or 'picture'}: {kind_of(file)}; expected a path or the bytes of a file")
+        self.name = name or ("picture" if isinstance(file, bytes) else str(Path(file)))
         with explained(self.name):
             self.data = file if isinstance(file, bytes) else Path(file).read_bytes()
             self.picture = _opened(self.data, "" if isinstance(file, bytes) else Path(file).suffix, self.name)

@@ -12,8 +12,10 @@ from PIL import Image
 
 from deepmat.errors import DataError
 from deepmat.imaging.colour import About, fitting_profile
-from deepmat.imaging.levels import as_uint8, check_finite, check_shape
-from deepmat.runtime.files import write_bytes
+from deepmat.imaging.layers import as_rgb, split
+from deepmat.imaging.levels import as_uint8, check_finite, check_shape, kind_of
+from deepmat.imaging.unread import explained
+from deepmat.runtime.files import as_path, write_bytes
 
 try:
     from isal import isal_zlib
@@ -84,12 +86,12 @@ def _by_cv2(pixels: np.ndarray, suffix: str, options: Sequence[int] = ()) -> byt
             raise DataError(".exr: the OpenCV on this machine cannot write it; use .tif") from error
         raise DataError(f"{suffix or 'no extension'} is not a picture format; use .png or .jpg") from error
     if not done:
-        raise DataError(_too_large(pixels, suffix))
+        raise DataError(f"{_too_large(pixels, suffix)}, or of colours that it cannot hold; use .png")
     return data.tobytes()
 
 
 def _too_large(pixels: np.ndarray, suffix: str) -> str:
-    return f"{pixels.shape[1]}x{pixels.shape[0]} is too large for {suffix}; use .png"
+    return f"{pixels.shape[1]}x{pixels.shape[0]} is too large for {suffix}"
 
 
 def _encode_jpeg(pixels: np.ndarray, about: About | None) -> bytes:
@@ -112,7 +114,7 @@ def _by_pillow(pixels: np.ndarray, suffix: str, **options: object) -> bytes:
     try:
         Image.fromarray(pixels).save(file, Image.registered_extensions()[suffix], **options)
     except (OSError, ValueError) as error:
-        raise DataError(_too_large(pixels, suffix)) from error
+        raise DataError(f"{_too_large(pixels, suffix)}; use .png") from error
     return file.getvalue()
 
 
@@ -169,20 +171,34 @@ def encode_lossy(pixels: np.ndarray, suffix: str, quality: int) -> bytes:
     return _by_cv2(pixels, suffix, [LOSSY[suffix], quality])
 
 
-def write_image(path: Path | str, pixels: np.ndarray, about: About | None = None) -> None:
+def write_image(path: Path | str, pixels: np.ndarray | Image.Image, about: About | None = None) -> None:
     """Write a picture or an alpha to a file; the extension names the format.
 
-    pixels: grey [H, W], RGB [H, W, 3] or RGBA [H, W, 4]. uint8 and uint16 are written as they are; bool, integers up
-    to 255 and floats become 8 bits, white being True, 255 and 1; grey floats keep their depth in .tif and .exr. about:
-    as for `encode`. The file is whole or absent. Raises DataError if the path cannot be written, the extension is no
-    picture format, or the pixels do not fit it.
+    pixels: a PIL picture, or grey [H, W], RGB [H, W, 3] or RGBA [H, W, 4]. uint8 and uint16 are written as they are;
+    bool, integers up to 255 and floats become 8 bits, white being True, 255 and 1; grey floats keep their depth in .tif
+    and .exr. about: as for `encode`. The file is whole or absent. Raises DataError if the path cannot be written, the
+    extension is no picture format, or the pixels do not fit it.
     """
-    path = Path(path)
+    path = as_path(path, "path")
     try:
-        data = encode(_storable(np.asarray(pixels), path.suffix.lower()), path.suffix, about)
+        data = encode(_storable(_as_array(pixels), path.suffix.lower()), path.suffix, about)
     except DataError as error:
         raise DataError(f"{path}: {error}") from error
     write_bytes(path, data)
+
+
+def _as_array(pixels: object) -> np.ndarray:
+    """Return a PIL picture, or anything that NumPy makes an array of, as an array. Raises DataError for the rest."""
+    if not isinstance(pixels, Image.Image):
+        try:
+            return np.asarray(pixels)
+        except (TypeError, ValueError, RuntimeError) as error:  # a ragged list, a tensor that is not on the CPU
+            raise DataError(f"pixels: {kind_of(pixels)}; expected a PIL picture or a NumPy array") from error
+    with explained("pixels"):
+        if pixels.mode.startswith(("I", "F")):
+            return np.asarray(pixels)
+        colour, alpha = split(pixels)
+    return colour if alpha is None else np.dstack((as_rgb(colour), alpha))
 
 
 def _storable(pixels: np.ndarray, suffix: str) -> np.ndarray:

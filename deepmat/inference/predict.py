@@ -6,12 +6,14 @@ from typing import Any, cast
 import numpy as np
 from torch import nn
 
+from deepmat import config as configs
 from deepmat.config import TestConfig
-from deepmat.errors import CheckpointError, DataError, lookup
+from deepmat.errors import CheckpointError, ConfigError, DataError, lookup
 from deepmat.imaging import trimap as trimaps
 from deepmat.imaging.arrays import Source, as_image, as_trimap
 from deepmat.inference.modes import IN_PARTS, MODES, Seen, enlarged, mode_options, reduced
 from deepmat.inference.predictor import Predictor
+from deepmat.runtime.processes import survive_forks
 from deepmat.scoring.pictures import Network
 
 __all__ = ["as_network", "mode_options", "predict", "predict_seen"]
@@ -40,6 +42,9 @@ def predict_seen(
     levels, _ = trimaps.quantise(trimap)
     unknown = trimaps.unknown_region(levels)
     if unknown.any():
+        if isinstance(model, type) or not hasattr(model, "begin"):
+            raise ConfigError(f"model: {model!r:.60} is no network that predicts; deepmat.load_model(path) gives one")
+        survive_forks()
         predictor = cast(Predictor, model)
         enlarge = max(levels.shape) <= (predictor.enlarge_up_to if double is None else double)
         if mode not in IN_PARTS:
@@ -74,12 +79,22 @@ def predict(
     are taken as the nearest of 0 (background), 128 (unknown), 255 (foreground). A trimap without unknown pixels is the
     alpha. mode: one of modes.MODES; options: its keyword arguments. double: pictures of up to so many pixels a side are
     seen at twice their size; None leaves it to the network. Raises DataError for a picture that cannot be used or a
-    trimap of another size, TooLarge if the memory does not suffice, ConfigError for an unknown mode, CheckpointError
-    for broken weights.
+    trimap of another size, TooLarge if the memory does not suffice, ConfigError for an unknown mode or an option that
+    it does not take, CheckpointError for broken weights.
     """
+    options = _checked(mode, double, options)
     pixels, _, _ = as_image(image)
     levels, _ = as_trimap(trimap, (pixels.shape[0], pixels.shape[1]))
-    return predict_seen(model, pixels, levels, mode=mode, double=double, **options)[0]
+    return predict_seen(model, pixels, levels, **options)[0]
+
+
+def _checked(mode: str, double: int | None, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of `predict_seen` from those of `predict`. Raises ConfigError for wrong ones."""
+    given = {key: list(value) if isinstance(value, tuple) else value for key, value in options.items()}
+    settings = configs.build({"test": {"mode": mode, "double": double, **given}}, "predict")
+    chosen = mode_options(settings.test)
+    configs.refuse_unused(options, chosen)
+    return chosen
 
 
 def as_network(model: nn.Module | Predictor, settings: TestConfig) -> Network:

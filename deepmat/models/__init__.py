@@ -20,7 +20,7 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor, nn
 
-from deepmat.config import ModelConfig
+from deepmat.config import Config, ModelConfig, ModelSection
 from deepmat.errors import CheckpointError, ConfigError, lookup
 from deepmat.models.checkpoint import Weights, load_weights
 from deepmat.models.closed_form.network import ClosedForm
@@ -30,7 +30,9 @@ from deepmat.models.dim.layouts import LAYOUTS, named, translate
 from deepmat.models.dim.network import DIM
 from deepmat.models.lite.fast import FastLite
 from deepmat.models.lite.network import Lite
-from deepmat.runtime.devices import PRECISIONS
+from deepmat.runtime.devices import PRECISIONS, pick_device
+from deepmat.runtime.files import as_path
+from deepmat.runtime.processes import survive_forks
 
 MODELS: dict[str, type[nn.Module]] = {"dim": DIM, "lite": Lite, "closed-form": ClosedForm}
 SHIPPED: dict[str, Path] = {
@@ -49,8 +51,14 @@ FAST: dict[tuple[type[nn.Module], str], Callable[..., nn.Module]] = {
 FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
-def build_model(config: ModelConfig) -> nn.Module:
-    """A network with fresh weights and its config as `model.config`. Raises ConfigError for an unknown arch."""
+def build_model(config: ModelConfig | Config) -> nn.Module:
+    """A network with fresh weights and its config as `model.config`. Raises ConfigError for an unknown arch.
+
+    config: the model's section, or a whole config.
+    """
+    config = config.model if isinstance(config, Config) else config
+    if not isinstance(config, ModelSection):
+        raise ConfigError(f"config: {config!r:.60} is none; deepmat.load_config(path) reads one")
     options = config.model_dump()
     model = lookup(MODELS, options.pop("arch"), "model.arch")(**options)
     model.config = config  # type: ignore[assignment]
@@ -126,7 +134,7 @@ def find_weights(named: Path | str | None = None) -> Path:
     """The file that `named` stands for: shipped weights for None or a name of SHIPPED, unless a file has that name."""
     if named is None:
         return next(iter(SHIPPED.values()))
-    path = Path(named)
+    path = as_path(named, "weights")
     return path if path.is_file() else SHIPPED.get(str(named), path)
 
 
@@ -146,11 +154,13 @@ def load_model(
     The file is deepmat's own (.safetensors, config inside), by path or by its name in SHIPPED, or another tool's
     (models.dim.layouts.LAYOUTS), whose variant follows from its keys and shapes. assume: options of its network that
     such weights do not show (UNSEEN), as {"skip": False}; None values count as not given. CheckpointError if the file
-    is missing, broken or of another model, ConfigError for an option that its network does not declare.
+    is missing, broken or of another model, ConfigError for an option that its network does not declare, DeviceError
+    for a device that this machine does not have.
     """
-    path = find_weights(path)
+    survive_forks()
+    path, chosen = find_weights(path), pick_device(device)
     weights = load_weights(path)
-    return assemble(weights, identify(weights, path), path, assume).to(device).eval()
+    return assemble(weights, identify(weights, path), path, assume).to(chosen).eval()
 
 
 def assemble(weights: Weights, known: Known, path: Path, assume: Mapping[str, Any] | None = None) -> nn.Module:

@@ -17,8 +17,8 @@ TRAINING_PRECISIONS = ("fp32", "bf16", "fp16")
 CGROUP = Path("/sys/fs/cgroup")
 
 
-def pick_device(name: str = "auto") -> "torch.device":
-    """Return the device of that name; auto is the first of cuda, mps, cpu. Raises DeviceError for an absent one."""
+def pick_device(name: "str | torch.device" = "auto") -> "torch.device":
+    """Return the device of that name; auto is the first of cuda, mps, cpu. Raises DeviceError if it is absent."""
     import torch
 
     available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
@@ -26,12 +26,12 @@ def pick_device(name: str = "auto") -> "torch.device":
         return torch.device(next(kind for kind, there in available.items() if there))
     try:
         device = torch.device(name)
-    except RuntimeError as error:
+    except (RuntimeError, TypeError) as error:
         raise DeviceError(f"device {name!r}: unknown; use auto, {', '.join(available)} or cuda:N") from error
     count = torch.cuda.device_count() if device.type == "cuda" else 1
     if not available.get(device.type) or (device.index or 0) >= count:
         there = ", ".join(kind for kind, there in available.items() if there)
-        raise DeviceError(f"device {name!r} is not available here (torch {torch.__version__}); there is: {there}")
+        raise DeviceError(f"device '{device}' is not available here (torch {torch.__version__}); there is: {there}")
     return device
 
 

@@ -103,6 +103,13 @@ def _being_written(part: Path) -> bool:
     return time.time() - part.stat().st_mtime < 3600
 
 
+def as_path(given: object, name: str) -> Path:
+    """Return the path that a caller from Python gave. Raises DataError for anything else: bytes, a number, a NUL."""
+    if isinstance(given, (str, os.PathLike)) and "\0" not in str(given):
+        return Path(given)
+    raise DataError(f"{name}: {given!r:.60} is no path; give a str or a pathlib.Path")
+
+
 def is_picture(path: Path) -> bool:
     """Return whether a file name has an extension of a picture format."""
     return path.suffix.lower() in PICTURE_SUFFIXES
@@ -158,6 +165,8 @@ def list_inputs(inputs: Iterable[Path], apart: Iterable[Path]) -> tuple[list[tup
     pictures: list[tuple[str, Path]] = []
     notices: list[str] = []
     inputs, apart = list(inputs), [real(folder) for folder in apart]
+    if not inputs:
+        raise DataError("no pictures are given; name files or folders")
     for given in inputs:
         if not given.is_dir():
             pictures.append((given.stem, given))

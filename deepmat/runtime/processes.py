@@ -48,6 +48,19 @@ def _glibc(name: str) -> Callable[..., int] | None:
     return getattr(ctypes.CDLL(None), name, None) if sys.platform == "linux" else None
 
 
+@cache
+def survive_forks() -> None:
+    """Make processes forked from this one compute in one thread each; call it before the first use of torch's threads.
+
+    A forked process lacks the threads of its parent, and GNU's OpenMP, which torch uses on Linux, would wait for them
+    for ever. Only the first call does anything.
+    """
+    import torch
+
+    if sys.platform == "linux":
+        os.register_at_fork(after_in_child=lambda: torch.set_num_threads(1))
+
+
 def end_with_parent() -> None:
     """Make this worker process end when its parent does, also when the parent is killed."""
     parent = multiprocessing.parent_process()

@@ -44,6 +44,18 @@ def learning_rate(settings: TrainConfig, step: int, steps: int, steps_per_epoch:
     return settings.lr * share(options, min(done, 1.0), step // steps_per_epoch)
 
 
+def warmup_notices(settings: TrainConfig, steps: int) -> list[str]:
+    """Return a notice if the warm-up takes more than half of the run's steps."""
+    warmup, lr = settings.schedule.warmup, settings.lr
+    if 2 * warmup <= steps:
+        return []
+    reached = lr * min(1, steps / warmup)
+    return [
+        f"warm-up takes {min(warmup, steps)} of {steps} steps, up to a learning rate of {reached:.3g} of {lr:.3g}; "
+        f"little is learned; train longer, or --set train.schedule.warmup={steps // 10}"
+    ]
+
+
 def build_optimizer(options: OptimizerConfig, parameters: Iterable[nn.Parameter], lr: float) -> torch.optim.Optimizer:
     """Make the optimiser of these parameters. Raises ConfigError for an unknown name."""
     made = lookup(OPTIMIZERS, options.name, "train.optimizer.name")

@@ -13,7 +13,7 @@ from deepmat.inference.modes import mode_options
 from deepmat.runtime import distributed
 from deepmat.runtime.devices import pick_device, pick_training_precision
 from deepmat.training.losses import LOSSES
-from deepmat.training.optimisers import OPTIMIZERS, learning_rate
+from deepmat.training.optimisers import OPTIMIZERS, learning_rate, warmup_notices
 from deepmat.training.run import BEST, states
 from deepmat.training.validation import Pictures, find_tests
 
@@ -57,7 +57,8 @@ def prepare(config: Config) -> Plan:
     batch = settings.batch_size * settings.accumulate * distributed.world()
     steps_per_epoch = math.ceil(pictures / batch)
     steps = settings.iterations or settings.epochs * steps_per_epoch
-    plan = Plan(config, device, precision, origins, pictures, tests, batch, steps_per_epoch, steps, [*notices, *more])
+    notices += [*more, *warmup_notices(settings, steps)]
+    plan = Plan(config, device, precision, origins, pictures, tests, batch, steps_per_epoch, steps, notices)
     plan.learning_rate(0)  # refuses an unknown schedule
     return plan
 

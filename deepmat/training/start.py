@@ -142,7 +142,10 @@ def find_uncached(plan: Plan) -> tuple[CachePlan, list[str]]:
     if not lacking.jobs:
         return lacking, []
     size = f"{lacking.bytes / 1e9:.2f} GB" if lacking.bytes >= 1e8 else f"{lacking.bytes / 1e6:.1f} MB"
-    notice = f"{data.cache}: decodes {len(lacking.jobs)} pictures into {size}, once; data.cache=null does without"
+    notice = (
+        f"decodes {len(lacking.jobs)} pictures into the folder {data.cache} ({size}), for later runs too; "
+        "--set data.cache=DIR moves it, data.cache=null does without"
+    )
     return lacking, [notice]
 
 

@@ -401,6 +401,13 @@ def test_remarks_of_pillow_on_odd_metadata_are_not_shown(tmp_path, monkeypatch, 
     assert (tmp_path / "out" / "mask.png").is_file()
 
 
+@pytest.mark.parametrize(("option", "value"), [("--count", "0"), ("--count", "a"), ("--seed", "1.5")])
+def test_a_value_that_an_option_does_not_take(deepmat, option, value):
+    result = deepmat("data", "show", "x", option, value)
+    assert result.exit_code == 2 and f"Invalid value for '{option}': " in result.stderr and value in result.stderr
+    assert "Input should" not in result.stderr  # pydantic's words, which Typer passes on
+
+
 def test_version(deepmat):
     assert deepmat("--version").stdout.startswith("deepmat 0.")
 

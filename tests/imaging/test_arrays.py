@@ -176,6 +176,8 @@ SHAPES = r"expected \[H, W\] or \[H, W, 3\] or \[H, W, 4\] of uint8, uint16, boo
         (np.array([[0.0, 65535.0]]), "floats from 0 to 6.554e\\+04"),
         (np.array([[-1, 200]]), "int64 from -1 to 200; expected levels from 0 to 255$"),
         (np.array([[0, 1000]]), "int64 from 0 to 1000; expected levels from 0 to 255$"),
+        (np.array([[0, 1]]), "int64 from 0 to 1; use bool for a mask, uint8 for levels$"),
+        (Image.new("L", (0, 3)), "PIL picture of 0x3, which has no pixels$"),
         ([[1, 2], [3, 4]], "list; expected a path, the bytes of a file, a PIL picture or a NumPy array$"),
         (None, "NoneType; expected a path"),
     ],
@@ -186,6 +188,12 @@ def test_what_is_no_picture_is_named_in_one_line(source, message):
         with pytest.raises(DataError, match=message) as caught:
             convert(source)
         assert str(caught.value).startswith(f"{name}: ") and "\n" not in str(caught.value)
+
+
+def test_a_mask_of_zeros_and_ones_is_no_almost_black_alpha():
+    with pytest.raises(DataError, match="^alpha: levels from 0 to 1 of 255; use bool or floats, or multiply it by 255"):
+        as_alpha(np.uint8([[0, 1]]))
+    assert not as_alpha(np.zeros((2, 2), np.uint8)).any()
 
 
 def test_a_tensor_is_named_with_what_makes_an_array_of_it():

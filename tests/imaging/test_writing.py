@@ -87,6 +87,34 @@ def test_only_a_profile_of_such_colours_is_written(rgb, suffix, profile_of):
     assert "icc_profile" not in Image.open(io.BytesIO(data)).info
 
 
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "HSV", "YCbCr", "I;16", "F"])
+def test_a_pil_picture_is_written_as_its_colours(tmp_path, rgb, mode):
+    picture = Image.fromarray(rgb).convert("L" if mode in ("I;16", "F") else "RGB").convert(mode)
+    if mode == "I;16":
+        picture = Image.fromarray(np.asarray(picture) * 257)
+    imaging.write_image(tmp_path / "a.png", picture)
+    expected = picture.convert("RGB") if mode not in ("I;16", "F") else Image.fromarray(rgb).convert("L").convert("RGB")
+    np.testing.assert_array_equal(imaging.read_image(tmp_path / "a.png"), np.asarray(expected))
+
+
+def test_what_cannot_be_written_is_named_in_one_line(tmp_path, rgb):
+    closed = Image.fromarray(rgb)
+    closed.close()
+    for path, pixels, message in (
+        (tmp_path / "a.png", [[1], [1, 2]], "a.png: pixels: list; expected a PIL picture or a NumPy array$"),
+        (tmp_path / "a.png", closed, "a.png: pixels: cannot be read"),
+        (b"a.png", rgb, "^path: b'a.png' is no path; give a str or a pathlib.Path$"),
+        ("a\0.png", rgb, "is no path"),
+        (
+            tmp_path / "a.gif",
+            rgb[..., 0],
+            "a.gif: .* is too large for .gif, or of colours that it cannot hold; use .png",
+        ),
+    ):
+        with pytest.raises(DataError, match=message):
+            imaging.write_image(path, pixels)
+
+
 def test_an_unknown_extension_is_explained(tmp_path, rgb):
     with pytest.raises(DataError, match="not a picture format"):
         imaging.write_image(tmp_path / "a.xyz", rgb)

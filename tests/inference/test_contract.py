@@ -1,6 +1,10 @@
 """A network is a file of models/ and a line in MODELS: a toy goes through everything that predicts."""
 
 import json
+import os
+import signal
+import sys
+import time
 
 import numpy as np
 import pytest
@@ -101,6 +105,58 @@ def test_python_takes_it(weights):
         for_prediction(model, "bf16")
     with pytest.raises(CheckpointError, match="says itself how it was trained"):
         api.load_model(weights, assume={"gain": 2.0})
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"mode": None}, "mode: .* \\(got None\\)"),
+        ({"mode": "tile", "tile": 0}, "tile: .* \\(got 0\\)"),
+        ({"mode": "whole", "fit": "x"}, "fit: .* \\(got 'x'\\)"),
+        ({"double": "a"}, "double: .* \\(got 'a'\\)"),
+        ({"nothing": 1}, "nothing: unknown key"),
+        ({"mode": "crop", "tile": 64, "overlap": 32}, "tile: mode crop does not use it; leave it out"),
+    ],
+    ids=str,
+)
+def test_wrong_options_of_predict_are_named(weights, options, message):
+    image, trimap, _ = scene(40, 50)
+    with pytest.raises(ConfigError, match=message):
+        predict(load_model(weights), image, trimap, **options)
+
+
+@pytest.mark.parametrize("model", [None, "lite", Toy, torch.nn.Identity()], ids=str)
+def test_what_is_no_network_is_named(model):
+    with pytest.raises(ConfigError, match=r"is no network that predicts; deepmat.load_model\(path\) gives one$"):
+        predict(model, np.zeros((8, 8, 3), np.uint8), np.full((8, 8), 128, np.uint8))
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="GNU's OpenMP")
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_process_forked_after_a_prediction_predicts(weights):
+    image, trimap, _ = scene(400, 500)  # large enough for several threads
+    model, threads = load_model(weights), torch.get_num_threads()
+    torch.set_num_threads(2)
+    expected = predict(model, image, trimap)
+    torch.ones(1 << 20).sin()
+    child = os.fork()
+    if not child:
+        same = False
+        try:
+            same = np.array_equal(predict(model, image, trimap), expected)
+            torch.ones(1 << 20).sin()
+        finally:
+            os._exit(not same)
+    torch.set_num_threads(threads)
+    end, status = time.monotonic() + 20, None
+    while status is None and time.monotonic() < end:
+        ended, code = os.waitpid(child, os.WNOHANG)
+        status = code if ended else None
+        time.sleep(0.01)
+    if status is None:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+    assert status == 0
 
 
 def test_weights_that_give_nan_are_an_error(weights):

@@ -5,7 +5,8 @@ from conftest import rule_state
 
 from deepmat import config as configs
 from deepmat.config import DIMConfig, LiteConfig
-from deepmat.errors import CheckpointError, ConfigError
+from deepmat.errors import CheckpointError, ConfigError, DataError, DeviceError
+from deepmat.imaging.foreground import estimate_foreground
 from deepmat.models import MODELS, build_model, fill_from, freeze, load_model
 from deepmat.models.checkpoint import save_weights
 
@@ -48,6 +49,23 @@ def test_contract_of_every_model(name):
     assert not any(model.recognise(state) for state in [{"x": torch.zeros(1)}, *others])
     named = [key for prefixes in model.PARTS.values() for key in model.state_dict() if key.startswith(prefixes)]
     assert sorted(named) == sorted(model.state_dict())  # every weight belongs to just one part
+
+
+@pytest.mark.parametrize("device", ["cuda:99", "gpu", "", None, "meta", torch.device("meta")])
+def test_an_absent_device_is_named(device):
+    with pytest.raises(DeviceError, match=f"^device '?{device}'?"):
+        load_model("lite", device=device)
+    if device:
+        with pytest.raises(DeviceError, match=f"^device '?{device}'?"):
+            estimate_foreground(np.zeros((4, 4, 3), np.uint8), np.zeros((4, 4), np.uint8), device)
+
+
+def test_wrong_arguments_are_named():
+    with pytest.raises(DataError, match="^weights: 3 is no path; give a str or a pathlib.Path$"):
+        load_model(3)
+    with pytest.raises(ConfigError, match=r"^config: 'lite' is none; deepmat.load_config\(path\) reads one$"):
+        build_model("lite")
+    assert type(build_model(configs.load(overrides=["model={arch: dim, width: 0.0625}"]))) is MODELS["dim"]
 
 
 def test_fresh_weights_are_xavier_normal():

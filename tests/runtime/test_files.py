@@ -133,3 +133,14 @@ def test_the_near_file_is_named_where_there_is_no_partner(tmp_path, key, name, n
     assert message.startswith(f"{key}: no trimap of that name in {tmp_path}; ")
     mend = f"is it {tmp_path / name}? Then rename that to {tmp_path / key}{Path(name).suffix}"
     assert message.endswith(mend if near else f"add {tmp_path / key}.png or remove the picture")
+
+
+def test_no_pictures_at_all_are_named():
+    with pytest.raises(DataError, match="^no pictures are given; name files or folders$"):
+        files.list_inputs([], [])
+
+
+@pytest.mark.parametrize("given", [3, None, b"a.png", "a\0.png", ["a.png"]], ids=str)
+def test_what_is_no_path_is_named(given):
+    with pytest.raises(DataError, match="^out: .* is no path; give a str or a pathlib.Path$"):
+        files.as_path(given, "out")

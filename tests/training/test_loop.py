@@ -536,10 +536,11 @@ def test_what_does_not_fit_is_told_before_the_first_step(tiny, tmp_path):
 
 
 def test_without_test_pictures_the_latest_is_the_best(tiny):
-    config = tiny("train.iterations=2")
+    config = tiny("train.iterations=2", "train.schedule.warmup=9")
     shutil.rmtree(config.data.root / "test")
     records = list(run(config))
     assert "best is the latest" in records[0]["notices"][0] and not of(records, "test")
+    assert "warm-up takes 2 of 2 steps" in records[0]["notices"][1]
     best, last = final_weights(config)
     assert all(torch.equal(best[key], last["state_dict"][key]) for key in best)
 

@@ -5,7 +5,7 @@ import torch
 
 from deepmat.config import OptimizerConfig, ScheduleConfig, TrainConfig
 from deepmat.errors import ConfigError
-from deepmat.training.optimisers import OPTIMIZERS, SCHEDULES, build_optimizer, follow, learning_rate
+from deepmat.training.optimisers import OPTIMIZERS, SCHEDULES, build_optimizer, follow, learning_rate, warmup_notices
 
 
 def rates(**options):
@@ -30,6 +30,15 @@ def test_contract_of_every_schedule(name):
     assert warm[:4] == [0.5, 1.0, 1.5, 2.0]
     assert warm[3:] == sorted(warm[3:], reverse=True) and warm[-1] > 0
     assert rates(name=name, warmup=99)[-1] < 2.0
+
+
+def test_a_warm_up_of_most_of_the_run_is_told():
+    settings = TrainConfig(lr=1e-4, schedule=ScheduleConfig(warmup=100))
+    assert not warmup_notices(settings, 200) and not warmup_notices(TrainConfig(), 1)
+    assert "takes 100 of 199 steps, up to a learning rate of 0.0001 of 0.0001; " in warmup_notices(settings, 199)[0]
+    (notice,) = warmup_notices(settings, 5)
+    assert "takes 5 of 5 steps, up to a learning rate of 5e-06 of 0.0001; " in notice
+    assert notice.endswith("train longer, or --set train.schedule.warmup=0")
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
