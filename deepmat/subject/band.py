@@ -121,15 +121,13 @@ def steps_at_known(trimap: np.ndarray, alpha: np.ndarray, least: int = 1) -> lis
 
 
 def too_narrow(trimap: np.ndarray, alpha: np.ndarray) -> list[str]:
-    """Return notices where known pixels seem wrong, as in a mask that is too large: alpha contradicts them."""
+    """Return notices if alpha contradicts known pixels, as where a mask is too large or too small."""
     notices = []
-    for (steps, edge), (what, size) in zip(
-        steps_at_known(trimap, alpha, LEAST), (("foreground", "large"), ("background", "small")), strict=True
-    ):
+    for (steps, edge), what in zip(steps_at_known(trimap, alpha, LEAST), ("foreground", "background"), strict=True):
         share = int(np.count_nonzero(steps)) / max(int(np.count_nonzero(edge)), 1)
         if share > FEW_STEPS:
             notices.append(
-                f"along {100 * share:.0f} % of the known {what} alpha jumps at the edge of the unknown region; is the "
-                f"subject marked too {size}? Widen the unknown region (masks: --width), --save uncertainty shows where"
+                f"along {100 * share:.0f} % of the known {what} alpha jumps at the edge of the unknown region, which "
+                "may miss the true edge; widen it (masks: --width) or correct it, --save uncertainty shows where"
             )
     return notices

@@ -61,7 +61,7 @@ def test_from_mask_takes_methods_and_refuses_labels():
         band.from_mask(disc() // 255 + (disc(radius=9) > 0), 5, 5)
 
 
-@pytest.mark.parametrize(("shift", "said"), [(0, None), (-9, "is the subject marked too large"), (9, "too small")])
+@pytest.mark.parametrize(("shift", "said"), [(0, None), (-9, "known foreground"), (9, "known background")])
 def test_known_pixels_that_alpha_contradicts_get_a_notice(shift, said):
     alpha = disc(120, 120, 30)
     trimap = band.from_mask(disc(120, 120, 30 - shift), 5, 5)[0]
