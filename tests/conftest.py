@@ -1,4 +1,6 @@
+import errno
 import json
+import os
 import zlib
 from functools import cache
 from pathlib import Path
@@ -102,6 +104,21 @@ def deepmat(tmp_path, monkeypatch):
         return result
 
     return run
+
+
+@pytest.fixture
+def close(monkeypatch):
+    """close(folder): from now on that folder cannot be listed, not even by root."""
+    closed = set()
+    scandir = os.scandir
+
+    def refuse(path="."):
+        if os.path.abspath(path) in closed:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), os.fspath(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    return lambda folder: closed.add(os.path.abspath(folder))
 
 
 @pytest.fixture(scope="session")

@@ -90,7 +90,12 @@ def find_foregrounds(
     folder = root / "fg" if layout == "folders" else root
     if layout == "folders" and not alphas and (root / "alpha").is_dir():
         alphas = root / "alpha"
-    pictures, notices = list_pictures(folder)
+    listed, notices = list_pictures(folder)
+    pictures: dict[str, Path] = {}
+    for name, path in listed.items():
+        if isinstance(path, DataError):
+            raise path
+        pictures[name] = path
     if layout == "pictures":  # folders of other pictures below this one
         others = [root / name for name in ("bg", "bg_train", "bg_test")] + ([alphas] if alphas else [])
         pictures = {name: path for name, path in pictures.items() if not any(map(path.is_relative_to, others))}

@@ -413,3 +413,33 @@ def test_recipe_names_how_it_is_trained(deepmat, catch):
     assert config.train.name == "stage3" and config.train.keep == 5 and config.data.augment.trimap.independent
     unknown = deepmat("train", "--stage", 1, "--recipe", "mmagik")
     assert "recipe/mmagik: deepmat ships no such recipe; known: mmagic, modern, reference" in unknown.stderr
+
+
+def test_no_subfolder_is_passed_over(deepmat, data, source, weights, close):
+    """Each command names a subfolder that cannot be listed, does the rest where there is one, and exits with 1."""
+    for split, kinds in (("test", ("image", "trimap", "alpha")), ("train", ("image", "alpha", "fg", "bg"))):
+        for kind in kinds:
+            shutil.copytree(data / split / kind, f"t/{split}/{kind}/bags")
+            shutil.copy(next((data / split / kind).glob("*_0.png")), f"t/{split}/{kind}/one.png")
+    shutil.copytree("t/train/fg", "plain/fg")
+    shutil.copytree("t/train/alpha", "plain/alpha")
+    for path in ("t/test/image/bags", "t/train/image/bags", "t/test/alpha/bags", "plain/fg/bags"):
+        close(path)
+    t, bg = "t/test", source / "bg_train"
+    for arguments, closed, done in (
+        (
+            ["predict", f"{t}/image", "-t", f"{t}/trimap", "-o", "out", "-w", weights],
+            "t/test/image",
+            "out/alpha/one.png",
+        ),
+        (["trimap", f"{t}/alpha", "-o", "trimaps"], "t/test/alpha", "trimaps/one.png"),
+        (["eval", "--data", t, "-p", f"{t}/trimap", "-o", "scores"], "t/test/image", "scores/scores.csv"),
+        (["composite", "plain", "--bg", bg, "-o", "set", "--per-foreground", 1], "plain/fg", None),
+        (["train", "--config", "finetune", "--data", "t", *FAST], "t/train/image", None),
+    ):
+        result = deepmat(*arguments)
+        assert result.exit_code == 1, arguments
+        assert f"{closed}/bags: cannot be listed (Permission denied)" in result.stderr, result.stderr
+        assert done is None or Path(done).is_file()
+    without = ["--exclude", "bags/*"]
+    assert deepmat("predict", f"{t}/image", "-t", f"{t}/trimap", "-o", "o", "-w", weights, *without).exit_code == 0
