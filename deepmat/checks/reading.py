@@ -20,7 +20,7 @@ from deepmat.data.compositing import MANIFEST, Entry
 from deepmat.data.compositing.manifest import checksum
 from deepmat.data.layouts import read_foreground
 from deepmat.errors import DataError
-from deepmat.runtime.processes import deaf_children, end_with_parent
+from deepmat.runtime.processes import end_with_parent, starting_workers
 
 CHUNK = 8
 """Cases that a worker process takes at a time."""
@@ -171,15 +171,15 @@ def spread(work: Callable[[Sequence[T]], R], chunks: Sequence[Sequence[T]], work
         return
     # Spawned processes inherit no locks; Windows takes 61 at most.
     spawn = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(min(workers, len(chunks), 61), spawn, initializer=_start_worker)
+    with starting_workers("--workers 1 works in this process"):
+        pool = ProcessPoolExecutor(min(workers, len(chunks), 61), spawn, initializer=_start_worker)
+        tasks = [pool.submit(work, chunk) for chunk in chunks]
     try:
-        with deaf_children():
-            tasks = [pool.submit(work, chunk) for chunk in chunks]
         for task in as_completed(tasks):
             yield task.result()
     except BrokenProcessPool as error:
         raise DataError(
-            "a worker process ended too early, perhaps of too little memory; use fewer --workers"
+            "a worker process ended too early, perhaps of too little memory; use fewer --workers, or --workers 1"
         ) from error
     finally:
         pool.shutdown(wait=True, cancel_futures=True)

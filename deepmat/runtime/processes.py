@@ -9,6 +9,9 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
+from multiprocessing.process import BaseProcess
+
+from deepmat.errors import DeepmatError
 
 LARGEST_KEPT = 30 << 20
 """Bytes. glibc allows thresholds of up to 32 MB."""
@@ -76,3 +79,25 @@ def deaf_children() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def starting_workers(instead: str) -> Iterator[list[BaseProcess]]:
+    """Start worker processes in the block: they ignore GROUP_SIGNALS, so that their `terminate` kills.
+
+    Yields a list that holds them after the block. Raises DeepmatError, with the option `instead`, if they cannot start.
+    """
+    before, started = set(multiprocessing.active_children()), list[BaseProcess]()
+    try:
+        multiprocessing.get_context("spawn").Lock()  # fails where semaphores do, before half of a pool is made
+        with deaf_children():
+            yield started
+    except (OSError, ImportError, NotImplementedError) as error:  # of semaphores, pipes or the processes themselves
+        why = getattr(error, "strerror", None) or error
+        raise DeepmatError(
+            f"worker processes cannot be started ({why}): they need shared memory (/dev/shm); {instead}"
+        ) from error
+    for worker in multiprocessing.active_children():
+        if worker not in before:
+            worker.terminate = worker.kill  # type: ignore[method-assign]
+            started.append(worker)

@@ -1,7 +1,7 @@
 """Batches of samples in a fixed order, from any number of processes."""
 
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from typing import Any, cast
 
 import cv2
@@ -13,7 +13,7 @@ from deepmat.config import DataConfig, Large
 from deepmat.data.origins import Origin
 from deepmat.data.samples import TrainingSet, times_at
 from deepmat.errors import DataError
-from deepmat.runtime.processes import GROUP_SIGNALS, deaf_children, end_with_parent
+from deepmat.runtime.processes import GROUP_SIGNALS, end_with_parent, starting_workers
 
 CHANNELS = {"composite": 3, "fg": 3, "bg": 3, "alpha": 1, "trimap": 1, "image": 3}
 """Channels of each kind, in the order of a batch in memory; image is last, since it can be absent."""
@@ -110,10 +110,10 @@ def training_batches(
     accumulate: int = 1,
     part: tuple[int, int] = (0, 1),
     pin: bool = False,
-) -> Iterator[Any]:
+) -> Generator[Any, None, None]:
     """Yield the batches of steps start ... stop - 1 (`batch_order`); they do not depend on the number of workers.
 
-    pin: put them in pinned memory, which a GPU reads asynchronously.
+    pin: put them in pinned memory, which a GPU reads asynchronously. Raises DeepmatError if workers cannot be started.
     """
     samples = TrainingSet(origins, config, seed)
     loader = DataLoader[Any](
@@ -128,6 +128,9 @@ def training_batches(
         worker_init_fn=_start_worker,
         pin_memory=pin,
     )
-    with deaf_children():
+    with starting_workers("--workers 0 loads the pictures in this process"):
         gathered = iter(loader)
-    return map(_unpack, gathered)
+    try:
+        yield from map(_unpack, gathered)
+    finally:  # whoever keeps an error also keeps the loader, whose deletion would end the workers
+        getattr(gathered, "_shutdown_workers", lambda: None)()

@@ -1,9 +1,18 @@
+import errno
+import multiprocessing
+import signal
 import subprocess
 import sys
+import time
+from multiprocessing.synchronize import SemLock
 
 import pytest
 
-from deepmat.runtime.processes import keep_memory
+from deepmat.checks.reading import spread
+from deepmat.config import DataConfig
+from deepmat.errors import DeepmatError
+from deepmat.runtime.processes import keep_memory, starting_workers
+from deepmat.training.batches import training_batches
 
 SCRIPT = """
 import multiprocessing, os, signal, sys, time
@@ -43,3 +52,23 @@ def test_large_blocks_are_used_again():
     keep_memory()
     faults()
     assert faults() < 20 * 2048 / 10  # of 2048 pages a block
+
+
+def test_workers_end_when_they_hang():
+    spawn = multiprocessing.get_context("spawn")
+    with starting_workers("--workers 0") as started:
+        spawn.Process(target=time.sleep, args=(60,), daemon=True).start()
+    started[0].terminate()  # as torch and concurrent.futures end the workers that are left when one is killed
+    started[0].join(20)
+    assert started[0].exitcode == -signal.SIGKILL
+
+
+def test_without_semaphores_the_option_that_needs_none_is_named(monkeypatch):
+    def refuse(*_, **__):
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setattr(SemLock, "__init__", refuse)
+    with pytest.raises(DeepmatError, match=r"cannot be started \(Function not implemented\).* --workers 0"):
+        next(training_batches([], DataConfig(), batch_size=1, seed=0, start=0, stop=1, workers=1))
+    with pytest.raises(DeepmatError, match="--workers 1"):
+        list(spread(len, [[1], [2], [3]], 2))
