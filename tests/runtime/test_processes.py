@@ -1,5 +1,5 @@
 import errno
-import multiprocessing
+import os
 import signal
 import subprocess
 import sys
@@ -10,8 +10,8 @@ import pytest
 
 from deepmat.checks.reading import spread
 from deepmat.config import DataConfig
-from deepmat.errors import DeepmatError
-from deepmat.runtime.processes import keep_memory, starting_workers
+from deepmat.errors import DataError, DeepmatError
+from deepmat.runtime.processes import Workers, keep_memory
 from deepmat.training.batches import training_batches
 
 SCRIPT = """
@@ -55,12 +55,13 @@ def test_large_blocks_are_used_again():
 
 
 def test_workers_end_when_they_hang():
-    spawn = multiprocessing.get_context("spawn")
-    with starting_workers("--workers 0") as started:
-        spawn.Process(target=time.sleep, args=(60,), daemon=True).start()
-    started[0].terminate()  # as torch and concurrent.futures end the workers that are left when one is killed
-    started[0].join(20)
-    assert started[0].exitcode == -signal.SIGKILL
+    workers = Workers()
+    worker = workers.Process(target=time.sleep, args=(60,), daemon=True)
+    with workers.starting("--workers 0"):
+        worker.start()
+    worker.terminate()  # as torch and concurrent.futures end the workers that are left when one is killed
+    worker.join(20)
+    assert worker.exitcode == -signal.SIGKILL and not workers.ended_with_error()
 
 
 def test_without_semaphores_the_option_that_needs_none_is_named(monkeypatch):
@@ -72,3 +73,8 @@ def test_without_semaphores_the_option_that_needs_none_is_named(monkeypatch):
         next(training_batches([], DataConfig(), batch_size=1, seed=0, start=0, stop=1, workers=1))
     with pytest.raises(DeepmatError, match="--workers 1"):
         list(spread(len, [[1], [2], [3]], 2))
+
+
+def test_a_worker_that_ends_by_itself_is_no_lack_of_memory():
+    with pytest.raises(DataError, match='which is above; .* below `if __name__ == "__main__":`, or take workers=1'):
+        list(spread(os._exit, [1, 1, 1], 2))  # as one does that cannot import the script

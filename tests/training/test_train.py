@@ -76,7 +76,7 @@ def test_a_config_object_trains_as_its_file_does(data, tmp_path):
     file.write_text(configs.dump(config))
     more = {"lr": 0.5, "seed": 0, "iterations": 3, "lr_step": 7, "compile": True, "settings": ["train.keep=5"]}
     of_object, of_file = (train(config=each, **more).runs[0].plan.config for each in (config, file))
-    assert of_object == of_file
+    assert of_object == of_file == train(config, **more).runs[0].plan.config
     settings = of_object.train
     assert (settings.lr, settings.iterations, settings.keep, settings.compile) == (0.5, 3, 5, True)
     assert (settings.schedule.name, settings.schedule.every, settings.schedule.gamma) == ("step", 7, 0.1)
