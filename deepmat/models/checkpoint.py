@@ -123,9 +123,16 @@ def _check_not_compressed(path: Path) -> None:
             )
 
 
-def _check_there(path: Path) -> None:
+def refuse_folder(path: Path, pattern: str, what: str) -> None:
+    """Raise CheckpointError if a path is a folder, with the newest or last of its files that `what` could mean."""
     if path.is_dir():
-        raise CheckpointError(f"{path}: is a folder; name a file, such as {path / 'best.safetensors'}")
+        there = sorted(path.glob(pattern))
+        how = f"name a file of it, such as {there[-1]}" if there else f"it holds no {what} ({pattern})"
+        raise CheckpointError(f"{path}: is a folder; {how}")
+
+
+def _check_there(path: Path) -> None:
+    refuse_folder(path, "*.safetensors", "weights")
     if not path.is_file():
         raise CheckpointError(f"{path}: no such file; check the path")
 

@@ -114,7 +114,7 @@ def _fill(config: Config, model: nn.Module) -> str:
     """Fill the network from train.pretrain. Returns a notice; CheckpointError names the command that makes the file."""
     path = initial_weights(config)
     assert path
-    if not path.is_file():
+    if not path.exists():
         run = path.parent.name
         if "{runs}" in (config.train.pretrain or ""):
             made_by = f"deepmat train --stage {run[5:]}" if run.startswith("stage") else f"deepmat train --config {run}"
