@@ -1,5 +1,8 @@
 """The command line: each command is a thin shell around a public function. Its import loads no torch."""
 
+import errno
+import io
+import os
 import sys
 import warnings
 from collections.abc import Callable
@@ -39,15 +42,36 @@ COMMANDS: dict[str, Callable[..., None] | typer.Typer] = {
 }
 
 
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+"""Errors of a file that takes no more data."""
+
+
+def _show(message: str) -> None:
+    lines = "\n".join(map(plain, f"error: {message}".splitlines()))
+    stderr().print(lines, style="red", highlight=False, markup=False, soft_wrap=True)
+
+
+def _explained(error: OSError) -> str:
+    if error.filename is None:
+        return f"the output cannot be written ({error.strerror}); free space or send it elsewhere"
+    return f"{os.fsdecode(error.filename)}: {error.strerror}; check the path and its permissions"
+
+
 class _Group(typer.core.TyperGroup):
-    """The commands. Errors that a user can fix become one message and exit code 1."""
+    """The commands. Errors that a user can fix, those of files included, become one message and exit code 1."""
 
     def invoke(self, ctx: Any) -> Any:
+        if isinstance(sys.stdout, io.TextIOWrapper):  # names can hold characters that its encoding lacks
+            sys.stdout.reconfigure(errors="backslashreplace")
         try:
             return super().invoke(ctx)
         except DeepmatError as error:
-            message = "\n".join(map(plain, f"error: {error}".splitlines()))
-            stderr().print(message, style="red", highlight=False, markup=False, soft_wrap=True)
+            _show(str(error))
+            raise typer.Exit(1) from error
+        except OSError as error:
+            if error.filename is None and error.errno not in FULL:
+                raise
+            _show(_explained(error))
             raise typer.Exit(1) from error
         except KeyboardInterrupt as error:
             say("interrupted")
@@ -87,4 +111,18 @@ for _name, _command in COMMANDS.items():
 def main() -> None:
     """Run the command line on the arguments of the process."""
     warnings.filterwarnings("ignore", module=r"PIL\.")  # remarks on odd metadata; the process is the command's own
-    sys.exit(app())
+    code: Any = None
+    try:
+        try:
+            app()
+        except SystemExit as ended:
+            code = ended.code
+        sys.stdout.flush()
+    except OSError as error:  # also from the help, which is printed outside of a command
+        if error.errno not in (*FULL, errno.EPIPE):
+            raise
+        if not code and error.errno != errno.EPIPE:
+            _show(_explained(error))
+        code = code or 1
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes it again at its end
+    sys.exit(code)

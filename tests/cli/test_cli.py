@@ -1,4 +1,5 @@
 import csv
+import errno
 import json
 import multiprocessing
 import os
@@ -15,8 +16,10 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from typer.testing import CliRunner
 
 from deepmat import cli, imaging
+from deepmat.cli import app
 from deepmat.report import TrainingDisplay
 from deepmat.training.run import states
 from deepmat.training.train import configs_of
@@ -443,3 +446,29 @@ def test_no_subfolder_is_passed_over(deepmat, data, source, weights, close):
         assert done is None or Path(done).is_file()
     without = ["--exclude", "bags/*"]
     assert deepmat("predict", f"{t}/image", "-t", f"{t}/trimap", "-o", "o", "-w", weights, *without).exit_code == 0
+
+
+def test_names_beyond_the_encoding_of_stdout_are_escaped(deepmat, tmp_path):
+    (tmp_path / "garçon.txt").touch()
+    result = CliRunner(charset="ascii").invoke(app, ["doctor", str(tmp_path)])
+    assert result.exception is None or isinstance(result.exception, SystemExit)
+    assert r"gar\xe7on.txt" in result.stdout
+
+
+def test_a_full_disk_behind_stdout_is_explained(deepmat, weights, monkeypatch):
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("builtins.print", full)
+    result = deepmat("info", weights)
+    assert result.exit_code == 1 and "the output cannot be written (No space left on device)" in result.stderr
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no such device")
+def test_a_disk_that_is_full_at_the_last_line_is_explained():
+    with open("/dev/full", "w") as out:
+        result = subprocess.run([sys.executable, "-m", "deepmat", "--version"], stdout=out, stderr=-1, text=True)
+    assert result.returncode == 1
+    assert result.stderr.splitlines() == [
+        "error: the output cannot be written (No space left on device); free space or send it elsewhere"
+    ]
