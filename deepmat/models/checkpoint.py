@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from safetensors import safe_open
-from safetensors.torch import save
+from safetensors.torch import load, save
 from torch import Tensor
 
 from deepmat.errors import CheckpointError
@@ -96,7 +95,8 @@ def load_state(path: Path) -> dict[str, Any]:
         with torch.serialization.safe_globals(STAND_INS), warnings.catch_warnings():
             # latin1 reads the byte strings of Python 2; torch warns of the argument, and heeds it.
             warnings.simplefilter("ignore")
-            loaded = torch.load(path, map_location="cpu", weights_only=True, encoding="latin1")
+            with open(path, "rb") as file:  # torch itself opens UTF-8 names only
+                loaded = torch.load(file, map_location="cpu", weights_only=True, encoding="latin1")
     except CheckpointError:
         raise
     except Exception as error:  # a damaged pickle fails in any way
@@ -176,12 +176,14 @@ def _plain(values: Mapping[Any, Any], depth: int = 1) -> dict[str, Any]:
 
 def _load_safetensors(path: Path) -> Weights:
     try:
-        with safe_open(path, framework="pt") as file:
-            beside = file.metadata() or {}
-            about = json.loads(beside.pop("deepmat", "null"))
-            if about is not None and not isinstance(about, dict):
-                raise ValueError("deepmat's metadata is no object")
-            return Weights({key: file.get_tensor(key) for key in file.keys()}, about, beside)
+        data = path.read_bytes()  # the library itself opens UTF-8 names only
+        state = load(data)
+        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+        beside = header.get("__metadata__") or {}
+        about = json.loads(beside.pop("deepmat", "null"))
+        if about is not None and not isinstance(about, dict):
+            raise ValueError("deepmat's metadata is no object")
+        return Weights(state, about, beside)
     except Exception as error:  # a damaged header fails in any way
         raise CheckpointError(
             f"{path}: truncated or not a safetensors file ({error}); fetch or make it again"

@@ -53,8 +53,11 @@ def write_bytes(path: Path, data: bytes | memoryview) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write `text` as UTF-8 to `path`, whole or not at all. Raises DataError if that fails."""
-    write_bytes(path, text.encode())
+    r"""Write `text` as UTF-8 to `path`, whole or not at all. Raises DataError if that fails.
+
+    The bytes of names that are no UTF-8 are written as escapes: \udce9 for \xe9.
+    """
+    write_bytes(path, text.encode(errors="backslashreplace"))
 
 
 def append_line(path: Path, line: str) -> None:
