@@ -108,16 +108,25 @@ def deepmat(tmp_path, monkeypatch):
 
 @pytest.fixture
 def close(monkeypatch):
-    """close(folder): from now on that folder cannot be listed, not even by root."""
+    """close(folder): from now on that folder can neither be listed nor entered, not even by root."""
     closed = set()
-    scandir = os.scandir
+    scandir, stat = os.scandir, os.stat
 
-    def refuse(path="."):
-        if os.path.abspath(path) in closed:
+    def check(path, *inside):
+        if not isinstance(path, int) and closed.intersection(map(os.path.abspath, (path, *inside))):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), os.fspath(path))
+
+    def checked_scandir(path="."):
+        check(path)
         return scandir(path)
 
-    monkeypatch.setattr(os, "scandir", refuse)
+    def checked_stat(path, **options):
+        if not isinstance(path, int) and os.path.abspath(path) not in closed:
+            check(path, *Path(os.path.abspath(os.fsdecode(path))).parents)
+        return stat(path, **options)
+
+    monkeypatch.setattr(os, "scandir", checked_scandir)
+    monkeypatch.setattr(os, "stat", checked_stat)
     return lambda folder: closed.add(os.path.abspath(folder))
 
 

@@ -11,6 +11,7 @@ from deepmat import imaging
 from deepmat.errors import DataError
 from deepmat.imaging import masks, trimap
 from deepmat.runtime.files import Input, list_inputs, pair
+from deepmat.runtime.paths import is_file, is_folder, is_there
 from deepmat.subject.band import Width, from_mask
 
 
@@ -67,15 +68,24 @@ def find_jobs(
         elif name in first:
             problem = f"{path}: its outputs would overwrite those of {first[name]}; predict them separately"
             jobs.append(Job(str(path), path, None, problem))
-        elif not path.is_file():
-            lost = "a broken link; mend or remove it" if path.is_symlink() else "no such file; check the path"
-            jobs.append(Job(name, path, None, f"{path}: {lost}"))
+        elif lost := _lost(path):
+            jobs.append(Job(name, path, None, lost))
         elif isinstance(partner, DataError):
             jobs.append(Job(name, path, None, str(partner)))
         else:
             jobs.append(Job(name, path, partner))
         first.setdefault(name, path)
     return jobs, notices
+
+
+def _lost(path: Path) -> str | None:
+    """Return why a picture file cannot be opened; None if it can."""
+    try:
+        if is_file(path):
+            return None
+    except DataError as error:
+        return str(error)
+    return f"{path}: {'a broken link; mend or remove it' if path.is_symlink() else 'no such file; check the path'}"
 
 
 def _wanted(given: Input, include: Sequence[str], exclude: Sequence[str]) -> bool:
@@ -91,9 +101,9 @@ def _wanted(given: Input, include: Sequence[str], exclude: Sequence[str]) -> boo
 def _partners(names: Sequence[str], partners: Path | None, what: str) -> dict[str, Path | DataError | None]:
     if partners is None:
         return dict.fromkeys(names)
-    if partners.is_dir():
+    if is_folder(partners):
         return {**pair(list(dict.fromkeys(names)), partners, what)[0]}
-    if not partners.exists():
+    if not is_there(partners):
         raise DataError(f"{partners}: no such folder or file of {what}s; check the path")
     if len(names) > 1:
         raise DataError(f"{partners}: {len(names)} pictures need a folder of {what}s")

@@ -30,6 +30,7 @@ from deepmat.models.dim.network import DIM
 from deepmat.models.lite.fast import FastLite
 from deepmat.models.lite.network import Lite
 from deepmat.runtime.devices import PRECISIONS
+from deepmat.runtime.paths import is_file
 
 MODELS: dict[str, type[nn.Module]] = {"dim": DIM, "lite": Lite}
 SHIPPED: dict[str, Path] = {"lite": Path(__file__).with_name("lite") / "lite.safetensors"}
@@ -123,7 +124,7 @@ def find_weights(named: Path | str | None = None) -> Path:
     if named is None:
         return next(iter(SHIPPED.values()))
     path = Path(named)
-    return path if path.is_file() else SHIPPED.get(str(named), path)
+    return path if is_file(path) else SHIPPED.get(str(named), path)
 
 
 def label_of(path: Path) -> str:

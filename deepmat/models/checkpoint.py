@@ -6,6 +6,7 @@ deepmat's weights are safetensors files that say in their metadata which model t
 
 import io
 import json
+import os
 import struct
 import warnings
 import zipfile
@@ -19,6 +20,7 @@ from torch import Tensor
 
 from deepmat.errors import CheckpointError
 from deepmat.runtime.files import write_bytes
+from deepmat.runtime.paths import is_file, is_folder
 
 
 class Weights(NamedTuple):
@@ -125,7 +127,7 @@ def _check_not_compressed(path: Path) -> None:
 
 def refuse_folder(path: Path, pattern: str, what: str) -> None:
     """Raise CheckpointError if a path is a folder, with the newest or last of its files that `what` could mean."""
-    if path.is_dir():
+    if is_folder(path):
         there = sorted(path.glob(pattern))
         how = f"name a file of it, such as {there[-1]}" if there else f"it holds no {what} ({pattern})"
         raise CheckpointError(f"{path}: is a folder; {how}")
@@ -133,8 +135,10 @@ def refuse_folder(path: Path, pattern: str, what: str) -> None:
 
 def _check_there(path: Path) -> None:
     refuse_folder(path, "*.safetensors", "weights")
-    if not path.is_file():
+    if not is_file(path):
         raise CheckpointError(f"{path}: no such file; check the path")
+    if not os.access(path, os.R_OK):
+        raise CheckpointError(f"{path}: may not be read (Permission denied); change its permissions")
 
 
 def load_weights(path: Path) -> Weights:

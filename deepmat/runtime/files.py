@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from deepmat.errors import ConfigError, DataError
+from deepmat.runtime.paths import is_file, is_folder, is_there
 
 PICTURE_SUFFIXES = frozenset(
     ".png .jpg .jpeg .jpe .jfif .bmp .tif .tiff .webp .gif .ppm .pgm .pbm .pnm .jp2 .tga .avif".split()
@@ -30,8 +31,8 @@ def whole_file(path: Path) -> Iterator[Path]:
     """
     part = path.with_name(f".{path.name}.{HOST}-{os.getpid()}{TEMPORARY}")
     try:
-        if path.exists() and not path.is_file():
-            raise DataError(f"{path}: is {'a folder' if path.is_dir() else 'no regular file'}; choose another name")
+        if is_there(path) and not is_file(path):
+            raise DataError(f"{path}: is {'a folder' if is_folder(path) else 'no regular file'}; choose another name")
         path.parent.mkdir(parents=True, exist_ok=True)
         yield part
         with open(part, "r+b") as written:
@@ -74,7 +75,9 @@ def append_line(path: Path, line: str) -> None:
                 line = "\n" * cut + line
             lines.write(f"{line}\n".encode())
     except OSError as error:
-        raise DataError(f"{path}: cannot be written ({error.strerror or error}); free space, then go on") from error
+        raise DataError(
+            f"{path}: cannot be written ({error.strerror or error}); free space or change its permissions, then go on"
+        ) from error
 
 
 def make_folder(folder: Path) -> None:
@@ -128,8 +131,8 @@ def scan(folder: Path) -> Listing:
 
     Raises DataError if the folder is missing, cannot be listed, or holds neither pictures nor closed subfolders.
     """
-    if not folder.is_dir():
-        raise DataError(f"{folder}: {'is not a folder' if folder.exists() else 'no such folder'}; check the path")
+    if not is_folder(folder):
+        raise DataError(f"{folder}: {'is not a folder' if is_there(folder) else 'no such folder'}; check the path")
     pictures, notices = [], []
     closed: dict[Path, str] = {}
 
@@ -200,7 +203,7 @@ def list_inputs(inputs: Iterable[Path], apart: Iterable[Path]) -> tuple[list[Inp
     notices: list[str] = []
     inputs, apart = list(inputs), [real(folder) for folder in apart]
     for given in inputs:
-        if not given.is_dir():
+        if not os.path.isdir(given):
             pictures.append(Input(given.stem, given))
             continue
         found, ignored, closed = scan(given)

@@ -13,6 +13,7 @@ from deepmat.errors import ConfigError, DataError, lookup
 from deepmat.imaging.masks import histogram, read_mask
 from deepmat.imaging.trimap import FOREGROUND, METHODS, UNKNOWN
 from deepmat.runtime.files import is_picture, list_inputs, pair, refuse_inside, refuse_overwriting
+from deepmat.runtime.paths import is_folder
 from deepmat.runtime.processes import cores
 from deepmat.runtime.work import Work
 from deepmat.subject.band import WIDTH, Width, from_mask, parse_width
@@ -119,10 +120,10 @@ def _check_places(masks: Sequence[Path], out: Path, preview: Path | None, images
     if preview and not is_picture(preview):
         raise ConfigError(f"--preview {preview}: not the name of a picture; write {preview}.png")
     if preview:
-        refuse_inside("--preview", preview, [*filter(Path.is_dir, masks), images])
+        refuse_inside("--preview", preview, [*filter(is_folder, masks), images])
     elif images:
         raise ConfigError("--images: is only for --preview FILE.png; add that or leave it out")
-    if is_picture(out) and not out.is_dir():
+    if is_picture(out) and not is_folder(out):
         raise ConfigError(f"--out {out}: the name of a picture; give a folder, {out.parent}")
 
 

@@ -11,6 +11,7 @@ from deepmat.config import Config
 from deepmat.errors import ConfigError
 from deepmat.report.records import TrainingRecord
 from deepmat.runtime import distributed
+from deepmat.runtime.paths import is_file
 from deepmat.runtime.work import Work
 from deepmat.training.board import require_tensorboard
 from deepmat.training.log import logged
@@ -189,7 +190,7 @@ def configs_of(
 def _file(config: Path | str) -> Path:
     """Return the YAML file that --config names: a path, or the name of a shipped config."""
     path = Path(config)
-    shipped = path.name == str(path) and not path.suffix and not path.is_file()
+    shipped = path.name == str(path) and not path.suffix and not is_file(path)
     return configs.recipe(str(path)) if shipped else path
 
 

@@ -472,3 +472,26 @@ def test_a_disk_that_is_full_at_the_last_line_is_explained():
     assert result.stderr.splitlines() == [
         "error: the output cannot be written (No space left on device); free space or send it elsewhere"
     ]
+
+
+def test_what_a_closed_folder_hides_is_not_called_missing(deepmat, data, weights, close):
+    shutil.copy(next((data / "test/image").iterdir()), "a.png")
+    shutil.copy(next((data / "test/trimap").iterdir()), "t.png")
+    shutil.copytree(data / "test/trimap", "trimaps")
+    shutil.copy("t.png", "trimaps/a.png")
+    Path("closed").mkdir()
+    close("closed")
+    predict = ["predict", "a.png", "-w", weights]
+    for arguments, hidden in (
+        ([*predict, "-t", "closed/t.png", "-o", "o"], "closed/t.png"),
+        ([*predict, "-t", "t.png", "-o", "closed/o"], "closed/o"),
+        ([*predict, "closed/b.png", "-t", "trimaps", "-o", "o"], "closed/b.png"),
+        (["predict", "a.png", "-t", "t.png", "-o", "p", "-w", "closed/w.pth"], "closed/w.pth"),
+        (["info", "closed/w.pth"], "closed/w.pth"),
+        (["doctor", "trimaps", "--fix", "closed/x"], "closed/x"),
+        (["eval", "--data", data, "-p", "closed/x"], "closed/x"),
+        (["train", "--config", "finetune", "--data", "closed/x"], "closed/x"),
+    ):
+        result = deepmat(*arguments)
+        assert result.exit_code == 1 and f"{hidden}: cannot be looked at (Permission denied)" in result.stderr, hidden
+    assert Path("o/alpha/a.png").is_file() and not Path("p").exists()

@@ -1,16 +1,20 @@
 """`deepmat.train`: what it checks, and that it does what the command does."""
 
+import errno
 import json
+import os
 import sys
 from pathlib import Path
 
 import pytest
 import torch
+from filelock import FileLock
 from safetensors.torch import load_file
 
 from deepmat import config as configs
-from deepmat.errors import ConfigError
+from deepmat.errors import ConfigError, DataError
 from deepmat.training.run import BEST, states
+from deepmat.training.start import alone
 from deepmat.training.train import configs_of, train
 
 TINY = (
@@ -138,3 +142,12 @@ def test_tensorboard_that_is_not_installed_is_found_before_training(tmp_path, mo
     with pytest.raises(ConfigError, match=r"pip install 'deepmat\[tensorboard\]'"):
         train(config="lite", tensorboard=True)
     assert not list(tmp_path.iterdir())
+
+
+def test_the_lock_of_another_user_is_named(tmp_path, monkeypatch):
+    def refuse(*_, **__):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(FileLock, "acquire", refuse)
+    with pytest.raises(DataError, match=r"\.lock: cannot be opened \(Permission denied\)"), alone(tmp_path):
+        pass
