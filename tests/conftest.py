@@ -1,4 +1,6 @@
+import errno
 import json
+import os
 import zlib
 from functools import cache
 from pathlib import Path
@@ -102,6 +104,30 @@ def deepmat(tmp_path, monkeypatch):
         return result
 
     return run
+
+
+@pytest.fixture
+def close(monkeypatch):
+    """close(folder): from now on that folder can neither be listed nor entered, not even by root."""
+    closed = set()
+    scandir, stat = os.scandir, os.stat
+
+    def check(path, *inside):
+        if not isinstance(path, int) and closed.intersection(map(os.path.abspath, (path, *inside))):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), os.fspath(path))
+
+    def checked_scandir(path="."):
+        check(path)
+        return scandir(path)
+
+    def checked_stat(path, **options):
+        if not isinstance(path, int) and os.path.abspath(path) not in closed:
+            check(path, *Path(os.path.abspath(os.fsdecode(path))).parents)
+        return stat(path, **options)
+
+    monkeypatch.setattr(os, "scandir", checked_scandir)
+    monkeypatch.setattr(os, "stat", checked_stat)
+    return lambda folder: closed.add(os.path.abspath(folder))
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from deepmat.checks.findings import Case, Finding, finding, message_of
 from deepmat.errors import DataError
-from deepmat.runtime.files import find_pictures, is_picture, key_of, pair, real
+from deepmat.runtime.files import is_picture, key_of, pair, real, scan
 from deepmat.runtime.formats import is_foreign
 
 
@@ -18,7 +18,7 @@ def within(path: Path, folder: Path) -> bool:
 
 
 def oddities(folder: Path) -> Iterator[Finding]:
-    """Findings on files and folders that `find_pictures` skips or cannot read."""
+    """Findings on files and folders that `scan` skips or cannot read."""
     unreadable: list[OSError] = []
     for parent, folders, names in os.walk(folder, onerror=unreadable.append):
         folders[:] = [name for name in folders if not name.startswith(".")]
@@ -39,7 +39,7 @@ def oddities(folder: Path) -> Iterator[Finding]:
 def pictures_in(folder: Path) -> tuple[list[Path], list[Finding]]:
     """All pictures below a folder, sorted, and findings on other files; no pictures at all is a finding too."""
     try:
-        return find_pictures(folder)[0], list(oddities(folder))
+        return scan(folder).pictures, list(oddities(folder))
     except DataError as error:
         return [], [finding("place", folder, message_of(error, folder)), *oddities(folder)]
 

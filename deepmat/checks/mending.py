@@ -18,6 +18,7 @@ from deepmat.data.layouts import ADOBE_FOLDERS, adobe_foregrounds, read_names
 from deepmat.errors import ConfigError
 from deepmat.imaging import trimap
 from deepmat.runtime.files import whole_file, write_text
+from deepmat.runtime.paths import is_folder, is_there
 from deepmat.runtime.work import Work
 
 
@@ -100,9 +101,9 @@ def refuse_copy(found: Survey, out: Path) -> None:
     """ConfigError if no mended copy of a data folder can be written to `out`."""
     if isinstance(found.homes, str):
         raise ConfigError(f"--fix: {found.root} is {LAYOUTS[found.layout]}; {found.homes}")
-    if out.is_dir() and any(out.iterdir()):
+    if is_folder(out) and any(out.iterdir()):
         raise ConfigError(f"--fix {out}: is not empty; choose a new folder")
-    if out.exists() and not out.is_dir():
+    if is_there(out) and not is_folder(out):
         raise ConfigError(f"--fix {out}: is not a folder; choose a new one")
     for home, _ in found.homes:
         if within(out, home) or within(home, out):
@@ -161,7 +162,7 @@ def _names_lists(found: Survey, gone: dict[Path, str], anew: dict[Path, str]) ->
     scenes = {path.name for path, role in anew.items() if role == "bg"}
     lists = {}
     for split, (folder, _, prefix) in ADOBE_FOLDERS.items():
-        if not (found.root / folder).is_dir():
+        if not is_folder(found.root / folder):
             continue
         fg_list, bg_list = (found.root / folder / f"{prefix}_{what}_names.txt" for what in ("fg", "bg"))
         names, backgrounds = read_names(fg_list), read_names(bg_list)

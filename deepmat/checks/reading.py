@@ -1,7 +1,6 @@
 """Read every file of a survey once, in several processes."""
 
 import hashlib
-import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -20,7 +19,7 @@ from deepmat.data.compositing import MANIFEST, Entry
 from deepmat.data.compositing.manifest import checksum
 from deepmat.data.layouts import read_foreground
 from deepmat.errors import DataError
-from deepmat.runtime.processes import deaf_children, end_with_parent
+from deepmat.runtime.processes import Workers, end_with_parent
 
 CHUNK = 8
 """Cases that a worker process takes at a time."""
@@ -169,17 +168,20 @@ def spread(work: Callable[[Sequence[T]], R], chunks: Sequence[Sequence[T]], work
     if workers == 1 or len(chunks) < 3:
         yield from map(work, chunks)
         return
-    # Spawned processes inherit no locks; Windows takes 61 at most.
-    spawn = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(min(workers, len(chunks), 61), spawn, initializer=_start_worker)
+    processes = Workers()
+    with processes.starting("--workers 1 works in this process"):
+        # Windows takes 61 processes at most.
+        pool = ProcessPoolExecutor(min(workers, len(chunks), 61), processes, initializer=_start_worker)
+        tasks = [pool.submit(work, chunk) for chunk in chunks]
     try:
-        with deaf_children():
-            tasks = [pool.submit(work, chunk) for chunk in chunks]
         for task in as_completed(tasks):
             yield task.result()
     except BrokenProcessPool as error:
+        pool.shutdown()  # which waits for their exit codes
+        if processes.ended_with_error():
+            raise DataError(f"{processes.UNGUARDED}, or take workers=1") from error
         raise DataError(
-            "a worker process ended too early, perhaps of too little memory; use fewer --workers"
+            "a worker process ended too early, perhaps of too little memory; use fewer --workers, or --workers 1"
         ) from error
     finally:
         pool.shutdown(wait=True, cancel_futures=True)

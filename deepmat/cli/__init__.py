@@ -1,6 +1,9 @@
 """The command line: each command is a thin shell around a public function. Its import loads no torch."""
 
+import errno
 import importlib
+import io
+import os
 import sys
 import warnings
 from collections.abc import Iterator, Mapping
@@ -57,8 +60,25 @@ class _Commands(Mapping[str, Any]):
         return typer.main.get_command(command)
 
 
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+"""Errors of a file that takes no more data."""
+
+
+def _show(message: str) -> None:
+    from deepmat.cli.options import plain, stderr
+
+    lines = "\n".join(map(plain, f"error: {message}".splitlines()))
+    stderr().print(lines, style="red", highlight=False, markup=False, soft_wrap=True)
+
+
+def _explained(error: OSError) -> str:
+    if error.filename is None:
+        return f"the output cannot be written ({error.strerror}); free space or send it elsewhere"
+    return f"{os.fsdecode(error.filename)}: {error.strerror}; check the path and its permissions"
+
+
 class _Group(typer.core.TyperGroup):
-    """The commands. Errors that a user can fix become one message and exit code 1."""
+    """The commands. Errors that a user can fix, those of files included, become one message and exit code 1."""
 
     def __init__(self, **attributes: Any) -> None:
         super().__init__(**attributes)
@@ -70,13 +90,19 @@ class _Group(typer.core.TyperGroup):
             formatter.write_dl([(name, command.help) for name, command in COMMANDS.items()])
 
     def invoke(self, ctx: Any) -> Any:
-        from deepmat.cli.options import plain, say, stderr
+        from deepmat.cli.options import say
 
+        if isinstance(sys.stdout, io.TextIOWrapper):  # names can hold characters that its encoding lacks
+            sys.stdout.reconfigure(errors="backslashreplace")
         try:
             return super().invoke(ctx)
         except DeepmatError as error:
-            message = "\n".join(map(plain, f"error: {error}".splitlines()))
-            stderr().print(message, style="red", highlight=False, markup=False, soft_wrap=True)
+            _show(str(error))
+            raise typer.Exit(1) from error
+        except OSError as error:
+            if error.filename is None and error.errno not in FULL:
+                raise
+            _show(_explained(error))
             raise typer.Exit(1) from error
         except typer.BadParameter as error:
             if mistakes := getattr(error.__cause__, "errors", None):  # Typer passes on pydantic's words
@@ -113,4 +139,18 @@ def _root(
 def main() -> None:
     """Run the command line on the arguments of the process."""
     warnings.filterwarnings("ignore", module=r"PIL\.")  # remarks on odd metadata; the process is the command's own
-    sys.exit(app())
+    code: Any = None
+    try:
+        try:
+            app()
+        except SystemExit as ended:
+            code = ended.code
+        sys.stdout.flush()
+    except OSError as error:  # also from the help, which is printed outside of a command
+        if error.errno not in (*FULL, errno.EPIPE):
+            raise
+        if not code and error.errno != errno.EPIPE:
+            _show(_explained(error))
+        code = code or 1
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes it again at its end
+    sys.exit(code)

@@ -22,6 +22,7 @@ from deepmat.data.augment import edge_points
 from deepmat.data.layouts import Foreground, read_foreground
 from deepmat.errors import DataError
 from deepmat.runtime.files import remove_leftovers, whole_file
+from deepmat.runtime.paths import is_folder
 
 HASH = 16
 VERSION = 1
@@ -119,7 +120,7 @@ def plan_cache(pictures: Sequence[Foreground | Path], folder: Path) -> CachePlan
                 jobs.append(job)
         except DataError as error:
             failed.append(str(error))
-    home = next(place for place in (folder, *folder.absolute().parents) if place.is_dir())
+    home = next(place for place in (folder, *folder.absolute().parents) if is_folder(place))
     free = shutil.disk_usage(home).free
     if size > free:
         raise DataError(

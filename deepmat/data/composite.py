@@ -20,6 +20,7 @@ from deepmat.data.layouts import background_folder, find_foregrounds, layout_of
 from deepmat.errors import ConfigError, DataError
 from deepmat.imaging.sheets import sheet
 from deepmat.runtime.files import refuse_inside
+from deepmat.runtime.paths import is_folder, is_there
 from deepmat.runtime.processes import cores
 from deepmat.runtime.work import Work
 
@@ -182,8 +183,8 @@ def _check(source: Path, adobe: bool, split: str, alpha: Place | None, test_bg: 
 
 def _backgrounds(source: Path, adobe: bool, split: str, given: Place | None) -> Path:
     folder = Path(given) if given else background_folder(source, split) or source / "bg"
-    if not folder.is_dir():
+    if not is_folder(folder):
         option = "--test-bg" if adobe and split == "test" else "--bg"
-        wrong = "is not a folder" if folder.exists() else "no such folder"
+        wrong = "is not a folder" if is_there(folder) else "no such folder"
         raise DataError(f"{folder}: {wrong}; give one of {split} backgrounds with {option} DIR")
     return folder

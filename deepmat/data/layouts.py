@@ -17,6 +17,7 @@ import numpy as np
 from deepmat import imaging
 from deepmat.errors import DataError
 from deepmat.runtime.files import list_pictures, pair
+from deepmat.runtime.paths import is_file, is_folder, is_there
 
 ADOBE_FOLDERS = {
     "train": ("Training_set", ("Adobe-licensed images", "Other"), "training"),
@@ -35,10 +36,10 @@ class Foreground(NamedTuple):
 
 def layout_of(root: Path) -> str:
     """The layout of a data folder, by the table above. DataError if there is no such folder."""
-    if not root.is_dir():
-        wrong = "is not a folder" if root.exists() else "no such folder"
+    if not is_folder(root):
+        wrong = "is not a folder" if is_there(root) else "no such folder"
         raise DataError(f"{root}: {wrong}; check the path (`deepmat synth {root}` writes a procedural data set there)")
-    folders = {path.name for path in root.iterdir() if path.is_dir()}
+    folders = {path.name for path in root.iterdir() if is_folder(path)}
     for layout, marks in (
         ("adobe", {"Training_set", "Test_set"}),
         ("composites", {"image"}),
@@ -64,11 +65,11 @@ def adobe_foregrounds(root: Path, split: str) -> list[Foreground]:
     folder, parts, prefix = ADOBE_FOLDERS[split]
     found, names = [], root / folder / f"{prefix}_fg_names.txt"
     for name in read_names(names):
-        homes = [root / folder / part for part in parts if (root / folder / part / "fg" / name).is_file()]
+        homes = [root / folder / part for part in parts if is_file(root / folder / part / "fg" / name)]
         home = homes[0] if homes else root / folder / parts[0]
         alpha = home / "alpha" / name
         png = alpha.with_suffix(".png")
-        found.append(Foreground(Path(name).stem, home / "fg" / name, alpha if alpha.is_file() else png))
+        found.append(Foreground(Path(name).stem, home / "fg" / name, alpha if is_file(alpha) else png))
     if not found:
         raise DataError(f"{names}: is empty; it must list the foregrounds, one name per line")
     return found
@@ -88,9 +89,14 @@ def find_foregrounds(
             raise DataError(f"{root}: Adobe's layout has its own alphas; leave {alphas} out")
         return list(adobe_foregrounds(root, split)), []
     folder = root / "fg" if layout == "folders" else root
-    if layout == "folders" and not alphas and (root / "alpha").is_dir():
+    if layout == "folders" and not alphas and is_folder(root / "alpha"):
         alphas = root / "alpha"
-    pictures, notices = list_pictures(folder)
+    listed, notices = list_pictures(folder)
+    pictures: dict[str, Path] = {}
+    for name, path in listed.items():
+        if isinstance(path, DataError):
+            raise path
+        pictures[name] = path
     if layout == "pictures":  # folders of other pictures below this one
         others = [root / name for name in ("bg", "bg_train", "bg_test")] + ([alphas] if alphas else [])
         pictures = {name: path for name, path in pictures.items() if not any(map(path.is_relative_to, others))}
@@ -110,7 +116,7 @@ def find_foregrounds(
 def background_folder(root: Path | None, split: str = "train") -> Path | None:
     """The folder of the backgrounds of a split: bg_train/ or bg_test/, else bg/; None if there is none."""
     places = [root / f"bg_{split}", root / "bg"] if root else []
-    return next((place for place in places if place.is_dir()), None)
+    return next((place for place in places if is_folder(place)), None)
 
 
 def read_foreground(fg: Path, alpha: Path | None) -> tuple[np.ndarray, np.ndarray]:

@@ -18,6 +18,7 @@ from deepmat.data.layouts import Foreground, background_folder, find_foregrounds
 from deepmat.data.pairs import HOW_TO_GET_DATA, Paths, refuse_failed, refuse_foreign, training_folders
 from deepmat.errors import DataError
 from deepmat.runtime.files import find_pictures
+from deepmat.runtime.paths import is_file, is_folder
 
 
 class Origin(Protocol):
@@ -178,12 +179,12 @@ def find_origins(data: DataConfig) -> tuple[list[Origin], list[str]]:
 def _of_files(data: DataConfig) -> tuple[Origin, list[str]]:
     if not data.image and (data.fg or (data.root and layout_of(data.root) != "composites")):
         return _pairs(data)
-    base = data.root / "train" if data.root and (data.root / "train").is_dir() else data.root
-    if base and not data.image and (base / MANIFEST).is_file() and not (base / "fg").is_dir():
+    base = data.root / "train" if data.root and is_folder(data.root / "train") else data.root
+    if base and not data.image and is_file(base / MANIFEST) and not is_folder(base / "fg"):
         entries = read_manifest(base / MANIFEST)
         if not entries:
             raise DataError(f"{base / MANIFEST}: lists nothing; run `deepmat composite` again")
-        missing = [base / entry["image"] for entry in entries if not (base / entry["image"]).is_file()]
+        missing = [base / entry["image"] for entry in entries if not is_file(base / entry["image"])]
         refuse_failed([f"{path}: no such file; run the same `deepmat composite` again" for path in missing])
         return Composites(base, entries, data.cache), []
     pictures, notices = training_folders(data)

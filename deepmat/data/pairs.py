@@ -7,6 +7,7 @@ from deepmat import imaging
 from deepmat.config import DataConfig, TestConfig
 from deepmat.errors import DataError
 from deepmat.runtime.files import is_picture, list_pictures, pair
+from deepmat.runtime.paths import is_folder
 
 TRAINING_KINDS = ("image", "alpha", "fg", "bg")
 TEST_KINDS = ("image", "trimap", "alpha")
@@ -24,7 +25,7 @@ Paths = dict[str, Path]
 
 def _folders(root: Path | None, split: str, kinds: Sequence[str], given: DataConfig | TestConfig) -> dict[str, Path]:
     """The folder of each kind of picture: the given one, else below root/split or, without that, below root."""
-    base = root / split if root and (root / split).is_dir() else root
+    base = root / split if root and is_folder(root / split) else root
     how = HOW_TO_GET_TESTS if split == "test" else HOW_TO_GET_DATA
     section = "test" if split == "test" else "data"
     folders: dict[str, Path] = {}
@@ -34,7 +35,7 @@ def _folders(root: Path | None, split: str, kinds: Sequence[str], given: DataCon
             if folders or any(getattr(given, other) for other in kinds):
                 raise DataError(f"no {kind} folder beside the others: give {section}.{kind} too (eval: --{kind}s)")
             raise DataError(f"no folder of {split} pictures: {how} (or set {section}.{kind})")
-        if not folder.is_dir():
+        if not is_folder(folder):
             advice = f"check {section}.{kind} (eval: --{kind}s)" if getattr(given, kind) else how
             raise DataError(f"{folder}: no such folder; {advice}")
         folders[kind] = folder

@@ -7,7 +7,8 @@ import math
 
 import cv2
 import numpy as np
-from numba import njit
+
+from deepmat.runtime.compiled import compiled
 
 PRECISION = 22
 """Fractional bits of PIL's fixed-point weights for resizing 8-bit pictures."""
@@ -15,7 +16,7 @@ TAPS = 5
 """Source lines per line of the result."""
 
 
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator, unused-ignore]
+@compiled
 def blend_truncated(fg: np.ndarray, weight: np.ndarray, bg: np.ndarray, out: np.ndarray) -> None:
     """Blend as `blend.blend_adobe`: all flat uint8 of one size, with an alpha for each channel."""
     for i in range(out.size):
@@ -23,7 +24,7 @@ def blend_truncated(fg: np.ndarray, weight: np.ndarray, bg: np.ndarray, out: np.
         out[i] = np.uint8(np.int32(fraction * np.int32(fg[i]) + (1.0 - fraction) * np.int32(bg[i])))
 
 
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator, unused-ignore]
+@compiled
 def blend_rounded(fg: np.ndarray, weight: np.ndarray, bg: np.ndarray, out: np.ndarray) -> None:
     """Blend as `blend.blend_cv2`: all flat uint8 of one size, with an alpha for each channel."""
     for i in range(out.size):
@@ -50,7 +51,7 @@ def bicubic_weights(size: int, enlarged: int) -> tuple[np.ndarray, np.ndarray]:
     return starts, np.where(fixed < 0, fixed - 0.5, fixed + 0.5).astype(np.int32)
 
 
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator, unused-ignore]
+@compiled
 def enlarge_downwards(lines: np.ndarray, starts: np.ndarray, table: np.ndarray, out: np.ndarray) -> None:
     """Do one pass of PIL's bicubic resize: uint8 [h, n] to the first H lines, uint8 [H, n], by these weights."""
     last = lines.shape[0] - 1

@@ -23,6 +23,7 @@ def _panel(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
 
 def _label(text: str, height: int, width: int) -> np.ndarray:
     strip = np.full((height, width, 3), 32, np.uint8)
+    text = text.encode("ascii", "backslashreplace").decode()  # OpenCV crashes at names that are no UTF-8
     cv2.putText(strip, text, (6, height - 8), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (235, 235, 235), 1, cv2.LINE_AA)
     return strip
 

@@ -37,6 +37,8 @@ def explained(name: object) -> Iterator[None]:
         yield
     except FileNotFoundError as error:
         raise DataError(f"{name}: no such file; check the path") from error
+    except PermissionError as error:
+        raise DataError(f"{name}: may not be read ({error.strerror}); change its permissions") from error
     except UnidentifiedImageError as error:
         raise DataError(f"{name}: not a picture that can be read; replace or remove it") from error
     except Image.DecompressionBombError as error:  # from a plugin that checks for itself

@@ -13,6 +13,7 @@ from deepmat import imaging
 from deepmat.errors import ConfigError
 from deepmat.imaging import About
 from deepmat.runtime.files import find_pictures, key_of
+from deepmat.runtime.paths import is_file, is_folder
 
 Background = Callable[[str, int, int, About | None], np.ndarray]
 """Name, height, width and `about` of a picture -> its background, uint8 RGB [H, W, 3] in the picture's colour space."""
@@ -29,9 +30,9 @@ def open_background(text: str, max_pixels: int = imaging.MAX_PIXELS) -> Backgrou
         return plain(imaging.parse_colour(text))
     except ConfigError as error:
         path = Path(text)
-        if path.is_dir():
+        if is_folder(path):
             return _from_pictures([(key_of(each, path), each) for each in find_pictures(path)[0]], max_pixels)
-        if not path.is_file():
+        if not is_file(path):
             raise ConfigError(
                 f'--background {text}: no colour, picture or folder; give "white", "#rrggbb" or check the path'
             ) from error

@@ -19,6 +19,7 @@ from deepmat.inference.opening import Opened, open_network
 from deepmat.inference.pipeline import Picture, predict_jobs
 from deepmat.runtime import distributed
 from deepmat.runtime.files import append_line, refuse_inside, refuse_overwriting, remove_leftovers
+from deepmat.runtime.paths import is_file, is_folder, is_there
 from deepmat.runtime.records import to_json
 from deepmat.runtime.work import Work
 from deepmat.subject.band import WIDTH, Width, parse_width
@@ -113,7 +114,7 @@ class _Files:
 
     def exist(self, job: Job) -> bool:
         """Return whether all files of a picture exist."""
-        return not job.problem and all(path.is_file() for path in self.places(job))
+        return not job.problem and all(is_file(path) for path in self.places(job))
 
     def places(self, job: Job) -> list[Path]:
         """Return the paths of the files of a picture."""
@@ -164,7 +165,7 @@ def _check(
         raise ConfigError("--trimaps and --masks: give one of them")
     if trimaps and width:
         raise ConfigError("--width: is for masks; trimaps define the unknown region themselves")
-    if out.exists() and not out.is_dir():
+    if is_there(out) and not is_folder(out):
         raise ConfigError(f"--out {out}: is a file; name a folder")
     if colours not in COLOURS:
         raise ConfigError(f"--colours {colours}: unknown; known: {', '.join(COLOURS)}")
@@ -175,7 +176,7 @@ def _check(
 def _refuse_overwriting(jobs: Sequence[Job], files: _Files, background: str | None) -> None:
     """Raise ConfigError if an output would replace a file that is read."""
     read = [path for job in jobs for path in (job.image, job.partner) if path]
-    if background and Path(background).is_dir():
+    if background and is_folder(Path(background)):
         refuse_inside("--out", files.out / "composite", [Path(background)])
     elif background:
         read.append(Path(background))
@@ -184,7 +185,7 @@ def _refuse_overwriting(jobs: Sequence[Job], files: _Files, background: str | No
 
 def _run(network: Opened, jobs: Sequence[Job], files: _Files, options: TestConfig) -> Iterator[Picture]:
     """Predict and write the pictures. Yields and logs the record of each."""
-    if distributed.world() == 1 and files.out.is_dir():
+    if distributed.world() == 1 and is_folder(files.out):
         remove_leftovers(files.out)
     log = files.out / (f"log-{distributed.rank()}.jsonl" if distributed.world() > 1 else LOG)
     for record in predict_jobs(network.network, jobs, files.read, files.write, options):

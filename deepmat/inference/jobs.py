@@ -12,7 +12,8 @@ from deepmat.errors import DataError
 from deepmat.imaging import masks, trimap
 from deepmat.imaging.fitting import Photo
 from deepmat.imaging.layers import is_opaque
-from deepmat.runtime.files import list_inputs, pair
+from deepmat.runtime.files import Input, list_inputs, pair
+from deepmat.runtime.paths import is_file, is_folder, is_there
 from deepmat.subject.band import Width, from_mask
 
 
@@ -56,20 +57,21 @@ def find_jobs(
     """
     pictures, notices = list_inputs(inputs, [folder for folder in (partners, *outputs) if folder])
     # Pair before applying patterns, so that pairs do not depend on them.
-    found = _partners([name for name, _ in pictures], partners, what)
-    pictures = [(name, path) for name, path in pictures if _wanted(name, path, include, exclude)]
+    found = _partners([each.name for each in pictures if not each.problem], partners, what)
+    pictures = [each for each in pictures if _wanted(each, include, exclude)]
     if not pictures:
         raise DataError(f"{', '.join(map(str, inputs))}: no picture matches --include and --exclude; check them")
     jobs: list[Job] = []
     first: dict[str, Path] = {}
-    for name, path in pictures:
-        partner = found[name]
-        if name in first:
+    for name, path, closed in pictures:
+        partner = found.get(name)
+        if closed:
+            jobs.append(Job(name, path, None, closed))
+        elif name in first:
             problem = f"{path}: its outputs would overwrite those of {first[name]}; predict them separately"
             jobs.append(Job(str(path), path, None, problem))
-        elif not path.is_file():
-            lost = "a broken link; mend or remove it" if path.is_symlink() else "no such file; check the path"
-            jobs.append(Job(name, path, None, f"{path}: {lost}"))
+        elif lost := _lost(path):
+            jobs.append(Job(name, path, None, lost))
         elif isinstance(partner, DataError):
             jobs.append(Job(name, path, None, str(partner)))
         else:
@@ -78,21 +80,32 @@ def find_jobs(
     return jobs, notices
 
 
-def _wanted(name: str, path: Path, include: Sequence[str], exclude: Sequence[str]) -> bool:
-    names = (name + path.suffix, path.name)
+def _lost(path: Path) -> str | None:
+    """Return why a picture file cannot be opened; None if it can."""
+    try:
+        if is_file(path):
+            return None
+    except DataError as error:
+        return str(error)
+    return f"{path}: {'a broken link; mend or remove it' if path.is_symlink() else 'no such file; check the path'}"
+
+
+def _wanted(given: Input, include: Sequence[str], exclude: Sequence[str]) -> bool:
+    # What a closed folder holds is not known, so that only its own name can exclude it.
+    names = (given.name,) if given.problem else (given.name + given.path.suffix, given.path.name)
 
     def match(patterns: Sequence[str]) -> bool:
         return any(fnmatch.fnmatch(each, pattern) for each in names for pattern in patterns)
 
-    return (not include or match(include)) and not match(exclude)
+    return (not include or bool(given.problem) or match(include)) and not match(exclude)
 
 
 def _partners(names: Sequence[str], partners: Path | None, what: str) -> dict[str, Path | DataError | None]:
     if partners is None:
         return dict.fromkeys(names)
-    if partners.is_dir():
+    if is_folder(partners):
         return {**pair(list(dict.fromkeys(names)), partners, what)[0]}
-    if not partners.exists():
+    if not is_there(partners):
         raise DataError(f"{partners}: no such folder or file of {what}s; check the path")
     if len(names) > 1:
         raise DataError(f"{partners}: {len(names)} pictures need a folder of {what}s")

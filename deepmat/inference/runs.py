@@ -14,6 +14,7 @@ from deepmat.inference.predict import as_network
 from deepmat.models import SHIPPED
 from deepmat.models.weights import sha256
 from deepmat.runtime import distributed
+from deepmat.runtime.paths import is_folder, is_there
 from deepmat.scoring.pictures import Network
 from deepmat.scoring.records import Run, Settings
 
@@ -122,8 +123,8 @@ def matte_folders(predictions: str | Path | Sequence[str | Path] | Mapping[str, 
         given = [_named_folder(str(text)) for text in several]
     folders: dict[str, Path] = {}
     for name, path in given:
-        if not path.is_dir():
-            problem = "is not a folder" if path.exists() else "no such folder"
+        if not is_folder(path):
+            problem = "is not a folder" if is_there(path) else "no such folder"
             raise DataError(f"{path}: {problem}; check --predictions")
         folders[new_name(name or label(path.absolute()), folders)] = path
     return folders
@@ -132,7 +133,7 @@ def matte_folders(predictions: str | Path | Sequence[str | Path] | Mapping[str, 
 def _named_folder(text: str) -> tuple[str, Path]:
     """Name, "" where there is none, and folder of "NAME=DIR" or "DIR"."""
     name, equals, rest = text.partition("=")
-    if not equals or Path(text).exists():
+    if not equals or is_there(Path(text)):
         return "", Path(text)
     if not (name and rest):
         raise ConfigError(f"--predictions {text}: write NAME=DIR, or the folder alone")

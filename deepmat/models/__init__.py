@@ -32,6 +32,7 @@ from deepmat.models.lite.fast import FastLite
 from deepmat.models.lite.network import Lite
 from deepmat.runtime.devices import PRECISIONS, pick_device
 from deepmat.runtime.files import as_path
+from deepmat.runtime.paths import is_file
 from deepmat.runtime.processes import survive_forks
 
 MODELS: dict[str, type[nn.Module]] = {"dim": DIM, "lite": Lite, "closed-form": ClosedForm}
@@ -135,7 +136,7 @@ def find_weights(named: Path | str | None = None) -> Path:
     if named is None:
         return next(iter(SHIPPED.values()))
     path = as_path(named, "weights")
-    return path if path.is_file() else SHIPPED.get(str(named), path)
+    return path if is_file(path) else SHIPPED.get(str(named), path)
 
 
 def label_of(path: Path) -> str:

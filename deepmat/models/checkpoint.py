@@ -6,6 +6,7 @@ deepmat's weights are safetensors files that say in their metadata which model t
 
 import io
 import json
+import os
 import struct
 import warnings
 import zipfile
@@ -15,12 +16,12 @@ from threading import Lock
 from typing import Any, NamedTuple
 
 import torch
-from safetensors import safe_open
-from safetensors.torch import save
+from safetensors.torch import load, save
 from torch import Tensor
 
 from deepmat.errors import CheckpointError
 from deepmat.runtime.files import write_bytes
+from deepmat.runtime.paths import is_file, is_folder
 
 
 class Weights(NamedTuple):
@@ -99,7 +100,8 @@ def load_state(path: Path) -> dict[str, Any]:
         with LOADING, torch.serialization.safe_globals(STAND_INS), warnings.catch_warnings():
             # latin1 reads the byte strings of Python 2; torch warns of the argument, and heeds it.
             warnings.simplefilter("ignore")
-            loaded = torch.load(path, map_location="cpu", weights_only=True, encoding="latin1")
+            with open(path, "rb") as file:  # torch itself opens UTF-8 names only
+                loaded = torch.load(file, map_location="cpu", weights_only=True, encoding="latin1")
     except CheckpointError:
         raise
     except Exception as error:  # a damaged pickle fails in any way
@@ -126,11 +128,20 @@ def _check_not_compressed(path: Path) -> None:
             )
 
 
+def refuse_folder(path: Path, pattern: str, what: str) -> None:
+    """Raise CheckpointError if a path is a folder, with the newest or last of its files that `what` could mean."""
+    if is_folder(path):
+        there = sorted(path.glob(pattern))
+        how = f"name a file of it, such as {there[-1]}" if there else f"it holds no {what} ({pattern})"
+        raise CheckpointError(f"{path}: is a folder; {how}")
+
+
 def _check_there(path: Path) -> None:
-    if path.is_dir():
-        raise CheckpointError(f"{path}: is a folder; name a file, such as {path / 'best.safetensors'}")
-    if not path.is_file():
+    refuse_folder(path, "*.safetensors", "weights")
+    if not is_file(path):
         raise CheckpointError(f"{path}: no such file; check the path")
+    if not os.access(path, os.R_OK):
+        raise CheckpointError(f"{path}: may not be read (Permission denied); change its permissions")
 
 
 def load_weights(path: Path) -> Weights:
@@ -172,12 +183,14 @@ def _plain(values: Mapping[Any, Any], depth: int = 1) -> dict[str, Any]:
 
 def _load_safetensors(path: Path) -> Weights:
     try:
-        with safe_open(path, framework="pt") as file:
-            beside = file.metadata() or {}
-            about = json.loads(beside.pop("deepmat", "null"))
-            if about is not None and not isinstance(about, dict):
-                raise ValueError("deepmat's metadata is no object")
-            return Weights({key: file.get_tensor(key) for key in file.keys()}, about, beside)
+        data = path.read_bytes()  # the library itself opens UTF-8 names only
+        state = load(data)
+        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+        beside = header.get("__metadata__") or {}
+        about = json.loads(beside.pop("deepmat", "null"))
+        if about is not None and not isinstance(about, dict):
+            raise ValueError("deepmat's metadata is no object")
+        return Weights(state, about, beside)
     except Exception as error:  # a damaged header fails in any way
         raise CheckpointError(
             f"{path}: truncated or not a safetensors file ({error}); fetch or make it again"

@@ -23,6 +23,7 @@ from deepmat.models import (
 )
 from deepmat.models.checkpoint import Weights, load_weights, save_weights
 from deepmat.runtime.files import real
+from deepmat.runtime.paths import is_there
 
 UNSTATED = (
     "not stated by the file; published DIM weights were trained on Adobe's data set, which is for non-commercial use"
@@ -109,7 +110,7 @@ def import_weights(
     read = load_weights(path)
     if real(out) == real(path):
         raise ConfigError(f"{out}: would overwrite the file that is read; choose another name")
-    if out.exists():
+    if is_there(out):
         raise ConfigError(f"{out}: exists already; choose another name with -o, or remove it")
     known = identify(read, path)
     if read.about is not None:

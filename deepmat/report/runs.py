@@ -17,6 +17,7 @@ from deepmat.report.records import LOG
 from deepmat.report.tables import format_score
 from deepmat.report.training import format_number
 from deepmat.runtime.files import real
+from deepmat.runtime.paths import is_file, is_folder, is_there
 
 BEST = "best\nSAD"
 
@@ -72,10 +73,10 @@ def _sort_key(name: str) -> list[str | int]:
 
 def _find(folder: Path) -> list[Path]:
     """Return `folder` if it is a run, else the runs in it by name. Raises DataError if there is none."""
-    if (folder / LOG).is_file():
+    if is_file(folder / LOG):
         return [folder]
-    if not folder.is_dir():
-        raise DataError(f"{folder}: {'is not a folder' if folder.exists() else 'no such folder'}; name a run's folder")
+    if not is_folder(folder):
+        raise DataError(f"{folder}: {'is not a folder' if is_there(folder) else 'no such folder'}; name a run's folder")
     runs = sorted((log.parent for log in folder.glob(f"*/{LOG}")), key=lambda run: _sort_key(run.name))
     if not runs:
         raise DataError(f"{folder}: no run in it; expected {LOG}, as `deepmat train` writes it, or folders with one")

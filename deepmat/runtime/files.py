@@ -8,14 +8,18 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import NamedTuple
 
 from deepmat.errors import ConfigError, DataError
 from deepmat.runtime.formats import is_foreign
 from deepmat.runtime.names import NearNames, composed, without_role
+from deepmat.runtime.paths import is_file, is_folder, is_there
 
 PICTURE_SUFFIXES = frozenset(
     ".png .jpg .jpeg .jpe .jfif .bmp .tif .tiff .webp .gif .ppm .pgm .pbm .pnm .jp2 .tga .avif".split()
 )
+SYSTEM_FOLDERS = ("lost+found", "System Volume Information")
+"""Closed folders at the root of a disk, which hold nothing of the user's."""
 TEMPORARY = ".deepmat-part"
 HOST = f"{zlib.crc32(platform.node().encode()):08x}"
 
@@ -29,8 +33,8 @@ def whole_file(path: Path) -> Iterator[Path]:
     """
     part = path.with_name(f".{path.name}.{HOST}-{os.getpid()}{TEMPORARY}")
     try:
-        if path.exists() and not path.is_file():
-            raise DataError(f"{path}: is {'a folder' if path.is_dir() else 'no regular file'}; choose another name")
+        if is_there(path) and not is_file(path):
+            raise DataError(f"{path}: is {'a folder' if is_folder(path) else 'no regular file'}; choose another name")
         path.parent.mkdir(parents=True, exist_ok=True)
         yield part
         with open(part, "r+b") as written:
@@ -52,8 +56,11 @@ def write_bytes(path: Path, data: bytes | memoryview) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write `text` as UTF-8 to `path`, whole or not at all. Raises DataError if that fails."""
-    write_bytes(path, text.encode())
+    r"""Write `text` as UTF-8 to `path`, whole or not at all. Raises DataError if that fails.
+
+    The bytes of names that are no UTF-8 are written as escapes: \udce9 for \xe9.
+    """
+    write_bytes(path, text.encode(errors="backslashreplace"))
 
 
 def append_line(path: Path, line: str) -> None:
@@ -70,7 +77,9 @@ def append_line(path: Path, line: str) -> None:
                 line = "\n" * cut + line
             lines.write(f"{line}\n".encode())
     except OSError as error:
-        raise DataError(f"{path}: cannot be written ({error.strerror or error}); free space, then go on") from error
+        raise DataError(
+            f"{path}: cannot be written ({error.strerror or error}); free space or change its permissions, then go on"
+        ) from error
 
 
 def make_folder(folder: Path) -> None:
@@ -115,21 +124,43 @@ def is_picture(path: Path) -> bool:
     return path.suffix.lower() in PICTURE_SUFFIXES
 
 
-def find_pictures(folder: Path) -> tuple[list[Path], list[str]]:
-    """Return all pictures below `folder`, sorted, and a notice for each other file. Hidden files are ignored.
+class Listing(NamedTuple):
+    """What a folder holds."""
+
+    pictures: list[Path]
+    """Sorted."""
+    notices: list[str]
+    """One for each other file."""
+    closed: dict[Path, str]
+    """Subfolders that cannot be listed, and why."""
+
+
+def scan(folder: Path) -> Listing:
+    """List the pictures in a folder and its subfolders. Hidden files are ignored.
 
     Pictures of formats that cannot be read (`runtime.formats`) are among them, unless one of the same name lies beside
-    it. Raises DataError if the folder is missing or holds no picture.
+    it. Raises DataError if the folder is missing, cannot be listed, or holds neither pictures nor closed subfolders.
     """
-    if not folder.is_dir():
-        raise DataError(f"{folder}: {'is not a folder' if folder.exists() else 'no such folder'}; check the path")
+    if not is_folder(folder):
+        raise DataError(f"{folder}: {'is not a folder' if is_there(folder) else 'no such folder'}; check the path")
     pictures, foreign, notices = [], [], []
-    for parent, folders, names in os.walk(folder):
+    closed: dict[Path, str] = {}
+
+    def note(error: OSError) -> None:
+        place = Path(error.filename)
+        why = f"{place}: cannot be listed ({error.strerror}); change its permissions"
+        if place.name in SYSTEM_FOLDERS:
+            notices.append(why)
+        else:
+            closed[place] = why
+
+    for parent, folders, names in os.walk(folder, onerror=note):
         folders[:] = [name for name in folders if not name.startswith(".")]
-        links = [Path(parent, name) for name in folders if Path(parent, name).is_symlink()]
+        links = [Path(parent, name) for name in folders if os.path.islink(Path(parent, name))]
         notices += [f"{path}: skipped, a link to a folder; name that folder itself" for path in links]
         for path in (Path(parent, name) for name in names if not name.startswith(".")):
-            if is_picture(path) and (path.is_file() or not path.exists()):  # not a pipe, which would block
+            # Not a pipe, which would block. os.path's functions also work where only names may be read.
+            if is_picture(path) and (os.path.isfile(path) or not os.path.exists(path)):
                 pictures.append(path)
             elif is_foreign(path):
                 foreign.append(path)
@@ -141,9 +172,19 @@ def find_pictures(folder: Path) -> tuple[list[Path], list[str]]:
             notices.append(f"{path}: skipped, since {twin.name} lies beside it")
         else:
             pictures.append(path)
-    if not pictures:
+    if folder in closed:
+        raise DataError(closed[folder])
+    if not pictures and not closed:
         raise DataError(f"{folder}: holds no pictures; expected files such as .png or .jpg")
-    return sorted(pictures), sorted(notices)
+    return Listing(sorted(pictures), sorted(notices), closed)
+
+
+def find_pictures(folder: Path) -> tuple[list[Path], list[str]]:
+    """Return the pictures and notices of `scan`. Raises DataError also if a subfolder cannot be listed."""
+    pictures, notices, closed = scan(folder)
+    for why in closed.values():
+        raise DataError(why)
+    return pictures, notices
 
 
 def real(path: Path) -> Path:
@@ -156,44 +197,61 @@ def key_of(path: Path, folder: Path) -> str:
     return path.relative_to(folder).with_suffix("").as_posix()
 
 
-def list_inputs(inputs: Iterable[Path], apart: Iterable[Path]) -> tuple[list[tuple[str, Path]], list[str]]:
-    """Return name and path of each picture in `inputs`, files and folders, and notices of what is skipped.
+def _key_of_closed(path: Path, folder: Path) -> str:
+    """Return the name of a subfolder that cannot be listed: "sub/", which no picture has."""
+    return f"{path.relative_to(folder).as_posix()}/"
+
+
+class Input(NamedTuple):
+    """A picture to work on."""
+
+    name: str
+    path: Path
+    problem: str | None = None
+    """Why there is none: a subfolder that cannot be listed stands for the pictures in it."""
+
+
+def list_inputs(inputs: Iterable[Path], apart: Iterable[Path]) -> tuple[list[Input], list[str]]:
+    """Return the pictures in `inputs`, files and folders, and notices of what is skipped.
 
     apart: folders to leave out if they lie below an input. Raises DataError if a folder is missing or empty, or if
     there is no picture at all.
     """
-    pictures: list[tuple[str, Path]] = []
+    pictures: list[Input] = []
     notices: list[str] = []
     inputs, apart = list(inputs), [real(folder) for folder in apart]
     if not inputs:
         raise DataError("no pictures are given; name files or folders")
     for given in inputs:
-        if not given.is_dir():
-            pictures.append((given.stem, given))
+        if not os.path.isdir(given):
+            pictures.append(Input(given.stem, given))
             continue
-        found, ignored = find_pictures(given)
+        found, ignored, closed = scan(given)
         notices += ignored
-        below = [folder for folder in apart if real(given) in folder.parents]
-        inside = [path for path in found if not any(folder in real(path).parents for folder in below)]
-        pictures += [(key_of(path, given), path) for path in inside]
+        below = {folder for folder in apart if real(given) in folder.parents}
+        listed = [Input(key_of(path, given), path) for path in found]
+        listed += [Input(_key_of_closed(path, given), path, why) for path, why in closed.items()]
+        pictures += [each for each in listed if below.isdisjoint((real(each.path), *real(each.path).parents))]
     if not pictures:
         raise DataError(f"no pictures in {', '.join(map(str, inputs))} outside {', '.join(map(str, apart))}")
     return pictures, notices
 
 
-def list_pictures(folder: Path) -> tuple[dict[str, Path], list[str]]:
-    """Return the pictures below `folder` by name (`key_of`), and notices, as `find_pictures`.
+def list_pictures(folder: Path) -> tuple[dict[str, Path | DataError], list[str]]:
+    """Return the pictures below `folder` by name (`key_of`), and notices, as `scan`.
 
-    Raises DataError also if two pictures have the same name.
+    A subfolder that cannot be listed gives a DataError under its own name. Raises DataError also if two pictures have
+    the same name.
     """
-    found, notices = find_pictures(folder)
-    pictures: dict[str, Path] = {}
+    found, notices, closed = scan(folder)
+    pictures: dict[str, Path | DataError] = {}
     for path in found:
         key = key_of(path, folder)
-        if key in pictures:
-            raise DataError(f"{path}: has the same name as {pictures[key].name}; rename or remove one of them")
+        other = pictures.get(key)
+        if isinstance(other, Path):
+            raise DataError(f"{path}: has the same name as {other.name}; rename or remove one of them")
         pictures[key] = path
-    return pictures, notices
+    return pictures | {_key_of_closed(path, folder): DataError(why) for path, why in closed.items()}, notices
 
 
 def pair(keys: Sequence[str], folder: Path, what: str) -> tuple[dict[str, Path | DataError], list[str]]:
@@ -204,7 +262,7 @@ def pair(keys: Sequence[str], folder: Path, what: str) -> tuple[dict[str, Path |
     has no partner otherwise may end in one of names.ROLES (cat_pha). what: "alpha" or the like, for messages. Raises
     DataError if the folder itself is missing or empty.
     """
-    found, notices = find_pictures(folder)
+    found, notices, closed = scan(folder)
     candidates = _candidates(keys, found, folder, lambda name: name)
     taken = {path for paths in candidates.values() for path in paths}
     left = [path for path in found if path not in taken]
@@ -218,6 +276,9 @@ def pair(keys: Sequence[str], folder: Path, what: str) -> tuple[dict[str, Path |
         elif paths:
             several = " and ".join(str(path) for path in paths)
             partners[key] = DataError(f"{key}: {several} could be its {what}; remove or rename one")
+        elif closed:
+            unseen = "; ".join(closed.values())
+            partners[key] = DataError(f"{key}: no {what} of that name among those that may be read; {unseen}")
         else:
             alike = near.find(Path(key).name)
             mend = f"add {folder / key}.png or remove the picture"

@@ -9,6 +9,10 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
+from multiprocessing.context import SpawnContext, SpawnProcess
+from typing import Any
+
+from deepmat.errors import DeepmatError
 
 LARGEST_KEPT = 30 << 20
 """Bytes. glibc allows thresholds of up to 32 MB."""
@@ -89,3 +93,45 @@ def deaf_children() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+class _Worker(SpawnProcess):
+    """A process that ignores GROUP_SIGNALS, so that `terminate` kills it."""
+
+    def terminate(self) -> None:
+        self.kill()
+
+
+class Workers(SpawnContext):
+    """The context in which worker processes are started. They are spawned, since forked ones would inherit locks."""
+
+    UNGUARDED = (
+        "a worker process ended with an error, which is above; it imports the script again, so that must be a file "
+        'which calls deepmat below `if __name__ == "__main__":`'
+    )
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._started: list[_Worker] = []
+
+    def Process(self, *arguments: Any, **named: Any) -> _Worker:  # type: ignore[override]
+        """Make a worker process."""
+        self._started.append(_Worker(*arguments, **named))
+        return self._started[-1]
+
+    @contextmanager
+    def starting(self, instead: str) -> Iterator[None]:
+        """Start worker processes in the block. Raises DeepmatError, with the option `instead`, if they cannot start."""
+        try:
+            self.Lock()  # fails where semaphores do, before half of a pool is made
+            with deaf_children():
+                yield
+        except (OSError, ImportError, NotImplementedError) as error:  # of semaphores, pipes, the processes themselves
+            why = getattr(error, "strerror", None) or error
+            raise DeepmatError(
+                f"worker processes cannot be started ({why}): they need shared memory (/dev/shm); {instead}"
+            ) from error
+
+    def ended_with_error(self) -> bool:
+        """Return whether a worker ended by itself with an error, as one does that cannot import the script."""
+        return any((worker.exitcode or 0) > 0 for worker in self._started)

@@ -5,6 +5,7 @@ Also whether scores on it compare with those published for Composition-1k: 1000 
 """
 
 import hashlib
+import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -73,7 +74,7 @@ def digest(*pictures: np.ndarray) -> str:
 def checksum(digests: Mapping[str, str]) -> str:
     """One checksum of all pictures and their names, 16 hexadecimal digits. digests: by name."""
     lines = "".join(f"{digests[name]}  {name}\n" for name in sorted(digests))
-    return hashlib.sha256(lines.encode()).hexdigest()[:16]
+    return hashlib.sha256(os.fsencode(lines)).hexdigest()[:16]
 
 
 def differences_from_published(

@@ -3,6 +3,7 @@
 An axis maps a picture and a level to the image and trimap that the network gets. The true alpha does not change.
 """
 
+import os
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import cast
@@ -32,7 +33,7 @@ def jpeg(case: Case, level: int) -> tuple[np.ndarray, np.ndarray]:
 
 def noise(case: Case, level: int) -> tuple[np.ndarray, np.ndarray]:
     """The image with Gaussian noise of standard deviation `level` (of 255), seeded by level and the picture's name."""
-    rng = np.random.default_rng([level, zlib.crc32(case.name.encode())])
+    rng = np.random.default_rng([level, zlib.crc32(os.fsencode(case.name))])
     noisy = case.image + rng.normal(0, level, case.image.shape)
     return np.clip(np.rint(noisy), 0, 255).astype(np.uint8), case.trimap
 

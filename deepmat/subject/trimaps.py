@@ -13,6 +13,7 @@ from deepmat.errors import ConfigError, DataError, lookup
 from deepmat.imaging.masks import histogram, read_mask
 from deepmat.imaging.trimap import FOREGROUND, METHODS, UNKNOWN
 from deepmat.runtime.files import is_picture, list_inputs, pair, refuse_inside, refuse_overwriting
+from deepmat.runtime.paths import is_folder
 from deepmat.runtime.processes import cores
 from deepmat.runtime.work import Work
 from deepmat.subject.band import WIDTH, Width, from_mask, parse_width
@@ -99,7 +100,7 @@ def make_trimaps(
     jobs, notices = _find_jobs(given, making, preview)
     existing = {job for job in jobs if skip_existing and not job.problem and making.place(job.name).is_file()}
     todo = [job for job in jobs if job not in existing]
-    partners = pair([job.name for job in jobs], images, "picture")[0] if images else None
+    partners = pair([job.name for job in jobs if not job.problem], images, "picture")[0] if images else None
     about_preview: list[str] = []
 
     def steps() -> Iterator[MadeTrimap]:
@@ -119,10 +120,10 @@ def _check_places(masks: Sequence[Path], out: Path, preview: Path | None, images
     if preview and not is_picture(preview):
         raise ConfigError(f"--preview {preview}: not the name of a picture; write {preview}.png")
     if preview:
-        refuse_inside("--preview", preview, [*filter(Path.is_dir, masks), images])
+        refuse_inside("--preview", preview, [*filter(is_folder, masks), images])
     elif images:
         raise ConfigError("--images: is only for --preview FILE.png; add that or leave it out")
-    if is_picture(out) and not out.is_dir():
+    if is_picture(out) and not is_folder(out):
         raise ConfigError(f"--out {out}: the name of a picture; give a folder, {out.parent}")
 
 
@@ -142,11 +143,13 @@ def _making(
 def _find_jobs(masks: Sequence[Path], making: Making, preview: Path | None) -> tuple[list[MaskJob], list[str]]:
     """Return a job for each mask, and notices. Raises ConfigError if an output would overwrite an input."""
     pictures, notices = list_inputs(masks, [making.out])
-    places = [making.place(name) for name in dict(pictures)]
-    refuse_overwriting([*places, *([preview] if preview else [])], (path for _, path in pictures))
+    places = [making.place(name) for name in {each.name for each in pictures if not each.problem}]
+    refuse_overwriting([*places, *([preview] if preview else [])], (each.path for each in pictures))
     jobs: dict[str, MaskJob] = {}
-    for name, path in pictures:
-        if name in jobs:
+    for name, path, closed in pictures:
+        if closed:
+            jobs[str(path)] = MaskJob(name, path, closed)
+        elif name in jobs:
             problem = f"{path}: its trimap would overwrite that of another mask named {name}; make them apart"
             jobs[str(path)] = MaskJob(str(path), path, problem)
         else:

@@ -1,7 +1,7 @@
 """Batches of samples in a fixed order, from any number of processes."""
 
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from typing import Any, cast
 
 import cv2
@@ -12,8 +12,8 @@ from torch.utils.data import DataLoader, Dataset, get_worker_info
 from deepmat.config import DataConfig, Large
 from deepmat.data.origins import Origin
 from deepmat.data.samples import TrainingSet, times_at
-from deepmat.errors import DataError
-from deepmat.runtime.processes import GROUP_SIGNALS, deaf_children, end_with_parent
+from deepmat.errors import DataError, TrainingError
+from deepmat.runtime.processes import GROUP_SIGNALS, Workers, end_with_parent
 
 CHANNELS = {"composite": 3, "fg": 3, "bg": 3, "alpha": 1, "trimap": 1, "image": 3}
 """Channels of each kind, in the order of a batch in memory; image is last, since it can be absent."""
@@ -110,24 +110,32 @@ def training_batches(
     accumulate: int = 1,
     part: tuple[int, int] = (0, 1),
     pin: bool = False,
-) -> Iterator[Any]:
+) -> Generator[Any, None, None]:
     """Yield the batches of steps start ... stop - 1 (`batch_order`); they do not depend on the number of workers.
 
-    pin: put them in pinned memory, which a GPU reads asynchronously.
+    pin: put them in pinned memory, which a GPU reads asynchronously. Raises DeepmatError if workers cannot be started,
+    TrainingError if they cannot import the script.
     """
     samples = TrainingSet(origins, config, seed)
+    processes = Workers()
     loader = DataLoader[Any](
         cast(Dataset[Any], samples),
         batch_sampler=batch_order(len(samples), batch_size, accumulate, part, seed, start, stop, config.large),
         collate_fn=_gather,
         num_workers=workers,
-        # A forked process can hang in locks of OpenCV's and torch's threads.
-        multiprocessing_context="spawn" if workers else None,
+        multiprocessing_context=processes if workers else None,
         # A generator of its own, so that starting it draws no random number of the run.
         generator=torch.Generator(),
         worker_init_fn=_start_worker,
         pin_memory=pin,
     )
-    with deaf_children():
+    with processes.starting("--workers 0 loads the pictures in this process"):
         gathered = iter(loader)
-    return map(_unpack, gathered)
+    try:
+        yield from map(_unpack, gathered)
+    except RuntimeError as error:
+        if processes.ended_with_error():
+            raise TrainingError(f"{processes.UNGUARDED}, or take workers=0") from error
+        raise
+    finally:  # whoever keeps an error also keeps the loader, whose deletion would end the workers
+        getattr(gathered, "_shutdown_workers", lambda: None)()

@@ -74,9 +74,9 @@ class _Pictures:
                 self.board = Board(self.folder / BOARD, record["step"])
             if self.board:
                 self.board.add(record, drawn)
-        except OSError as error:
+        except (OSError, UnicodeEncodeError) as error:  # TensorBoard writes to UTF-8 names only
             self.board = None
-            yield f"{self.folder / BOARD}: {error.strerror or error}; continues without TensorBoard"
+            yield f"{self.folder / BOARD}: {getattr(error, 'strerror', None) or error}; continues without TensorBoard"
 
     def close(self) -> None:
         if self.board:

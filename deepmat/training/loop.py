@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, cast
 
@@ -68,7 +68,8 @@ def _run(plan: Plan, resume: Path | str | None, stop: Stop) -> Generator[Trainin
     elif run.test_due:
         stopped = yield from test(run, plan.tests, stop)
     if not stopped:
-        stopped = yield from _take_steps(plan, run, stop)
+        with closing(_batches(plan, run)) as batches:
+            stopped = yield from _take_steps(plan, run, batches, stop)
     if stopped:
         distributed.gather(None)
         yield {"event": "stopped", "step": run.step}
@@ -76,13 +77,12 @@ def _run(plan: Plan, resume: Path | str | None, stop: Stop) -> Generator[Trainin
         yield from _end(run)
 
 
-def _take_steps(plan: Plan, run: Run, stop: Stop) -> Generator[TrainingRecord, None, bool]:
+def _take_steps(plan: Plan, run: Run, batches: Iterator[Any], stop: Stop) -> Generator[TrainingRecord, None, bool]:
     """Take the remaining steps, with tests and saved states in between. Returns whether stopped."""
     if run.step >= plan.steps:
         return False
     settings = plan.config.train
     forward = _forward(run, settings)
-    batches = _batches(plan, run)
     taken: list[Taken] = []
     clock = _Clock(run.step)
     while run.step < plan.steps:
@@ -203,7 +203,7 @@ def _forward(run: Run, settings: TrainConfig) -> nn.Module:
     return cast(nn.Module, torch.compile(forward)) if settings.compile else forward
 
 
-def _batches(plan: Plan, run: Run) -> Iterator[Any]:
+def _batches(plan: Plan, run: Run) -> Generator[Any, None, None]:
     settings, gpu = plan.config.train, plan.device.type == "cuda"
     workers = settings.workers
     if workers is None:
@@ -234,8 +234,9 @@ def _explained(settings: TrainConfig) -> Iterator[None]:
             raise TrainingError(f"out of memory; take {less}") from error
         if "DataLoader worker" in text:
             raise TrainingError(
-                "a process that loads data was killed, perhaps for lack of memory (also in /dev/shm); take fewer "
-                "--workers. --resume auto continues the run"
+                "a process that loads data was killed, perhaps for lack of memory or of shared memory (/dev/shm, 64 MB "
+                "in Docker without --shm-size); take fewer --workers, or --workers 0, which needs no shared memory. "
+                "--resume auto continues the run"
             ) from error
         if settings.compile and type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
             first = text.strip().splitlines()[0]

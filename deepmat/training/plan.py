@@ -12,6 +12,7 @@ from deepmat.errors import ConfigError, lookup
 from deepmat.inference.modes import mode_options
 from deepmat.runtime import distributed
 from deepmat.runtime.devices import pick_device, pick_training_precision
+from deepmat.runtime.paths import is_file
 from deepmat.training.losses import LOSSES
 from deepmat.training.optimisers import OPTIMIZERS, learning_rate, warmup_notices
 from deepmat.training.run import BEST, states
@@ -66,7 +67,7 @@ def prepare(config: Config) -> Plan:
 def refuse_loss(folder: Path, resume: Path | str | None, overwrite: bool) -> None:
     """Raise ConfigError where a run in the folder would be lost."""
     there = bool(states(folder))
-    best = (folder / BEST).is_file()
+    best = is_file(folder / BEST)
     if (there or best) and not resume and not overwrite:
         raise ConfigError(
             f"{folder}: a run of this name is there; --resume auto continues it, --overwrite begins again, "

@@ -12,10 +12,10 @@ from torch import nn
 
 from deepmat.config import Config, build, dump
 from deepmat.errors import CheckpointError, ConfigError, TrainingError
-from deepmat.models.checkpoint import load_state, load_weights, save_state, save_weights
+from deepmat.models.checkpoint import load_state, load_weights, refuse_folder, save_state, save_weights
 from deepmat.runtime.files import remove_leftovers, write_text
 
-BEST = "best.safetensors"
+BEST, STATES = "best.safetensors", "state-*.pt"
 ORDER = {"samples": "samples a step:", "seed": "seed", "pictures": "samples an epoch:"}
 """What the order of samples depends on, and its name in messages."""
 PROGRESS = ("step", "test_due", "best_sad", "best_of", "began", "skipped", "in_row", "window")
@@ -24,7 +24,7 @@ PROGRESS = ("step", "test_due", "best_sad", "best_of", "began", "skipped", "in_r
 
 def states(folder: Path) -> list[Path]:
     """Return the saved states in a run's folder, the newest first."""
-    return sorted(folder.glob("state-*.pt"), reverse=True)
+    return sorted(folder.glob(STATES), reverse=True)
 
 
 def _flat(config: Config) -> dict[str, Any]:
@@ -205,6 +205,7 @@ class Run:
 
     def _load(self, path: Path) -> dict[str, Any]:
         """Load a state. Returns the settings that it was saved with."""
+        refuse_folder(path, STATES, "saved state")
         return self._take(load_state(path), path)
 
     def _take(self, state: dict[str, Any], path: Path) -> dict[str, Any]:

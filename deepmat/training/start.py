@@ -12,12 +12,13 @@ from torch import nn
 from deepmat.config import Config, dump
 from deepmat.data.cache import CachePlan, build_cache, plan_cache
 from deepmat.data.pairs import refuse_failed
-from deepmat.errors import CheckpointError, ConfigError
+from deepmat.errors import CheckpointError, ConfigError, DataError
 from deepmat.models import MODELS, build_model, fill_from, find_weights, freeze, label_of
 from deepmat.report.records import Start, TrainingRecord
 from deepmat.runtime import distributed
 from deepmat.runtime.devices import describe_device
 from deepmat.runtime.files import make_folder
+from deepmat.runtime.paths import MAY_NOT, is_there
 from deepmat.runtime.processes import cores
 from deepmat.training.optimisers import build_optimizer
 from deepmat.training.plan import Plan
@@ -27,13 +28,22 @@ from deepmat.training.step import freeze_unreached
 
 @contextmanager
 def alone(folder: Path) -> Iterator[None]:
-    """Lock a run's folder, which is made; ConfigError if another process holds the lock. A kill releases it."""
+    """Lock a run's folder, which is made; ConfigError if another process holds the lock. A kill releases it.
+
+    Raises DataError if the lock may not be opened, say because it is another user's.
+    """
     make_folder(folder)
+    lock = FileLock(folder / ".lock", timeout=0)
     try:
-        with FileLock(folder / ".lock", timeout=0):
-            yield
+        lock.acquire()
     except Timeout as error:
         raise ConfigError(f"{folder}: another process trains here; wait for its end, or give another --name") from error
+    except OSError as error:
+        raise DataError(f"{lock.lock_file}: cannot be opened ({error.strerror}); {MAY_NOT}") from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def begin(plan: Plan, resume: Path | str | None) -> tuple[Run, list[str]]:
@@ -114,7 +124,7 @@ def _fill(config: Config, model: nn.Module) -> str:
     """Fill the network from train.pretrain. Returns a notice; CheckpointError names the command that makes the file."""
     path = initial_weights(config)
     assert path
-    if not path.is_file():
+    if not is_there(path):
         run = path.parent.name
         if "{runs}" in (config.train.pretrain or ""):
             made_by = f"deepmat train --stage {run[5:]}" if run.startswith("stage") else f"deepmat train --config {run}"

@@ -11,6 +11,7 @@ from deepmat.config import Config
 from deepmat.errors import ConfigError
 from deepmat.report.records import TrainingRecord
 from deepmat.runtime import distributed
+from deepmat.runtime.paths import is_file
 from deepmat.runtime.work import Work
 from deepmat.training.board import require_tensorboard
 from deepmat.training.log import logged
@@ -82,7 +83,7 @@ class Training(Work[TrainingRecord]):
 
 
 def train(
-    stage: int | str | None = None,
+    stage: int | str | Config | None = None,
     *,
     config: Config | Path | str | None = None,
     recipe: Path | str | None = None,
@@ -116,15 +117,17 @@ def train(
 ) -> Training:
     """Train: what `deepmat train` does.
 
-    stage: 0, 1, 2, 3 of Deep Image Matting, or several in order, "0,1,2,3". config: in place of a stage, a shipped
-    config ("finetune", "lite"), a YAML file or a Config. settings: config keys, "train.lr=3e-5". stop: called after
-    each step; once it returns true, the run saves its state and ends. Other arguments: docs/training.md.
+    stage: 0, 1, 2, 3 of Deep Image Matting, or several in order, "0,1,2,3"; or a Config. config: in place of a stage, a
+    shipped config ("finetune", "lite"), a YAML file or a Config. settings: config keys, "train.lr=3e-5". stop: called
+    after each step; once it returns true, the run saves its state and ends. Other arguments: docs/training.md.
 
     Raises ConfigError, DataError, DeviceError before anything is written. Iterating trains, writes config.yaml,
     log.jsonl, state-*.pt, best.safetensors and samples/ into the run's folder (RUNS/NAME), and yields the records of
     report.records.
     """
     given = {key: value for key, value in locals().items() if key in KEYS}
+    if isinstance(stage, Config) and config is None:
+        stage, config = None, stage
     if resume and overwrite:
         raise ConfigError("--resume and --overwrite: give one of them")
     named = {"recipe": recipe, "augment": augment}
@@ -152,7 +155,7 @@ def _flags(given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def configs_of(
-    stage: int | str | None,
+    stage: int | str | Config | None,
     config: Config | Path | str | None,
     layers: Sequence[Path],
     flags: Mapping[str, Any],
@@ -187,7 +190,7 @@ def configs_of(
 def _file(config: Path | str) -> Path:
     """Return the YAML file that --config names: a path, or the name of a shipped config."""
     path = Path(config)
-    shipped = path.name == str(path) and not path.suffix and not path.is_file()
+    shipped = path.name == str(path) and not path.suffix and not is_file(path)
     return configs.recipe(str(path)) if shipped else path
 
 

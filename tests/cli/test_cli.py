@@ -1,4 +1,5 @@
 import csv
+import errno
 import json
 import multiprocessing
 import os
@@ -15,8 +16,10 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from typer.testing import CliRunner
 
 from deepmat import cli, imaging
+from deepmat.cli import app
 from deepmat.report import TrainingDisplay
 from deepmat.training.run import states
 from deepmat.training.train import configs_of
@@ -420,3 +423,82 @@ def test_recipe_names_how_it_is_trained(deepmat, catch):
     assert config.train.name == "stage3" and config.train.keep == 5 and config.data.augment.trimap.independent
     unknown = deepmat("train", "--stage", 1, "--recipe", "mmagik")
     assert "recipe/mmagik: deepmat ships no such recipe; known: mmagic, modern, reference" in unknown.stderr
+
+
+def test_no_subfolder_is_passed_over(deepmat, data, source, weights, close):
+    """Each command names a subfolder that cannot be listed, does the rest where there is one, and exits with 1."""
+    for split, kinds in (("test", ("image", "trimap", "alpha")), ("train", ("image", "alpha", "fg", "bg"))):
+        for kind in kinds:
+            shutil.copytree(data / split / kind, f"t/{split}/{kind}/bags")
+            shutil.copy(next((data / split / kind).glob("*_0.png")), f"t/{split}/{kind}/one.png")
+    shutil.copytree("t/train/fg", "plain/fg")
+    shutil.copytree("t/train/alpha", "plain/alpha")
+    for path in ("t/test/image/bags", "t/train/image/bags", "t/test/alpha/bags", "plain/fg/bags"):
+        close(path)
+    t, bg = "t/test", source / "bg_train"
+    for arguments, closed, done in (
+        (
+            ["predict", f"{t}/image", "-t", f"{t}/trimap", "-o", "out", "-w", weights],
+            "t/test/image",
+            "out/alpha/one.png",
+        ),
+        (["trimap", f"{t}/alpha", "-o", "trimaps"], "t/test/alpha", "trimaps/one.png"),
+        (["eval", "--data", t, "-p", f"{t}/trimap", "-o", "scores"], "t/test/image", "scores/scores.csv"),
+        (["composite", "plain", "--bg", bg, "-o", "set", "--per-foreground", 1], "plain/fg", None),
+        (["train", "--config", "finetune", "--data", "t", *FAST], "t/train/image", None),
+    ):
+        result = deepmat(*arguments)
+        assert result.exit_code == 1, arguments
+        assert f"{closed}/bags: cannot be listed (Permission denied)" in result.stderr, result.stderr
+        assert done is None or Path(done).is_file()
+    without = ["--exclude", "bags/*"]
+    assert deepmat("predict", f"{t}/image", "-t", f"{t}/trimap", "-o", "o", "-w", weights, *without).exit_code == 0
+
+
+def test_names_beyond_the_encoding_of_stdout_are_escaped(deepmat, tmp_path):
+    (tmp_path / "garçon.txt").touch()
+    result = CliRunner(charset="ascii").invoke(app, ["doctor", str(tmp_path)])
+    assert result.exception is None or isinstance(result.exception, SystemExit)
+    assert r"gar\xe7on.txt" in result.stdout
+
+
+def test_a_full_disk_behind_stdout_is_explained(deepmat, weights, monkeypatch):
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("builtins.print", full)
+    result = deepmat("info", weights)
+    assert result.exit_code == 1 and "the output cannot be written (No space left on device)" in result.stderr
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no such device")
+def test_a_disk_that_is_full_at_the_last_line_is_explained():
+    with open("/dev/full", "w") as out:
+        result = subprocess.run([sys.executable, "-m", "deepmat", "--version"], stdout=out, stderr=-1, text=True)
+    assert result.returncode == 1
+    assert result.stderr.splitlines() == [
+        "error: the output cannot be written (No space left on device); free space or send it elsewhere"
+    ]
+
+
+def test_what_a_closed_folder_hides_is_not_called_missing(deepmat, data, weights, close):
+    shutil.copy(next((data / "test/image").iterdir()), "a.png")
+    shutil.copy(next((data / "test/trimap").iterdir()), "t.png")
+    shutil.copytree(data / "test/trimap", "trimaps")
+    shutil.copy("t.png", "trimaps/a.png")
+    Path("closed").mkdir()
+    close("closed")
+    predict = ["predict", "a.png", "-w", weights]
+    for arguments, hidden in (
+        ([*predict, "-t", "closed/t.png", "-o", "o"], "closed/t.png"),
+        ([*predict, "-t", "t.png", "-o", "closed/o"], "closed/o"),
+        ([*predict, "closed/b.png", "-t", "trimaps", "-o", "o"], "closed/b.png"),
+        (["predict", "a.png", "-t", "t.png", "-o", "p", "-w", "closed/w.pth"], "closed/w.pth"),
+        (["info", "closed/w.pth"], "closed/w.pth"),
+        (["doctor", "trimaps", "--fix", "closed/x"], "closed/x"),
+        (["eval", "--data", data, "-p", "closed/x"], "closed/x"),
+        (["train", "--config", "finetune", "--data", "closed/x"], "closed/x"),
+    ):
+        result = deepmat(*arguments)
+        assert result.exit_code == 1 and f"{hidden}: cannot be looked at (Permission denied)" in result.stderr, hidden
+    assert Path("o/alpha/a.png").is_file() and not Path("p").exists()

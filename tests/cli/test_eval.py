@@ -2,12 +2,16 @@
 
 import csv
 import json
+import os
 import shutil
+import sys
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+import torch
+from safetensors.torch import load_file
 
 from deepmat import imaging
 from deepmat.inference.evaluation import evaluate
@@ -398,3 +402,20 @@ def test_a_sweep_by_the_function_is_that_of_the_command(deepmat, data, weights):
     levels = "test.sweep.jpeg=[90,50]"
     shown = json.loads(deepmat("eval", "-w", weights, "--data", data, "--jpeg-sweep", "--set", levels, "--json").stdout)
     assert json.loads(to_json(sweep(weights, axes=["jpeg"], data=data, settings=[levels]).run())) == shown
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="file systems of other platforms refuse such names")
+def test_names_that_are_no_utf8(deepmat, data, weights):
+    """They are escaped in tables, sheets and CSV; weights and states are read from such folders."""
+    odd = Path(os.fsdecode(b"caf\xe9"))
+    for kind in ("image", "trimap", "alpha"):
+        (odd / kind).mkdir(parents=True)
+        shutil.copy(next((data / "test" / kind).iterdir()), odd / kind / f"{odd}.png")
+    shutil.copy(weights, odd / "w.safetensors")
+    torch.save(load_file(weights), odd / "w.pth")
+    result = deepmat(
+        "eval", "-w", odd / "w.safetensors", "--data", odd, "-o", odd, "--sheet", "s.png", "--report", "r.html"
+    )
+    assert result.exit_code == 0, result.stderr
+    assert "caf\\udce9," in (odd / "scores.csv").read_text() and Path("s.png").is_file()
+    assert deepmat("info", odd / "w.pth").exit_code == 0

@@ -144,3 +144,25 @@ def test_no_pictures_at_all_are_named():
 def test_what_is_no_path_is_named(given):
     with pytest.raises(DataError, match="^out: .* is no path; give a str or a pathlib.Path$"):
         files.as_path(given, "out")
+
+
+def test_subfolders_that_cannot_be_listed_are_failures(tmp_path, close):
+    for name in ("a.png", "bags/b.png", "lost+found/x"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    close(tmp_path / "bags")
+    close(tmp_path / "lost+found")
+    why = f"{tmp_path / 'bags'}: cannot be listed (Permission denied); change its permissions"
+    given, notices = files.list_inputs([tmp_path], [])
+    assert given == [("a", tmp_path / "a.png", None), ("bags/", tmp_path / "bags", why)]
+    assert len(notices) == 1 and "lost+found" in notices[0]
+    assert len(files.list_inputs([tmp_path], [tmp_path / "bags"])[0]) == 1
+    pictures, _ = files.list_pictures(tmp_path)
+    assert pictures["a"] == tmp_path / "a.png" and str(pictures["bags/"]) == why
+    partners, _ = files.pair(["a", "bags/b"], tmp_path, "trimap")
+    assert partners["a"] == tmp_path / "a.png" and why in str(partners["bags/b"])
+    with pytest.raises(DataError, match="bags: cannot be listed"):
+        files.find_pictures(tmp_path)
+    close(tmp_path)
+    with pytest.raises(DataError, match=f"{tmp_path}: cannot be listed"):
+        files.scan(tmp_path)

@@ -1,9 +1,18 @@
+import errno
+import os
+import signal
 import subprocess
 import sys
+import time
+from multiprocessing.synchronize import SemLock
 
 import pytest
 
-from deepmat.runtime.processes import keep_memory
+from deepmat.checks.reading import spread
+from deepmat.config import DataConfig
+from deepmat.errors import DataError, DeepmatError
+from deepmat.runtime.processes import Workers, keep_memory
+from deepmat.training.batches import training_batches
 
 SCRIPT = """
 import multiprocessing, os, signal, sys, time
@@ -43,3 +52,29 @@ def test_large_blocks_are_used_again():
     keep_memory()
     faults()
     assert faults() < 20 * 2048 / 10  # of 2048 pages a block
+
+
+def test_workers_end_when_they_hang():
+    workers = Workers()
+    worker = workers.Process(target=time.sleep, args=(60,), daemon=True)
+    with workers.starting("--workers 0"):
+        worker.start()
+    worker.terminate()  # as torch and concurrent.futures end the workers that are left when one is killed
+    worker.join(20)
+    assert worker.exitcode == -signal.SIGKILL and not workers.ended_with_error()
+
+
+def test_without_semaphores_the_option_that_needs_none_is_named(monkeypatch):
+    def refuse(*_, **__):
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setattr(SemLock, "__init__", refuse)
+    with pytest.raises(DeepmatError, match=r"cannot be started \(Function not implemented\).* --workers 0"):
+        next(training_batches([], DataConfig(), batch_size=1, seed=0, start=0, stop=1, workers=1))
+    with pytest.raises(DeepmatError, match="--workers 1"):
+        list(spread(len, [[1], [2], [3]], 2))
+
+
+def test_a_worker_that_ends_by_itself_is_no_lack_of_memory():
+    with pytest.raises(DataError, match='which is above; .* below `if __name__ == "__main__":`, or take workers=1'):
+        list(spread(os._exit, [1, 1, 1], 2))  # as one does that cannot import the script

@@ -4,6 +4,7 @@ import math
 import os
 import re
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -533,6 +534,20 @@ def test_what_does_not_fit_is_told_before_the_first_step(tiny, tmp_path):
     torch.save({"state_dict": {}}, tmp_path / "other.pt")
     with pytest.raises(CheckpointError, match="other.pt: not the state of such a run"):
         next(run(tiny(), resume=tmp_path / "other.pt"))
+    with pytest.raises(CheckpointError, match=r"is a folder; it holds no saved state \(state-\*.pt\)"):
+        next(run(tiny(), resume=tmp_path))
+    with pytest.raises(CheckpointError, match=r"is a folder; it holds no weights"):
+        next(run(tiny(f"train.pretrain={tmp_path}")))
+
+
+def test_a_folder_to_resume_is_refused_with_a_state_that_is_taken(tiny):
+    config = tiny("train.iterations=1")
+    list(run(config))
+    with pytest.raises(CheckpointError) as refused:
+        next(run(tiny("train.iterations=2"), resume=config.run_folder))
+    named = str(refused.value).rpartition(" ")[2]
+    assert Path(named) == newest(config)
+    assert next(run(tiny("train.iterations=2"), resume=named))["step"] == 1
 
 
 def test_without_test_pictures_the_latest_is_the_best(tiny):

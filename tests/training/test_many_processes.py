@@ -210,3 +210,32 @@ def test_killed_and_resumed_is_the_same_run_bit_for_bit(launch, tmp_path):
 @pytest.mark.slow
 def test_killed_often_and_resumed_is_the_same_run_bit_for_bit(launch, tmp_path):
     check_killed(launch, tmp_path, kills=25, iterations=400)
+
+
+HALF_KILLED = """
+import os, signal, sys, time
+from deepmat.config import DataConfig
+from deepmat.training.batches import training_batches
+
+class Origin:
+    foregrounds = backgrounds = ()
+
+    def __len__(self):
+        return 2
+
+    def open(self, index, rng):
+        if index:
+            os.kill(os.getpid(), signal.SIGKILL)
+        time.sleep(600)
+
+if __name__ == "__main__":
+    try:
+        next(training_batches([Origin()], DataConfig(), batch_size=1, seed=0, start=0, stop=2, workers=2))
+    except RuntimeError as error:
+        sys.kept = error
+"""
+
+
+def test_a_worker_that_hangs_beside_one_that_is_killed_ends(tmp_path):
+    (tmp_path / "script.py").write_text(HALF_KILLED)
+    assert subprocess.run([sys.executable, tmp_path / "script.py"], timeout=100).returncode == 0

@@ -1,16 +1,20 @@
 """`deepmat.train`: what it checks, and that it does what the command does."""
 
+import errno
 import json
+import os
 import sys
 from pathlib import Path
 
 import pytest
 import torch
+from filelock import FileLock
 from safetensors.torch import load_file
 
 from deepmat import config as configs
-from deepmat.errors import ConfigError
+from deepmat.errors import ConfigError, DataError
 from deepmat.training.run import BEST, states
+from deepmat.training.start import alone
 from deepmat.training.train import configs_of, train
 
 TINY = (
@@ -76,7 +80,7 @@ def test_a_config_object_trains_as_its_file_does(data, tmp_path):
     file.write_text(configs.dump(config))
     more = {"lr": 0.5, "seed": 0, "iterations": 3, "lr_step": 7, "compile": True, "settings": ["train.keep=5"]}
     of_object, of_file = (train(config=each, **more).runs[0].plan.config for each in (config, file))
-    assert of_object == of_file
+    assert of_object == of_file == train(config, **more).runs[0].plan.config
     settings = of_object.train
     assert (settings.lr, settings.iterations, settings.keep, settings.compile) == (0.5, 3, 5, True)
     assert (settings.schedule.name, settings.schedule.every, settings.schedule.gamma) == ("step", 7, 0.1)
@@ -138,3 +142,12 @@ def test_tensorboard_that_is_not_installed_is_found_before_training(tmp_path, mo
     with pytest.raises(ConfigError, match=r"pip install 'deepmat\[tensorboard\]'"):
         train(config="lite", tensorboard=True)
     assert not list(tmp_path.iterdir())
+
+
+def test_the_lock_of_another_user_is_named(tmp_path, monkeypatch):
+    def refuse(*_, **__):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(FileLock, "acquire", refuse)
+    with pytest.raises(DataError, match=r"\.lock: cannot be opened \(Permission denied\)"), alone(tmp_path):
+        pass

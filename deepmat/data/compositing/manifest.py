@@ -24,6 +24,7 @@ from typing import Any, Literal, TypedDict
 from deepmat.errors import DataError
 from deepmat.imaging import crc32
 from deepmat.runtime.files import append_line, write_text
+from deepmat.runtime.paths import is_file
 
 MANIFEST = "manifest.jsonl"
 Kind = Literal["fg", "alpha", "bg", "trimap"]
@@ -135,7 +136,7 @@ def read_manifest(path: Path) -> list[Entry]:
 
     A last line that a kill cut short is left out. DataError, with the line, for anything else that is not an entry.
     """
-    if not path.is_file():
+    if not is_file(path):
         return []
     try:
         lines = path.read_text(encoding="utf-8").splitlines()

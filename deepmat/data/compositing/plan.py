@@ -13,6 +13,7 @@ from deepmat.data.layouts import ADOBE_FOLDERS, adobe_foregrounds, find_foregrou
 from deepmat.errors import DataError, lookup
 from deepmat.imaging.blend import COMPOSITORS
 from deepmat.runtime.files import find_pictures
+from deepmat.runtime.paths import is_file
 
 BACKGROUNDS_PER_FOREGROUND = {"train": 100, "test": 20}
 COCO_2014_PREFIX = len("COCO_train2014_")
@@ -59,7 +60,7 @@ def plan_adobe(
                     "fg": colours,
                     "alpha": matte,
                     "bg": _find(bg_names[index * listed + k], by_name, backgrounds),
-                    "trimap": str(next(filter(Path.is_file, trimaps), trimaps[0])) if split == "test" else None,
+                    "trimap": str(next(filter(is_file, trimaps), trimaps[0])) if split == "test" else None,
                     "compositor": compositor,
                 }
             )

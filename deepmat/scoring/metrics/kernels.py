@@ -3,13 +3,16 @@
 Results equal those of the plain code in `scores`: Conn's to the last bit, Grad's up to the order of sums.
 """
 
+from functools import partial
+
 import numpy as np
-from numba import njit
+
+from deepmat.runtime.compiled import compiled
 
 STEPS = 10
 
 
-@njit(nogil=True, cache=True, fastmath=True)  # type: ignore[untyped-decorator, unused-ignore]
+@partial(compiled, fastmath=True)
 def squared_gradient_difference(
     pred: np.ndarray,
     alpha: np.ndarray,
@@ -69,7 +72,7 @@ def squared_gradient_difference(
     return total
 
 
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator, unused-ignore]
+@compiled
 def _runs(passed: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """The runs of a picture: their begins, ends and levels, [R], and the number of the first run of each line, [H + 1].
 
@@ -100,7 +103,7 @@ def _runs(passed: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.nd
     return begins, ends, levels, lines
 
 
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator, unused-ignore]
+@compiled
 def _root(parents: np.ndarray, run: int) -> int:
     """The run that stands for the component of a run."""
     while parents[run] != run:
@@ -109,7 +112,7 @@ def _root(parents: np.ndarray, run: int) -> int:
     return run
 
 
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator, unused-ignore]
+@compiled
 def _neighbours(
     begins: np.ndarray, ends: np.ndarray, levels: np.ndarray, lines: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -151,7 +154,7 @@ def _neighbours(
     return pairs, counts
 
 
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator, unused-ignore]
+@compiled
 def last_in_source(passed: np.ndarray) -> np.ndarray:
     """`scores._last_in_source` without the background: uint8 [H, W] -> uint8 [H, W].
 
@@ -202,7 +205,7 @@ def last_in_source(passed: np.ndarray) -> np.ndarray:
     return last
 
 
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator, unused-ignore]
+@compiled
 def phi_difference(pred: np.ndarray, alpha: np.ndarray, region: np.ndarray, last: np.ndarray, table: np.ndarray) -> int:
     """The sum over the region of |phi(p) - phi(a)|. table: phi by l (`last`) and level, int32 [11, 256]."""
     total = 0
