@@ -47,10 +47,12 @@ def pictures_in(folder: Path) -> tuple[list[Path], list[Finding]]:
 def paired(folders: dict[str, Path], kind: str, split: str) -> Iterator[Case | Finding]:
     """A case for each picture of the first folder with its partners in the others, and findings on missing partners."""
     base, *others = folders
-    listed = {}
+    listed, unseen = {}, False
     for role, folder in folders.items():
         listed[role], odd = pictures_in(folder)
+        unseen |= any(item["check"] == "place" for item in odd)
         yield from odd
+    left_out = None if unseen else "left out"  # a partner can lie in a folder that cannot be listed
     keys = defaultdict(list)
     for path in listed[base]:
         keys[key_of(path, folders[base])].append(path)
@@ -69,14 +71,14 @@ def paired(folders: dict[str, Path], kind: str, split: str) -> Iterator[Case | F
                     continue
                 alone = not any(Path(key).name == candidate.stem for candidate in listed[role])
                 message = str(partner).removeprefix(f"{key}: ")
-                yield finding("partner", path, message, fix="left out" if alone else None)
+                yield finding("partner", path, message, fix=left_out if alone else None)
             yield Case(kind, split, tuple(files))
     names = {Path(key).name for key in keys}
     for role in others:
         for path in listed[role] if names else []:
             if path.stem not in names:
                 message = f"no {base} of that name in {folders[base]}, so it is not used; add one or remove this"
-                yield finding("partner", path, message, severity="warning", fix="left out")
+                yield finding("partner", path, message, severity="warning", fix=left_out)
 
 
 def backgrounds_of(folder: Path | None, split: str = "train") -> Iterator[Case | Finding]:

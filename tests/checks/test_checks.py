@@ -414,3 +414,13 @@ def test_an_empty_folder_is_an_error_and_no_more(tmp_path):
         checks.refuse_copy(checks.survey(tmp_path), tmp_path / "out")
     with pytest.raises(DataError, match="no such folder"):
         checks.survey(tmp_path / "none")
+
+
+def test_nothing_is_left_out_for_a_partner_in_a_closed_folder(data, tmp_path, close):
+    for kind in ("image", "trimap", "alpha"):
+        shutil.copytree(data / "test" / kind, tmp_path / "test" / kind / "sub")
+        shutil.copy(next((data / "test" / kind).iterdir()), tmp_path / "test" / kind)
+    close(tmp_path / "test/image/sub")
+    findings = checks.survey(tmp_path).findings
+    assert any("cannot be listed" in item["message"] for item in findings)
+    assert not [item for item in findings if item["fix"]]
