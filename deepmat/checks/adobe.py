@@ -9,7 +9,7 @@ from deepmat.checks.listing import oddities, pictures_in
 from deepmat.data.compositing.plan import BACKGROUNDS_PER_FOREGROUND, COCO_2014_PREFIX
 from deepmat.data.layouts import ADOBE_FOLDERS, adobe_foregrounds, background_folder, read_names
 from deepmat.errors import DataError
-from deepmat.runtime.files import is_picture
+from deepmat.runtime.listing import is_picture
 
 
 def coco_names(name: str) -> tuple[str, ...]:

@@ -18,7 +18,7 @@ from deepmat.data.compositing.manifest import Kind
 from deepmat.data.layouts import ADOBE_FOLDERS, adobe_foregrounds, background_folder, layout_of, read_names
 from deepmat.errors import ConfigError, DataError
 from deepmat.imaging import trimap
-from deepmat.runtime.files import key_of
+from deepmat.runtime.listing import key_of
 
 WHOLE = (1000, 50)
 """Pictures and foregrounds of Adobe's test set."""

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from deepmat.checks.findings import Case, Finding, finding, message_of
 from deepmat.errors import DataError
-from deepmat.runtime.files import is_picture, key_of, pair, real, scan
+from deepmat.runtime.files import real
 from deepmat.runtime.formats import is_foreign
+from deepmat.runtime.listing import is_picture, key_of, pair, scan
 
 
 def within(path: Path, folder: Path) -> bool:

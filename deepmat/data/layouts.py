@@ -16,7 +16,7 @@ import numpy as np
 
 from deepmat import imaging
 from deepmat.errors import DataError
-from deepmat.runtime.files import list_pictures, pair
+from deepmat.runtime.listing import list_pictures, pair
 from deepmat.runtime.paths import is_file, is_folder, is_there
 
 ADOBE_FOLDERS = {

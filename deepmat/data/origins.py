@@ -17,7 +17,7 @@ from deepmat.data.compositing import MANIFEST, Entry, changed_source, fitted, re
 from deepmat.data.layouts import Foreground, background_folder, find_foregrounds, layout_of, read_foreground
 from deepmat.data.pairs import HOW_TO_GET_DATA, Paths, refuse_failed, refuse_foreign, training_folders
 from deepmat.errors import DataError
-from deepmat.runtime.files import find_pictures
+from deepmat.runtime.listing import find_pictures
 from deepmat.runtime.paths import is_file, is_folder
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from deepmat import imaging
 from deepmat.config import DataConfig, TestConfig
 from deepmat.errors import DataError
-from deepmat.runtime.files import is_picture, list_pictures, pair
+from deepmat.runtime.listing import is_picture, list_pictures, pair
 from deepmat.runtime.paths import is_folder
 
 TRAINING_KINDS = ("image", "alpha", "fg", "bg")

@@ -12,7 +12,7 @@ import numpy as np
 from deepmat import imaging
 from deepmat.errors import ConfigError
 from deepmat.imaging import About
-from deepmat.runtime.files import find_pictures, key_of
+from deepmat.runtime.listing import find_pictures, key_of
 from deepmat.runtime.paths import is_file, is_folder
 
 Background = Callable[[str, int, int, About | None], np.ndarray]

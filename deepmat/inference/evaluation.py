@@ -19,7 +19,8 @@ from deepmat.inference.runs import Runs, Weights, as_list, load_settings, matte_
 from deepmat.report.page import Page, page_input
 from deepmat.report.tables import write_csv
 from deepmat.runtime import distributed
-from deepmat.runtime.files import is_picture, refuse_overwriting, write_text
+from deepmat.runtime.files import refuse_overwriting, write_text
+from deepmat.runtime.listing import is_picture
 from deepmat.runtime.processes import cores
 from deepmat.runtime.records import to_json
 from deepmat.scoring.metrics import REGIONS

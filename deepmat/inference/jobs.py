@@ -12,7 +12,7 @@ from deepmat.errors import DataError
 from deepmat.imaging import masks, trimap
 from deepmat.imaging.fitting import Photo
 from deepmat.imaging.layers import is_opaque
-from deepmat.runtime.files import Input, list_inputs, pair
+from deepmat.runtime.listing import Input, list_inputs, pair
 from deepmat.runtime.paths import is_file, is_folder, is_there
 from deepmat.subject.band import Width, from_mask
 

@@ -10,7 +10,7 @@ from deepmat import imaging
 from deepmat.errors import DataError
 from deepmat.imaging import trimap
 from deepmat.imaging.trimap import unknown_region
-from deepmat.runtime.files import pair
+from deepmat.runtime.listing import pair
 from deepmat.scoring.metrics.scores import fraction
 
 DOUBTFUL = 0.1

@@ -12,7 +12,8 @@ from deepmat import imaging
 from deepmat.errors import ConfigError, DataError, lookup
 from deepmat.imaging.masks import histogram, read_mask
 from deepmat.imaging.trimap import FOREGROUND, METHODS, UNKNOWN
-from deepmat.runtime.files import is_picture, list_inputs, pair, refuse_inside, refuse_overwriting
+from deepmat.runtime.files import refuse_inside, refuse_overwriting
+from deepmat.runtime.listing import is_picture, list_inputs, pair
 from deepmat.runtime.paths import is_folder
 from deepmat.runtime.processes import cores
 from deepmat.runtime.work import Work

@@ -8,7 +8,7 @@ from deepmat import imaging
 from deepmat.errors import ConfigError
 from deepmat.imaging.blend import COMPOSITORS
 from deepmat.imaging.sheets import sheet
-from deepmat.runtime.files import is_picture
+from deepmat.runtime.listing import is_picture
 from deepmat.synth import KINDS, PLACES, background, foreground, scene
 
 SIDE, SCENES = 256, 10

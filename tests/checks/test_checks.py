@@ -12,7 +12,7 @@ from PIL import Image, PngImagePlugin
 
 from deepmat import checks, imaging
 from deepmat.errors import ConfigError, DataError
-from deepmat.runtime.files import find_pictures
+from deepmat.runtime.listing import find_pictures
 from deepmat.synth.dataset import synthesise
 
 SIZE = (40, 48)

@@ -20,6 +20,7 @@ FOREIGN = {
     "--rdzv-endpoint",
     "--multi_gpu",
     "--num_processes",
+    "--shm-size",
 }
 OPTION = re.compile(r"(?<![\w-])(--?[a-z][\w-]*)")
 

@@ -181,7 +181,6 @@ SHAPES = r"expected \[H, W\] or \[H, W, 3\] or \[H, W, 4\] of uint8, uint16, boo
         ([[1, 2], [3, 4]], "list; expected a path, the bytes of a file, a PIL picture or a NumPy array$"),
         (None, "NoneType; expected a path"),
     ],
-    ids=str,
 )  # fmt: skip
 def test_what_is_no_picture_is_named_in_one_line(source, message):
     for convert, name in ((as_image, "image"), (as_alpha, "alpha"), (lambda s: as_trimap(s, (2, 2)), "trimap")):

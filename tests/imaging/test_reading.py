@@ -263,7 +263,7 @@ def test_jpegs_are_the_same_from_either_decoder(tmp_path, side, subsampling):
                 read(path)
 
 
-@pytest.mark.parametrize("source", [np.zeros((4, 4, 3), np.uint8), Image.new("RGB", (4, 4)), None], ids=str)
+@pytest.mark.parametrize("source", [np.zeros((4, 4, 3), np.uint8), Image.new("RGB", (4, 4)), None])
 def test_what_is_no_file_is_named_in_one_line(source):
     for read in (imaging.read_image, imaging.read_levels, imaging.read_size):
         with pytest.raises(DataError, match=r"^picture: [\w.]+; expected a path or the bytes of a file$"):

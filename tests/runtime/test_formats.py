@@ -3,7 +3,7 @@
 import pytest
 
 from deepmat.errors import DataError
-from deepmat.runtime import files
+from deepmat.runtime import listing
 from deepmat.runtime.formats import format_of
 
 TIFF = b"II*\0\x08\0\0\0"
@@ -35,21 +35,21 @@ def test_formats_by_their_first_bytes(tmp_path, name, head, expected):
     path.write_bytes(head)
     assert format_of(head, path.suffix) == expected
     (tmp_path / "z.png").touch()
-    found, notices = files.find_pictures(tmp_path)
-    assert (path in found) == (expected is not None or files.is_picture(path))
+    found, notices = listing.find_pictures(tmp_path)
+    assert (path in found) == (expected is not None or listing.is_picture(path))
     assert bool(notices) == (path not in found)
 
 
 def test_a_picture_beside_its_raw_file_is_the_one(tmp_path):
     (tmp_path / "a.jpg").touch()
     (tmp_path / "a.dng").write_bytes(TIFF)
-    found, notices = files.find_pictures(tmp_path)
+    found, notices = listing.find_pictures(tmp_path)
     assert found == [tmp_path / "a.jpg"]
     assert notices == [f"{tmp_path / 'a.dng'}: skipped, since a.jpg lies beside it"]
     (tmp_path / "a.jpg").unlink()
-    assert files.find_pictures(tmp_path)[0] == [tmp_path / "a.dng"]
+    assert listing.find_pictures(tmp_path)[0] == [tmp_path / "a.dng"]
     (tmp_path / "a.dng").write_bytes(b"")  # damaged, but a photo that someone misses
-    assert files.find_pictures(tmp_path)[0] == [tmp_path / "a.dng"]
+    assert listing.find_pictures(tmp_path)[0] == [tmp_path / "a.dng"]
     (tmp_path / "a.dng").rename(tmp_path / "a.txt")
     with pytest.raises(DataError, match="holds no pictures"):
-        files.find_pictures(tmp_path)
+        listing.find_pictures(tmp_path)

@@ -565,8 +565,7 @@ def test_a_trimap_without_unknown_pixels_is_no_silent_zero(tiny):
     for path in (config.data.root / "test" / "trimap").iterdir():
         imaging.write_image(path, np.zeros_like(imaging.read_grey(path)))
     scored = next(testing.score(TinyModel(), pictures_to_score(config.test, config.data.root)[0], config.test))
-    assert scored.records[0]["sad"] == 0
-    assert "no pixel is unknown, so the trimap is the alpha" in scored.case.notices[0]
+    assert "sad" not in scored.records[0] and "no pixel of its trimap is unknown" in scored.records[0]["error"]
 
 
 def test_evaluate_scores_what_it_can_and_names_the_rest(tiny):

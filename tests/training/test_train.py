@@ -120,7 +120,7 @@ def test_each_stage_begins_with_its_own_weights():
         ({"stage": "1,2", "resume": "state.pt"}, "--resume FILE: goes with one stage"),
         ({"stage": 4}, "stage4: deepmat ships no such recipe"),
         ({"stage": 1, "recipe": "moder"}, "recipe/moder: deepmat ships no such recipe; known: mmagic, modern"),
-        ({"stage": 1, "lr": -1.0}, r"stage1.yaml and command line: train.lr: .*greater than 0"),
+        ({"stage": 1, "lr": -1.0}, r"stage1.yaml and command line: train.lr: give a number over 0"),
         ({"config": "lite", "settings": ["loss.sharp=1"]}, "loss 'sharp': unknown"),
         ({"config": "lite", "settings": ["train.optimizer.name=sgd"]}, "train.optimizer.name 'sgd': unknown"),
         ({"config": "lite", "settings": ["train.schedule.name=cosin"]}, "train.schedule.name 'cosin': unknown"),

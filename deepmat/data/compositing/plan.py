@@ -12,7 +12,7 @@ from deepmat.data.compositing.manifest import Entry
 from deepmat.data.layouts import ADOBE_FOLDERS, adobe_foregrounds, find_foregrounds, read_names
 from deepmat.errors import DataError, lookup
 from deepmat.imaging.blend import COMPOSITORS
-from deepmat.runtime.files import find_pictures
+from deepmat.runtime.listing import find_pictures
 from deepmat.runtime.paths import is_file
 
 BACKGROUNDS_PER_FOREGROUND = {"train": 100, "test": 20}
