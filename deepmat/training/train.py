@@ -126,8 +126,6 @@ def train(
     report.records.
     """
     given = {key: value for key, value in locals().items() if key in KEYS}
-    if isinstance(stage, Config) and config is None:
-        stage, config = None, stage
     if resume and overwrite:
         raise ConfigError("--resume and --overwrite: give one of them")
     named = {"recipe": recipe, "augment": augment}
@@ -167,6 +165,8 @@ def configs_of(
         raise ConfigError("say what to train: --stage 0, 1, 2, 3 (or 0,1,2,3), or --config FILE")
     if stage is not None and config is not None:
         raise ConfigError("--stage and --config: give one of them")
+    if isinstance(stage, Config):
+        stage, config = None, stage
     above = [configs.read_yaml(layer) for layer in layers]
     if isinstance(config, Config):
         bases = {"config": config.model_dump(mode="json")}
