@@ -3,9 +3,10 @@
 A network is a torch module with the attributes of deepmat.inference.predictor.Predictor, and with these:
 
 OPTIONS          its section of the config; its constructor takes the section's fields
-PARTS            name of each part -> prefixes of its parameters, for freezing
+PARTS            name of each part -> prefixes of its parameters, for freezing; empty if nothing can be trained
 LASTING          options that weights were trained with and that a later run must keep
 UNSEEN           options that published weights do not show, which load_model(assume=) sets
+FIRST_WEIGHTS    the command that makes first weights, for messages; of a network that can be trained
 recognise(state) the config of published weights without one, or None
 
 To add a network, write it in a file of this folder and add a line to MODELS.
@@ -245,6 +246,8 @@ def fill_from(model: nn.Module, path: Path) -> list[str]:
     weights = load_weights(path)
     known = identify(weights, path)
     theirs, ours = known.config, cast(ModelConfig, model.config)
+    if theirs and not parts_of(MODELS[theirs.arch]):
+        raise CheckpointError(f"{label_of(path)}: holds nothing to begin with; name weights of a network, or none")
     if theirs and theirs.arch != ours.arch:
         fitting = "--config finetune" if theirs.arch == "lite" else "--stage 0, 1, 2 or 3"
         raise CheckpointError(

@@ -10,6 +10,7 @@ from deepmat.config import Config
 from deepmat.data.origins import Origin, find_origins
 from deepmat.errors import ConfigError, lookup
 from deepmat.inference.modes import mode_options
+from deepmat.models import MODELS, parts_of
 from deepmat.runtime import distributed
 from deepmat.runtime.devices import pick_device, pick_training_precision
 from deepmat.runtime.paths import is_file
@@ -46,6 +47,8 @@ class Plan:
 def prepare(config: Config) -> Plan:
     """Check a config and find its pictures. Raises ConfigError, DataError, DeviceError; writes nothing."""
     settings = config.train
+    if not parts_of(MODELS[config.model.arch]):
+        raise ConfigError(f"model.arch {config.model.arch}: it has nothing to train; name another network")
     device = pick_device(distributed.device_name(settings.device))
     precision = pick_training_precision(settings.precision, device)
     for name in config.loss:

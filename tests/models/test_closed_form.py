@@ -10,6 +10,7 @@ from deepmat import synth
 from deepmat.imaging.blend import COMPOSITORS
 from deepmat.imaging.trimap import from_alpha
 from deepmat.models import load_model
+from deepmat.models.closed_form import network
 from deepmat.models.closed_form.laplacian import system
 from deepmat.models.closed_form.network import closed_form
 
@@ -56,8 +57,21 @@ def test_alpha_of_a_blend_of_two_colours_is_found():
     image, alpha = blend_of_two_colours(70, 90)
     trimap = np.full(alpha.shape, 128, np.uint8)
     trimap[:, :8], trimap[:, -8:] = 0, 255
-    found = api.predict(load_model("closed-form"), image, trimap)
+    model = load_model("closed-form")
+    found = api.predict(model, image, trimap)
     assert np.abs(found - alpha).mean() < 0.004 and np.abs(found - alpha).max() < 0.05
+    for options in ({"mode": "whole", "fit": "stretch"}, {"mode": "resize", "size": (64, 96)}, {"mode": "tile"}):
+        assert np.abs(api.predict(model, image, trimap, **options) - alpha).mean() < 0.01, options
+
+
+def test_few_steps_suffice_from_coarse_to_fine(monkeypatch):
+    image, alpha = blend_of_two_colours(200, 300)
+    trimap = np.full(alpha.shape, 128, np.uint8)
+    trimap[:, :8], trimap[:, -8:] = 0, 255
+    monkeypatch.setattr(network, "STEPS", 30)
+    assert np.abs(closed_form(image, trimap, EPSILON) - alpha).mean() < 0.02
+    monkeypatch.setattr(network, "COARSEST", 1000)
+    assert np.abs(closed_form(image, trimap, EPSILON) - alpha).mean() > 0.1
 
 
 def test_a_side_of_which_nothing_is_known_does_not_exist():

@@ -39,6 +39,7 @@ def test_contract_of_every_model(name):
         ]
     assert alpha.shape == (2, 1, 32, 64) and alpha.dtype == torch.float32
     assert alpha.min() >= 0 and alpha.max() <= 1
+    assert isinstance(model.FIRST_WEIGHTS, str) if model.PARTS else not model.state_dict()
     assert isinstance(model.LASTING, tuple) and set(model.LASTING) <= set(type(config).model_fields)
     others = [
         build_model(each(**({"width": 1 / 16} if "width" in each.model_fields else {}))).state_dict()

@@ -53,6 +53,11 @@ def test_a_file_of_that_name_goes_first_and_a_folder_does_not(tmp_path, monkeypa
     assert find_weights("lite") == Path("lite") and find_weights() == LITE
 
 
+def test_what_has_no_weights_begins_no_training():
+    with pytest.raises(CheckpointError, match="^closed-form: holds nothing to begin with"):
+        fill_from(build_model(DIMConfig(width=1 / 16)), SHIPPED["closed-form"])
+
+
 def test_python_needs_no_path():
     trimap = np.full((40, 50), 128, np.uint8)
     trimap[:10], trimap[30:] = 0, 255

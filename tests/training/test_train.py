@@ -125,6 +125,7 @@ def test_each_stage_begins_with_its_own_weights():
         ({"config": "lite", "settings": ["train.optimizer.name=sgd"]}, "train.optimizer.name 'sgd': unknown"),
         ({"config": "lite", "settings": ["train.schedule.name=cosin"]}, "train.schedule.name 'cosin': unknown"),
         ({"config": "lite", "settings": ["test.mode=hole"]}, "mode 'hole': unknown"),
+        ({"config": "lite", "settings": ["model.arch=closed-form"]}, "closed-form: it has nothing to train"),
     ],
 )
 def test_mistakes_are_found_before_anything_is_written(tmp_path, monkeypatch, options, message):
