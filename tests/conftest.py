@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import settings
 from typer.testing import CliRunner
 
 from deepmat.cli import app
@@ -20,6 +21,10 @@ from deepmat.models.session import Windows
 from deepmat.synth.dataset import synthesise
 
 GOLDEN = Path(__file__).parent / "golden"
+
+# A busy machine takes long over an example, which says nothing about the property.
+settings.register_profile("deepmat", deadline=None)
+settings.load_profile("deepmat")
 
 
 @pytest.fixture

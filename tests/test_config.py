@@ -131,7 +131,7 @@ def test_layers_and_numbers_that_yaml_reads_as_text(tmp_path):
     assert config.load(tmp_path / "c.yaml").train.lr == 1e-4
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.floats(1e-12, 1e3), st.integers(0, 2**31), st.lists(st.integers(1, 2000), min_size=1, max_size=4))
 def test_a_dumped_config_loads_as_itself(lr, seed, sizes):
     numbers = [f"train.lr={lr}", f"train.seed={seed}", f"data.augment.crop.sizes={sizes}"]

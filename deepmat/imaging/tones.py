@@ -8,6 +8,8 @@ from deepmat.imaging.layers import coloured, luminance
 
 APART, LEAST, MOST = 32, 0.01, 0.8
 """Levels between two tones, the least share of the pixels that each has, and the least that both have together."""
+FEWEST = 16
+"""Pixels below which levels prevail by chance."""
 RINGING = 0.1
 """Share of a tone's pixels from which on 0 or 255 is a tone itself, and not what JPEG leaves beside edges."""
 CLOTH = 224
@@ -30,9 +32,11 @@ BLACK = 32
 def find_tones(mask: np.ndarray, near: int) -> tuple[int, int]:
     """Return the levels of background and foreground of a mask, uint8 [H, W]: 0 and 255 unless two others prevail.
 
-    Two prevail if they have most of the pixels, each with those up to `near` from it. On 0, the other must prevail in
-    what is not background: soft and translucent foregrounds stay.
+    Two prevail if they have most of the pixels, FEWEST or more, each with those up to `near` from it. On 0, the other
+    must prevail in what is not background: soft and translucent foregrounds stay.
     """
+    if mask.size < FEWEST:
+        return 0, 255
     counts = cv2.calcHist([mask], [0], None, [256], [0, 256]).reshape(-1) / mask.size
     present = np.flatnonzero(counts)
     middle = min(max((int(present[0]) + int(present[-1]) + 1) // 2, 1), 254)

@@ -68,7 +68,7 @@ def test_what_became_of_every_file(tmp_path, place):
     }  # fmt: skip
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(st.binary(min_size=1, max_size=12).filter(lambda name: not set(name) & set(b"\0/")), unique=True))
 def test_every_name_comes_back(tmp_path_factory, names):
     path = tmp_path_factory.getbasetemp() / "names"

@@ -125,7 +125,7 @@ def test_the_network_sees_what_the_composition_loss_does_not():
     assert np.abs(sample["image"].astype(int) - sample["composite"]).mean() > 0.5
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(2, 90), st.integers(2, 90), st.integers(1, 120), st.integers(0, 99))
 def test_a_crop_is_square_inside_the_picture_and_holds_an_edge(height, width, size, seed):
     rng = np.random.default_rng(seed)
@@ -142,7 +142,7 @@ def test_a_crop_is_square_inside_the_picture_and_holds_an_edge(height, width, si
     assert resized["fg"].shape == (32, 64, 3) and resized["alpha"].shape == (32, 64) and "rgba" not in resized
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(40, 200), st.integers(40, 200), st.integers(32, 150), st.integers(0, 99))
 def test_an_affine_window_reads_the_same_as_the_whole_picture_warped(height, width, window, seed):
     """What is left unread does not show: noise outside the part that is read changes nothing inside."""
@@ -172,7 +172,7 @@ def test_combining_follows_the_formula_and_the_nearer_colours_win():
     assert "image" not in both  # blended anew
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @example(250, 248, 248, "cover", 4, 0)
 @given(
     st.integers(32, 250), st.integers(32, 250), st.integers(1, 250), st.sampled_from(["cover", "window"]),

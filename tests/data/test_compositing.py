@@ -58,7 +58,7 @@ def test_contract_of_every_compositor(name):
         np.testing.assert_array_equal(COMPOSITORS[name].blend(fg, clear, fitted), fitted)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.integers(1, 70), st.integers(1, 70), st.integers(1, 200), st.integers(1, 200), st.booleans())
 def test_enlarging_equals_pillow_for_every_size(h, w, height, width, compiled):
     background = np.random.default_rng(h * 71 + w).integers(0, 256, (h, w, 3), dtype=np.uint8)

@@ -48,7 +48,7 @@ def arrays(draw, channels=(GREY, RGB, RGBA)):
     return levels, source
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(arrays())
 def test_an_image_may_be_of_any_dtype_shape_and_strides(case):
     levels, source = case
@@ -63,7 +63,7 @@ def test_an_image_may_be_of_any_dtype_shape_and_strides(case):
         assert alpha is None
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(arrays(channels=(GREY,)))
 def test_an_alpha_keeps_its_depth(case):
     levels, source = case
@@ -86,7 +86,7 @@ def test_values_beyond_white_are_clipped_and_masks_count_as_black_and_white():
     assert as_alpha(fractions) is fractions  # no copy where none is needed
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(arrays(channels=(GREY, RGB)), st.integers(0, 99))
 def test_a_trimap_is_of_three_levels(case, seed):
     levels, source = case

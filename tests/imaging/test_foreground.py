@@ -48,7 +48,7 @@ def pictures(draw):
     return image, alpha
 
 
-@settings(deadline=None, max_examples=8)
+@settings(max_examples=8)
 @given(pictures(), st.sampled_from([8, 24]))
 def test_any_picture_in_any_tiles_on_any_backend(picture, side):
     image, alpha = picture
@@ -71,7 +71,7 @@ def test_a_picture_of_many_tiles_is_the_same_in_one():
         assert (made != whole).mean() < 1e-4  # sums rounded in another order
 
 
-@settings(deadline=None, max_examples=10)
+@settings(max_examples=10)
 @given(st.integers(0, 2**24 - 1), st.integers(0, 2**24 - 1), st.integers(0, 9))
 def test_one_colour_over_another_is_found(front, back, seed):
     """Where alpha runs from 0 to 1, evenly; also beyond the edge, where nothing of it is seen."""

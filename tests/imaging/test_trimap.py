@@ -121,7 +121,7 @@ def test_between_two_levels_antialiasing_adds_the_unknown_alone(pair, steps):
     assert set(np.unique(levels)) <= {*pair, 128}
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(0, 10**6), st.integers(30, 95), st.sampled_from(["L", "RGB"]))
 @example(59592, 31, "L")  # one pixel, three from a border, as in 30 of 5,500 drawn at qualities 30 to 50; none further
 def test_a_trimap_kept_as_jpeg_comes_back(tmp_path_factory, seed, quality, mode):

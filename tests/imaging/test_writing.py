@@ -126,7 +126,7 @@ def test_to_uint8_rounds_and_clips():
     )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(1, 40), st.integers(1, 40), st.sampled_from([None, 3, 4]), st.booleans(), st.integers(0, 99))
 def test_a_written_png_holds_the_same_pixels(height, width, channels, with_isal, seed):
     shape = (height, width) if channels is None else (height, width, channels)

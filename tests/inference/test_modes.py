@@ -43,7 +43,7 @@ def noise(height, width, seed=0):
     return image, np.full((height, width), 128, np.uint8), image[..., 0] / np.float32(255)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     height=st.integers(1, 150),
     width=st.integers(1, 150),

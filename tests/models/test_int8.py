@@ -83,7 +83,7 @@ def test_a_convolution_rounds_and_nothing_else(pair, name, monkeypatch):
 
 
 @needs_int8
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(seed=st.integers(0, 999), top=st.sampled_from([1, 3, 255]))
 def test_unpooling_takes_the_first_of_the_largest_and_saturates(pair, seed, top):
     fast = copy.copy(pair[1])

@@ -30,7 +30,7 @@ def test_all_four_equal_the_reference(kernels, golden, case):
 
 
 @pytest.mark.parametrize("name", METRICS)
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(seed=st.integers(0, 1000))
 def test_contract_of_every_metric(name, seed):
     rng = np.random.default_rng(seed)
@@ -45,7 +45,7 @@ def test_contract_of_every_metric(name, seed):
         assert parts == pytest.approx(metric(pred, alpha, np.ones_like(unknown)))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     seed=st.integers(0, 10**6), height=st.integers(1, 24), width=st.integers(1, 24), levels=st.sampled_from([2, 4, 256])
 )
