@@ -1,7 +1,10 @@
+import struct
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from deepmat import imaging
 from deepmat.errors import DataError
@@ -73,3 +76,17 @@ def test_an_alpha_channel_beside_a_trimap_or_mask_gets_a_notice(tmp_path):
     assert not read_job(Job("a", tmp_path / "used.png"), parse_width("2")).notices
     with pytest.raises(DataError, match="opaque.png: has an alpha channel that is 255 nearly everywhere"):
         read_job(Job("a", tmp_path / "opaque.png"), parse_width("2"))
+
+
+def test_a_grey_photo_of_another_gamma_is_converted_with_a_notice(tmp_path):
+    """As `imaging.read_picture` reads it, whatever else is asked of the file here."""
+    marks = PngInfo()
+    marks.add(b"gAMA", struct.pack(">I", 100_000))
+    Image.fromarray(np.full((20, 60), 100, np.uint8)).save(tmp_path / "a.png", pnginfo=marks)
+    imaging.write_image(
+        tmp_path / "t.png", np.repeat(np.array([[0, 128, 255]], np.uint8), 20, axis=1).repeat(20, axis=0)
+    )
+    read = read_job(Job("a", tmp_path / "a.png", tmp_path / "t.png"))
+    image, _, _, notices = imaging.read_picture(tmp_path / "a.png")
+    assert image[0, 0, 0] != 100 and np.array_equal(read.image, image)
+    assert notices and read.notices[: len(notices)] == notices
