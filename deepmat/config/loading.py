@@ -1,6 +1,7 @@
 """A config from its layers: YAML files, flags, overrides; and back to YAML."""
 
-from collections.abc import Iterable, Mapping, Sequence
+import os
+from collections.abc import Iterable, Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from deepmat.errors import ConfigError
 
 
 def load_config(
-    path: Path | str | Sequence[Path] | None = None,
+    path: str | os.PathLike[str] | Iterable[str | os.PathLike[str]] | None = None,
     *,
     flags: Mapping[str, Any] | None = None,
     overrides: Iterable[str] = (),
@@ -23,10 +24,13 @@ def load_config(
 
     Raises ConfigError with all mistakes at once.
     """
-    paths = [path] if isinstance(path, (str, Path)) else list(path or ())
+    try:
+        paths = [Path(each) for each in ([path] if isinstance(path, (str, os.PathLike)) else path or ())]
+    except TypeError as error:
+        raise ConfigError(f"path: {path!r:.60} is no path; give a str or a pathlib.Path, or several") from error
     values: dict[str, Any] = {}
     for each in paths:
-        values = merge(values, read_yaml(Path(each)))
+        values = merge(values, read_yaml(each))
     flags = flags or {}
     dotted = parse_overrides(overrides)
     sources = [str(each) for each in paths]

@@ -16,6 +16,7 @@ from deepmat.imaging.colour import About, in_srgb
 from deepmat.imaging.layers import as_rgb, split
 from deepmat.imaging.levels import kind_of
 from deepmat.imaging.opening import load_pixels, open_picture
+from deepmat.runtime.files import as_path
 from deepmat.runtime.formats import HEAD, format_of, how_to_read
 
 ORIENTATION, LYING = 0x0112, 5
@@ -60,10 +61,11 @@ class Unread:
     def __init__(self, file: File, max_pixels: int = MAX_PIXELS, name: str | None = None) -> None:
         if not isinstance(file, (str, PathLike, bytes)):
             raise DataError(f"{name or 'picture'}: {kind_of(file)}; expected a path or the bytes of a file")
-        self.name = name or ("picture" if isinstance(file, bytes) else str(Path(file)))
+        path = None if isinstance(file, bytes) else as_path(file, name or "picture")
+        self.name = name or str(path or "picture")
         with explained(self.name):
             self.data = file if isinstance(file, bytes) else Path(file).read_bytes()
-            self.picture = _opened(self.data, "" if isinstance(file, bytes) else Path(file).suffix, self.name)
+            self.picture = _opened(self.data, path.suffix if path else "", self.name)
             width, height = self.picture.size
             if width * height > max_pixels:
                 needed = math.ceil(width * height / 1e6)

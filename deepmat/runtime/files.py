@@ -11,6 +11,8 @@ from pathlib import Path
 from deepmat.errors import ConfigError, DataError
 from deepmat.runtime.paths import is_file, is_folder, is_there
 
+AnyPath = str | os.PathLike[str]
+"""What public functions take as a path."""
 TEMPORARY = ".deepmat-part"
 HOST = f"{zlib.crc32(platform.node().encode()):08x}"
 
@@ -104,10 +106,26 @@ def _being_written(part: Path) -> bool:
 
 
 def as_path(given: object, name: str) -> Path:
-    """Return the path that a caller from Python gave. Raises DataError for anything else: bytes, a number, a NUL."""
-    if isinstance(given, (str, os.PathLike)) and "\0" not in str(given):
-        return Path(given)
+    """Return the path that a caller from Python gave, of any type of AnyPath.
+
+    name: of the argument, for messages. Raises DataError for anything else: bytes, a number, "", a NUL.
+    """
+    path = os.fspath(given) if isinstance(given, (str, os.PathLike)) else None
+    if isinstance(path, str) and path and "\0" not in path:
+        return Path(path)
     raise DataError(f"{name}: {given!r:.60} is no path; give a str or a pathlib.Path")
+
+
+def as_path_or_none(given: object, name: str) -> Path | None:
+    """Return the path that a caller from Python gave, or None for None and "". Raises DataError as `as_path`."""
+    return None if given is None or given == "" else as_path(given, name)
+
+
+def as_paths(given: object, name: str) -> list[Path]:
+    """Return the paths that a caller from Python gave: one, or any iterable of them. Raises DataError as `as_path`."""
+    if isinstance(given, Iterable) and not isinstance(given, (str, bytes, os.PathLike)):
+        return [as_path(each, name) for each in given]
+    return [as_path(given, name)]
 
 
 def real(path: Path) -> Path:
