@@ -8,6 +8,7 @@ import numpy as np
 
 from deepmat.errors import DataError
 from deepmat.imaging.colour import About
+from deepmat.imaging.layers import is_opaque
 from deepmat.imaging.reading import grey_of, matte_of
 from deepmat.imaging.unread import MAX_PIXELS, File, Unread
 
@@ -38,6 +39,17 @@ def read_photo(
     file = Unread(path, max_pixels, name)
     image, own, about, notices = file.whole()
     return Photo(image, file.orientation), own, about, notices
+
+
+def unused_alpha(own: np.ndarray | None, picture: object, guide: object) -> list[str]:
+    """Return a notice if a picture's own alpha channel, uint8 [H, W] or None, shows a shape and a guide replaces it.
+
+    picture, guide: their names in the notice.
+    """
+    if own is None or is_opaque(own):
+        return []
+    left_out = f"its own alpha channel is not used, since {guide} is given"
+    return [f"{picture}: {left_out}; colours where it is transparent may not be the photo's"]
 
 
 def read_alpha_like(path: Path, photo: Photo, deep: bool = False) -> tuple[np.ndarray, list[str]]:

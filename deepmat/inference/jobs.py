@@ -10,7 +10,7 @@ import numpy as np
 from deepmat import imaging
 from deepmat.errors import DataError
 from deepmat.imaging import masks, trimap
-from deepmat.imaging.fitting import read_photo
+from deepmat.imaging.fitting import read_photo, unused_alpha
 from deepmat.imaging.layers import is_opaque
 from deepmat.runtime.listing import Input, list_inputs, pair
 from deepmat.runtime.paths import is_file, is_folder, is_there
@@ -119,9 +119,8 @@ def read_job(job: Job, width: Width | None = None, max_pixels: int = imaging.MAX
     """
     photo, own, about, notices = read_photo(job.image, max_pixels)
     image, size = photo.image, (photo.image.shape[0], photo.image.shape[1])
-    if job.partner and own is not None and not is_opaque(own):
-        left_out = f"its own alpha channel is not used, since {job.partner} is given"
-        notices.append(f"{job.image}: {left_out}; colours where it is transparent may not be the photo's")
+    if job.partner:
+        notices += unused_alpha(own, job.image, job.partner)
     if width is None:
         assert job.partner  # find_jobs was given trimaps
         levels, more = trimap.read_trimap(job.partner, size, max_pixels, photo)

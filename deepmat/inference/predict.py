@@ -12,6 +12,7 @@ from deepmat.config import TestConfig
 from deepmat.errors import CheckpointError, ConfigError, DataError, DeepmatWarning, lookup
 from deepmat.imaging import trimap as trimaps
 from deepmat.imaging.arrays import PATHS, Source, as_photo, as_trimap
+from deepmat.imaging.fitting import unused_alpha
 from deepmat.inference.modes import IN_PARTS, MODES, Seen, enlarged, mode_options, reduced
 from deepmat.inference.predictor import Predictor
 from deepmat.runtime.processes import survive_forks
@@ -85,11 +86,13 @@ def predict(
     that `deepmat predict` prints on such files.
     """
     options = _checked(mode, double, options)
-    photo, _, notices = as_photo(image)
+    photo, own, notices = as_photo(image)
     levels, more = as_trimap(trimap, (photo.image.shape[0], photo.image.shape[1]), photo=photo)
     alpha, seen = predict_seen(model, photo.image, levels, **options)
     if not isinstance(trimap, (*PATHS, bytes)):
         more = []  # an array without unknown pixels, say, is what the caller has made
+    guide = trimap if isinstance(trimap, PATHS) else "a trimap"
+    more += unused_alpha(own, image if isinstance(image, PATHS) else "image", guide)
     for notice in [*notices, *more, *seen.notices]:
         warnings.warn(notice, DeepmatWarning, stacklevel=2)
     return alpha

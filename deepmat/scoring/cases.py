@@ -9,7 +9,7 @@ import numpy as np
 from deepmat import imaging
 from deepmat.errors import DataError
 from deepmat.imaging import trimap
-from deepmat.imaging.fitting import Photo, read_alpha_like, read_photo
+from deepmat.imaging.fitting import Photo, read_alpha_like, read_photo, unused_alpha
 from deepmat.imaging.trimap import unknown_region
 from deepmat.runtime.listing import pair
 from deepmat.scoring.metrics.scores import fraction
@@ -55,7 +55,8 @@ def read_case(name: str, paths: Mapping[str, Path] | DataError, saved: Paths) ->
     """
     if isinstance(paths, DataError):
         raise paths
-    photo, _, _, doubts = read_photo(paths["image"])
+    photo, own, _, doubts = read_photo(paths["image"])
+    doubts += unused_alpha(own, paths["image"], paths["trimap"])
     levels, notices = trimap.read_trimap(paths["trimap"], photo=photo)
     alpha, turned = read_alpha_like(paths["alpha"], photo)
     doubts += turned
