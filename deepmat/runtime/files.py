@@ -1,5 +1,6 @@
 """Write files whole or not at all, find them in folders, pair them by name."""
 
+import errno
 import os
 import platform
 import time
@@ -14,6 +15,8 @@ from deepmat.runtime.paths import is_file, is_folder, is_there
 AnyPath = str | os.PathLike[str]
 """What public functions take as a path."""
 TEMPORARY = ".deepmat-part"
+LONG = 200
+"""Bytes of a name from which on the temporary file has another one: file systems end names at 255 bytes."""
 HOST = f"{zlib.crc32(platform.node().encode()):08x}"
 
 
@@ -24,7 +27,8 @@ def whole_file(path: Path) -> Iterator[Path]:
     The data is synced to the disk first. Missing parent folders are made. Raises DataError if the path cannot be
     written (no permission, disk full).
     """
-    part = path.with_name(f".{path.name}.{HOST}-{os.getpid()}{TEMPORARY}")
+    name = path.name if len(os.fsencode(path.name)) <= LONG else f"{zlib.crc32(os.fsencode(path.name)):08x}"
+    part = path.with_name(f".{name}.{HOST}-{os.getpid()}{TEMPORARY}")
     try:
         if is_there(path) and not is_file(path):
             raise DataError(f"{path}: is {'a folder' if is_folder(path) else 'no regular file'}; choose another name")
@@ -34,9 +38,8 @@ def whole_file(path: Path) -> Iterator[Path]:
             os.fsync(written.fileno())
         os.replace(part, path)
     except OSError as error:
-        raise DataError(
-            f"{path}: cannot be written ({error.strerror or error}); free space or choose another place"
-        ) from error
+        how = "use a shorter name" if error.errno == errno.ENAMETOOLONG else "free space or choose another place"
+        raise DataError(f"{path}: cannot be written ({error.strerror or error}); {how}") from error
     finally:
         with suppress(OSError):
             part.unlink(missing_ok=True)
