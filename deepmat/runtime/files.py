@@ -27,11 +27,11 @@ def whole_file(path: Path) -> Iterator[Path]:
     The data is synced to the disk first. Missing parent folders are made. Raises DataError if the path cannot be
     written (no permission, disk full).
     """
+    if is_there(path) and not is_file(path):
+        raise DataError(f"{path}: is {'a folder' if is_folder(path) else 'no regular file'}; choose another name")
     name = path.name if len(os.fsencode(path.name)) <= LONG else f"{zlib.crc32(os.fsencode(path.name)):08x}"
     part = path.with_name(f".{name}.{HOST}-{os.getpid()}{TEMPORARY}")
     try:
-        if is_there(path) and not is_file(path):
-            raise DataError(f"{path}: is {'a folder' if is_folder(path) else 'no regular file'}; choose another name")
         path.parent.mkdir(parents=True, exist_ok=True)
         yield part
         with open(part, "r+b") as written:

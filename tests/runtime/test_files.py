@@ -15,6 +15,9 @@ def test_a_file_is_whole_or_absent(tmp_path):
         raise KeyboardInterrupt
     assert path.read_text() == "before"
     assert [entry.name for entry in path.parent.iterdir()] == ["a.txt"]
+    for folder in (path.parent, files.Path(".")):
+        with pytest.raises(DataError, match="is a folder; choose another name"):
+            files.write_text(folder, "after")
 
 
 def test_a_full_disk_is_explained_and_leaves_what_was_there(tmp_path, monkeypatch):
