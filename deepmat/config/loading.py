@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from deepmat.config.mistakes import explain
+from deepmat.config.mistakes import as_config_error
 from deepmat.config.sections import Config
 from deepmat.errors import ConfigError
 
@@ -45,11 +45,11 @@ load = load_config  # config.load
 def build(values: Mapping[str, Any], source: str) -> Config:
     """Validate merged values. source: where they are from, for the ConfigError that lists every mistake."""
     try:
-        return Config.model_validate(values)
-    except ValidationError as error:
-        mistakes = explain(error.errors())
-        head = f"{source}: {len(mistakes)} mistakes:\n  " if len(mistakes) > 1 else f"{source}: "
-        raise ConfigError(head + "\n  ".join(mistakes)) from error
+        return Config(**{str(key): value for key, value in values.items()})
+    except ConfigError as error:  # of Config itself, which does not know the source
+        if isinstance(error.__cause__, ValidationError):
+            raise as_config_error(error.__cause__, source) from error
+        raise
 
 
 def dump(config: Config) -> str:
