@@ -18,6 +18,7 @@ from deepmat.training.board import require_tensorboard
 from deepmat.training.log import logged
 from deepmat.training.loop import Stop, never, run_plan
 from deepmat.training.plan import Plan, prepare, refuse_loss
+from deepmat.training.run import read_state
 
 KEYS = {
     "data": "data.root",
@@ -124,9 +125,9 @@ def train(
     shipped config ("finetune", "lite"), a YAML file or a Config. settings: config keys, "train.lr=3e-5". stop: called
     after each step; once it returns true, the run saves its state and ends. Other arguments: docs/training.md.
 
-    Raises ConfigError, DataError, DeviceError before anything is written. Iterating trains, writes config.yaml,
-    log.jsonl, state-*.pt, best.safetensors and samples/ into the run's folder (RUNS/NAME), and yields the records of
-    report.records.
+    Raises ConfigError, DataError, CheckpointError, DeviceError before anything is written. Iterating trains, writes
+    config.yaml, log.jsonl, state-*.pt, best.safetensors and samples/ into the run's folder (RUNS/NAME), and yields the
+    records of report.records.
     """
     given = {key: value for key, value in locals().items() if key in KEYS}
     given |= {key: _text(given[key], key) for key in PATHS}
@@ -141,6 +142,8 @@ def train(
         raise ConfigError("--resume FILE: goes with one stage; --resume auto continues each stage")
     if tensorboard:
         require_tensorboard()
+    if resume and resume != "auto":
+        read_state(Path(resume))
     for each in chosen:
         refuse_loss(each.run_folder, resume, overwrite)
     plans = [prepare(each) for each in chosen]
