@@ -152,6 +152,13 @@ def test_a_dumped_config_loads_as_itself(lr, seed, sizes):
     assert config.build(yaml.safe_load(config.dump(first)), "dump") == first
 
 
+def test_text_that_is_no_utf8_is_named():
+    for key, why in (("name", "use letters, digits"), ("seed", "give a whole number")):
+        with pytest.raises(ConfigError, match=f"train.{key}: .*{why}") as caught:
+            config.load(flags={"train": {key: "\udce9"}})
+        assert str(caught.value).isascii()  # so that any terminal shows it
+
+
 def test_a_network_of_ones_own_brings_its_section(monkeypatch):
     class Toy(config.ModelSection):
         arch: Literal["toy"] = "toy"

@@ -22,6 +22,7 @@ WORDS = {
     "int": "give a whole number",
     "float": "give a number",
     "bool": "give true or false",
+    "string_unicode": "give text that is UTF-8",
     "string": "give text; YAML takes anything in quotes as text",
     "list": "give a list, as in [1, 2]",
     "dict": "give a section of `key: value` lines",
