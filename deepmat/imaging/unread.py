@@ -85,10 +85,10 @@ class Unread:
 
     def read(self, least: tuple[int, int] | None = None) -> np.ndarray:
         """Return uint8 RGB [H, W, 3], as `read_image`."""
-        return self.layers(least)[0]
+        return self.whole(least)[0]
 
-    def layers(self, least: tuple[int, int] | None = None) -> tuple[np.ndarray, np.ndarray | None]:
-        """Return uint8 RGB [H, W, 3] and the alpha channel, uint8 [H, W], or None if there is none."""
+    def _layers(self, least: tuple[int, int] | None) -> tuple[np.ndarray, np.ndarray | None]:
+        """Return RGB as it lies in the file, uint8 [H, W, 3], and the alpha channel, uint8 [H, W], or None."""
         # OpenCV decodes the same pixels in two thirds of Pillow's time; where it fails, Pillow explains what is wrong.
         if self.picture.format == "JPEG" and self.picture.mode == "RGB" and self.orientation == 1:
             enough = min(self.size[0] / least[0], self.size[1] / least[1]) if least else 1
@@ -100,11 +100,11 @@ class Unread:
         colour, alpha = split(self.decode(least))
         return as_rgb(colour), alpha
 
-    def whole(self) -> tuple[np.ndarray, np.ndarray | None, About, list[str]]:
-        """Return layers, profile and resolution, and notices, as `read_picture`."""
+    def whole(self, least: tuple[int, int] | None = None) -> tuple[np.ndarray, np.ndarray | None, About, list[str]]:
+        """Return layers, profile and resolution, and notices, as `read_picture`; smaller as in `read`."""
         about, notices = self.about()
         info, grey = dict(self.picture.info), self.picture.mode[0] in "1LIF"
-        colour, alpha = self.layers()
+        colour, alpha = self._layers(least)
         colour, about, more = in_srgb(colour, about, grey, info)
         return colour, alpha, about, [*notices, *(f"{self.name}: {each}" for each in more)]
 
