@@ -7,6 +7,7 @@ DeepmatError
   CheckpointError   weights that are missing, broken or of another model
   DeviceError       a device that this machine does not have
   TrainingError     a run that cannot continue (the loss is NaN, say)
+DeepmatWarning      no error: a remark on a picture
 
 Every message names the file or key, what is wrong with it and how to fix it. The command line prints it and exits with
 code 1.
@@ -43,6 +44,10 @@ class DeviceError(DeepmatError):
 
 class TrainingError(DeepmatError):
     """A run that cannot continue."""
+
+
+class DeepmatWarning(UserWarning):
+    """A remark of `deepmat.predict` on a picture or trimap that looks wrong or was not taken as it is."""
 
 
 T = TypeVar("T")

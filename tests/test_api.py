@@ -3,11 +3,13 @@
 import ast
 import importlib
 import inspect
+import os
 import subprocess
 import sys
 import typing
 from pathlib import Path
 
+import numpy as np
 import pytest
 import user_script
 
@@ -15,6 +17,60 @@ import deepmat
 
 PACKAGE = Path(deepmat.__file__).parent
 FUNCTIONS = [name for name in deepmat.__all__ if inspect.isfunction(getattr(deepmat, name))]
+MORE = {"write_image": {"pixels": np.zeros((2, 2), np.uint8)}}
+"""Arguments that a function needs beside its paths."""
+
+
+class Given:
+    """A path of another type than str and Path."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __fspath__(self):
+        return self.path
+
+
+def paths_of(name):
+    """The arguments of a public function that are paths; those that may be a file's bytes are of imaging's tests."""
+    hints = typing.get_type_hints(getattr(deepmat, name))
+    unions = {key: typing.get_args(hint) for key, hint in hints.items() if key != "return"}
+    return [key for key, union in unions.items() if os.PathLike[str] in union and bytes not in union]
+
+
+PATHS = {name: paths for name in FUNCTIONS if (paths := paths_of(name))}
+
+
+def outcome(name, arguments):
+    """What a call comes to: its error, or what it returns, of jobs their length."""
+    try:
+        result = getattr(deepmat, name)(**arguments, **MORE.get(name, {}))
+    except deepmat.DeepmatError as error:
+        return str(error)
+    return str(getattr(result, "total", result))
+
+
+def test_most_public_functions_take_paths():
+    assert len(PATHS) >= 15 and "masks" in PATHS["make_trimaps"] and "weights" in PATHS["evaluate"]
+
+
+@pytest.mark.parametrize("name", PATHS)
+def test_paths_of_any_type_mean_the_same(name, tmp_path):
+    plain = outcome(name, {key: str(tmp_path / "none") for key in PATHS[name]})
+    for kind in (Path, Given):
+        assert outcome(name, {key: kind(str(tmp_path / "none")) for key in PATHS[name]}) == plain
+
+
+@pytest.mark.parametrize("name", PATHS)
+def test_what_is_no_path_is_refused_by_the_name_of_its_argument(name, tmp_path):
+    for wrong in (5, Given(b"none")):
+        for argument in PATHS[name]:
+            given = {key: str(tmp_path / "none") for key in PATHS[name] if key == argument or _needed(name, key)}
+            assert outcome(name, given | {argument: wrong}).startswith(f"{argument}: {wrong!r} is no path"), argument
+
+
+def _needed(name, key):
+    return inspect.signature(getattr(deepmat, name)).parameters[key].default is inspect.Parameter.empty
 
 
 def test_a_users_program_runs(weights, data, tmp_path, capsys):

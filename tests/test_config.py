@@ -43,6 +43,19 @@ def test_the_reference_recipe_says_the_defaults():
     assert config.load(config.recipe("augment/reference")) == config.Config()
 
 
+def test_a_config_made_in_python_has_the_mistakes_of_a_yaml_file():
+    assert config.Config(train={"lr": 0.5}).train.lr == 0.5
+    with pytest.raises(ConfigError) as caught:
+        config.Config(train={"lr": "fast"}, dta={}, model={"arch": "dim", "skp": True})
+    lines = ["train.lr: give a number (got 'fast')", "dta: unknown key, did you mean data?"]
+    lines.insert(0, "model.skp: unknown key, did you mean model.skip?")
+    assert str(caught.value).split("\n  ") == ["Config: 3 mistakes:", *lines]
+    with pytest.raises(ConfigError, match="^here: loss: give at least one term a weight over 0"):
+        config.build({"loss": {}}, "here")
+    with pytest.raises(ConfigError, match="^here: 5: unknown key"):
+        config.build({5: 1}, "here")
+
+
 def test_all_mistakes_are_reported_at_once_with_the_nearest_key(tmp_path):
     path = tmp_path / "c.yaml"
     path.write_text("train: {epoch: 3, lr: fast}\nbatch_size: 2\nmodel: {conv6: 2}\n")
@@ -137,6 +150,13 @@ def test_a_dumped_config_loads_as_itself(lr, seed, sizes):
     numbers = [f"train.lr={lr}", f"train.seed={seed}", f"data.augment.crop.sizes={sizes}"]
     first = config.load(overrides=[*numbers, "data.root=a b", "data.augment.jitter={}", "data.augment.flip=null"])
     assert config.build(yaml.safe_load(config.dump(first)), "dump") == first
+
+
+def test_text_that_is_no_utf8_is_named():
+    for key, why in (("name", "use letters, digits"), ("seed", "give a whole number")):
+        with pytest.raises(ConfigError, match=f"train.{key}: .*{why}") as caught:
+            config.load(flags={"train": {key: "\udce9"}})
+        assert str(caught.value).isascii()  # so that any terminal shows it
 
 
 def test_a_network_of_ones_own_brings_its_section(monkeypatch):

@@ -9,6 +9,7 @@ from typing import TypedDict, cast
 from deepmat import checks
 from deepmat.checks import Checked, Comparison, Counts, Finding, Survey
 from deepmat.errors import ConfigError
+from deepmat.runtime.files import AnyPath, as_path, as_path_or_none
 from deepmat.runtime.processes import cores
 from deepmat.runtime.work import Work
 
@@ -154,14 +155,14 @@ def _once(found: list[Finding], records: list[Checked]) -> list[Finding]:
 
 
 def doctor(
-    data: Path | str,
+    data: AnyPath,
     *,
-    bg: Path | str | None = None,
-    alpha: Path | str | None = None,
-    against: Path | str | None = None,
-    fix: Path | str | None = None,
-    write_checksums: Path | str | None = None,
-    verify: Path | str | None = None,
+    bg: AnyPath | None = None,
+    alpha: AnyPath | None = None,
+    against: AnyPath | None = None,
+    fix: AnyPath | None = None,
+    write_checksums: AnyPath | None = None,
+    verify: AnyPath | None = None,
     workers: int | None = None,
 ) -> Checkup:
     """Check a data folder: what `deepmat doctor` does.
@@ -176,9 +177,11 @@ def doctor(
     """
     if write_checksums and verify:
         raise ConfigError("--verify, --write-checksums: one at a time; verify first")
-    places = (Path(path) if path else None for path in (bg, alpha, against, fix, write_checksums, verify))
-    bg, alpha, against, fix, written, verified = places
-    found = checks.survey(Path(data), bg, alpha, against)
+    data = as_path(data, "data")
+    given = {"bg": bg, "alpha": alpha, "against": against, "fix": fix}
+    given |= {"write_checksums": write_checksums, "verify": verify}
+    bg, alpha, against, fix, written, verified = (as_path_or_none(path, name) for name, path in given.items())
+    found = checks.survey(data, bg, alpha, against)
     if fix:
         checks.refuse_copy(found, fix)
     workers = workers or cores()

@@ -1,6 +1,7 @@
 """A config from its layers: YAML files, flags, overrides; and back to YAML."""
 
-from collections.abc import Iterable, Mapping, Sequence
+import os
+from collections.abc import Iterable, Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -8,13 +9,13 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from deepmat.config.mistakes import explain
+from deepmat.config.mistakes import as_config_error
 from deepmat.config.sections import Config
 from deepmat.errors import ConfigError
 
 
 def load_config(
-    path: Path | str | Sequence[Path] | None = None,
+    path: str | os.PathLike[str] | Iterable[str | os.PathLike[str]] | None = None,
     *,
     flags: Mapping[str, Any] | None = None,
     overrides: Iterable[str] = (),
@@ -23,10 +24,13 @@ def load_config(
 
     Raises ConfigError with all mistakes at once.
     """
-    paths = [path] if isinstance(path, (str, Path)) else list(path or ())
+    try:
+        paths = [Path(each) for each in ([path] if isinstance(path, (str, os.PathLike)) else path or ())]
+    except TypeError as error:
+        raise ConfigError(f"path: {path!r:.60} is no path; give a str or a pathlib.Path, or several") from error
     values: dict[str, Any] = {}
     for each in paths:
-        values = merge(values, read_yaml(Path(each)))
+        values = merge(values, read_yaml(each))
     flags = flags or {}
     dotted = parse_overrides(overrides)
     sources = [str(each) for each in paths]
@@ -41,11 +45,11 @@ load = load_config  # config.load
 def build(values: Mapping[str, Any], source: str) -> Config:
     """Validate merged values. source: where they are from, for the ConfigError that lists every mistake."""
     try:
-        return Config.model_validate(values)
-    except ValidationError as error:
-        mistakes = explain(error.errors())
-        head = f"{source}: {len(mistakes)} mistakes:\n  " if len(mistakes) > 1 else f"{source}: "
-        raise ConfigError(head + "\n  ".join(mistakes)) from error
+        return Config(**{str(key): value for key, value in values.items()})
+    except ConfigError as error:  # of Config itself, which does not know the source
+        if isinstance(error.__cause__, ValidationError):
+            raise as_config_error(error.__cause__, source) from error
+        raise
 
 
 def dump(config: Config) -> str:

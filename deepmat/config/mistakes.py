@@ -3,11 +3,11 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, get_args
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from deepmat.config.network import MODEL_CONFIGS, ModelSection
 from deepmat.config.sections import Config
-from deepmat.errors import did_you_mean
+from deepmat.errors import ConfigError, did_you_mean
 
 WORDS = {
     "greater_than": "give a number over {gt:g}",
@@ -22,6 +22,7 @@ WORDS = {
     "int": "give a whole number",
     "float": "give a number",
     "bool": "give true or false",
+    "string_unicode": "give text that is UTF-8",
     "string": "give text; YAML takes anything in quotes as text",
     "list": "give a list, as in [1, 2]",
     "dict": "give a section of `key: value` lines",
@@ -29,6 +30,13 @@ WORDS = {
     "path": "give a path",
 }
 """Messages by pydantic's type of mistake, or by the first word of that type ("int" for "int_parsing")."""
+
+
+def as_config_error(error: ValidationError, source: str) -> ConfigError:
+    """Return the ConfigError that lists every mistake in a Config. source: where its values are from."""
+    mistakes = explain(error.errors())
+    head = f"{source}: {len(mistakes)} mistakes:\n  " if len(mistakes) > 1 else f"{source}: "
+    return ConfigError(head + "\n  ".join(mistakes))
 
 
 def explain(mistakes: Iterable[Mapping[str, Any]]) -> list[str]:

@@ -1,9 +1,9 @@
 """Config sections: data, test, train, and the whole config."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from deepmat.config.augment import AugmentConfig
 from deepmat.config.fields import (
@@ -177,7 +177,7 @@ class TrainConfig(Section):
 
 
 class Config(Section):
-    """The whole config of a run."""
+    """The whole config of a run. Raises ConfigError with all mistakes, as a YAML file does."""
 
     model: ModelConfig = DIMConfig()
     data: DataConfig = DataConfig()
@@ -185,6 +185,14 @@ class Config(Section):
     """Weights of the named loss terms (deepmat.training.losses.LOSSES)."""
     train: TrainConfig = TrainConfig()
     test: TestConfig = TestConfig()
+
+    def __init__(self, **values: Any) -> None:
+        from deepmat.config.mistakes import as_config_error  # which knows the keys of this class
+
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            raise as_config_error(error, "Config") from error
 
     @model_validator(mode="after")
     def _loss_fits(self) -> "Config":

@@ -25,7 +25,7 @@ from deepmat.runtime.files import remove_leftovers, whole_file
 from deepmat.runtime.paths import is_folder
 
 HASH = 16
-VERSION = 1
+VERSION = 2
 """Raise it when the content of the files changes: older files are then ignored."""
 HEADER = 128
 """Bytes before the pixels in a .npy file of version 1."""

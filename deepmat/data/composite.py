@@ -19,7 +19,7 @@ from deepmat.data.compositing import (
 from deepmat.data.layouts import background_folder, find_foregrounds, layout_of
 from deepmat.errors import ConfigError, DataError
 from deepmat.imaging.sheets import sheet
-from deepmat.runtime.files import refuse_inside
+from deepmat.runtime.files import AnyPath, as_path, as_path_or_none, refuse_inside
 from deepmat.runtime.paths import is_folder, is_there
 from deepmat.runtime.processes import cores
 from deepmat.runtime.work import Work
@@ -47,7 +47,6 @@ class Previewed(TypedDict):
     notices: list[str]
 
 
-Place = Path | str
 Plans = list[tuple[str, list[Entry]]]
 
 
@@ -60,12 +59,12 @@ class Composites(Work[Composited]):
 
 
 def composite(
-    source: Place,
-    out: Place,
+    source: AnyPath,
+    out: AnyPath,
     *,
-    bg: Place | None = None,
-    test_bg: Place | None = None,
-    alpha: Place | None = None,
+    bg: AnyPath | None = None,
+    test_bg: AnyPath | None = None,
+    alpha: AnyPath | None = None,
     split: str | None = None,
     per_foreground: int | None = None,
     compositor: str = "adobe",
@@ -87,14 +86,16 @@ def composite(
     Raises ConfigError and DataError before any work. The same call continues after a stop. Iterating yields a record
     for each composite; one that fails has "error".
     """
-    refuse_inside("--out", Path(out), _folders(source, alpha, bg, test_bg))
+    source, out = as_path(source, "source"), as_path(out, "out")
+    bg, test_bg, alpha = _folders(bg=bg, test_bg=test_bg, alpha=alpha)
+    refuse_inside("--out", out, (source, alpha, bg, test_bg))
     plans, notices = plan_splits(source, bg, test_bg, alpha, split, per_foreground, compositor, seed)
     for _, plan in plans:
         check_plan(plan, layout, format)
 
     def steps() -> Iterator[Composited]:
         for name, plan in plans:
-            made = build_composites(plan, Path(out), workers or cores(), layout=layout, image_format=format)
+            made = build_composites(plan, out, workers or cores(), layout=layout, image_format=format)
             for record in made:
                 yield {"split": name, **record}
 
@@ -102,19 +103,21 @@ def composite(
 
 
 def preview_composites(
-    source: Place,
-    path: Place,
+    source: AnyPath,
+    path: AnyPath,
     *,
-    bg: Place | None = None,
-    test_bg: Place | None = None,
-    alpha: Place | None = None,
+    bg: AnyPath | None = None,
+    test_bg: AnyPath | None = None,
+    alpha: AnyPath | None = None,
     split: str | None = None,
     per_foreground: int | None = None,
     compositor: str = "adobe",
     seed: int | None = None,
 ) -> Previewed:
     """Write a sheet of some composites to the picture `path`, and no data set. Arguments as for `composite`."""
-    refuse_inside("--preview", Path(path), _folders(source, alpha, bg, test_bg))
+    source, path = as_path(source, "source"), as_path(path, "path")
+    bg, test_bg, alpha = _folders(bg=bg, test_bg=test_bg, alpha=alpha)
+    refuse_inside("--preview", path, (source, alpha, bg, test_bg))
     plans, notices = plan_splits(source, bg, test_bg, alpha, split, per_foreground, compositor, seed)
     entries = [entry for _, plan in plans for entry in plan]
     rows, failures = [], {}
@@ -124,26 +127,25 @@ def preview_composites(
         else:
             rows.append((name, [pictures[kind] for kind in ("image", "trimap", "alpha")]))
     if rows:
-        imaging.write_image(Path(path), sheet(rows, ("composite", "trimap", "alpha")))
+        imaging.write_image(path, sheet(rows, ("composite", "trimap", "alpha")))
     return {"shown": len(rows), "planned": len(entries), "failures": failures, "notices": notices}
 
 
-def _folders(*paths: Place | None) -> list[Path | None]:
-    return [Path(path) if path else None for path in paths]
+def _folders(**given: AnyPath | None) -> list[Path | None]:
+    return [as_path_or_none(path, name) for name, path in given.items()]
 
 
 def plan_splits(
-    source: Place,
-    bg: Place | None,
-    test_bg: Place | None,
-    alpha: Place | None,
+    source: Path,
+    bg: Path | None,
+    test_bg: Path | None,
+    alpha: Path | None,
     split: str | None,
     per_foreground: int | None,
     compositor: str,
     seed: int | None,
 ) -> tuple[Plans, list[str]]:
     """The splits to make with the plan of each, and notices. Arguments as for `composite`."""
-    source = Path(source)
     adobe = layout_of(source) == "adobe"
     if layout_of(source) == "composites":
         raise DataError(f"{source}: holds composites already; give the folder of their foregrounds")
@@ -158,14 +160,13 @@ def plan_splits(
         if adobe:
             plans.append((name, plan_adobe(source, name, folder, count, compositor)))
         else:
-            alphas = Path(alpha) if alpha else None
-            plan, more = plan_folders(source, alphas, folder, name, count, seed or 0, compositor)
+            plan, more = plan_folders(source, alpha, folder, name, count, seed or 0, compositor)
             notices += more
             plans.append((name, plan))
     return plans, notices
 
 
-def _check(source: Path, adobe: bool, split: str, alpha: Place | None, test_bg: Place | None, seed: int | None) -> None:
+def _check(source: Path, adobe: bool, split: str, alpha: Path | None, test_bg: Path | None, seed: int | None) -> None:
     if split not in SPLITS:
         raise ConfigError(f"--split {split}: unknown; known: {', '.join(SPLITS)}")
     if adobe and seed is not None:
@@ -176,13 +177,13 @@ def _check(source: Path, adobe: bool, split: str, alpha: Place | None, test_bg: 
         return
     if split == "both":
         raise ConfigError("--split both: plain folders make one split; run once for train and once for test")
-    find_foregrounds(source, Path(alpha) if alpha else None)  # an empty source is reported before a missing background
+    find_foregrounds(source, alpha)  # an empty source is reported before a missing background
     if test_bg and split == "train":
         raise ConfigError("--test-bg: plain folders take --bg for either split; leave it out")
 
 
-def _backgrounds(source: Path, adobe: bool, split: str, given: Place | None) -> Path:
-    folder = Path(given) if given else background_folder(source, split) or source / "bg"
+def _backgrounds(source: Path, adobe: bool, split: str, given: Path | None) -> Path:
+    folder = given or background_folder(source, split) or source / "bg"
     if not is_folder(folder):
         option = "--test-bg" if adobe and split == "test" else "--bg"
         wrong = "is not a folder" if is_there(folder) else "no such folder"

@@ -1,7 +1,6 @@
 """A sheet of training samples: what `deepmat data show` does."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TypedDict, cast
 
 import numpy as np
@@ -11,7 +10,7 @@ from deepmat import imaging
 from deepmat.data.origins import find_origins
 from deepmat.data.samples import TrainingSet, times_at
 from deepmat.imaging.sheets import sheet
-from deepmat.runtime.files import refuse_inside
+from deepmat.runtime.files import AnyPath, as_path, as_path_or_none, refuse_inside
 
 KINDS = {"image": "input", "trimap": "trimap", "alpha": "alpha", "fg": "foreground", "bg": "background"}
 """The pictures of a sample on the sheet, with their titles."""
@@ -30,11 +29,11 @@ class Shown(TypedDict):
 
 
 def show_samples(
-    data: Path | str | None = None,
-    out: Path | str = "samples.png",
+    data: AnyPath | None = None,
+    out: AnyPath = "samples.png",
     *,
-    bg: Path | str | None = None,
-    augment: str | None = None,
+    bg: AnyPath | None = None,
+    augment: AnyPath | None = None,
     count: int = 12,
     seed: int = 0,
     settings: Sequence[str] = (),
@@ -45,8 +44,9 @@ def show_samples(
     "data.augment.flip=null"). seed: chooses the samples. Raises ConfigError and DataError; a sample that cannot be made
     is listed in failures.
     """
-    place = Path(out)
-    refuse_inside("--out", place, [Path(path) if path else None for path in (data, bg)])
+    augment = str(as_path(augment, "augment")) if augment else None
+    place, data, bg = as_path(out, "out"), as_path_or_none(data, "data"), as_path_or_none(bg, "bg")
+    refuse_inside("--out", place, [data, bg])
     flags = configs.flags({"data.root": str(data) if data else None, "data.bg": str(bg) if bg else None})
     flags = configs.merge(flags, {"data": {"cache": None}})  # a sheet needs no cache
     config = configs.load(configs.layer("augment", augment), flags=flags, overrides=settings)

@@ -7,6 +7,7 @@ import numpy as np
 from PIL import Image
 
 from deepmat.errors import DataError
+from deepmat.imaging.fitting import Photo, read_photo
 from deepmat.imaging.layers import as_grey, as_rgb, split
 from deepmat.imaging.levels import as_fraction, as_uint8, check_shape, kind_of
 from deepmat.imaging.painted import levels_of
@@ -32,32 +33,47 @@ def as_image(
     Pixels are C-contiguous. max_pixels: limit for files. name: stands for a source without a path in messages. Raises
     DataError if the file cannot be read, or if the array has no such shape, dtype or values.
     """
+    photo, alpha, notices = as_photo(source, max_pixels=max_pixels, name=name)
+    return photo.image, alpha, notices
+
+
+def as_photo(
+    source: Source, *, max_pixels: int = MAX_PIXELS, name: str = "image"
+) -> tuple[Photo, np.ndarray | None, list[str]]:
+    """Return a picture as `as_image`, with the orientation that it was turned upright from: 1 where it is no file."""
     if isinstance(source, (*PATHS, bytes)):
-        file = Unread(source, max_pixels, name if isinstance(source, bytes) else None)
-        colour, alpha, _, notices = file.whole()
-        return colour, alpha, notices
+        photo, alpha, _, notices = read_photo(source, max_pixels, name if isinstance(source, bytes) else None)
+        return photo, alpha, notices
     levels, alpha = _layers(source, name)
-    return as_rgb(levels), alpha, _unturned(source, name)
+    return Photo(as_rgb(levels), 1), alpha, _unturned(source, name)
 
 
 def as_trimap(
-    source: Source, size: tuple[int, int], *, max_pixels: int = MAX_PIXELS, name: str = "trimap"
+    source: Source,
+    size: tuple[int, int],
+    *,
+    max_pixels: int = MAX_PIXELS,
+    name: str = "trimap",
+    photo: Photo | None = None,
 ) -> tuple[np.ndarray, list[str]]:
     """Return the trimap of a picture of that height and width as uint8 [H, W] in {0, 128, 255}, and notices.
 
     Levels are taken as the nearest of the three. A file of the picture's aspect ratio is resized to its size; a PIL
-    picture or an array must be of that size. Raises DataError if it is not, and as `as_image`.
+    picture or an array must be of that size. photo: the picture, as which a file is turned. Raises DataError if it is
+    not of that size, and as `as_image`.
     """
     if isinstance(source, PATHS):
-        return read_trimap(Path(source), size, max_pixels)
+        return read_trimap(Path(source), size, max_pixels, photo)
+    orientation = 1
     if isinstance(source, bytes):
-        layers = split(Unread(source, max_pixels, name).decode())
+        file = Unread(source, max_pixels, name)
+        layers, orientation = split(file.decode()), file.orientation
     else:
         layers = _layers(source, name)
         _check_size(layers[0], size, name)
     try:
         levels, colours = levels_of(*layers)
-        trimap, notices = fit_levels(levels, size)
+        trimap, notices = fit_levels(levels, size, photo if isinstance(source, bytes) else None, orientation)
     except DataError as error:
         raise DataError(f"{name}: {error}") from error
     return trimap, _unturned(source, name) + [f"{name}: {notice}" for notice in [*colours, *notices]]

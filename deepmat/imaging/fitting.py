@@ -1,11 +1,16 @@
 """Fit a mask or trimap, the guide, to its photo: size and orientation."""
 
+from pathlib import Path
 from typing import NamedTuple
 
 import cv2
 import numpy as np
 
 from deepmat.errors import DataError
+from deepmat.imaging.colour import About
+from deepmat.imaging.layers import is_opaque
+from deepmat.imaging.reading import grey_of, matte_of
+from deepmat.imaging.unread import MAX_PIXELS, File, Unread
 
 INVERSE = {6: 8, 8: 6}
 """Orientations that are undone by another one; the others undo themselves."""
@@ -22,6 +27,39 @@ class Photo(NamedTuple):
     """uint8 RGB [H, W, 3], upright."""
     orientation: int
     """EXIF's, 1 to 8, from which it was turned upright."""
+
+
+def read_photo(
+    path: File, max_pixels: int = MAX_PIXELS, name: str | None = None
+) -> tuple[Photo, np.ndarray | None, About, list[str]]:
+    """Read a picture that guides are fitted to. Returns it with all else that `imaging.read_picture` returns.
+
+    name: stands for the file in messages, by default its path. Raises DataError if it cannot be read.
+    """
+    file = Unread(path, max_pixels, name)
+    image, own, about, notices = file.whole()
+    return Photo(image, file.orientation), own, about, notices
+
+
+def unused_alpha(own: np.ndarray | None, picture: object, guide: object) -> list[str]:
+    """Return a notice if a picture's own alpha channel, uint8 [H, W] or None, shows a shape and a guide replaces it.
+
+    picture, guide: their names in the notice.
+    """
+    if own is None or is_opaque(own):
+        return []
+    left_out = f"its own alpha channel is not used, since {guide} is given"
+    return [f"{picture}: {left_out}; colours where it is transparent may not be the photo's"]
+
+
+def read_alpha_like(path: Path, photo: Photo, deep: bool = False) -> tuple[np.ndarray, list[str]]:
+    """Read an alpha file as `imaging.read_grey`, or with deep as `imaging.read_matte`, turned as its photo is.
+
+    Returns it and notices, as `turn_like`.
+    """
+    file = Unread(path)
+    alpha, notices = turn_like((matte_of if deep else grey_of)(file.decode(), file.name), file.orientation, photo)
+    return alpha, [f"{path}: {notice}" for notice in notices]
 
 
 def check_aspect(size: tuple[int, int], wanted: tuple[int, int]) -> str:
@@ -50,9 +88,10 @@ def turn(pixels: np.ndarray, orientation: int) -> np.ndarray:
 def turn_like(guide: np.ndarray, own: int, photo: Photo) -> tuple[np.ndarray, list[str]]:
     """Turn a guide as its photo is turned. Returns it with a notice if it was turned or if that is in doubt.
 
-    guide: mask or trimap, uint8 [H, W], turned upright from its own EXIF orientation, `own`. One tool applies EXIF's
-    orientation and another does not, so it may have been made before or after the photo was turned. The aspect ratio
-    tells; where it does not, the way in which foreground and background differ most in colour.
+    guide: mask or trimap, uint8 [H, W], or alpha, float32 [H, W] in [0, 1], turned upright from its own EXIF
+    orientation, `own`. One tool applies EXIF's orientation and another does not, so it may have been made before or
+    after the photo was turned. The aspect ratio tells; where it does not, the way in which foreground and background
+    differ most in colour.
     """
     image, orientation = photo
     raw = turn(guide, INVERSE.get(own, own))
@@ -88,6 +127,8 @@ def _separation(guide: np.ndarray, image: np.ndarray) -> float:
     cells = cv2.resize(image, size, interpolation=cv2.INTER_AREA).astype(np.int64) * CELLS // 256
     codes = (cells[..., 0] * CELLS + cells[..., 1]) * CELLS + cells[..., 2]
     sides = cv2.resize(guide, size, interpolation=cv2.INTER_NEAREST)
+    if sides.dtype.kind == "f":
+        sides = 255 * sides
     joint = np.stack([np.bincount(codes[each], minlength=CELLS**3) for each in (sides < 64, sides > 191)]).astype(float)
     joint /= max(joint.sum(), 1)
     apart = joint.sum(axis=1, keepdims=True) * joint.sum(axis=0, keepdims=True)

@@ -9,6 +9,7 @@ from deepmat import imaging
 from deepmat.errors import DataError
 from deepmat.imaging.fitting import Photo, check_aspect, turn_like
 from deepmat.imaging.layers import as_grey, holds_matte, is_opaque, masked_by, split
+from deepmat.imaging.painted import looks_like_photo
 from deepmat.imaging.tones import NEAR, mask_levels, stretch, two_colours
 from deepmat.imaging.unread import Unread
 
@@ -27,6 +28,8 @@ PLATEAUS, FLAT, GRADED = 4, 0.7, 0.7
 """A mask holds numbers of objects too if it has at least so many levels between 0 and 255, that share of whose pixels
 has neighbours of the same level, unless that share of the steps to and from such levels is to the next one."""
 INVERTED = "255 along the border and 0 in the middle; is it inverted? 255 is foreground; if so, swap black and white"
+
+LIKE_PHOTO = "few of its pixels are 0 or 255, as in a photo; is it a mask? A mask is 255 on the subject and 0 elsewhere"
 
 
 def histogram(grey: np.ndarray) -> np.ndarray:
@@ -161,6 +164,8 @@ def read_mask(
         levels, notices = _levels(colour, alpha, threshold, near > 0)
         mask, changed = clean_mask(levels, threshold, near)
         notices += changed
+        if threshold is None and looks_like_photo(mask):
+            notices.append(LIKE_PHOTO)
         if photo:
             mask, turned = turn_like(mask, file.orientation, photo)
             notices += turned

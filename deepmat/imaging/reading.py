@@ -16,9 +16,9 @@ from deepmat.imaging.unread import MAX_PIXELS, File, Unread, explained
 def read_image(path: File, least: tuple[int, int] | None = None, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     """Read a picture as uint8 RGB [H, W, 3], upright, without its alpha channel.
 
-    path: of the file, or the bytes in it. least: height and width below which the picture must not be reduced; a large
-    JPEG is then decoded at 1/2, 1/4 or 1/8 of its size, which is faster. Raises DataError if the file cannot be read or
-    has more than `max_pixels`.
+    path: of the file, or the bytes in it. Colours are those of `read_picture`. least: height and width below which the
+    picture must not be reduced; a large JPEG is then decoded at 1/2, 1/4 or 1/8 of its size, which is faster. Raises
+    DataError if the file cannot be read or has more than `max_pixels`.
     """
     return Unread(path, max_pixels).read(least)
 
@@ -89,7 +89,7 @@ def describe(path: File, max_pixels: int = MAX_PIXELS) -> Header:
 
 def read_rgba(path: File, max_pixels: int = MAX_PIXELS) -> tuple[np.ndarray, np.ndarray | None]:
     """Read a picture as uint8 RGB [H, W, 3] and its alpha channel, uint8 [H, W], or None. DataError if unreadable."""
-    return Unread(path, max_pixels).layers()
+    return Unread(path, max_pixels).whole()[:2]
 
 
 def read_grey(path: File, max_pixels: int = MAX_PIXELS) -> np.ndarray:
@@ -97,7 +97,13 @@ def read_grey(path: File, max_pixels: int = MAX_PIXELS) -> np.ndarray:
 
     Raises DataError if it cannot be read.
     """
-    return as_grey(*split(Unread(path, max_pixels).decode()))
+    file = Unread(path, max_pixels)
+    return grey_of(file.decode(), file.name)
+
+
+def grey_of(picture: Image.Image, name: str) -> np.ndarray:
+    """Return the matte that a decoded picture holds, as `read_grey`. name: as for `matte_of`, not used."""
+    return as_grey(*split(picture))
 
 
 def read_matte(path: File, max_pixels: int = MAX_PIXELS) -> np.ndarray:

@@ -1,11 +1,19 @@
 """Contact sheets: pictures side by side, with titles."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import cache
 
 import cv2
 import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from deepmat.runtime.names import composed
 
 SCORED_TITLES = ("image", "trimap", "ground truth", "prediction")
+LIGHT = (235, 235, 235)
+FONTS = ("DejaVuSans.ttf", "NotoSansCJK-Regular.ttc", "Arial Unicode.ttf", "arial.ttf", "msyh.ttc", "malgun.ttf")
+"""Fonts of Linux, macOS and Windows for names that are not ASCII. What the best of them lacks is escaped."""
 
 
 def _panel(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
@@ -21,11 +29,41 @@ def _panel(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
     return panel
 
 
+@cache
+def _fonts() -> list[ImageFont.FreeTypeFont]:
+    """Return those of FONTS that this machine has; Pillow looks for them where the system keeps its fonts."""
+    found = []
+    for name in FONTS:
+        with suppress(OSError, ImportError):
+            found.append(ImageFont.truetype(name, 14))
+    return found
+
+
+def _draws(font: ImageFont.FreeTypeFont, character: str) -> bool:
+    """Return whether a font has a character: else it draws the same box as for one that does not exist."""
+    return character.isprintable() and bytes(font.getmask(character)) != bytes(font.getmask("\U0010fffd"))
+
+
+def _escaped(text: str, drawn: Callable[[str], bool]) -> str:
+    """Return a text whose characters are drawn or written as escapes."""
+    return "".join(each if drawn(each) else each.encode("unicode_escape").decode() for each in text)
+
+
 def _label(text: str, height: int, width: int) -> np.ndarray:
-    strip = np.full((height, width, 3), 32, np.uint8)
-    text = text.encode("ascii", "backslashreplace").decode()  # OpenCV crashes at names that are no UTF-8
-    cv2.putText(strip, text, (6, height - 8), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (235, 235, 235), 1, cv2.LINE_AA)
-    return strip
+    """Return a line of text, uint8 RGB. OpenCV draws ASCII, and crashes at names that are no UTF-8."""
+    strip, place = np.full((height, width, 3), 32, np.uint8), (6, height - 8)
+    text = composed(text)
+    others = {each for each in text if not each.isascii()}
+    covered = [(sum(_draws(font, each) for each in others), font) for font in (_fonts() if others else [])]
+    most, font = max(covered, key=lambda each: each[0], default=(0, None))
+    if not most or font is None:
+        text = _escaped(text, str.isascii)
+        cv2.putText(strip, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.5, LIGHT, 1, cv2.LINE_AA)
+        return strip
+    picture = Image.fromarray(strip)
+    text = _escaped(text, lambda each: each == " " or _draws(font, each))
+    ImageDraw.Draw(picture).text(place, text, LIGHT, font, anchor="ls")
+    return np.asarray(picture)
 
 
 def sheet(

@@ -16,6 +16,7 @@ from deepmat.imaging.colour import About, in_srgb
 from deepmat.imaging.layers import as_rgb, split
 from deepmat.imaging.levels import kind_of
 from deepmat.imaging.opening import load_pixels, open_picture
+from deepmat.runtime.files import as_path
 from deepmat.runtime.formats import HEAD, format_of, how_to_read
 
 ORIENTATION, LYING = 0x0112, 5
@@ -60,10 +61,11 @@ class Unread:
     def __init__(self, file: File, max_pixels: int = MAX_PIXELS, name: str | None = None) -> None:
         if not isinstance(file, (str, PathLike, bytes)):
             raise DataError(f"{name or 'picture'}: {kind_of(file)}; expected a path or the bytes of a file")
-        self.name = name or ("picture" if isinstance(file, bytes) else str(Path(file)))
+        path = None if isinstance(file, bytes) else as_path(file, name or "picture")
+        self.name = name or str(path or "picture")
         with explained(self.name):
             self.data = file if isinstance(file, bytes) else Path(file).read_bytes()
-            self.picture = _opened(self.data, "" if isinstance(file, bytes) else Path(file).suffix, self.name)
+            self.picture = _opened(self.data, path.suffix if path else "", self.name)
             width, height = self.picture.size
             if width * height > max_pixels:
                 needed = math.ceil(width * height / 1e6)
@@ -83,10 +85,10 @@ class Unread:
 
     def read(self, least: tuple[int, int] | None = None) -> np.ndarray:
         """Return uint8 RGB [H, W, 3], as `read_image`."""
-        return self.layers(least)[0]
+        return self.whole(least)[0]
 
-    def layers(self, least: tuple[int, int] | None = None) -> tuple[np.ndarray, np.ndarray | None]:
-        """Return uint8 RGB [H, W, 3] and the alpha channel, uint8 [H, W], or None if there is none."""
+    def _layers(self, least: tuple[int, int] | None) -> tuple[np.ndarray, np.ndarray | None]:
+        """Return RGB as it lies in the file, uint8 [H, W, 3], and the alpha channel, uint8 [H, W], or None."""
         # OpenCV decodes the same pixels in two thirds of Pillow's time; where it fails, Pillow explains what is wrong.
         if self.picture.format == "JPEG" and self.picture.mode == "RGB" and self.orientation == 1:
             enough = min(self.size[0] / least[0], self.size[1] / least[1]) if least else 1
@@ -98,11 +100,11 @@ class Unread:
         colour, alpha = split(self.decode(least))
         return as_rgb(colour), alpha
 
-    def whole(self) -> tuple[np.ndarray, np.ndarray | None, About, list[str]]:
-        """Return layers, profile and resolution, and notices, as `read_picture`."""
+    def whole(self, least: tuple[int, int] | None = None) -> tuple[np.ndarray, np.ndarray | None, About, list[str]]:
+        """Return layers, profile and resolution, and notices, as `read_picture`; smaller as in `read`."""
         about, notices = self.about()
         info, grey = dict(self.picture.info), self.picture.mode[0] in "1LIF"
-        colour, alpha = self.layers()
+        colour, alpha = self._layers(least)
         colour, about, more = in_srgb(colour, about, grey, info)
         return colour, alpha, about, [*notices, *(f"{self.name}: {each}" for each in more)]
 

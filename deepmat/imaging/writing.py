@@ -4,7 +4,6 @@ import io
 import struct
 import zlib
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -15,7 +14,7 @@ from deepmat.imaging.colour import About, fitting_profile
 from deepmat.imaging.layers import as_rgb, split
 from deepmat.imaging.levels import as_uint8, check_finite, check_shape, kind_of
 from deepmat.imaging.unread import explained
-from deepmat.runtime.files import as_path, write_bytes
+from deepmat.runtime.files import AnyPath, as_path, write_bytes
 
 try:
     from isal import isal_zlib
@@ -171,7 +170,7 @@ def encode_lossy(pixels: np.ndarray, suffix: str, quality: int) -> bytes:
     return _by_cv2(pixels, suffix, [LOSSY[suffix], quality])
 
 
-def write_image(path: Path | str, pixels: np.ndarray | Image.Image, about: About | None = None) -> None:
+def write_image(path: AnyPath, pixels: np.ndarray | Image.Image, about: About | None = None) -> None:
     """Write a picture or an alpha to a file; the extension names the format.
 
     pixels: a PIL picture, or grey [H, W], RGB [H, W, 3] or RGBA [H, W, 4]. uint8 and uint16 are written as they are;

@@ -1,6 +1,6 @@
 """Score weights and saved mattes on pictures of known alpha: what `deepmat eval` does."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,7 +19,7 @@ from deepmat.inference.runs import Runs, Weights, as_list, load_settings, matte_
 from deepmat.report.page import Page, page_input
 from deepmat.report.tables import write_csv
 from deepmat.runtime import distributed
-from deepmat.runtime.files import refuse_overwriting, write_text
+from deepmat.runtime.files import AnyPath, as_path_or_none, refuse_overwriting, write_text
 from deepmat.runtime.listing import is_picture
 from deepmat.runtime.processes import cores
 from deepmat.runtime.records import to_json
@@ -170,20 +170,20 @@ class Evaluation:
 
 
 def evaluate(
-    weights: Weights | Sequence[Weights] = None,
-    predictions: str | Path | Sequence[str | Path] | Mapping[str, str | Path] = (),
+    weights: Weights | Iterable[Weights] = None,
+    predictions: AnyPath | Iterable[AnyPath] | Mapping[str, AnyPath] = (),
     *,
-    data: Path | str | None = None,
-    images: Path | str | None = None,
-    trimaps: Path | str | None = None,
-    alphas: Path | str | None = None,
+    data: AnyPath | None = None,
+    images: AnyPath | None = None,
+    trimaps: AnyPath | None = None,
+    alphas: AnyPath | None = None,
     protocol: str | Sequence[str] = DEFAULT,
     regions: bool = False,
-    out: Path | str | None = None,
+    out: AnyPath | None = None,
     save_alphas: bool = False,
     skip_existing: bool = False,
-    report: Path | str | None = None,
-    sheet: Path | str | None = None,
+    report: AnyPath | None = None,
+    sheet: AnyPath | None = None,
     mode: str | None = None,
     max_size: int | None = None,
     fit: str | None = None,
@@ -204,7 +204,8 @@ def evaluate(
 
     Raises ConfigError, DataError, CheckpointError, DeviceError before any work.
     """
-    outputs = Outputs(*(Path(path) if path else None for path in (out, sheet, report)))
+    places = {"out": out, "sheet": sheet, "report": report}
+    outputs = Outputs(**{name: as_path_or_none(path, name) for name, path in places.items()})
     geometry = {"mode": mode, "max_size": max_size, "fit": fit}
     config = load_settings(data, images, trimaps, alphas, geometry, settings)
     folders = matte_folders(predictions)

@@ -1,6 +1,6 @@
 """Cut pictures out: folders of files in, folders of files out."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,16 @@ from deepmat.inference.modes import mode_options
 from deepmat.inference.opening import Opened, open_network
 from deepmat.inference.pipeline import Picture, predict_jobs
 from deepmat.runtime import distributed
-from deepmat.runtime.files import append_line, refuse_inside, refuse_overwriting, remove_leftovers
+from deepmat.runtime.files import (
+    AnyPath,
+    append_line,
+    as_path,
+    as_path_or_none,
+    as_paths,
+    refuse_inside,
+    refuse_overwriting,
+    remove_leftovers,
+)
 from deepmat.runtime.paths import is_file, is_folder, is_there
 from deepmat.runtime.records import to_json
 from deepmat.runtime.work import Work
@@ -38,15 +47,15 @@ class CutOuts(Work[Picture]):
 
 
 def cut_out(
-    inputs: Path | str | Sequence[Path | str],
-    out: Path | str,
+    inputs: AnyPath | Iterable[AnyPath],
+    out: AnyPath,
     *,
-    weights: Path | str | None = None,
-    trimaps: Path | str | None = None,
-    masks: Path | str | None = None,
+    weights: AnyPath | None = None,
+    trimaps: AnyPath | None = None,
+    masks: AnyPath | None = None,
     width: str | None = None,
     save: str = "alpha,cutout",
-    background: str | None = None,
+    background: AnyPath | None = None,
     colours: str = "estimated",
     skip_existing: bool = False,
     include: Sequence[str] = (),
@@ -73,14 +82,16 @@ def cut_out(
     picture; one that fails has "error". The processes of a launcher share the pictures (`runtime.distributed`).
     """
     options = _settings(mode, max_size, fit, memory, settings)
-    _check(Path(out), trimaps, masks, width, colours, max_megapixels)
+    given, out = as_paths(inputs, "inputs"), as_path(out, "out")
+    trimaps, masks = as_path_or_none(trimaps, "trimaps"), as_path_or_none(masks, "masks")
+    background = background if isinstance(background, str) else str(as_path_or_none(background, "background") or "")
+    _check(out, trimaps, masks, width, colours, max_megapixels)
     band = None if trimaps else parse_width(width or WIDTH, "--width")
-    files = _prepare_files(Path(out), save, background, colours == "estimated", band, max_megapixels * 10**6)
-    given = [inputs] if isinstance(inputs, (str, Path)) else inputs
+    files = _prepare_files(out, save, background, colours == "estimated", band, max_megapixels * 10**6)
     partners, what = (trimaps, "trimap") if trimaps else (masks, "mask")
     jobs, notices = find_jobs(
-        [Path(each) for each in given],
-        Path(partners) if partners else None,
+        given,
+        partners,
         what,
         [files.out, *(files.out / kind for kind in outputs.OUTPUTS)],
         include,
@@ -155,8 +166,8 @@ def _settings(
 
 def _check(
     out: Path,
-    trimaps: Path | str | None,
-    masks: Path | str | None,
+    trimaps: Path | None,
+    masks: Path | None,
     width: str | None,
     colours: str,
     max_megapixels: int,

@@ -10,7 +10,7 @@ import numpy as np
 from deepmat import imaging
 from deepmat.errors import DataError
 from deepmat.imaging import masks, trimap
-from deepmat.imaging.fitting import Photo
+from deepmat.imaging.fitting import read_photo, unused_alpha
 from deepmat.imaging.layers import is_opaque
 from deepmat.runtime.listing import Input, list_inputs, pair
 from deepmat.runtime.paths import is_file, is_folder, is_there
@@ -112,23 +112,15 @@ def _partners(names: Sequence[str], partners: Path | None, what: str) -> dict[st
     return {names[0]: partners}
 
 
-def _read_photo(path: Path, max_pixels: int) -> tuple[Photo, np.ndarray | None, imaging.About, list[str]]:
-    """Return the photo, its alpha channel, profile and resolution, and notices, as `imaging.read_picture`."""
-    file = imaging.Unread(path, max_pixels)
-    image, own, about, notices = file.whole()
-    return Photo(image, file.orientation), own, about, notices
-
-
 def read_job(job: Job, width: Width | None = None, max_pixels: int = imaging.MAX_PIXELS) -> Read:
     """Read the picture and the trimap of a job. With `width` the partner, or else the alpha channel, is a mask.
 
     width: of the unknown band around the edge of masks. Raises DataError for files that cannot be read or do not fit.
     """
-    photo, own, about, notices = _read_photo(job.image, max_pixels)
+    photo, own, about, notices = read_photo(job.image, max_pixels)
     image, size = photo.image, (photo.image.shape[0], photo.image.shape[1])
-    if job.partner and own is not None and not is_opaque(own):
-        left_out = f"its own alpha channel is not used, since {job.partner} is given"
-        notices.append(f"{job.image}: {left_out}; colours where it is transparent may not be the photo's")
+    if job.partner:
+        notices += unused_alpha(own, job.image, job.partner)
     if width is None:
         assert job.partner  # find_jobs was given trimaps
         levels, more = trimap.read_trimap(job.partner, size, max_pixels, photo)

@@ -8,6 +8,7 @@ from torch import nn
 
 from deepmat.models import SHIPPED, describe_model, find_weights, for_prediction, label_of, load_model, precisions
 from deepmat.runtime.devices import describe_device, lacking_for_int8, pick_device, pick_precision
+from deepmat.runtime.files import AnyPath
 
 SHIPPED_IS = {
     "lite": "deepmat's own (trained on procedural pictures alone)",
@@ -31,7 +32,7 @@ class Opened(NamedTuple):
 
 
 def open_network(
-    weights: Path | str | None = None,
+    weights: AnyPath | None = None,
     *,
     device: str = "auto",
     precision: str = "auto",

@@ -1,5 +1,6 @@
 """Image + trimap -> alpha of the same size: the one path of eval, predict and the tests during training."""
 
+import warnings
 from collections.abc import Mapping
 from typing import Any, cast
 
@@ -8,9 +9,10 @@ from torch import nn
 
 from deepmat import config as configs
 from deepmat.config import TestConfig
-from deepmat.errors import CheckpointError, ConfigError, DataError, lookup
+from deepmat.errors import CheckpointError, ConfigError, DataError, DeepmatWarning, lookup
 from deepmat.imaging import trimap as trimaps
-from deepmat.imaging.arrays import Source, as_image, as_trimap
+from deepmat.imaging.arrays import PATHS, Source, as_photo, as_trimap
+from deepmat.imaging.fitting import unused_alpha
 from deepmat.inference.modes import IN_PARTS, MODES, Seen, enlarged, mode_options, reduced
 from deepmat.inference.predictor import Predictor
 from deepmat.runtime.processes import survive_forks
@@ -80,12 +82,20 @@ def predict(
     alpha. mode: one of modes.MODES; options: its keyword arguments. double: pictures of up to so many pixels a side are
     seen at twice their size; None leaves it to the network. Raises DataError for a picture that cannot be used or a
     trimap of another size, TooLarge if the memory does not suffice, ConfigError for an unknown mode or an option that
-    it does not take, CheckpointError for broken weights.
+    it does not take, CheckpointError for broken weights. A DeepmatWarning for each note
+    that `deepmat predict` prints on such files.
     """
     options = _checked(mode, double, options)
-    pixels, _, _ = as_image(image)
-    levels, _ = as_trimap(trimap, (pixels.shape[0], pixels.shape[1]))
-    return predict_seen(model, pixels, levels, **options)[0]
+    photo, own, notices = as_photo(image)
+    levels, more = as_trimap(trimap, (photo.image.shape[0], photo.image.shape[1]), photo=photo)
+    alpha, seen = predict_seen(model, photo.image, levels, **options)
+    if not isinstance(trimap, (*PATHS, bytes)):
+        more = []  # an array without unknown pixels, say, is what the caller has made
+    guide = trimap if isinstance(trimap, PATHS) else "a trimap"
+    more += unused_alpha(own, image if isinstance(image, PATHS) else "image", guide)
+    for notice in [*notices, *more, *seen.notices]:
+        warnings.warn(notice, DeepmatWarning, stacklevel=2)
+    return alpha
 
 
 def _checked(mode: str, double: int | None, options: Mapping[str, Any]) -> dict[str, Any]:

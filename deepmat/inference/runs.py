@@ -1,5 +1,6 @@
 """The runs of an evaluation: networks and folders of saved mattes, each under a name of its own."""
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,14 +15,17 @@ from deepmat.inference.predict import as_network
 from deepmat.models import SHIPPED
 from deepmat.models.weights import sha256
 from deepmat.runtime import distributed
+from deepmat.runtime.files import AnyPath, as_path, as_path_or_none, as_paths
 from deepmat.runtime.paths import is_folder, is_there
 from deepmat.scoring.pictures import Network
 from deepmat.scoring.records import Run, Settings
 
 GENERAL = ("best", "last", "model", "prediction", "predictions", "alpha", "pred")
 """Names that do not distinguish one run from another."""
+FOLDERS = {"data": "data.root", "images": "test.image", "trimaps": "test.trimap", "alphas": "test.alpha"}
+"""Config keys by argument of `evaluate`."""
 
-Weights = Path | str | None
+Weights = AnyPath | None
 """A file, a name of models.SHIPPED, or None for the first of these."""
 
 
@@ -58,10 +62,10 @@ class Runs:
 
 
 def load_settings(
-    data: Path | str | None,
-    images: Path | str | None,
-    trimaps: Path | str | None,
-    alphas: Path | str | None,
+    data: AnyPath | None,
+    images: AnyPath | None,
+    trimaps: AnyPath | None,
+    alphas: AnyPath | None,
     geometry: Mapping[str, Any],
     settings: Sequence[str],
 ) -> Config:
@@ -71,8 +75,9 @@ def load_settings(
     ConfigError.
     """
     configs.refuse_keys(settings, ("test", "data"))
-    given = {"data.root": data, "test.image": images, "test.trimap": trimaps, "test.alpha": alphas}
-    paths = {key: str(path) if path else None for key, path in given.items()}
+    given = {"data": data, "images": images, "trimaps": trimaps, "alphas": alphas}
+    found = {name: as_path_or_none(path, name) for name, path in given.items()}
+    paths = {FOLDERS[name]: str(path) if path else None for name, path in found.items()}
     flags = configs.flags({**paths, **{f"test.{key}": value for key, value in geometry.items()}})
     return configs.load(flags=flags, overrides=settings)
 
@@ -105,22 +110,23 @@ def open_runs(
     return runs
 
 
-def as_list(weights: Weights | Sequence[Weights]) -> list[Weights]:
-    """The weights of an argument that takes one or several."""
-    return [weights] if isinstance(weights, (str, Path)) else list(weights or ())
+def as_list(weights: Weights | Iterable[Weights]) -> list[Weights]:
+    """The weights of an argument that takes one or several, each a path or None. Raises DataError for anything else."""
+    if isinstance(weights, Iterable) and not isinstance(weights, (str, bytes, os.PathLike)):
+        return [each for one in weights for each in (as_list(one) or [None])]
+    return [as_path(weights, "weights")] if weights else []
 
 
-def matte_folders(predictions: str | Path | Sequence[str | Path] | Mapping[str, str | Path]) -> dict[str, Path]:
+def matte_folders(predictions: AnyPath | Iterable[AnyPath] | Mapping[str, AnyPath]) -> dict[str, Path]:
     """Folders of saved mattes by the name of their run: the name given, or the folder's.
 
     predictions: by name, or folders, each perhaps as "NAME=DIR". Raises ConfigError, DataError if there is no such
     folder.
     """
     if isinstance(predictions, Mapping):
-        given = [(name, Path(path)) for name, path in predictions.items()]
+        given = [(str(name), as_path(path, "predictions")) for name, path in predictions.items()]
     else:
-        several = [predictions] if isinstance(predictions, (str, Path)) else predictions
-        given = [_named_folder(str(text)) for text in several]
+        given = [_named_folder(str(path)) for path in as_paths(predictions, "predictions")]
     folders: dict[str, Path] = {}
     for name, path in given:
         if not is_folder(path):

@@ -1,6 +1,6 @@
 """Score weights on pictures that are made harder step by step: what `deepmat eval --trimap-sweep` and the like do."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from deepmat.inference.runs import Runs, Weights, as_list, load_settings, open_r
 from deepmat.report.curves import draw_curves, require_plots
 from deepmat.report.tables import write_csv
 from deepmat.runtime import distributed
+from deepmat.runtime.files import AnyPath, as_path_or_none
 from deepmat.scoring.pictures import Picture
 from deepmat.scoring.protocols import DEFAULT
 from deepmat.scoring.records import SweepScores, SweepSummary
@@ -81,14 +82,14 @@ class Sweep:
 
 
 def sweep(
-    weights: Weights | Sequence[Weights] = None,
+    weights: Weights | Iterable[Weights] = None,
     *,
     axes: Sequence[str] = tuple(AXES),
-    data: Path | str | None = None,
-    images: Path | str | None = None,
-    trimaps: Path | str | None = None,
-    alphas: Path | str | None = None,
-    out: Path | str | None = None,
+    data: AnyPath | None = None,
+    images: AnyPath | None = None,
+    trimaps: AnyPath | None = None,
+    alphas: AnyPath | None = None,
+    out: AnyPath | None = None,
     mode: str | None = None,
     max_size: int | None = None,
     fit: str | None = None,
@@ -104,6 +105,7 @@ def sweep(
     """
     if distributed.world() > 1:
         raise ConfigError("a sweep: one process does it; start it without a launcher")
+    out = as_path_or_none(out, "out")
     if out:
         require_plots()
     networks = as_list(weights) or [None]
@@ -118,4 +120,4 @@ def sweep(
     pictures, notices = pictures_to_score(test, config.data.root)
     runs = open_runs(networks, {}, test, {}, (device, precision, assume))
     levels = {axis: getattr(test.sweep, axis) for axis in axes}
-    return Sweep(pictures, runs, levels, Path(out) if out else None, notices)
+    return Sweep(pictures, runs, levels, out, notices)

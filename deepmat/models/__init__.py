@@ -32,7 +32,7 @@ from deepmat.models.dim.network import DIM
 from deepmat.models.lite.fast import FastLite
 from deepmat.models.lite.network import Lite
 from deepmat.runtime.devices import PRECISIONS, pick_device
-from deepmat.runtime.files import as_path
+from deepmat.runtime.files import AnyPath, as_path
 from deepmat.runtime.paths import is_file
 from deepmat.runtime.processes import survive_forks
 
@@ -132,11 +132,14 @@ def few(keys: Sequence[str]) -> str:
     return ", ".join(keys[:3]) + (f" and {len(keys) - 3} more" if len(keys) > 3 else "")
 
 
-def find_weights(named: Path | str | None = None) -> Path:
-    """The file that `named` stands for: shipped weights for None or a name of SHIPPED, unless a file has that name."""
+def find_weights(named: AnyPath | None = None, argument: str = "weights") -> Path:
+    """The file that `named` stands for: shipped weights for None or a name of SHIPPED, unless a file has that name.
+
+    argument: its name in messages.
+    """
     if named is None:
         return next(iter(SHIPPED.values()))
-    path = as_path(named, "weights")
+    path = as_path(named, argument)
     return path if is_file(path) else SHIPPED.get(str(named), path)
 
 
@@ -146,7 +149,7 @@ def label_of(path: Path) -> str:
 
 
 def load_model(
-    path: Path | str | None = None,
+    path: AnyPath | None = None,
     *,
     device: str | torch.device = "cpu",
     assume: Mapping[str, Any] | None = None,
@@ -160,7 +163,7 @@ def load_model(
     for a device that this machine does not have.
     """
     survive_forks()
-    path, chosen = find_weights(path), pick_device(device)
+    path, chosen = find_weights(path, "path"), pick_device(device)
     weights = load_weights(path)
     return assemble(weights, identify(weights, path), path, assume).to(chosen).eval()
 

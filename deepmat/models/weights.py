@@ -22,7 +22,7 @@ from deepmat.models import (
     refuse_other,
 )
 from deepmat.models.checkpoint import Weights, load_weights, save_weights
-from deepmat.runtime.files import real
+from deepmat.runtime.files import AnyPath, as_path, real
 from deepmat.runtime.paths import is_there
 
 UNSTATED = (
@@ -90,8 +90,8 @@ def sha256(path: Path) -> str:
 
 
 def import_weights(
-    weights: Path | str,
-    out: Path | str | None = None,
+    weights: AnyPath,
+    out: AnyPath | None = None,
     *,
     assume: Mapping[str, Any] | None = None,
     licence: str | None = None,
@@ -103,8 +103,8 @@ def import_weights(
     CheckpointError if the file is missing, broken or of another model, has strange or missing names, or numbers that
     are not finite.
     """
-    path = Path(weights)
-    out = Path("weights", f"{_stem(path)}.safetensors") if out is None else Path(out)
+    path = as_path(weights, "weights")
+    out = as_path(Path("weights", f"{_stem(path)}.safetensors") if out is None else out, "out")
     if out.suffix != ".safetensors":
         raise ConfigError(f"{out}: weights are written as safetensors; give a name that ends in .safetensors")
     read = load_weights(path)
@@ -149,7 +149,7 @@ def _progress(weights: Weights) -> dict[str, float]:
     return {key: said[key] for key in PROGRESS if isinstance(said.get(key), (int, float))}
 
 
-def info(weights: Path | str) -> Info:
+def info(weights: AnyPath) -> Info:
     """Describe a weights file (a path, or a name of models.SHIPPED), also of a network that deepmat does not know.
 
     Raises CheckpointError if it is missing, broken or holds no weights.

@@ -16,7 +16,7 @@ from deepmat.report.history import History, RunSummary, read_run
 from deepmat.report.records import LOG
 from deepmat.report.tables import format_score
 from deepmat.report.training import format_number
-from deepmat.runtime.files import real
+from deepmat.runtime.files import AnyPath, as_path_or_none, as_paths, real
 from deepmat.runtime.paths import is_file, is_folder, is_there
 
 BEST = "best\nSAD"
@@ -36,23 +36,23 @@ class Runs:
         return [history.summary for history in self.histories]
 
 
-def list_runs(folders: Path | str | Sequence[Path | str] = ("runs",), out: Path | str | None = None) -> Runs:
+def list_runs(folders: AnyPath | Iterable[AnyPath] = ("runs",), out: AnyPath | None = None) -> Runs:
     """Read the logs of training runs: what `deepmat runs` does. Runs in progress are read too.
 
     folders: run folders, or folders that contain some. out: a .png, for curves of losses and test scores.
 
     Raises ConfigError for another name or without Matplotlib. A folder that cannot be read is listed in `failures`.
     """
-    out = Path(out) if out else None
+    given, out = as_paths(folders, "folders"), as_path_or_none(out, "out")
     if out:
         if out.suffix.lower() != ".png":
             raise ConfigError(f"-o {out}: curves are drawn as .png; choose such a name")
         require_plots()
     failures: dict[str, str] = {}
     found: list[Path] = []
-    for folder in [folders] if isinstance(folders, (str, Path)) else folders:
+    for folder in given:
         try:
-            found += _find(Path(folder))
+            found += _find(folder)
         except DataError as error:
             failures[str(folder)] = str(error)
     histories = []

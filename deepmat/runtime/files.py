@@ -1,5 +1,6 @@
 """Write files whole or not at all, find them in folders, pair them by name."""
 
+import errno
 import os
 import platform
 import time
@@ -11,7 +12,11 @@ from pathlib import Path
 from deepmat.errors import ConfigError, DataError
 from deepmat.runtime.paths import is_file, is_folder, is_there
 
+AnyPath = str | os.PathLike[str]
+"""What public functions take as a path."""
 TEMPORARY = ".deepmat-part"
+LONG = 200
+"""Bytes of a name from which on the temporary file has another one: file systems end names at 255 bytes."""
 HOST = f"{zlib.crc32(platform.node().encode()):08x}"
 
 
@@ -22,19 +27,19 @@ def whole_file(path: Path) -> Iterator[Path]:
     The data is synced to the disk first. Missing parent folders are made. Raises DataError if the path cannot be
     written (no permission, disk full).
     """
-    part = path.with_name(f".{path.name}.{HOST}-{os.getpid()}{TEMPORARY}")
+    if is_there(path) and not is_file(path):
+        raise DataError(f"{path}: is {'a folder' if is_folder(path) else 'no regular file'}; choose another name")
+    name = path.name if len(os.fsencode(path.name)) <= LONG else f"{zlib.crc32(os.fsencode(path.name)):08x}"
+    part = path.with_name(f".{name}.{HOST}-{os.getpid()}{TEMPORARY}")
     try:
-        if is_there(path) and not is_file(path):
-            raise DataError(f"{path}: is {'a folder' if is_folder(path) else 'no regular file'}; choose another name")
         path.parent.mkdir(parents=True, exist_ok=True)
         yield part
         with open(part, "r+b") as written:
             os.fsync(written.fileno())
         os.replace(part, path)
     except OSError as error:
-        raise DataError(
-            f"{path}: cannot be written ({error.strerror or error}); free space or choose another place"
-        ) from error
+        how = "use a shorter name" if error.errno == errno.ENAMETOOLONG else "free space or choose another place"
+        raise DataError(f"{path}: cannot be written ({error.strerror or error}); {how}") from error
     finally:
         with suppress(OSError):
             part.unlink(missing_ok=True)
@@ -104,10 +109,26 @@ def _being_written(part: Path) -> bool:
 
 
 def as_path(given: object, name: str) -> Path:
-    """Return the path that a caller from Python gave. Raises DataError for anything else: bytes, a number, a NUL."""
-    if isinstance(given, (str, os.PathLike)) and "\0" not in str(given):
-        return Path(given)
+    """Return the path that a caller from Python gave, of any type of AnyPath.
+
+    name: of the argument, for messages. Raises DataError for anything else: bytes, a number, "", a NUL.
+    """
+    path = os.fspath(given) if isinstance(given, (str, os.PathLike)) else None
+    if isinstance(path, str) and path and "\0" not in path:
+        return Path(path)
     raise DataError(f"{name}: {given!r:.60} is no path; give a str or a pathlib.Path")
+
+
+def as_path_or_none(given: object, name: str) -> Path | None:
+    """Return the path that a caller from Python gave, or None for None and "". Raises DataError as `as_path`."""
+    return None if given is None or given == "" else as_path(given, name)
+
+
+def as_paths(given: object, name: str) -> list[Path]:
+    """Return the paths that a caller from Python gave: one, or any iterable of them. Raises DataError as `as_path`."""
+    if isinstance(given, Iterable) and not isinstance(given, (str, bytes, os.PathLike)):
+        return [as_path(each, name) for each in given]
+    return [as_path(given, name)]
 
 
 def real(path: Path) -> Path:

@@ -1,4 +1,4 @@
-"""Picture formats that are known by the first bytes of a file, and that cannot be read, or not without an extra."""
+"""Picture formats that are known by the first bytes of a file: most of them cannot be read, or not without an extra."""
 
 import importlib
 from contextlib import suppress
@@ -29,6 +29,7 @@ BRANDS = {
 }
 """Brands of files of ISO media (ISO/IEC 14496-12, 4.3)."""
 TIFF = (b"II*\0", b"MM\0*")
+READABLE = {b"\x89PNG\r\n": ".png", b"\xff\xd8\xff": ".jpg", b"GIF8": ".gif", **dict.fromkeys(TIFF, ".tif")}
 RAW = frozenset(".3fr .arw .cr2 .dcr .dng .erf .fff .iiq .kdc .mef .mos .nef .nrw .pef .rwl .sr2 .srf .srw".split())
 """Extensions of camera raw files that begin as TIFF does."""
 SUFFIXES = RAW | frozenset(".heic .heif .hif .jxl .jxr .exr .psd .psb .cr3 .raf .orf .rw2 .x3f".split())
@@ -61,6 +62,20 @@ def is_foreign(path: Path) -> bool:
             return format_of(file.read(HEAD), path.suffix) is not None
     except OSError:
         return False
+
+
+def lacking_extension(path: Path) -> str:
+    """Return the extension (".png") that a picture without any lacks, by its first bytes; "" for other files."""
+    try:
+        if path.suffix or not path.is_file():
+            return ""
+        with open(path, "rb") as file:
+            data = file.read(HEAD)
+    except OSError:
+        return ""
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        return ".webp"
+    return next((suffix for head, suffix in READABLE.items() if data.startswith(head)), "")
 
 
 def how_to_read(name: str) -> str:

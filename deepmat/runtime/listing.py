@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from deepmat.errors import DataError
 from deepmat.runtime.files import real
-from deepmat.runtime.formats import is_foreign
+from deepmat.runtime.formats import is_foreign, lacking_extension
 from deepmat.runtime.names import NearNames, composed, without_role
 from deepmat.runtime.paths import is_folder, is_there
 
@@ -65,7 +65,11 @@ def scan(folder: Path) -> Listing:
             elif is_foreign(path):
                 foreign.append(path)
             else:
-                notices.append(f"{path}: skipped, not a picture")
+                suffix = lacking_extension(path)
+                what = (
+                    f"a picture without an extension; rename it to {path.name}{suffix}" if suffix else "not a picture"
+                )
+                notices.append(f"{path}: skipped, {what}")
     twins = {path.with_suffix(""): path for path in pictures}
     for path in foreign:
         if twin := twins.get(path.with_suffix("")):
@@ -75,7 +79,8 @@ def scan(folder: Path) -> Listing:
     if folder in closed:
         raise DataError(closed[folder])
     if not pictures and not closed:
-        raise DataError(f"{folder}: holds no pictures; expected files such as .png or .jpg")
+        unnamed = [f" ({notice})" for notice in sorted(notices) if "without an extension" in notice]
+        raise DataError(f"{folder}: holds no pictures; expected files such as .png or .jpg{''.join(unnamed[:1])}")
     return Listing(sorted(pictures), sorted(notices), closed)
 
 

@@ -17,7 +17,7 @@ def _kind(path: Path) -> int:
     except (FileNotFoundError, NotADirectoryError, ValueError):
         return 0
     except OSError as error:
-        if error.errno == errno.ELOOP:
+        if error.errno in (errno.ELOOP, errno.ENAMETOOLONG):
             return 0
         raise DataError(f"{path}: cannot be looked at ({error.strerror}); {MAY_NOT}") from error
 

@@ -9,6 +9,7 @@ import numpy as np
 from deepmat import imaging
 from deepmat.errors import DataError
 from deepmat.imaging import trimap
+from deepmat.imaging.fitting import Photo, read_alpha_like, read_photo, unused_alpha
 from deepmat.imaging.trimap import unknown_region
 from deepmat.runtime.listing import pair
 from deepmat.scoring.metrics.scores import fraction
@@ -35,7 +36,7 @@ class Case(NamedTuple):
     notices: list[str]
     """Remarks on the trimap."""
     doubts: list[str] = []
-    """Remarks on saved mattes."""
+    """Remarks on the other files."""
 
 
 def find_mattes(names: Sequence[str], folders: Mapping[str, Path]) -> dict[str, dict[str, Path | DataError]]:
@@ -54,22 +55,27 @@ def read_case(name: str, paths: Mapping[str, Path] | DataError, saved: Paths) ->
     """
     if isinstance(paths, DataError):
         raise paths
-    image, alpha = imaging.read_image(paths["image"]), imaging.read_grey(paths["alpha"])
-    levels, notices = trimap.read_trimap(paths["trimap"])
+    photo, own, _, doubts = read_photo(paths["image"])
+    doubts += unused_alpha(own, paths["image"], paths["trimap"])
+    levels, notices = trimap.read_trimap(paths["trimap"], photo=photo)
+    alpha, turned = read_alpha_like(paths["alpha"], photo)
+    doubts += turned
     for kind, pixels in (("trimap", levels), ("alpha", alpha)):
-        imaging.check_same_size(paths[kind], pixels, paths["image"], image)
+        imaging.check_same_size(paths[kind], pixels, paths["image"], photo.image)
 
-    mattes = {run: _read_matte(path, paths["trimap"], levels) for run, path in saved.items()}
-    doubts = [doubt for run, matte in mattes.items() if (doubt := _doubt(saved[run], matte, levels))]
-    return Case(name, image, levels, alpha, mattes, notices, doubts)
+    mattes = {run: _read_matte(path, paths["trimap"], photo, doubts) for run, path in saved.items()}
+    doubts += [doubt for run, matte in mattes.items() if (doubt := _doubt(saved[run], matte, levels))]
+    return Case(name, photo.image, levels, alpha, mattes, notices, doubts)
 
 
-def _read_matte(path: Path | DataError, partner: Path, levels: np.ndarray) -> np.ndarray | DataError:
+def _read_matte(path: Path | DataError, partner: Path, photo: Photo, notices: list[str]) -> np.ndarray | DataError:
+    """Return a saved matte, or why there is none. Adds to the notices. partner: the trimap, named for its size."""
     try:
         if isinstance(path, DataError):
             return path
-        matte = imaging.read_matte(path)
-        imaging.check_same_size(path, matte, partner, levels)
+        matte, turned = read_alpha_like(path, photo, deep=True)
+        imaging.check_same_size(path, matte, partner, photo.image)
+        notices += turned
         return matte
     except DataError as error:
         return error

@@ -1,6 +1,6 @@
 """Make trimaps: masks in, trimaps out."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +12,7 @@ from deepmat import imaging
 from deepmat.errors import ConfigError, DataError, lookup
 from deepmat.imaging.masks import histogram, read_mask
 from deepmat.imaging.trimap import FOREGROUND, METHODS, UNKNOWN
-from deepmat.runtime.files import refuse_inside, refuse_overwriting
+from deepmat.runtime.files import AnyPath, as_path, as_path_or_none, as_paths, refuse_inside, refuse_overwriting
 from deepmat.runtime.listing import is_picture, list_inputs, pair
 from deepmat.runtime.paths import is_folder
 from deepmat.runtime.processes import cores
@@ -69,16 +69,16 @@ class Trimaps(Work[MadeTrimap]):
 
 
 def make_trimaps(
-    masks: Path | str | Sequence[Path | str],
-    out: Path | str,
+    masks: AnyPath | Iterable[AnyPath],
+    out: AnyPath,
     *,
     width: str | None = None,
     inwards: str | None = None,
     outwards: str | None = None,
     method: str = "distance",
     threshold: int | None = None,
-    preview: Path | str | None = None,
-    images: Path | str | None = None,
+    preview: AnyPath | None = None,
+    images: AnyPath | None = None,
     skip_existing: bool = False,
     workers: int | None = None,
 ) -> Trimaps:
@@ -92,8 +92,8 @@ def make_trimaps(
     Raises ConfigError and DataError before any work. Iterating yields a record for each mask, in order; one that fails
     has "error".
     """
-    given = [Path(each) for each in ([masks] if isinstance(masks, (str, Path)) else masks)]
-    out, preview, images = Path(out), Path(preview) if preview else None, Path(images) if images else None
+    given, out = as_paths(masks, "masks"), as_path(out, "out")
+    preview, images = as_path_or_none(preview, "preview"), as_path_or_none(images, "images")
     _check_places(given, out, preview, images)
     making = _making(out, width, inwards, outwards, method, threshold)
     if workers is not None and workers < 1:

@@ -8,7 +8,7 @@ import numpy as np
 from deepmat import imaging
 from deepmat.errors import DataError
 from deepmat.imaging import trimap
-from deepmat.runtime.files import write_text
+from deepmat.runtime.files import AnyPath, as_path, write_text
 from deepmat.runtime.paths import is_folder
 from deepmat.runtime.work import Work
 from deepmat.synth.backgrounds import background
@@ -18,7 +18,7 @@ from deepmat.synth.scenes import background_like
 
 
 def synthesise(
-    out: Path | str,
+    out: AnyPath,
     *,
     train: int = 20,
     test: int = 5,
@@ -35,6 +35,7 @@ def synthesise(
     larger data set begins with the smaller one. Raises DataError for numbers out of range or a folder that is not
     empty. Iterating yields the path of each file written.
     """
+    out = as_path(out, "out")
     counts = {"train": train, "test": test, "backgrounds": backgrounds, "per_foreground": min(per_foreground)}
     for name, value in counts.items():
         if value < 1:
@@ -42,11 +43,11 @@ def synthesise(
     for name, value, least in (("size", size, 64), ("seed", seed, 0)):
         if value < least:
             raise DataError(f"{name} is {value}; it must be at least {least}")
-    if is_folder(Path(out)) and any(Path(out).iterdir()):
+    if is_folder(out) and any(out.iterdir()):
         raise DataError(f"{out}: is not empty, and old pictures would stay among the new ones; choose another folder")
     scenes = (backgrounds, max(1, backgrounds // 2))
     total = 2 * train + (2 + per_foreground[1]) * test + sum(scenes) + 4
-    return Work(total, lambda: _write(Path(out), (train, test), scenes, size, seed, per_foreground))
+    return Work(total, lambda: _write(out, (train, test), scenes, size, seed, per_foreground))
 
 
 def _draw_foreground(seed: int, part: int, number: int, size: int) -> tuple[np.ndarray, np.ndarray]:

@@ -8,6 +8,7 @@ from deepmat import imaging
 from deepmat.errors import ConfigError
 from deepmat.imaging.blend import COMPOSITORS
 from deepmat.imaging.sheets import sheet
+from deepmat.runtime.files import AnyPath, as_path
 from deepmat.runtime.listing import is_picture
 from deepmat.synth import KINDS, PLACES, background, foreground, scene
 
@@ -15,13 +16,14 @@ SIDE, SCENES = 256, 10
 TITLES = ("image", "alpha", "foreground", "background", "cut out")
 
 
-def draw_synth_sheet(path: Path | str, *, seed: int = 0) -> None:
+def draw_synth_sheet(path: AnyPath, *, seed: int = 0) -> None:
     """Write a sheet of every kind of procedural picture, and of some training scenes, to the picture `path`.
 
     Raises ConfigError for a path without a picture's extension or a negative seed, DataError if it cannot be written.
     """
-    check_sheet(Path(path), seed)
-    imaging.write_image(Path(path), sheet(_rows(seed), titles=TITLES, side=SIDE))
+    place = as_path(path, "path")
+    check_sheet(place, seed)
+    imaging.write_image(place, sheet(_rows(seed), titles=TITLES, side=SIDE))
 
 
 def check_sheet(path: Path, seed: int) -> None:

@@ -21,6 +21,20 @@ ORDER = {"samples": "samples a step:", "seed": "seed", "pictures": "samples an e
 PROGRESS = ("step", "test_due", "best_sad", "best_of", "began", "skipped", "in_row", "window")
 """Plain values of a Run that a saved state holds besides tensors."""
 
+NOT_SUCH = (
+    "not the state of such a run (another model, other frozen parts, or weights alone); --pretrain begins a new run "
+    "from weights"
+)
+
+
+def read_state(path: Path) -> dict[str, Any]:
+    """Return what a saved state holds. Raises CheckpointError if it is missing, broken or holds weights alone."""
+    refuse_folder(path, STATES, "saved state")
+    state = load_state(path)
+    if not state.keys() >= {"state_dict", "optimizer", "order", "config", *PROGRESS}:
+        raise CheckpointError(f"{path}: {NOT_SUCH}")
+    return state
+
 
 def states(folder: Path) -> list[Path]:
     """Return the saved states in a run's folder, the newest first."""
@@ -114,7 +128,7 @@ class Run:
         if resume == "auto":
             before, notices = self._load_newest()
         elif resume:
-            before = self._load(Path(resume))
+            before = self._take(read_state(Path(resume)), Path(resume))
         if self.saved:
             if self.saved.parent.resolve() != self.folder.resolve() and states(self.folder):
                 raise ConfigError(f"{self.folder}: holds a run, whose states would be dropped; give another --name")
@@ -203,11 +217,6 @@ class Run:
             raise CheckpointError(f"{self.folder}: no saved state is whole: {why} (--overwrite begins again)")
         return {}, []
 
-    def _load(self, path: Path) -> dict[str, Any]:
-        """Load a state. Returns the settings that it was saved with."""
-        refuse_folder(path, STATES, "saved state")
-        return self._take(load_state(path), path)
-
     def _take(self, state: dict[str, Any], path: Path) -> dict[str, Any]:
         try:
             for key, ours in self.order.items():
@@ -231,9 +240,6 @@ class Run:
                 setattr(self, key, state[key])
             self.tested_on = state["tests"]
         except (LookupError, RuntimeError, ValueError, TypeError, AttributeError) as error:
-            raise CheckpointError(
-                f"{path}: not the state of such a run (another model, other frozen parts, or weights alone); "
-                "--pretrain begins a new run from weights"
-            ) from error
+            raise CheckpointError(f"{path}: {NOT_SUCH}") from error
         self.saved = path
         return before

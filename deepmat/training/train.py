@@ -11,12 +11,14 @@ from deepmat.config import Config
 from deepmat.errors import ConfigError
 from deepmat.report.records import TrainingRecord
 from deepmat.runtime import distributed
+from deepmat.runtime.files import AnyPath, as_path
 from deepmat.runtime.paths import is_file
 from deepmat.runtime.work import Work
 from deepmat.training.board import require_tensorboard
 from deepmat.training.log import logged
 from deepmat.training.loop import Stop, never, run_plan
 from deepmat.training.plan import Plan, prepare, refuse_loss
+from deepmat.training.run import read_state
 
 KEYS = {
     "data": "data.root",
@@ -41,6 +43,8 @@ KEYS = {
     "checkpoint_every": "train.checkpoint_every",
 }
 """Config keys by argument of `train`."""
+PATHS = ("data", "bg", "test", "runs")
+"""Of these the paths."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +52,7 @@ class TrainingRun(Work[TrainingRecord]):
     """A prepared run of one stage. Iterating trains it and writes its folder; it yields the run's records."""
 
     plan: Plan
-    resume: Path | str | None = None
+    resume: str | None = None
     stop: Stop = never
     tensorboard: bool = False
 
@@ -85,16 +89,16 @@ class Training(Work[TrainingRecord]):
 def train(
     stage: int | str | Config | None = None,
     *,
-    config: Config | Path | str | None = None,
-    recipe: Path | str | None = None,
-    data: Path | str | None = None,
-    bg: Path | str | None = None,
-    test: Path | str | None = None,
-    augment: Path | str | None = None,
-    pretrain: Path | str | None = None,
-    resume: Path | str | None = None,
+    config: Config | AnyPath | None = None,
+    recipe: AnyPath | None = None,
+    data: AnyPath | None = None,
+    bg: AnyPath | None = None,
+    test: AnyPath | None = None,
+    augment: AnyPath | None = None,
+    pretrain: AnyPath | None = None,
+    resume: AnyPath | None = None,
     overwrite: bool = False,
-    runs: Path | str | None = None,
+    runs: AnyPath | None = None,
     name: str | None = None,
     device: str | None = None,
     seed: int | None = None,
@@ -121,20 +125,25 @@ def train(
     shipped config ("finetune", "lite"), a YAML file or a Config. settings: config keys, "train.lr=3e-5". stop: called
     after each step; once it returns true, the run saves its state and ends. Other arguments: docs/training.md.
 
-    Raises ConfigError, DataError, DeviceError before anything is written. Iterating trains, writes config.yaml,
-    log.jsonl, state-*.pt, best.safetensors and samples/ into the run's folder (RUNS/NAME), and yields the records of
-    report.records.
+    Raises ConfigError, DataError, CheckpointError, DeviceError before anything is written. Iterating trains, writes
+    config.yaml, log.jsonl, state-*.pt, best.safetensors and samples/ into the run's folder (RUNS/NAME), and yields the
+    records of report.records.
     """
     given = {key: value for key, value in locals().items() if key in KEYS}
+    given |= {key: _text(given[key], key) for key in PATHS}
+    pretrain, resume = _text(pretrain, "pretrain"), _text(resume, "resume")
+    config = config if isinstance(config, Config) else _text(config, "config")
     if resume and overwrite:
         raise ConfigError("--resume and --overwrite: give one of them")
-    named = {"recipe": recipe, "augment": augment}
-    layers = [layer for kind, each in named.items() for layer in configs.layer(kind, str(each) if each else None)]
+    named = {"recipe": _text(recipe, "recipe"), "augment": _text(augment, "augment")}
+    layers = [layer for kind, each in named.items() for layer in configs.layer(kind, each)]
     chosen = configs_of(stage, config, layers, _flags(given), pretrain, settings)
     if resume and resume != "auto" and len(chosen) > 1:
         raise ConfigError("--resume FILE: goes with one stage; --resume auto continues each stage")
     if tensorboard:
         require_tensorboard()
+    if resume and resume != "auto":
+        read_state(Path(resume))
     for each in chosen:
         refuse_loss(each.run_folder, resume, overwrite)
     plans = [prepare(each) for each in chosen]
@@ -144,9 +153,14 @@ def train(
     return Training(total=sum(plan.steps for plan in plans), runs=prepared)
 
 
+def _text(path: AnyPath | None, name: str) -> str | None:
+    """Return a path, or the name of something that deepmat ships, as text. Raises DataError for anything else."""
+    return str(as_path(path, name)) if path else None
+
+
 def _flags(given: Mapping[str, Any]) -> dict[str, Any]:
     """Return arguments of `train` as a config layer. None and False leave a key as it is."""
-    values = {KEYS[key]: str(value) if isinstance(value, Path) else value for key, value in given.items()}
+    values = {KEYS[key]: value for key, value in given.items()}
     if given["lr_step"]:
         values["train.schedule"] = {"name": "step", "every": given["lr_step"]}
     return configs.flags({key: None if value is False else value for key, value in values.items()})
@@ -154,10 +168,10 @@ def _flags(given: Mapping[str, Any]) -> dict[str, Any]:
 
 def configs_of(
     stage: int | str | Config | None,
-    config: Config | Path | str | None,
+    config: Config | str | None,
     layers: Sequence[Path],
     flags: Mapping[str, Any],
-    pretrain: Path | str | None,
+    pretrain: str | None,
     settings: Sequence[str],
 ) -> list[Config]:
     """Return the config of each stage: the stage's own file or `config`, then the layers, flags and settings."""
@@ -187,16 +201,16 @@ def configs_of(
     return resolved
 
 
-def _file(config: Path | str) -> Path:
+def _file(config: str) -> Path:
     """Return the YAML file that --config names: a path, or the name of a shipped config."""
     path = Path(config)
-    shipped = path.name == str(path) and not path.suffix and not is_file(path)
-    return configs.recipe(str(path)) if shipped else path
+    shipped = path.name == config and not path.suffix and not is_file(path)
+    return configs.recipe(config) if shipped else path
 
 
-def _begin_with(pretrain: Path | str | None, base: Mapping[str, Any], several: bool) -> dict[str, Any]:
+def _begin_with(pretrain: str | None, base: Mapping[str, Any], several: bool) -> dict[str, Any]:
     """Return --pretrain as a config layer. Of several stages, it is not for those that begin with another's weights."""
     own = (base.get("train") or {}).get("pretrain")
     if pretrain is None or (several and "{runs}" in str(own)):
         return {}
-    return {"train": {"pretrain": None if pretrain == "none" else str(pretrain)}}
+    return {"train": {"pretrain": None if pretrain == "none" else pretrain}}

@@ -80,7 +80,9 @@ def test_greys_with_a_profile_and_gammas_are_converted_and_reported(kind, gamma)
     assert alpha is None or np.array_equal(alpha, RAMP)
     assert about["profile"] is None and len(notices) == 1
     assert ("its profile for grey (Gray test) was" if "gAMA" not in kind else "(gAMA) was") in notices[0]
-    np.testing.assert_array_equal(as_image(data)[0], pixels)
+    small = imaging.Unread(data).read((1, 1))
+    for read in (as_image(data)[0], imaging.read_image(data), small, imaging.read_rgba(data)[0]):
+        np.testing.assert_array_equal(read, pixels)  # for training and eval as for predict
 
 
 def test_profiles_and_gammas_that_say_nothing_new_change_nothing(profile_of):

@@ -1,3 +1,5 @@
+import warnings
+
 import cv2
 import numpy as np
 import pytest
@@ -6,9 +8,11 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from deepmat import imaging
-from deepmat.errors import DataError
+from deepmat.errors import DataError, DeepmatWarning
 from deepmat.imaging import fitting, trimap
 from deepmat.inference.jobs import Job, read_job
+from deepmat.inference.predict import predict
+from deepmat.scoring.cases import read_case
 from deepmat.subject.band import parse_width
 
 ORIENTATION = 0x0112
@@ -64,6 +68,41 @@ def test_a_guide_is_turned_as_its_photo_is(tmp_path, orientation, size, kind):
         told = [notice for notice in read.notices if "EXIF orientation" in notice]
         assert bool(told) == (way in ("stored", "tag left")), way
         assert all(notice.startswith(str(tmp_path / f"{way}.png")) for notice in told)
+
+
+@pytest.mark.parametrize("orientation", [3, 6])
+def test_eval_turns_trimaps_alphas_and_mattes_as_predict_does(tmp_path, orientation):
+    image, alpha = scene()
+    guide = trimap.by_distance(alpha, 3, 3)
+    paths = {"image": save(tmp_path / "photo.png", store(image, orientation), orientation)}
+    for name, pixels in (("trimap", guide), ("alpha", alpha), ("matte", alpha // 2)):
+        paths[name] = save(tmp_path / f"{name}.png", store(pixels, orientation))
+    paths["deep"] = tmp_path / "deep.tif"
+    imaging.write_image(paths["deep"], np.float32(store(alpha // 2, orientation) / 255))
+    case = read_case("photo", paths, {name: paths[name] for name in ("matte", "deep")})
+    np.testing.assert_array_equal(case.image, image)
+    np.testing.assert_array_equal(case.trimap, guide)
+    np.testing.assert_array_equal(case.alpha, alpha)
+    np.testing.assert_array_equal(case.saved["matte"], alpha // 2)
+    np.testing.assert_allclose(case.saved["deep"], (alpha // 2) / 255, atol=1e-6)
+    told = [notice for notice in case.notices + case.doubts if "turned to fit the picture" in notice]
+    assert [notice.partition(":")[0] for notice in told] == [
+        str(paths[name]) for name in ("trimap", "alpha", "matte", "deep")
+    ]
+
+
+@pytest.mark.parametrize("as_bytes", [False, True])
+def test_predict_of_files_turns_the_trimap_with_a_warning(tmp_path, as_bytes):
+    image, alpha = scene()
+    files = save(tmp_path / "photo.png", store(image, 6), 6), save(tmp_path / "trimap.png", store(alpha, 6))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        found = predict(None, *(path.read_bytes() if as_bytes else path for path in files))
+    np.testing.assert_array_equal(found, alpha / np.float32(255))
+    name = "trimap" if as_bytes else files[1]
+    about = f"{name}: its EXIF orientation is 1, its picture's 6; turned to fit the picture, save both upright"
+    assert about in [str(each.message) for each in caught] and {each.category for each in caught} == {DeepmatWarning}
+    assert {each.filename for each in caught} == {__file__}
 
 
 def test_a_guide_that_fits_both_ways_stays_with_a_notice():

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from PIL import Image
 
-from deepmat import synth
+from deepmat import imaging, synth
 from deepmat.errors import DataError
 from deepmat.imaging import masks
 
@@ -178,3 +178,14 @@ def test_a_mask_of_another_size(tmp_path):
     assert "190x203, but its picture is 380x406; resized to that" in notices[1]
     with pytest.raises(DataError, match="m.png: 190x203, but its picture is 203x190, of another aspect ratio"):
         masks.read_mask(path, size=(190, 203))
+
+
+def test_a_grey_photo_given_as_a_mask_gets_a_notice(tmp_path):
+    y, x = np.mgrid[:120, :160]
+    texture = np.random.default_rng(0).integers(0, 60, (120, 160))
+    soft = np.clip(255 * (1.2 - np.hypot(x - 80, y - 60) / 45), 0, 255)
+    for name, pixels, odd in (("photo", 60 + x + texture // 2, True), ("soft", soft, False)):
+        imaging.write_image(tmp_path / f"{name}.png", pixels.astype(np.uint8))
+        notices = masks.read_mask(tmp_path / f"{name}.png")[1]
+        assert any("as in a photo; is it a mask?" in notice for notice in notices) == odd, name
+    assert masks.read_mask(tmp_path / "photo.png", threshold=128)[1] == []

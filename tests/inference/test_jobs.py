@@ -1,4 +1,5 @@
 import struct
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,10 @@ from PIL.PngImagePlugin import PngInfo
 
 from deepmat import imaging
 from deepmat.errors import DataError
+from deepmat.imaging.fitting import unused_alpha
 from deepmat.inference.jobs import Job, find_jobs, read_job
+from deepmat.inference.predict import predict
+from deepmat.scoring.cases import read_case
 from deepmat.subject.band import parse_width
 
 
@@ -73,6 +77,16 @@ def test_an_alpha_channel_beside_a_trimap_or_mask_gets_a_notice(tmp_path):
             notices = read_job(Job("a", path, partner), width).notices
             told = f"{path}: its own alpha channel is not used, since {partner} is given; colours where"
             assert [notice.startswith(told) for notice in notices] == ([True] if kind == "used" else [])
+        paths = {"image": path, "trimap": tmp_path / "trimap.png", "alpha": tmp_path / "mask.png"}
+        told = unused_alpha(alpha, path, paths["trimap"])
+        assert len(told) == (kind == "used") and read_case("a", paths, {}).doubts == told
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            predict(None, path, tmp_path / "mask.png")
+            predict(None, imaging.read_rgba(path)[0], hard)
+            predict(None, np.asarray(Image.open(path)), hard)
+        about = [str(each.message) for each in caught if "own alpha" in str(each.message)]
+        assert [each[: each.index(":")] for each in about] == ([str(path), "image"] if kind == "used" else [])
     assert not read_job(Job("a", tmp_path / "used.png"), parse_width("2")).notices
     with pytest.raises(DataError, match="opaque.png: has an alpha channel that is 255 nearly everywhere"):
         read_job(Job("a", tmp_path / "opaque.png"), parse_width("2"))

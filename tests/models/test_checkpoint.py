@@ -185,6 +185,22 @@ def test_files_that_are_not_vgg16_are_refused(tmp_path, vgg):
         encoder_of({**vgg, "features.28.weight": torch.zeros(512, 256, 3, 3)})
 
 
+def test_converting_vgg_replaces_nothing_but_its_own_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    save_weights(Path("model.safetensors"), {"x": torch.zeros(1)}, DIMConfig().model_dump())
+    Path("photo.png").write_bytes(b"a picture")
+    Path("photo.safetensors").write_bytes(b"a picture")
+    for out in (".", "photo.png", "weights.pth", "photo.safetensors", "model.safetensors"):
+        with pytest.raises(
+            ConfigError, match=f"^{out}: (weights are written as safetensors|exists, and is no encoder)"
+        ):
+            convert_vgg(out, untrained=True)
+    assert Path("photo.png").read_bytes() == b"a picture"
+    save_weights(Path("own.safetensors"), {"x": torch.zeros(1)}, None)
+    with pytest.raises(CheckpointError, match="none.pth: no such file"):  # so it would have been replaced
+        convert_vgg("own.safetensors", weights="none.pth")
+
+
 def test_commands_and_functions_do_the_same(deepmat, vgg, tmp_path):
     torch.save(vgg, "vgg16-397923af.pth")
     made = deepmat("convert-vgg", "--weights", "vgg16-397923af.pth", "-o", "a.safetensors")

@@ -15,6 +15,9 @@ def test_a_file_is_whole_or_absent(tmp_path):
         raise KeyboardInterrupt
     assert path.read_text() == "before"
     assert [entry.name for entry in path.parent.iterdir()] == ["a.txt"]
+    for folder in (path.parent, files.Path(".")):
+        with pytest.raises(DataError, match="is a folder; choose another name"):
+            files.write_text(folder, "after")
 
 
 def test_a_full_disk_is_explained_and_leaves_what_was_there(tmp_path, monkeypatch):
@@ -28,6 +31,19 @@ def test_a_full_disk_is_explained_and_leaves_what_was_there(tmp_path, monkeypatc
     with pytest.raises(DataError, match=r"a.txt: cannot be written \(No space left on device\)"):
         files.write_text(path, "after")
     assert path.read_text() == "before" and len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_name_may_be_as_long_as_the_file_system_allows(tmp_path):
+    long = tmp_path / f"{'n' * 251}.png"
+    with files.whole_file(long) as part, files.whole_file(tmp_path / f"{'n' * 250}m.png") as other:
+        assert part != other
+        for each in (part, other):
+            each.write_bytes(b"all")
+    assert long.read_bytes() == b"all" and len(list(tmp_path.iterdir())) == 2
+    too_long = tmp_path / f"{'n' * 251}.webp"
+    with pytest.raises(DataError, match=r"webp: cannot be written \(File name too long\); use a shorter name$"):
+        files.write_bytes(too_long, b"all")
+    assert not files.is_there(too_long) and len(list(tmp_path.iterdir())) == 2
 
 
 def test_nothing_that_is_read_is_overwritten(tmp_path):

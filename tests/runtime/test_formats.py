@@ -53,3 +53,25 @@ def test_a_picture_beside_its_raw_file_is_the_one(tmp_path):
     (tmp_path / "a.dng").rename(tmp_path / "a.txt")
     with pytest.raises(DataError, match="holds no pictures"):
         listing.find_pictures(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("head", "suffix"),
+    [
+        (b"\x89PNG\r\n\x1a\n", ".png"),
+        (b"\xff\xd8\xff\xe0", ".jpg"),
+        (b"RIFF\0\0\0\0WEBPVP8 ", ".webp"),
+        (TIFF, ".tif"),
+        (b"text", ""),
+        (b"", ""),
+    ],
+)
+def test_a_picture_without_an_extension_is_named(tmp_path, head, suffix):
+    path = tmp_path / "scan"
+    path.write_bytes(head)
+    what = f"a picture without an extension; rename it to scan{suffix}" if suffix else "not a picture"
+    with pytest.raises(DataError) as caught:
+        listing.find_pictures(tmp_path)
+    assert ("rename it" in str(caught.value)) == bool(suffix)
+    (tmp_path / "z.png").touch()
+    assert listing.find_pictures(tmp_path) == ([tmp_path / "z.png"], [f"{path}: skipped, {what}"])

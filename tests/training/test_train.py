@@ -12,7 +12,7 @@ from filelock import FileLock
 from safetensors.torch import load_file
 
 from deepmat import config as configs
-from deepmat.errors import ConfigError, DataError
+from deepmat.errors import CheckpointError, ConfigError, DataError
 from deepmat.training.run import BEST, states
 from deepmat.training.start import alone
 from deepmat.training.train import configs_of, train
@@ -39,6 +39,20 @@ def one_thread():
 def log_of(folder):
     records = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
     return [{key: value for key, value in record.items() if key not in TIMES} for record in records]
+
+
+def test_a_state_to_resume_is_looked_at_before_anything_is_written(data, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    torch.save({"state_dict": {"x": torch.zeros(1)}}, "weights.pt")
+    Path("photo.pt").write_bytes(b"a photo")
+    for name, why in (
+        ("none.pt", "no such file"),
+        ("photo.pt", "truncated or not"),
+        ("weights.pt", "not the state of"),
+    ):
+        with pytest.raises(CheckpointError, match=f"^{name}: {why}"):
+            train(1, data=data, pretrain="none", resume=name, settings=TINY)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["photo.pt", "weights.pt"]
 
 
 def test_command_and_function_leave_the_same_run_folders(deepmat, data, monkeypatch):

@@ -8,7 +8,9 @@ import torch
 from torch import Tensor
 
 from deepmat.errors import CheckpointError, ConfigError
-from deepmat.models.checkpoint import load_state, save_weights
+from deepmat.models.checkpoint import load_state, load_weights, save_weights
+from deepmat.runtime.files import AnyPath, as_path, as_path_or_none
+from deepmat.runtime.paths import is_file
 
 # features.N -> DIM's layer.
 VGG_LAYERS = {
@@ -48,22 +50,38 @@ def untrained_vgg(seed: int = 0) -> dict[str, Tensor]:
         return vgg16(weights=None).state_dict()
 
 
-def convert_vgg(out: Path | str = OUT, *, weights: Path | str | None = None, untrained: bool = False) -> Converted:
+def convert_vgg(out: AnyPath = OUT, *, weights: AnyPath | None = None, untrained: bool = False) -> Converted:
     """Write VGG16's ImageNet weights as DIM's encoder, for training to begin with.
 
     weights: torchvision's vgg16-397923af.pth; without it, it is downloaded through torchvision. untrained: a random
-    VGG16 in its place. Raises ConfigError for both at once, CheckpointError as `encoder_of`, DataError if `out` cannot
-    be written.
+    VGG16 in its place. Raises ConfigError for both at once and for an `out` that is no .safetensors or that exists and
+    is no such encoder, CheckpointError as `encoder_of`, DataError if `out` cannot be written.
     """
+    out, weights = as_path(out, "out"), as_path_or_none(weights, "weights")
     if untrained and weights:
         raise ConfigError("--untrained and --weights: give one of them")
+    if out.suffix != ".safetensors":
+        raise ConfigError(f"{out}: weights are written as safetensors; give a name that ends in .safetensors")
+    _refuse_other(out)
     state = encoder_of(untrained_vgg() if untrained else weights)
-    source = "untrained" if untrained else Path(weights).name if weights else "torchvision IMAGENET1K_V1"
-    save_weights(Path(out), state, None, source=source)
+    source = "untrained" if untrained else weights.name if weights else "torchvision IMAGENET1K_V1"
+    save_weights(out, state, None, source=source)
     return {"path": str(out), "source": source}
 
 
-def encoder_of(source: Path | str | Mapping[str, Tensor] | None = None) -> dict[str, Tensor]:
+def _refuse_other(out: Path) -> None:
+    """Raise ConfigError if a file would be replaced that is no encoder of `convert_vgg`."""
+    if not is_file(out):
+        return
+    try:
+        kept = load_weights(out).about
+    except CheckpointError:
+        kept = None
+    if kept is None or kept.get("model", "none") is not None:
+        raise ConfigError(f"{out}: exists, and is no encoder that convert-vgg made; choose another name, or remove it")
+
+
+def encoder_of(source: Path | Mapping[str, Tensor] | None = None) -> dict[str, Tensor]:
     """The weights of DIM's encoder from torchvision's VGG16, the 4th input channel of conv1_1 (the trimap) zero.
 
     source: a .pth file, a state dict, or None to download through torchvision. Raises CheckpointError if the download
@@ -72,7 +90,7 @@ def encoder_of(source: Path | str | Mapping[str, Tensor] | None = None) -> dict[
     if isinstance(source, Mapping):
         vgg, name = source, "VGG16"
     else:
-        vgg, name = (load_state(Path(source)), str(source)) if source else (_download(), "VGG16")
+        vgg, name = (load_state(source), str(source)) if source else (_download(), "VGG16")
     state = {}
     for index, layer in VGG_LAYERS.items():
         for kind in ("weight", "bias"):
