@@ -1,0 +1,109 @@
+"""Which finder finds the subject of a photo: the one asked for, or the first that fits."""
+
+import inspect
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from deepmat.errors import ConfigError, DataError, lookup
+from deepmat.imaging.layers import is_opaque
+from deepmat.runtime.fetching import Progress
+from deepmat.subject.finders import FINDERS, Found, Prompts, network
+from deepmat.subject.finders.known import NETWORKS, FinderRecord, describe, obtain
+from deepmat.subject.finders.settings import Settings
+
+DEFAULT = "u2netp"
+ALPHA = "alpha"
+"""Name of what is no finder: the alpha channel that the photo has."""
+WAYS = (
+    "four ways on: a trimap (deepmat predict --trimaps), a rough mask (--masks), --box or --point on the subject, or "
+    "--finder with an ONNX file or a network of --finder list"
+)
+
+
+class Choice(NamedTuple):
+    """A rough mask, and where it comes from."""
+
+    found: Found
+    name: str
+    """The finder's name, the path of an ONNX file, or "alpha" for the photo's own alpha channel."""
+    why: str
+    """In a few words, for one line: "u2netp: the border is not plain"."""
+
+
+def find(
+    image: np.ndarray,
+    prompts: Prompts | None = None,
+    finder: str | None = None,
+    own_alpha: np.ndarray | None = None,
+    *,
+    settings: Settings | None = None,
+    offline: bool | None = None,
+    progress: Progress | None = None,
+) -> Choice:
+    """Find the subject of a photo, uint8 RGB [H, W, 3], by the finder of that name or in that ONNX file.
+
+    finder None: the photo's own alpha, uint8 [H, W], unless it is opaque; `prompts`, if there are any; `plain`, if the
+    border is plain; else `u2netp`, if it is there or can be fetched. settings, offline, progress: of networks (see
+    `network.find`, `known.obtain`). Raises DataError where no subject is found, which names the ways on, ConfigError
+    for an unknown finder or settings that do not fit.
+    """
+    prompts = prompts or Prompts()
+    if finder is not None:
+        return Choice(_find(finder, image, prompts, settings, offline, progress), finder, "asked for")
+    given = any(prompts)
+    if own_alpha is not None and not is_opaque(own_alpha):
+        found = Found(own_alpha, 1.0, max(own_alpha.shape), [])
+        if given:
+            found.notices.append("the photo has an alpha channel, which is used, and the prompts are not")
+        return Choice(found, ALPHA, "the photo has an alpha channel")
+    if given:
+        return Choice(lookup(FINDERS, "prompts", "finder")(image, prompts), "prompts", "there are prompts")
+    try:
+        return Choice(lookup(FINDERS, "plain", "finder")(image, prompts), "plain", "the border is plain")
+    except DataError as error:
+        not_plain = str(error)
+    try:
+        found = _find(DEFAULT, image, prompts, settings, offline, progress)
+    except (DataError, ConfigError) as error:
+        raise DataError(f"no finder finds the subject ({not_plain}; {error}); {WAYS}") from error
+    return Choice(found, DEFAULT, "the border is not plain")
+
+
+def _find(
+    finder: str,
+    image: np.ndarray,
+    prompts: Prompts,
+    settings: Settings | None,
+    offline: bool | None,
+    progress: Progress | None,
+) -> Found:
+    if finder in NETWORKS:
+        path = obtain(finder, offline=offline, progress=progress)
+        return network.find(path, image, prompts, settings or NETWORKS[finder].settings)
+    if Path(finder).suffix.lower() == ".onnx":
+        return network.find(finder, image, prompts, settings)
+    if settings is not None:
+        raise ConfigError(f"finder {finder!r}: is no network, so has no settings of one; leave them out")
+    return lookup(FINDERS, finder, "finder (or the path of an ONNX file)")(image, prompts)
+
+
+def list_finders() -> list[FinderRecord]:
+    """Return what is to be shown of each finder, for `--finder list`."""
+    without = [name for name in FINDERS if name not in NETWORKS]
+    first_lines = {name: (inspect.getdoc(FINDERS[name]) or "").partition("\n")[0] for name in without}
+    return [_without_network(name, finds) for name, finds in first_lines.items()] + [*map(describe, NETWORKS)]
+
+
+def _without_network(name: str, finds: str) -> FinderRecord:
+    return {
+        "name": name,
+        "finds": finds,
+        "megabytes": 0.0,
+        "licence": "",
+        "trained_on": "",
+        "side": 0,
+        "address": "",
+        "path": "",
+    }
