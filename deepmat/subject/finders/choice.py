@@ -1,6 +1,7 @@
 """Which finder finds the subject of a photo: the one asked for, or the first that fits."""
 
 import inspect
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,7 +12,7 @@ from deepmat.imaging.layers import is_opaque
 from deepmat.runtime.fetching import Progress
 from deepmat.subject.finders import FINDERS, Found, Prompts, network
 from deepmat.subject.finders.known import NETWORKS, FinderRecord, describe, obtain
-from deepmat.subject.finders.settings import Settings
+from deepmat.subject.finders.settings import Settings, parse_settings
 
 DEFAULT = "u2netp"
 ALPHA = "alpha"
@@ -35,7 +36,7 @@ class Choice(NamedTuple):
 def find(
     image: np.ndarray,
     prompts: Prompts | None = None,
-    finder: str | None = None,
+    finder: str | Path | None = None,
     own_alpha: np.ndarray | None = None,
     *,
     settings: Settings | None = None,
@@ -44,16 +45,16 @@ def find(
 ) -> Choice:
     """Find the subject of a photo, uint8 RGB [H, W, 3], by the finder of that name or in that ONNX file.
 
-    finder None: the photo's own alpha, uint8 [H, W], unless it is opaque; `prompts`, if there are any; `plain`, if the
-    border is plain; else `u2netp`, if it is there or can be fetched. settings, offline, progress: of networks (see
-    `network.find`, `known.obtain`). Raises DataError where no subject is found, which names the ways on, ConfigError
-    for an unknown finder or settings that do not fit.
+    finder None: the photo's own alpha, uint8 [H, W], unless it is opaque or empty; `prompts`, if there are any;
+    `plain`, if the border is plain; else `u2netp`, if it is there or can be fetched. settings, offline, progress: of
+    networks (see `network.find`, `known.obtain`). Raises DataError where no subject is found, which names the ways on,
+    ConfigError for an unknown finder or settings that do not fit.
     """
     prompts = prompts or Prompts()
     if finder is not None:
-        return Choice(_find(finder, image, prompts, settings, offline, progress), finder, "asked for")
+        return Choice(_find(finder, image, prompts, settings, offline, progress), str(finder), "asked for")
     given = any(prompts)
-    if own_alpha is not None and not is_opaque(own_alpha):
+    if own_alpha is not None and own_alpha.any() and not is_opaque(own_alpha):
         found = Found(own_alpha, 1.0, max(own_alpha.shape), [])
         if given:
             found.notices.append("the photo has an alpha channel, which is used, and the prompts are not")
@@ -72,21 +73,33 @@ def find(
 
 
 def _find(
-    finder: str,
+    finder: str | Path,
     image: np.ndarray,
     prompts: Prompts,
     settings: Settings | None,
     offline: bool | None,
     progress: Progress | None,
 ) -> Found:
-    if finder in NETWORKS:
-        path = obtain(finder, offline=offline, progress=progress)
-        return network.find(path, image, prompts, settings or NETWORKS[finder].settings)
+    name = str(finder)
+    if name in NETWORKS:
+        path = obtain(name, offline=offline, progress=progress)
+        return network.find(path, image, prompts, settings or NETWORKS[name].settings)
     if Path(finder).suffix.lower() == ".onnx":
         return network.find(finder, image, prompts, settings)
+    chosen = lookup(FINDERS, name, "finder (neither an ONNX file)")
     if settings is not None:
-        raise ConfigError(f"finder {finder!r}: is no network, so has no settings of one; leave them out")
-    return lookup(FINDERS, finder, "finder (or the path of an ONNX file)")(image, prompts)
+        raise ConfigError(f"finder {name!r}: is no network, so has no settings of one; leave them out")
+    return chosen(image, prompts)
+
+
+def settings_for(finder: str | Path | None, pairs: Iterable[str]) -> Settings | None:
+    """Return the settings of a finder, changed by "side=512" and so on; None where nothing is to be changed.
+
+    Raises ConfigError for what is wrong.
+    """
+    known = NETWORKS.get(DEFAULT if finder is None else str(finder))
+    changes = [*pairs]
+    return parse_settings(changes, known.settings if known else None) if changes else None
 
 
 def list_finders() -> list[FinderRecord]:
