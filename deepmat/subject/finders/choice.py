@@ -69,7 +69,7 @@ def find(
         found = _find(DEFAULT, image, prompts, settings, offline, progress)
     except (DataError, ConfigError) as error:
         raise DataError(f"no finder finds the subject: {not_plain}; {error}. {WAYS}") from error
-    return Choice(found, DEFAULT, "the border is not plain")
+    return Choice(found, DEFAULT, not_plain)
 
 
 def _find(

@@ -176,7 +176,7 @@ def _run(path: Path | str, network: Network, image: np.ndarray, settings: Settin
 def _input(image: np.ndarray, height: int, width: int, network: Network, settings: Settings) -> np.ndarray:
     """Return the batch of one picture that a network takes. The picture's proportions are not kept."""
     # Pillow's filters, unlike those of OpenCV, widen where they shrink: no aliasing.
-    small = np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.LANCZOS))
+    small = np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.LANCZOS, reducing_gap=3.0))
     if network.dtype != np.uint8:
         scaled = small.astype(np.float32) / DIVISORS[settings.divisor](small)
         small = (scaled - np.asarray(settings.mean, np.float32)) / np.asarray(settings.std, np.float32)
