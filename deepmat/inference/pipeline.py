@@ -41,6 +41,10 @@ class Picture(TypedDict, total=False):
     """Files written, by label of output."""
     precision: str
     """"fp32", "bf16" or "int8"."""
+    finder: str
+    """What found the subject, where there was no trimap: a name of `subject.finders`, or "mask"."""
+    why: str
+    """Why that finder was used."""
     error: str
 
 
@@ -155,4 +159,6 @@ def _predict(model: nn.Module, pixels: Read, options: dict[str, Any], record: Pi
     record["height"], record["width"] = alpha.shape
     record["mode"], record["seconds"] = seen.mode, time.perf_counter() - begin
     record["notices"] = [*pixels.notices, *seen.notices]
+    if pixels.subject:
+        record["finder"], record["why"] = pixels.subject.finder, pixels.subject.why
     return alpha

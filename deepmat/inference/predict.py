@@ -82,13 +82,13 @@ def predict(
     trimap of another size, TooLarge if the memory does not suffice, ConfigError for an unknown mode or an option that
     it does not take, CheckpointError for broken weights.
     """
-    options = _checked(mode, double, options)
+    options = checked_options(mode, double, options)
     pixels, _, _ = as_image(image)
     levels, _ = as_trimap(trimap, (pixels.shape[0], pixels.shape[1]))
     return predict_seen(model, pixels, levels, **options)[0]
 
 
-def _checked(mode: str, double: int | None, options: Mapping[str, Any]) -> dict[str, Any]:
+def checked_options(mode: str, double: int | None, options: Mapping[str, Any]) -> dict[str, Any]:
     """The options of `predict_seen` from those of `predict`. Raises ConfigError for wrong ones."""
     given = {key: list(value) if isinstance(value, tuple) else value for key, value in options.items()}
     settings = configs.build({"test": {"mode": mode, "double": double, **given}}, "predict")

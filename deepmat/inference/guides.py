@@ -1,0 +1,106 @@
+"""Where the trimap of a picture comes from: a trimap file, a mask and the width of its band, or a finder."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+
+import numpy as np
+
+from deepmat import imaging
+from deepmat.errors import DataError
+from deepmat.imaging import masks, trimap
+from deepmat.imaging.arrays import PATHS, Source, as_mask
+from deepmat.imaging.fitting import Photo
+from deepmat.imaging.layers import is_opaque
+from deepmat.inference.jobs import Guide, Job
+from deepmat.subject.band import Width, from_mask
+from deepmat.subject.finders import Prompts
+from deepmat.subject.prompting import fitted
+from deepmat.subject.seeking import Subject, given, seek
+
+
+def trimap_guide(max_pixels: int = imaging.MAX_PIXELS) -> Guide:
+    """Return the guide that reads trimaps, the partners of the jobs."""
+    return partial(_from_trimap, max_pixels)
+
+
+def mask_guide(width: Width, max_pixels: int = imaging.MAX_PIXELS) -> Guide:
+    """Return the guide that makes trimaps of masks, the partners of the jobs or else the pictures' alpha channels.
+
+    width: of the unknown band around the edge of a mask.
+    """
+    return partial(_from_mask, width, max_pixels)
+
+
+def subject_guide(prompts: Prompts, finder: str | None = None, max_pixels: int = imaging.MAX_PIXELS) -> Guide:
+    """Return the guide that finds the subjects of photos, or takes rough masks, the partners of the jobs."""
+    return partial(_from_subject, prompts, finder, max_pixels)
+
+
+def _from_trimap(max_pixels: int, job: Job, photo: Photo, own: np.ndarray | None) -> Subject:
+    assert job.partner  # find_jobs was given trimaps
+    levels, notices = trimap.read_trimap(job.partner, _size(photo), max_pixels, photo)
+    return Subject(levels, notices + [f"{job.partner}: {notice}" for notice in trimap.one_sided(levels)])
+
+
+def _from_mask(width: Width, max_pixels: int, job: Job, photo: Photo, own: np.ndarray | None) -> Subject:
+    size = _size(photo)
+    if job.partner:
+        mask, notices = masks.read_mask(job.partner, None, size, max_pixels, photo)
+    elif own is None or is_opaque(own):
+        hidden = "no alpha channel" if own is None else "an alpha channel that is 255 nearly everywhere"
+        how = "give --trimaps or --masks, a folder or a file; or use `deepmat cut`, which finds the subject"
+        raise DataError(f"{job.image}: has {hidden}; {how}")
+    else:
+        mask, notices = own, []
+    source = job.partner or job.image
+    try:
+        levels, odd = from_mask(mask, width.pixels(size), width.pixels(size))
+    except DataError as error:
+        raise DataError(f"{source}: {error}") from error
+    return Subject(levels, [*notices, *(f"{source}: {notice}" for notice in odd)])
+
+
+def _from_subject(
+    prompts: Prompts, finder: str | None, max_pixels: int, job: Job, photo: Photo, own: np.ndarray | None
+) -> Subject:
+    return subject_of(photo, own, job.partner, prompts, finder, str(job.image), max_pixels)
+
+
+def subject_of(
+    photo: Photo,
+    own: np.ndarray | None,
+    mask: Source | None,
+    prompts: Prompts,
+    finder: str | None = None,
+    name: str = "image",
+    max_pixels: int = imaging.MAX_PIXELS,
+) -> Subject:
+    """Return the subject of a photo: of its rough mask where one is given, or else found.
+
+    own: the photo's alpha channel, uint8 [H, W], or None; name: of the photo, for messages. Raises DataError where
+    there is no subject or the mask cannot be used, ConfigError for an unknown finder.
+    """
+    size = _size(photo)
+    if mask is None:
+        with _named(name):
+            subject = seek(photo.image, own, fitted(prompts, size), finder)
+        return subject._replace(notices=[f"{name}: {notice}" for notice in subject.notices])
+    levels, detail, notices = as_mask(mask, size, photo=photo, max_pixels=max_pixels)
+    source = str(mask) if isinstance(mask, PATHS) else "mask"
+    with _named(source):
+        subject = given(photo.image, levels, detail, f"{source} is given" if source != "mask" else "it is given")
+    return subject._replace(notices=[*notices, *(f"{source}: {notice}" for notice in subject.notices)])
+
+
+@contextmanager
+def _named(name: str) -> Iterator[None]:
+    """Begin the messages of errors with the name of the file that they are about."""
+    try:
+        yield
+    except DataError as error:
+        raise DataError(f"{name}: {error}") from error
+
+
+def _size(photo: Photo) -> tuple[int, int]:
+    return photo.image.shape[0], photo.image.shape[1]
