@@ -14,12 +14,11 @@ from deepmat.errors import ConfigError
 from deepmat.imaging.arrays import PATHS, Source, as_image
 from deepmat.imaging.fitting import Photo
 from deepmat.imaging.foreground import estimate_foreground
-from deepmat.inference.guides import subject_of
+from deepmat.inference.guides import doubts, subject_of
 from deepmat.inference.opening import open_network
 from deepmat.inference.outputs import CutOut, make_cutout
 from deepmat.inference.predict import checked_options, predict_seen
 from deepmat.inference.predictor import Predictor
-from deepmat.subject.band import too_narrow
 from deepmat.subject.prompting import Box, Point, prompts_of
 
 OPENING = threading.Lock()
@@ -82,8 +81,8 @@ def cut(
     alpha, seen = predict_seen(network, photo.image, subject.trimap, **settings)
     assert subject.mask is not None
     made = CutOut(name, photo.image, alpha, subject.trimap, None, estimate_foreground, backdrop=subject.backdrop)
-    doubts = [f"{name}: {notice}" for notice in too_narrow(subject.trimap, alpha)]
-    notices = [*about, *subject.notices, *seen.notices, *doubts]
+    source = mask if isinstance(mask, PATHS) else name
+    notices = [*about, *subject.notices, *seen.notices, *doubts(source, subject, subject.trimap, alpha)]
     return Cut(make_cutout(made), alpha, subject.trimap, subject.mask, subject.finder, subject.why, notices)
 
 

@@ -13,10 +13,13 @@ from deepmat.imaging.arrays import PATHS, Source, as_mask
 from deepmat.imaging.fitting import Photo
 from deepmat.imaging.layers import is_opaque
 from deepmat.inference.jobs import Guide, Job
-from deepmat.subject.band import Width, from_mask
+from deepmat.subject.band import WIDEN, Width, from_mask, too_narrow
 from deepmat.subject.finders import Prompts
 from deepmat.subject.prompting import fitted
 from deepmat.subject.seeking import Subject, given, seek
+
+SHOW = "--save sheet shows the mask; --box, --point or a better mask helps"
+"""What helps where a rough mask misses the edge."""
 
 
 def trimap_guide(max_pixels: int = imaging.MAX_PIXELS) -> Guide:
@@ -91,6 +94,11 @@ def subject_of(
     with _named(source):
         subject = given(photo.image, levels, detail, f"{source} is given" if source != "mask" else "it is given")
     return subject._replace(notices=[*notices, *(f"{source}: {notice}" for notice in subject.notices)])
+
+
+def doubts(source: object, subject: Subject | None, trimap: np.ndarray, alpha: np.ndarray) -> list[str]:
+    """Return notices if alpha, float32 [H, W], contradicts the trimap, with what helps. source: of the trimap."""
+    return [f"{source}: {notice}" for notice in too_narrow(trimap, alpha, SHOW if subject else WIDEN)]
 
 
 @contextmanager

@@ -12,11 +12,11 @@ from torch import nn
 from deepmat import imaging
 from deepmat.config import TestConfig
 from deepmat.errors import CheckpointError, DataError, DeepmatError
+from deepmat.inference.guides import doubts
 from deepmat.inference.jobs import Job, Read
 from deepmat.inference.modes import mode_options
 from deepmat.inference.predict import predict_seen
 from deepmat.runtime.processes import cores, give_back_memory, keep_memory
-from deepmat.subject.band import too_narrow
 
 AHEAD = 2
 """Pictures decoded while the network runs."""
@@ -134,7 +134,7 @@ def _through(model: nn.Module, task: _Task, options: dict[str, Any], write: Call
         pixels, task.record["read_seconds"] = task.future.result()
         alpha = _predict(model, pixels, options, task.record)
         guide = task.job.partner or task.job.image
-        task.record["notices"] += [f"{guide}: {notice}" for notice in too_narrow(pixels.trimap, alpha)]
+        task.record["notices"] += doubts(guide, pixels.subject, pixels.trimap, alpha)
         return task._replace(future=write(task.job, pixels, alpha))
     except CheckpointError:
         raise  # every picture would fail alike

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from toy import Toy, ToyOptions
 from typer.testing import CliRunner
 
 from deepmat import imaging
@@ -17,6 +18,8 @@ from deepmat.cli import app
 from deepmat.errors import DataError
 from deepmat.inference import watching
 from deepmat.inference.photos import cut_photos
+from deepmat.models import MODELS, build_model
+from deepmat.models.checkpoint import save_weights
 from deepmat.subject.finders import FINDERS, Found
 
 SIDE = 48
@@ -221,11 +224,15 @@ def test_crop_centres_the_subject(deepmat):
     assert imaging.read_rgba("b.png")[1].shape == (72, 72)
 
 
-def test_the_function_does_what_the_command_does(deepmat):
+def test_the_function_does_what_the_command_does(deepmat, monkeypatch):
+    monkeypatch.setitem(MODELS, "toy", Toy)
+    save_weights(Path("toy.safetensors"), build_model(ToyOptions()).state_dict(), ToyOptions().model_dump())
     for name in ("1", "2"):
         photo(f"photos/{name}.png")
-    done = deepmat("cut", "photos", "-o", "out", "--save", "cutout,sheet.png", "--json", *SMALL)
-    options = {"weights": "closed-form", "device": "cpu", "finder": "fake", "save": "cutout,sheet.png"}
+    done = deepmat(
+        "cut", "photos", "-o", "out", "--save", "cutout,sheet.png", "--json", *SMALL, "-w", "toy.safetensors"
+    )
+    options = {"weights": "toy.safetensors", "device": "cpu", "finder": "fake", "save": "cutout,sheet.png"}
     work = cut_photos("photos", "again", **options)
     assert work.total == 2 and not Path("again").exists()
     records = work.run()
