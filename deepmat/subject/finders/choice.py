@@ -1,25 +1,122 @@
-"""Which finder."""
+"""Which finder finds the subject of a photo: the one asked for, or the first that fits."""
+
+import inspect
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
-from deepmat.errors import DataError, lookup
+from deepmat.errors import ConfigError, DataError, lookup
 from deepmat.imaging.layers import is_opaque
-from deepmat.subject.finders import FINDERS, Found, Prompts
+from deepmat.runtime.fetching import Progress
+from deepmat.subject.finders import FINDERS, Found, Prompts, network
+from deepmat.subject.finders.known import NETWORKS, FinderRecord, describe, obtain
+from deepmat.subject.finders.settings import Settings, parse_settings
+
+DEFAULT = "u2netp"
+ALPHA = "alpha"
+"""Name of what is no finder: the alpha channel that the photo has."""
+WAYS = (
+    "four ways on: a trimap (deepmat predict --trimaps), a rough mask (--masks), --box or --point on the subject, or "
+    "--finder with an ONNX file or a network of --finder list"
+)
+
+
+class Choice(NamedTuple):
+    """A rough mask, and where it comes from."""
+
+    found: Found
+    name: str
+    """The finder's name, the path of an ONNX file, or "alpha" for the photo's own alpha channel."""
+    why: str
+    """In a few words, for one line: "u2netp: the border is not plain"."""
 
 
 def find(
-    image: np.ndarray, prompts: Prompts, finder: str | None = None, own_alpha: np.ndarray | None = None
-) -> tuple[Found, str, str]:
-    """Find the subject. Returns what was found, the name of the finder and why it was used."""
-    if finder:
-        return lookup(FINDERS, finder, "finder")(image, prompts), finder, "asked for"
-    if own_alpha is not None and not is_opaque(own_alpha):
-        return Found(own_alpha, 1.0, max(own_alpha.shape), []), "alpha", "the picture has an alpha channel"
-    for name, each in FINDERS.items():
-        return each(image, prompts), name, "the first"
-    raise DataError("no finder")
+    image: np.ndarray,
+    prompts: Prompts | None = None,
+    finder: str | Path | None = None,
+    own_alpha: np.ndarray | None = None,
+    *,
+    settings: Settings | None = None,
+    offline: bool | None = None,
+    progress: Progress | None = None,
+) -> Choice:
+    """Find the subject of a photo, uint8 RGB [H, W, 3], by the finder of that name or in that ONNX file.
+
+    finder None: the photo's own alpha, uint8 [H, W], unless it is opaque or empty; `prompts`, if there are any;
+    `plain`, if the border is plain; else `u2netp`, if it is there or can be fetched. settings, offline, progress: of
+    networks (see `network.find`, `known.obtain`). Raises DataError where no subject is found, which names the ways on,
+    ConfigError for an unknown finder or settings that do not fit.
+    """
+    prompts = prompts or Prompts()
+    if finder is not None:
+        return Choice(_find(finder, image, prompts, settings, offline, progress), str(finder), "asked for")
+    given = any(prompts)
+    if own_alpha is not None and own_alpha.any() and not is_opaque(own_alpha):
+        found = Found(own_alpha, 1.0, max(own_alpha.shape), [])
+        if given:
+            found.notices.append("the photo has an alpha channel, which is used, and the prompts are not")
+        return Choice(found, ALPHA, "the photo has an alpha channel")
+    if given:
+        return Choice(lookup(FINDERS, "prompts", "finder")(image, prompts), "prompts", "there are prompts")
+    try:
+        return Choice(lookup(FINDERS, "plain", "finder")(image, prompts), "plain", "the border is plain")
+    except DataError as error:
+        not_plain = str(error)
+    try:
+        found = _find(DEFAULT, image, prompts, settings, offline, progress)
+    except (DataError, ConfigError) as error:
+        raise DataError(f"no finder finds the subject ({not_plain}; {error}); {WAYS}") from error
+    return Choice(found, DEFAULT, "the border is not plain")
 
 
-def list_finders() -> list[dict[str, object]]:
-    """Return a row for each finder."""
-    return [{"name": name} for name in FINDERS]
+def _find(
+    finder: str | Path,
+    image: np.ndarray,
+    prompts: Prompts,
+    settings: Settings | None,
+    offline: bool | None,
+    progress: Progress | None,
+) -> Found:
+    name = str(finder)
+    if name in NETWORKS:
+        path = obtain(name, offline=offline, progress=progress)
+        return network.find(path, image, prompts, settings or NETWORKS[name].settings)
+    if Path(finder).suffix.lower() == ".onnx":
+        return network.find(finder, image, prompts, settings)
+    chosen = lookup(FINDERS, name, "finder (neither an ONNX file)")
+    if settings is not None:
+        raise ConfigError(f"finder {name!r}: is no network, so has no settings of one; leave them out")
+    return chosen(image, prompts)
+
+
+def settings_for(finder: str | Path | None, pairs: Iterable[str]) -> Settings | None:
+    """Return the settings of a finder, changed by "side=512" and so on; None where nothing is to be changed.
+
+    Raises ConfigError for what is wrong.
+    """
+    known = NETWORKS.get(DEFAULT if finder is None else str(finder))
+    changes = [*pairs]
+    return parse_settings(changes, known.settings if known else None) if changes else None
+
+
+def list_finders() -> list[FinderRecord]:
+    """Return what is to be shown of each finder, for `--finder list`."""
+    without = [name for name in FINDERS if name not in NETWORKS]
+    first_lines = {name: (inspect.getdoc(FINDERS[name]) or "").partition("\n")[0] for name in without}
+    return [_without_network(name, finds) for name, finds in first_lines.items()] + [*map(describe, NETWORKS)]
+
+
+def _without_network(name: str, finds: str) -> FinderRecord:
+    return {
+        "name": name,
+        "finds": finds,
+        "megabytes": 0.0,
+        "licence": "",
+        "trained_on": "",
+        "side": 0,
+        "address": "",
+        "path": "",
+    }

@@ -1,0 +1,146 @@
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from onnx_files import FLOAT, UINT8, mean_of_colours, node, write
+
+from deepmat.errors import ConfigError, DataError
+from deepmat.subject.finders import Prompts, network
+from deepmat.subject.finders.settings import Settings, parse_settings
+
+pytest.importorskip("onnxruntime")
+
+RAW = Settings(mean=(0, 0, 0), std=(1, 1, 1))
+"""With it the map is the picture's brightness."""
+
+
+@pytest.fixture
+def photo():
+    """A dark photo with a light subject at rows 20 to 60 and columns 40 to 120."""
+    image = np.full((80, 160, 3), 20, np.uint8)
+    image[20:60, 40:120] = 230
+    return image
+
+
+def subject(mask):
+    return mask[25:55, 50:110]
+
+
+@pytest.mark.parametrize(
+    ("shape", "axes", "kind"),
+    [
+        ((1, 3, 16, 16), (1,), FLOAT),
+        (("n", 3, "h", "w"), (1,), FLOAT),
+        ((1, 16, 32, 3), (3,), FLOAT),
+        ((1, 3, 16, 16), (1,), UINT8),
+    ],
+    ids=["fixed size", "any size", "channels last", "bytes"],
+)
+def test_the_mask_has_the_size_of_the_photo(tmp_path, photo, shape, axes, kind):
+    path = mean_of_colours(tmp_path / "n.onnx", shape, axes, kind)
+    settings = RAW._replace(side=16) if "h" in shape else RAW
+    found = network.find(path, photo, Prompts(), settings._replace(output="minmax"))
+    assert found.mask.shape == photo.shape[:2] and found.mask.dtype == np.uint8
+    assert subject(found.mask).min() > 240 and found.mask[:10].max() < 15
+    assert found.detail == (32 if 32 in shape else 16) and not found.notices
+
+
+def test_outputs_are_shares_or_logits(tmp_path, photo):
+    path = mean_of_colours(tmp_path / "n.onnx")
+    as_is = network.find(path, photo, Prompts(), RAW._replace(output="clip"))
+    stretched = network.find(path, photo, Prompts(), RAW)
+    assert subject(as_is.mask).mean() == pytest.approx(230, abs=8)
+    assert subject(stretched.mask).mean() > 245
+    logits = network.find(path, photo, Prompts(), Settings(mean=(0.5,) * 3, std=(0.2,) * 3))
+    assert subject(logits.mask).mean() == pytest.approx(255 / (1 + np.exp(-(230 / 255 - 0.5) / 0.2)), abs=3)
+
+
+def test_the_divisor_max_brightens_a_dark_photo(tmp_path, photo):
+    path = mean_of_colours(tmp_path / "n.onnx")
+    settings = RAW._replace(output="clip")
+    assert subject(network.find(path, photo // 4, Prompts(), settings).mask).mean() < 65
+    assert subject(network.find(path, photo // 4, Prompts(), settings._replace(divisor="max")).mask).mean() > 245
+
+
+def test_sureness_tells_a_hard_mask_from_a_grey_one(tmp_path, photo):
+    path = mean_of_colours(tmp_path / "n.onnx")
+    hard = network.find(path, np.where(photo > 128, 255, 0).astype(np.uint8), Prompts(), RAW)
+    grey = network.find(path, np.where(photo > 128, 90, 60).astype(np.uint8), Prompts(), RAW)
+    assert hard.sure > 0.9 and grey.sure < 0.5
+    assert "not sure" in grey.notices[0] and "--box" in grey.notices[0]
+    with pytest.raises(DataError, match="finds no subject; show it with --box"):
+        network.find(path, photo // 20, Prompts(), RAW)
+
+
+def test_a_box_limits_what_is_seen(tmp_path, photo):
+    path = mean_of_colours(tmp_path / "n.onnx")
+    found = network.find(path, photo, Prompts(box=(80, 10, 160, 70)), RAW)
+    assert found.mask[30:50, 85:110].min() > 200 and not found.mask[:, :80].any()
+    assert found.detail == 29  # 16 of the 88 columns that the network sees, in a photo of 160
+    with pytest.raises(DataError, match="box .*: holds no pixel of the photo of 160 x 80"):
+        network.find(path, photo, Prompts(box=(160, 0, 200, 50)), RAW)
+    assert "points are not used" in network.find(path, photo, Prompts(points=((60, 30),)), RAW).notices[0]
+
+
+def test_a_network_is_loaded_once_for_all_threads(tmp_path, photo):
+    path = mean_of_colours(tmp_path / "n.onnx")
+    network._load.cache_clear()
+    with ThreadPoolExecutor(4) as threads:
+        masks = [*threads.map(lambda _: network.find(path, photo, Prompts(), RAW).mask, range(4))]
+    assert all(np.array_equal(mask, masks[0]) for mask in masks)
+    assert network._load.cache_info().misses == 1
+    mean_of_colours(path, (1, 3, 24, 24))
+    assert network.find(path, photo, Prompts(), RAW).detail == 24  # the file of that name is another now
+
+
+def pair(path):
+    shape = (1, 3, 16, 16)
+    return write(path, [node("Add", ["a", "b"], "map")], [("a", shape, FLOAT), ("b", shape, FLOAT)])
+
+
+@pytest.mark.parametrize(
+    ("make", "match"),
+    [
+        (lambda path: path.write_bytes(b"not a network"), "cannot load it"),
+        (lambda path: path.write_bytes(mean_of_colours(path).read_bytes()[:60]), "cannot load it"),
+        (lambda path: path.write_bytes(b""), "cannot load it|takes 0 inputs"),
+        (lambda path: None, "no such file; give an ONNX file"),
+        (lambda path: path.mkdir(), "not a file"),
+        (pair, r"takes 2 inputs \(a, b\)"),
+        (lambda path: mean_of_colours(path, (1, 16)), "its input is 1 x 16, .*; expected one picture in"),
+        (lambda path: mean_of_colours(path, (1, 1, 16, 16)), "its input is 1 x 1 x 16 x 16"),
+        (lambda path: mean_of_colours(path, axes=(1, 2, 3)), "its first output is 1 x 1 x 1 x 1; expected one picture"),
+        (lambda path: mean_of_colours(path, axes=(0,)), "its first output is 1 x 3 x 16 x 16"),
+    ],
+    ids=["noise", "half", "empty", "missing", "folder", "two", "vector", "grey", "number", "colours"],
+)
+def test_a_file_that_is_no_such_network_is_explained(tmp_path, photo, make, match, capfd):
+    make(tmp_path / "n.onnx")
+    with pytest.raises(DataError, match=match) as error:
+        network.find(tmp_path / "n.onnx", photo, Prompts())
+    assert "n.onnx" in str(error.value) and "\n" not in str(error.value)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_without_onnxruntime_the_message_says_what_to_install(tmp_path, photo, monkeypatch):
+    network._load.cache_clear()
+    monkeypatch.setitem(__import__("sys").modules, "onnxruntime", None)
+    with pytest.raises(ConfigError, match=r"pip install 'deepmat\[cut\]'"):
+        network.find(mean_of_colours(tmp_path / "n.onnx"), photo, Prompts())
+
+
+def test_settings_are_read_from_text(tmp_path, photo):
+    settings = parse_settings(["side=64", "mean=0.5", "std=1,1,0.5", "output=sigmoid"])
+    assert settings == Settings(64, (0.5, 0.5, 0.5), (1, 1, 0.5), "255", "sigmoid")
+    for wrong, match in {
+        "sise=3": "unknown, did you mean side",
+        "side=9": "16 to 8192",
+        "side=a": "side=a: not understood",
+        "mean=1,2": "not understood",
+        "std=0": "above 0",
+        "output=soft": "unknown",
+    }.items():
+        with pytest.raises(ConfigError, match=match):
+            parse_settings([wrong])
+    with pytest.raises(ConfigError, match=r"side 64: .*n.onnx takes 16 pixels"):
+        network.find(mean_of_colours(tmp_path / "n.onnx"), photo, Prompts(), settings)
