@@ -1,6 +1,7 @@
 """The command `deepmat cut`."""
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, BinaryIO
 
@@ -26,6 +27,7 @@ from deepmat.cli.options import (
     SkipExisting,
     Square,
     Weights,
+    say,
     show_batch,
     stdout,
 )
@@ -118,6 +120,7 @@ def cut(
         device=device,
         assume={"skip": skip},
         settings=set_ or (),
+        progress=_show_fetching(),
     )
     where = str(out) if out else "the folders of the pictures"
     show_batch(work, where, "cut", json, quiet=piped, endless=watch)
@@ -146,10 +149,23 @@ def _list_finders() -> None:
 
     from deepmat.subject.finders.choice import list_finders
 
-    rows = list_finders()
-    table = Table(box=None)
-    for key in rows[0]:
-        table.add_column(key, overflow="fold")
-    for row in rows:
-        table.add_row(*map(str, row.values()))
+    table = Table("finder", "finds", "MB", "licence", "trained on", "file", box=None)
+    for each in list_finders():
+        size = f"{each['megabytes']:g}" if each["megabytes"] else ""
+        file = each["path"] or ("fetched at the first use" if size else "")
+        table.add_row(each["name"], each["finds"], size, each["licence"], each["trained_on"], file)
     stdout().print(table)
+
+
+def _show_fetching() -> Callable[[int, int], None]:
+    """Return what shows on stderr how much of a network is fetched: a line for each tenth."""
+    shown = -1
+
+    def show(there: int, size: int) -> None:
+        nonlocal shown
+        tenth = 10 * there // max(size, 1)
+        if tenth > shown:
+            shown = tenth
+            say(f"fetching a network that finds subjects: {10 * tenth} % of {size / 1e6:.1f} MB")
+
+    return show

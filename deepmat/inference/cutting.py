@@ -20,6 +20,7 @@ from deepmat.inference.outputs import CutOut, make_cutout
 from deepmat.inference.predict import checked_options, predict_seen
 from deepmat.inference.predictor import Predictor
 from deepmat.subject.prompting import Box, Point, prompts_of
+from deepmat.subject.seeking import Seeker
 
 OPENING = threading.Lock()
 """Held while a network is opened, so that two threads do not open it twice."""
@@ -71,12 +72,12 @@ def cut(
     arguments; TooLarge, CheckpointError and DeviceError as `predict` and `load_model`.
     """
     settings = checked_options(mode, None, options)
-    prompts = prompts_of(box, points, not_points)
-    if mask is not None and (finder or any(prompts)):
+    seeker = Seeker(prompts_of(box, points, not_points), finder)
+    if mask is not None and (finder or any(seeker.prompts)):
         raise ConfigError("mask: shows the subject itself; leave out finder, box, points and not_points")
     photo, own, about = _photo_of(image)
     name = str(image) if isinstance(image, PATHS) else "image"
-    subject = subject_of(photo, own, mask, prompts, finder, name)
+    subject = subject_of(photo, own, mask, seeker, name)
     network = _network(weights, device, precision) if isinstance(weights, (*PATHS, type(None))) else weights
     alpha, seen = predict_seen(network, photo.image, subject.trimap, **settings)
     assert subject.mask is not None

@@ -14,9 +14,8 @@ from deepmat.imaging.fitting import Photo
 from deepmat.imaging.layers import is_opaque
 from deepmat.inference.jobs import Guide, Job
 from deepmat.subject.band import WIDEN, Width, from_mask, too_narrow
-from deepmat.subject.finders import Prompts
 from deepmat.subject.prompting import fitted
-from deepmat.subject.seeking import Subject, given, seek
+from deepmat.subject.seeking import Seeker, Subject, given, seek
 
 SHOW = "--save sheet shows the mask; --box, --point or a better mask helps"
 """What helps where a rough mask misses the edge."""
@@ -35,9 +34,9 @@ def mask_guide(width: Width, max_pixels: int = imaging.MAX_PIXELS) -> Guide:
     return partial(_from_mask, width, max_pixels)
 
 
-def subject_guide(prompts: Prompts, finder: str | None = None, max_pixels: int = imaging.MAX_PIXELS) -> Guide:
+def subject_guide(seeker: Seeker, max_pixels: int = imaging.MAX_PIXELS) -> Guide:
     """Return the guide that finds the subjects of photos, or takes rough masks, the partners of the jobs."""
-    return partial(_from_subject, prompts, finder, max_pixels)
+    return partial(_from_subject, seeker, max_pixels)
 
 
 def _from_trimap(max_pixels: int, job: Job, photo: Photo, own: np.ndarray | None) -> Subject:
@@ -64,18 +63,15 @@ def _from_mask(width: Width, max_pixels: int, job: Job, photo: Photo, own: np.nd
     return Subject(levels, [*notices, *(f"{source}: {notice}" for notice in odd)])
 
 
-def _from_subject(
-    prompts: Prompts, finder: str | None, max_pixels: int, job: Job, photo: Photo, own: np.ndarray | None
-) -> Subject:
-    return subject_of(photo, own, job.partner, prompts, finder, str(job.image), max_pixels)
+def _from_subject(seeker: Seeker, max_pixels: int, job: Job, photo: Photo, own: np.ndarray | None) -> Subject:
+    return subject_of(photo, own, job.partner, seeker, str(job.image), max_pixels)
 
 
 def subject_of(
     photo: Photo,
     own: np.ndarray | None,
     mask: Source | None,
-    prompts: Prompts,
-    finder: str | None = None,
+    seeker: Seeker,
     name: str = "image",
     max_pixels: int = imaging.MAX_PIXELS,
 ) -> Subject:
@@ -87,7 +83,7 @@ def subject_of(
     size = _size(photo)
     if mask is None:
         with _named(name):
-            subject = seek(photo.image, own, fitted(prompts, size), finder)
+            subject = seek(photo.image, own, seeker._replace(prompts=fitted(seeker.prompts, size)))
         return subject._replace(notices=[f"{name}: {notice}" for notice in subject.notices])
     levels, detail, notices = as_mask(mask, size, photo=photo, max_pixels=max_pixels)
     source = str(mask) if isinstance(mask, PATHS) else "mask"

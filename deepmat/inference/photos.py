@@ -16,13 +16,17 @@ from deepmat.inference.outputs import parse_outputs
 from deepmat.inference.pipeline import Picture
 from deepmat.inference.places import Places, places_of
 from deepmat.runtime import distributed
+from deepmat.runtime.fetching import Progress
 from deepmat.runtime.files import real
 from deepmat.runtime.paths import is_folder
-from deepmat.subject.finders import Prompts
+from deepmat.subject.finders.choice import settings_for
 from deepmat.subject.prompting import Box, Point, prompts_of
+from deepmat.subject.seeking import Seeker, check_finder, prepare
 
 Input = Path | str | bytes
 """A picture, a folder of pictures, or the bytes of a picture file."""
+FINDER_SETTING = "finder."
+"""What settings of finders begin with, among those of the config."""
 SHORT = {".jpeg": ".jpg", ".tiff": ".tif"}
 """Extensions of files as kinds of output spell them."""
 
@@ -55,6 +59,7 @@ def cut_photos(
     device: str = "auto",
     assume: Mapping[str, Any] | None = None,
     settings: Sequence[str] = (),
+    progress: Progress | None = None,
 ) -> CutOuts:
     """Find the subjects of photos and cut them out: what `deepmat cut` does.
 
@@ -63,18 +68,23 @@ def cut_photos(
     for NAME_KIND.ext beside each picture. box (left, top, right, bottom), points and not_points (x, y), in pixels of
     the upright photo: where the subject of one photo is, and where it is not. finder: a name of `subject.finders`, or
     an ONNX file; None chooses. masks: a folder of rough masks, paired by name, or one file. watch: go on as pictures
-    arrive in the folders, until the iteration is closed. The others are as for `cut_out`.
+    arrive in the folders, until the iteration is closed. settings: config keys, and "finder.side=1024" and the like for
+    an ONNX file (`subject.finders.settings`). progress: called with the bytes that are there and that are to come while
+    a network is fetched. The others are as for `cut_out`.
 
     Raises ConfigError, DataError, CheckpointError, DeviceError before any work. Iterating yields a record for each
     picture; one that fails has "error". The processes of a launcher share the pictures (`runtime.distributed`).
     """
     given = [inputs] if isinstance(inputs, (str, Path, bytes)) else list(inputs)
-    options = prepare_settings(mode, max_size, fit, memory, settings)
-    prompts = prompts_of(box, points, not_points)
+    of_finder = [each.removeprefix(FINDER_SETTING) for each in settings if each.startswith(FINDER_SETTING)]
+    others = [each for each in settings if not each.startswith(FINDER_SETTING)]
+    options = prepare_settings(mode, max_size, fit, memory, others)
+    seeker = Seeker(prompts_of(box, points, not_points), finder, None, progress)
     places = places_of(out)
-    _check(given, prompts, finder, masks, places, watch)
+    _check(given, seeker, masks, places, watch)
+    seeker = seeker._replace(settings=settings_for(finder, of_finder))
     files = prepare_files(
-        subject_guide(prompts, finder, max_megapixels * 10**6),
+        subject_guide(seeker, max_megapixels * 10**6),
         places,
         save=_of_format(save, places),
         background=background,
@@ -85,7 +95,7 @@ def cut_photos(
     )
     search = _Search(given, Path(masks) if masks else None, files, include, exclude, background)
     jobs, notices = search.find(watch)
-    if prompts != Prompts() and len(jobs) > 1:
+    if any(seeker.prompts) and len(jobs) > 1:
         how = "cut the pictures one by one, or give --masks with a rough mask for each"
         raise ConfigError(f"--box, --point, --not-point: are for one picture, but {len(jobs)} are given; {how}")
     own = distributed.share(jobs)  # before files count as existing, which another process may be writing
@@ -93,7 +103,7 @@ def cut_photos(
     network = open_network(weights, device=distributed.device_name(device), precision=precision, assume=assume)
     return CutOuts(
         len(todo),
-        lambda: _run(network, jobs, todo, search, options, watch),
+        lambda: _run(network, jobs, todo, search, options, seeker, watch),
         notices if distributed.rank() == 0 else [],
         f"{network.about}, mode {options.mode}",
         existing=len(own) - len(todo),
@@ -148,15 +158,9 @@ class _Search:
         return kept, [f"{skipped} pictures skipped, which are outputs of others"] if skipped else []
 
 
-def _check(
-    given: Sequence[Input],
-    prompts: Prompts,
-    finder: str | None,
-    masks: Path | str | None,
-    places: Places,
-    watched: bool,
-) -> None:
-    if masks and (finder or prompts != Prompts()):
+def _check(given: Sequence[Input], seeker: Seeker, masks: Path | str | None, places: Places, watched: bool) -> None:
+    check_finder(seeker.finder)
+    if masks and (seeker.finder or any(seeker.prompts)):
         raise ConfigError("--masks: show the subjects themselves; leave out --finder, --box, --point and --not-point")
     if any(isinstance(each, bytes) for each in given) and len(given) > 1:
         raise ConfigError("-: a picture from a pipe is the only one; name other pictures in another command")
@@ -170,7 +174,7 @@ def _check(
             raise ConfigError(f"--watch: {name} is no folder; name the folder in which pictures arrive")
     if not places.folder:
         raise ConfigError("--watch: needs a folder for the cut-outs; add --out FOLDER")
-    if prompts != Prompts():
+    if any(seeker.prompts):
         raise ConfigError("--watch: takes no --box, --point or --not-point, which are for one picture")
     if masks and not is_folder(Path(masks)):
         raise ConfigError(f"--masks {masks}: is no folder; --watch needs one, to which masks of the same names come")
@@ -190,8 +194,16 @@ def _of_format(save: str, places: Places) -> str:
 
 
 def _run(
-    network: Opened, jobs: Sequence[Job], todo: Sequence[Job], search: _Search, options: TestConfig, watched: bool
+    network: Opened,
+    jobs: Sequence[Job],
+    todo: Sequence[Job],
+    search: _Search,
+    options: TestConfig,
+    seeker: Seeker,
+    watched: bool,
 ) -> Iterator[Picture]:
+    if todo or watched:
+        prepare(seeker)
     yield from run_batch(network, todo, search.files, options)
     if watched:
         folders = [Path(each) for each in search.given if not isinstance(each, bytes)]

@@ -1,11 +1,17 @@
 """The subject of a photo without a trimap: found by a finder or given as a rough mask, and its trimap."""
 
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from deepmat.subject.finders import Found, Prompts
+from deepmat.errors import lookup
+from deepmat.runtime.fetching import Progress
+from deepmat.subject.finders import FINDERS, Found, Prompts
 from deepmat.subject.finders.choice import find
+from deepmat.subject.finders.known import NETWORKS, obtain
+from deepmat.subject.finders.network import load
+from deepmat.subject.finders.settings import Settings
 from deepmat.subject.hints import hints
 from deepmat.subject.rough import from_rough
 
@@ -26,13 +32,43 @@ class Subject(NamedTuple):
     """uint8 RGB [H, W, 3]: the background's colours, where the finder knows them."""
 
 
-def seek(image: np.ndarray, own: np.ndarray | None, prompts: Prompts, finder: str | None = None) -> Subject:
+class Seeker(NamedTuple):
+    """How subjects are found; by default as the picture decides."""
+
+    prompts: Prompts = Prompts()
+    finder: str | None = None
+    """As for `finders.choice.find`."""
+    settings: Settings | None = None
+    """Of a network in an ONNX file."""
+    progress: Progress | None = None
+    """Called while a network is fetched."""
+
+
+def prepare(seeker: Seeker) -> None:
+    """Fetch and load the network that a seeker names, if any. Raises DataError and ConfigError where that fails."""
+    if seeker.finder in NETWORKS:
+        load(obtain(seeker.finder, progress=seeker.progress))
+
+
+def check_finder(finder: str | None) -> None:
+    """Raise ConfigError or DataError unless a finder is known by that name, or is an ONNX file that can be used."""
+    if finder is None:
+        return
+    if Path(finder).suffix.lower() == ".onnx":
+        load(finder)
+    else:
+        lookup(FINDERS, finder, "finder (or the path of an ONNX file)")
+
+
+def seek(image: np.ndarray, own: np.ndarray | None, seeker: Seeker) -> Subject:
     """Find the subject of a photo, and make its trimap.
 
-    image: uint8 RGB [H, W, 3]; own: its alpha channel, uint8 [H, W], or None; finder: as for `finders.choice.find`.
-    Raises DataError where there is no subject, ConfigError for an unknown finder.
+    image: uint8 RGB [H, W, 3]; own: its alpha channel, uint8 [H, W], or None. Raises DataError where there is no
+    subject, ConfigError for an unknown finder.
     """
-    found, name, why = find(image, prompts, finder, own)
+    found, name, why = find(
+        image, seeker.prompts, seeker.finder, own, settings=seeker.settings, progress=seeker.progress
+    )
     return _guided(image, found, name, why)
 
 
