@@ -110,6 +110,15 @@ def test_leftovers_of_another_file_do_no_harm(server, place, left):
     assert fetch(server.remote, place).read_bytes() == DATA and not part_of(place).exists()
 
 
+def test_a_shorter_file_on_the_server_is_noticed_when_going_on(server, place):
+    place.parent.mkdir()
+    part_of(place).write_bytes(DATA[:1_000_000])
+    server.data = b"<html>please log in</html>"
+    with pytest.raises(DataError, match="another file than deepmat knows .26 bytes"):
+        fetch(server.remote, place)
+    assert server.asked == ["bytes=1000000-", None]
+
+
 def set_data(data):
     return lambda server: setattr(server, "data", data)
 

@@ -18,7 +18,7 @@ DEFAULT = "u2netp"
 ALPHA = "alpha"
 """Name of what is no finder: the alpha channel that the photo has."""
 WAYS = (
-    "four ways on: a trimap (deepmat predict --trimaps), a rough mask (--masks), --box or --point on the subject, or "
+    "Four ways on: a trimap (deepmat predict --trimaps), a rough mask (--masks), --box or --point on the subject, or "
     "--finder with an ONNX file or a network of --finder list"
 )
 
@@ -64,12 +64,12 @@ def find(
     try:
         return Choice(lookup(FINDERS, "plain", "finder")(image, prompts), "plain", "the border is plain")
     except DataError as error:
-        not_plain = str(error)
+        not_plain = str(error).partition("; ")[0]  # the remedies are those below
     try:
         found = _find(DEFAULT, image, prompts, settings, offline, progress)
     except (DataError, ConfigError) as error:
-        raise DataError(f"no finder finds the subject ({not_plain}; {error}); {WAYS}") from error
-    return Choice(found, DEFAULT, "the border is not plain")
+        raise DataError(f"no finder finds the subject: {not_plain}; {error}. {WAYS}") from error
+    return Choice(found, DEFAULT, not_plain)
 
 
 def _find(
@@ -105,18 +105,10 @@ def settings_for(finder: str | Path | None, pairs: Iterable[str]) -> Settings | 
 def list_finders() -> list[FinderRecord]:
     """Return what is to be shown of each finder, for `--finder list`."""
     without = [name for name in FINDERS if name not in NETWORKS]
-    first_lines = {name: (inspect.getdoc(FINDERS[name]) or "").partition("\n")[0] for name in without}
-    return [_without_network(name, finds) for name, finds in first_lines.items()] + [*map(describe, NETWORKS)]
+    return [*map(_describe, without), *map(describe, NETWORKS)]
 
 
-def _without_network(name: str, finds: str) -> FinderRecord:
-    return {
-        "name": name,
-        "finds": finds,
-        "megabytes": 0.0,
-        "licence": "",
-        "trained_on": "",
-        "side": 0,
-        "address": "",
-        "path": "",
-    }
+def _describe(name: str) -> FinderRecord:
+    """Return what is shown of a finder without a network: the first line of its docstring."""
+    finds = (inspect.getdoc(FINDERS[name]) or "").partition("\n")[0]
+    return {"name": name, "finds": finds, "megabytes": 0, "licence": "", "trained_on": "", "side": 0, "path": ""}

@@ -42,7 +42,6 @@ class FinderRecord(TypedDict):
     trained_on: str
     side: int
     """Pixels of the network's input; 0 without one."""
-    address: str
     path: str
     """Where the file is; "" before it is fetched."""
 
@@ -175,6 +174,5 @@ def describe(name: str) -> FinderRecord:
         "licence": known.licence,
         "trained_on": known.trained_on,
         "side": known.settings.side or 0,
-        "address": known.remote.address,
         "path": next((str(path) for path in paths if _size_fits(path, known.remote)), ""),
     }

@@ -21,8 +21,8 @@ SIDE = 512
 """Pixels of both sides of the input of networks that take any size, where nothing else is asked for."""
 MARGIN = 0.1
 """Of a box's sides: what a network sees around it."""
-NONE, UNSURE = 0.1, 0.5
-"""A map that is nowhere higher shows no subject; a mask that is less sure gets a notice."""
+NONE = 0.1
+"""A map that is nowhere higher shows no subject."""
 TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(uint8)": np.uint8}
 """Inputs by onnxruntime's names. What takes uint8 takes levels as they are."""
 PROVIDERS = ("CUDAExecutionProvider", "CPUExecutionProvider")
@@ -106,7 +106,7 @@ def find(path: Path | str, image: np.ndarray, prompts: Prompts, settings: Settin
     subject, or is none, ConfigError if the settings do not fit it.
     """
     network, settings = load(path), check_settings(settings or Settings())
-    name, notices = Path(path).name, []
+    notices = []
     if prompts.points or prompts.not_points:
         notices.append("points are not used by a network; --finder prompts uses them")
     top, bottom, left, right = _view(image.shape[:2], prompts.box)
@@ -120,8 +120,6 @@ def find(path: Path | str, image: np.ndarray, prompts: Prompts, settings: Settin
             f"{Path(path).name} finds no subject; show it with --box or --point, or give a mask or a trimap"
         )
     sure = min(_certainty(plain), _certainty(1 - plain))
-    if sure < UNSURE:
-        notices.append(f"{name} is not sure of the subject; --box or --point shows it")
     mask = np.zeros(image.shape[:2], np.uint8)
     mask[top:bottom, left:right] = _resized(shares, seen.shape[:2])
     if prompts.box:
@@ -178,7 +176,7 @@ def _run(path: Path | str, network: Network, image: np.ndarray, settings: Settin
 def _input(image: np.ndarray, height: int, width: int, network: Network, settings: Settings) -> np.ndarray:
     """Return the batch of one picture that a network takes. The picture's proportions are not kept."""
     # Pillow's filters, unlike those of OpenCV, widen where they shrink: no aliasing.
-    small = np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.LANCZOS))
+    small = np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.LANCZOS, reducing_gap=3.0))
     if network.dtype != np.uint8:
         scaled = small.astype(np.float32) / DIVISORS[settings.divisor](small)
         small = (scaled - np.asarray(settings.mean, np.float32)) / np.asarray(settings.std, np.float32)

@@ -85,3 +85,13 @@ def test_files_of_rembg_are_used_where_their_sum_is_right(toy, tmp_path, monkeyp
 def test_an_unknown_name_is_refused():
     with pytest.raises(ConfigError, match="finder 'u2nett': unknown, did you mean u2net"):
         known.obtain("u2nett")
+
+
+def test_the_documentation_lists_the_networks():
+    page = (Path(__file__).parents[3] / "docs" / "finders.md").read_text(encoding="utf-8")
+    rows = [
+        [cell.strip() for cell in line.strip("|").split("|")] for line in page.splitlines() if line.startswith("| `")
+    ]
+    shown = {cells[0].strip("`"): cells[1:] for cells in rows if len(cells) == 6}
+    keys = ("megabytes", "side", "licence", "trained_on", "finds")
+    assert shown == {name: [str(known.describe(name)[key]) for key in keys] for name in known.BY_NAME}
