@@ -37,3 +37,8 @@ Finder = Callable[[np.ndarray, Prompts], Found]
 """From a photo, uint8 RGB [H, W, 3], and prompts. Raises DataError where it finds no subject, with what would help."""
 
 FINDERS: dict[str, Finder] = {}
+
+# The modules of finders import the contract above.
+from deepmat.subject.finders.plain import find_plain  # noqa: E402
+
+FINDERS["plain"] = find_plain
