@@ -12,7 +12,7 @@ from deepmat.inference.opening import open_network
 from deepmat.inference.places import Places
 from deepmat.runtime import distributed
 from deepmat.runtime.paths import is_folder, is_there
-from deepmat.subject.band import WIDTH, parse_width
+from deepmat.subject.band import parse_width
 
 
 def cut_out(
@@ -57,7 +57,7 @@ def cut_out(
     _check(Path(out), trimaps, masks, width)
     pixels = max_megapixels * 10**6
     files = prepare_files(
-        trimap_guide(pixels) if trimaps else mask_guide(parse_width(width or WIDTH, "--width"), pixels),
+        trimap_guide(pixels) if trimaps else mask_guide(parse_width(width, "--width") if width else None, pixels),
         Places(folder=Path(out)),
         save=save,
         background=background,

@@ -13,7 +13,7 @@ from deepmat.imaging.arrays import PATHS, Source, as_mask
 from deepmat.imaging.fitting import Photo
 from deepmat.imaging.layers import is_opaque
 from deepmat.inference.jobs import Guide, Job
-from deepmat.subject.band import WIDEN, Width, from_mask, too_narrow
+from deepmat.subject.band import WIDEN, WIDTH, Width, from_mask, parse_width, too_narrow
 from deepmat.subject.prompting import fitted
 from deepmat.subject.seeking import Seeker, Subject, given, seek
 
@@ -26,12 +26,12 @@ def trimap_guide(max_pixels: int = imaging.MAX_PIXELS) -> Guide:
     return partial(_from_trimap, max_pixels)
 
 
-def mask_guide(width: Width, max_pixels: int = imaging.MAX_PIXELS) -> Guide:
+def mask_guide(width: Width | None = None, max_pixels: int = imaging.MAX_PIXELS) -> Guide:
     """Return the guide that makes trimaps of masks, the partners of the jobs or else the pictures' alpha channels.
 
-    width: of the unknown band around the edge of a mask.
+    width: of the unknown band around the edge of a mask; None for WIDTH.
     """
-    return partial(_from_mask, width, max_pixels)
+    return partial(_from_mask, width or parse_width(WIDTH), max_pixels)
 
 
 def subject_guide(seeker: Seeker, max_pixels: int = imaging.MAX_PIXELS) -> Guide:
