@@ -122,6 +122,8 @@ def cut(
         settings=set_ or (),
         progress=_show_fetching(),
     )
+    if watch:
+        say(f"watching {', '.join(map(str, inputs or ()))}; Ctrl-C ends it")
     where = str(out) if out else "the folders of the pictures"
     show_batch(work, where, "cut", json, quiet=piped, endless=watch)
 

@@ -155,6 +155,7 @@ def do(work: "Work[Any]", title: str, json: bool = False) -> dict[str, str]:
             notify(record.get("notices", []))
             if json:
                 print(to_json(record), flush=True)
+            failures.pop(record.get("name", ""), None)  # it may have been done again, under `cut --watch`
             if "error" in record:
                 failures[record["name"]] = record["error"]
     return failures
@@ -214,6 +215,8 @@ def show_batch(
         try:
             for record in work:
                 finders.append((record.get("finder", ""), record.get("why", "")))
+                if endless:
+                    say(f"{record['name']}: " + (record.get("error") or ", ".join(record["paths"].values())))
                 yield record
         except KeyboardInterrupt:
             if not endless:
