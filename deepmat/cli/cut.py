@@ -124,8 +124,7 @@ def cut(
     )
     if watch:
         say(f"watching {', '.join(map(str, inputs or ()))}; Ctrl-C ends it")
-    where = str(out) if out else "the folders of the pictures"
-    show_batch(work, where, "cut", json, quiet=piped, endless=watch)
+    show_batch(work, out, "cut", json, quiet=piped, endless=watch)
 
 
 def _from_pipe() -> bytes:

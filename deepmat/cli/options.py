@@ -200,12 +200,12 @@ def finish(failures: Mapping[str, str], done: str) -> None:
 
 
 def show_batch(
-    work: "CutOuts", where: str, title: str, json: bool, *, quiet: bool = False, endless: bool = False
+    work: "CutOuts", out: Path | None, title: str, json: bool, *, quiet: bool = False, endless: bool = False
 ) -> None:
     """Do this process's share of a batch of pictures, and show the result of all processes.
 
-    where: the outputs go, for messages. quiet: shows notices and failures only. endless: Ctrl-C is the usual end. Exit
-    code 1 if a picture failed.
+    out: where the outputs go; None for beside the pictures. quiet: shows notices and failures only. endless: Ctrl-C is
+    the usual end. Exit code 1 if a picture failed.
     """
     from deepmat.runtime import distributed
 
@@ -220,7 +220,7 @@ def show_batch(
                 yield record
         except KeyboardInterrupt:
             if not endless:
-                say(f"{where} keeps what is done; the same command with --skip-existing goes on")
+                say(f"{out or 'the disk'} keeps what is done; the same command with --skip-existing goes on")
                 raise
 
     distributed.meet()
@@ -233,7 +233,8 @@ def show_batch(
         before = f" ({existing} more existed)" if existing else ""
         if not quiet:
             show_finders(used)
-        done = f"{len(used) - len(failures)} of {len(used)} pictures cut out in {where}{before}"
+        where = f"in {out}" if out else "beside them"
+        done = f"{len(used) - len(failures)} of {len(used)} pictures cut out {where}{before}"
         summarise(failures, "" if quiet else done)
     distributed.gather(None)  # a launcher ends all processes with the first that exits with an error
     if failures:

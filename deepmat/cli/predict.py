@@ -101,4 +101,4 @@ def predict(
         assume={"skip": skip},
         settings=set_ or (),
     )
-    show_batch(work, str(out), "predict", json)
+    show_batch(work, out, "predict", json)

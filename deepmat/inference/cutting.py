@@ -19,6 +19,7 @@ from deepmat.inference.opening import open_network
 from deepmat.inference.outputs import CutOut, make_cutout
 from deepmat.inference.predict import checked_options, predict_seen
 from deepmat.inference.predictor import Predictor
+from deepmat.runtime.paths import is_file
 from deepmat.subject.prompting import Box, Point, prompts_of
 from deepmat.subject.seeking import Seeker
 
@@ -98,10 +99,12 @@ def _photo_of(image: Source) -> tuple[Photo, np.ndarray | None, list[str]]:
 
 
 def _network(weights: Path | str | None, device: str, precision: str) -> Predictor:
+    changed = Path(weights).stat().st_mtime_ns if weights and is_file(Path(weights)) else 0
     with OPENING:
-        return _opened(weights, device, precision)
+        return _opened(weights, device, precision, changed)
 
 
 @lru_cache(maxsize=2)
-def _opened(weights: Path | str | None, device: str, precision: str) -> Any:
+def _opened(weights: Path | str | None, device: str, precision: str, changed: int) -> Any:
+    """Open weights as they were then: a file that has been replaced since is opened again."""
     return open_network(weights, device=device, precision=precision).network

@@ -74,7 +74,7 @@ def test_a_photo_gives_a_cut_out_beside_it(deepmat):
     assert (alpha[18:30, 18:30] == 255).all() and (alpha[:4] == 0).all() and colour[24, 24, 0] > 200
     assert sorted(os.listdir("a")) == ["photo.jpg", "photo_cutout.png"]  # no log
     lines = " ".join(result.stderr.split())
-    assert "finder fake: " in lines and "1 of 1 pictures cut out in the folders of the pictures" in lines
+    assert "finder fake: " in lines and "1 of 1 pictures cut out beside them" in lines
     again = deepmat("cut", "a", *SMALL, "--save", "cutout,alpha", "--skip-existing")
     assert again.exit_code == 0 and "1 pictures skipped, which are outputs of others" in again.stderr
     assert sorted(os.listdir("a")) == ["photo.jpg", "photo_alpha.png", "photo_cutout.png"]
