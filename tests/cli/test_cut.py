@@ -3,11 +3,14 @@
 import io
 import json
 import os
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
 
 import numpy as np
+import onnx_files
 import pytest
 from PIL import Image
 from toy import Toy, ToyOptions
@@ -210,6 +213,25 @@ def test_rough_masks_stand_for_a_finder(deepmat):
     assert alpha[24, 24] == 255 and not alpha[60:].any()
 
 
+def test_an_onnx_file_is_a_finder(deepmat):
+    pixels = np.zeros((SIDE, SIDE, 3), np.uint8)
+    pixels[12:36, 12:36] = 255
+    imaging.write_image(Path("photo.png"), pixels)
+    onnx_files.mean_of_colours(Path("net.onnx"), (1, 3, "height", "width"))
+    command = ["cut", "photo.png", "-o", "out", *SMALL, "--finder", "net.onnx", "--json"]
+    done = deepmat(*command, "--set", "finder.side=24", "--set", "test.double=0")
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["finder"] == "net.onnx"
+    assert imaging.read_rgba("out/cutout/photo.png")[1][24, 24] == 255
+    for setting, message in (("finder.side=3", "side 3: give 16"), ("finder.sise=3", "did you mean side?")):
+        refused = deepmat(*command, "--set", setting)
+        assert refused.exit_code == 1 and message in " ".join(refused.stderr.split())
+    Path("bad.onnx").write_text("no network")
+    for name in ("bad.onnx", "none.onnx"):
+        refused = deepmat("cut", "photo.png", "-o", "x", *SMALL, "--finder", name)
+        assert refused.exit_code == 1 and f"{name}: " in refused.stderr and not Path("x").exists()
+
+
 def test_crop_centres_the_subject(deepmat):
     pixels = photo()
     imaging.write_image(Path("photo.png"), pixels[:, 8:])  # 40 x 48, the subject 4 pixels from the left
@@ -256,6 +278,20 @@ def test_each_process_of_a_job_takes_its_share(tmp_path, monkeypatch):
         work = cut_photos("photos", "out", weights="closed-form", device="cpu", finder="fake")
         assert [record["name"] for record in work] == names
         assert len(Path(f"out/log-{rank}.jsonl").read_text().splitlines()) == len(names)
+
+
+@pytest.mark.slow
+def test_several_processes_share_the_pictures(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for index in range(3):
+        photo(f"photos/{index}.png")
+    Path("photos/3.png").write_text("broken")
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "deepmat"]
+    command = ["cut", "photos", "-o", "out", "-w", "closed-form", "--device", "cpu", "--finder", "plain"]
+    result = subprocess.run([*launch, *command], capture_output=True, text=True, timeout=240)
+    assert result.returncode == 1 and "3 of 4 pictures cut out in out" in result.stderr
+    assert result.stderr.count("finder plain for 3 pictures: asked for") == 1
+    assert sorted(path.stem for path in Path("out/cutout").iterdir()) == ["0", "1", "2"]
 
 
 def test_pictures_are_cut_out_as_they_arrive(tmp_path, monkeypatch):
