@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import onnx_files
 import pytest
-from PIL import Image
+from PIL import Image, ImageCms
 from toy import Toy, ToyOptions
 from typer.testing import CliRunner
 
@@ -211,6 +211,20 @@ def test_rough_masks_stand_for_a_finder(deepmat):
     assert any("masks/1.png: 48x48, but its picture is 96x96; resized" in notice for notice in record["notices"])
     alpha = imaging.read_rgba("out/cutout/1.png")[1]
     assert alpha[24, 24] == 255 and not alpha[60:].any()
+
+
+@pytest.mark.parametrize("suffix", [".png", ".webp", ".tif"])
+def test_orientation_profile_and_resolution_are_kept(deepmat, suffix):
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(photo()[:, :40]).save("photo.jpg", exif=exif, icc_profile=profile, dpi=(300, 200))
+    assert deepmat("cut", "photo.jpg", "-o", f"out{suffix}", *SMALL).exit_code == 0
+    with Image.open(f"out{suffix}") as made:
+        assert made.size == (48, 40) and np.asarray(made)[24, 24, 3] == 255
+        assert made.info["icc_profile"] == profile
+        if suffix != ".webp":  # which has no place for it
+            assert [round(float(each)) for each in made.info["dpi"]] == [200, 300]
 
 
 def test_an_onnx_file_is_a_finder(deepmat):

@@ -230,3 +230,16 @@ def test_sheets_are_of_a_shape_to_look_at(size):
     height, width = made.shape[:2]
     assert max(height, width) <= 1800
     assert 1 / 4 < height / width < 4
+
+
+def test_a_sheet_shows_the_rough_mask_if_there_is_one():
+    levels = np.full((37, 53), 77, np.uint8)
+    grey = np.array((77, 77, 77), np.uint8)
+    assert (outputs.make_sheet(cut_of(37, 53, mask=levels)) == grey).all(axis=2).sum() >= 37 * 53
+    assert (outputs.make_sheet(cut_of(37, 53)) == grey).all(axis=2).sum() < 37 * 53
+
+
+def test_avif_is_refused_before_any_work_where_pillow_lacks_it(monkeypatch):
+    monkeypatch.setattr(features, "check", lambda feature: False)
+    with pytest.raises(ConfigError, match=r"\.avif: the Pillow on this machine cannot write it; use \.webp"):
+        parse_outputs("cutout.avif")
