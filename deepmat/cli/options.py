@@ -35,7 +35,7 @@ Workers = Annotated[int | None, typer.Option(help="Pictures at a time [number of
 Mode = Annotated[
     str | None,
     typer.Option(
-        metavar=choice("inference.modes", "MODES"), help="How much the network sees at a time [whole; predict: auto]."
+        metavar=choice("inference.modes", "MODES"), help="How much the network sees at a time [auto; eval: whole]."
     ),
 ]
 MaxSize = Annotated[

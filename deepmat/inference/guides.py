@@ -15,7 +15,8 @@ from deepmat.imaging.layers import is_opaque
 from deepmat.inference.jobs import Guide, Job
 from deepmat.subject.band import WIDEN, WIDTH, Width, from_mask, parse_width, too_narrow
 from deepmat.subject.prompting import fitted
-from deepmat.subject.seeking import Seeker, Subject, given, seek
+from deepmat.subject.rough import from_rough, is_network_mask
+from deepmat.subject.seeking import Seeker, Subject, detail_of, given, seek
 
 SHOW = "--save sheet shows the mask; --box, --point or a better mask helps"
 """What helps where a rough mask misses the edge."""
@@ -29,9 +30,10 @@ def trimap_guide(max_pixels: int = imaging.MAX_PIXELS) -> Guide:
 def mask_guide(width: Width | None = None, max_pixels: int = imaging.MAX_PIXELS) -> Guide:
     """Return the guide that makes trimaps of masks, the partners of the jobs or else the pictures' alpha channels.
 
-    width: of the unknown band around the edge of a mask; None for WIDTH.
+    width: of the unknown band around the edge of a mask; None for WIDTH, and for as wide as the soft masks of
+    segmentation networks are coarse (`subject.rough`).
     """
-    return partial(_from_mask, width or parse_width(WIDTH), max_pixels)
+    return partial(_from_mask, width, max_pixels)
 
 
 def subject_guide(seeker: Seeker, max_pixels: int = imaging.MAX_PIXELS) -> Guide:
@@ -45,7 +47,7 @@ def _from_trimap(max_pixels: int, job: Job, photo: Photo, own: np.ndarray | None
     return Subject(levels, notices + [f"{job.partner}: {notice}" for notice in trimap.one_sided(levels)])
 
 
-def _from_mask(width: Width, max_pixels: int, job: Job, photo: Photo, own: np.ndarray | None) -> Subject:
+def _from_mask(width: Width | None, max_pixels: int, job: Job, photo: Photo, own: np.ndarray | None) -> Subject:
     size = _size(photo)
     if job.partner:
         mask, notices = masks.read_mask(job.partner, None, size, max_pixels, photo)
@@ -55,11 +57,13 @@ def _from_mask(width: Width, max_pixels: int, job: Job, photo: Photo, own: np.nd
         raise DataError(f"{job.image}: has {hidden}; {how}")
     else:
         mask, notices = own, []
-    source = job.partner or job.image
-    try:
-        levels, odd = from_mask(mask, width.pixels(size), width.pixels(size))
-    except DataError as error:
-        raise DataError(f"{source}: {error}") from error
+    source, band = job.partner or job.image, (width or parse_width(WIDTH)).pixels(size)
+    with _named(str(source)):
+        if job.partner and is_network_mask(mask):
+            detail = max(imaging.read_size(job.partner))
+            levels, odd = from_rough(photo.image, mask, detail_of(detail, mask), band if width else None)
+        else:
+            levels, odd = from_mask(mask, band, band)
     return Subject(levels, [*notices, *(f"{source}: {notice}" for notice in odd)])
 
 

@@ -81,6 +81,14 @@ def given(image: np.ndarray, mask: np.ndarray, detail: int, why: str) -> Subject
 
 
 def _guided(image: np.ndarray, found: Found, name: str, why: str) -> Subject:
-    trimap, notices = from_rough(image, found.mask, found.detail if found.detail < max(found.mask.shape) else None)
+    trimap, notices = from_rough(image, found.mask, detail_of(found.detail, found.mask))
     notices = [*found.notices, *notices, *hints(found.mask, found.sure)]
     return Subject(trimap, notices, name, why, found.mask, found.backdrop)
+
+
+def detail_of(side: int, mask: np.ndarray) -> int | None:
+    """Return the detail of a mask for `from_rough`: None if it is not smaller than the photo, so that its edges tell.
+
+    side: the pixels of its longer side before it was resized to the photo; mask: uint8 [H, W], of the photo's size.
+    """
+    return side if side < max(mask.shape) else None
