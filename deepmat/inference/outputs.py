@@ -20,6 +20,7 @@ from deepmat.imaging.trimap import FOREGROUND, unknown_region
 from deepmat.inference.background import Background, plain
 from deepmat.runtime.files import write_bytes
 from deepmat.subject.band import steps_at_known
+from deepmat.subject.key import foreground_over
 
 KEPT = 8
 """Pixels around the visible ones that keep their colours in a cut-out."""
@@ -63,6 +64,8 @@ class CutOut:
     @cached_property
     def foreground(self) -> np.ndarray:
         """Foreground colours, uint8 RGB [H, W, 3]. Estimated once for all outputs."""
+        if self.estimate and self.backdrop is not None:
+            return foreground_over(self.image, self.alpha, self.backdrop)
         return self.estimate(self.image, self.alpha) if self.estimate else self.image
 
 
