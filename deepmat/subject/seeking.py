@@ -13,6 +13,7 @@ from deepmat.subject.finders.known import NETWORKS, obtain
 from deepmat.subject.finders.network import load
 from deepmat.subject.finders.settings import Settings
 from deepmat.subject.hints import hints
+from deepmat.subject.key import open_key
 from deepmat.subject.rough import from_rough
 
 
@@ -82,6 +83,8 @@ def given(image: np.ndarray, mask: np.ndarray, detail: int, why: str) -> Subject
 
 def _guided(image: np.ndarray, found: Found, name: str, why: str) -> Subject:
     trimap, notices = from_rough(image, found.mask, detail_of(found.detail, found.mask))
+    if found.backdrop is not None:
+        trimap = open_key(image, trimap, found.backdrop)
     notices = [*found.notices, *notices, *hints(found.mask, found.sure)]
     return Subject(trimap, notices, name, why, found.mask, found.backdrop)
 

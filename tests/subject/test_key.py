@@ -45,3 +45,18 @@ def test_a_cut_out_with_a_backdrop_uses_it_unless_colours_stay_as_they_are():
     made = CutOut("a", picture, alpha, trimap, estimate=estimate_foreground, backdrop=backdrop)
     np.testing.assert_array_equal(made.foreground, key.foreground_over(picture, alpha, backdrop))
     assert CutOut("a", picture, alpha, trimap, backdrop=backdrop).foreground is picture
+
+
+def test_gaps_that_show_a_key_colour_are_not_foreground():
+    picture, _, backdrop, _ = scene()
+    picture[20:60, 20:100] = (150, 140, 145)  # the subject
+    picture[30:34, 30:34] = backdrop[30:34, 30:34]  # a gap
+    picture[40:44, 40:44] = (backdrop[40:44, 40:44] // 2) + 70  # half transparent
+    trimap = np.zeros(picture.shape[:2], np.uint8)
+    trimap[18:62, 18:102], trimap[22:58, 22:98] = 128, 255
+    opened = key.open_key(picture, trimap, backdrop)
+    assert (opened[30:34, 30:34] == 0).all() and (opened[40:44, 40:44] == 128).all()
+    rest = np.ones(trimap.shape, bool)
+    rest[30:34, 30:34] = rest[40:44, 40:44] = False
+    assert (opened[trimap == 255][rest[trimap == 255]] == 255).all() and not opened[trimap == 0].any()
+    assert key.open_key(picture, trimap, np.full_like(backdrop, 200)) is trimap  # grey is no key colour
