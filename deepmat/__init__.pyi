@@ -17,8 +17,10 @@ from .errors import (
 from .imaging import read_image, write_image
 from .imaging.foreground import estimate_foreground
 from .imaging.trimap import read_trimap
+from .inference.cutting import cut
 from .inference.evaluation import evaluate
 from .inference.folders import cut_out
+from .inference.photos import cut_photos
 from .inference.predict import predict
 from .inference.sweeping import sweep
 from .models import build_model, for_prediction, load_model
@@ -48,7 +50,9 @@ __all__ = [
     "build_model",
     "composite",
     "convert_vgg",
+    "cut",
     "cut_out",
+    "cut_photos",
     "doctor",
     "draw_synth_sheet",
     "estimate_foreground",

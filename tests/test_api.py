@@ -77,7 +77,13 @@ def test_a_users_program_runs(weights, data, tmp_path, capsys):
     user_script.main(weights, data / "test", tmp_path)
     printed = capsys.readouterr().out
     assert "none.png: no such file" in printed and "none.pth: no such file" in printed
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["all", "alpha.png", "foreground.png", "trimaps"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "all",
+        "alpha.png",
+        "cutout.png",
+        "foreground.png",
+        "trimaps",
+    ]
 
 
 @pytest.mark.slow

@@ -37,6 +37,18 @@ def cut_all(weights: Path, data: Path, out: Path) -> list[str]:
     return [record["name"] for record in work if "error" not in record]
 
 
+def cut_without_trimap(weights: Path, photo: Path, mask: Path, out: Path) -> Pixels:
+    """Cut out one photo by a rough mask. Returns RGBA."""
+    made = deepmat.cut(photo, mask=mask, weights=weights, mode="whole")
+    print(made.finder, made.why, *made.notices, sep="\n")
+    alpha: npt.NDArray[np.float32] = made.alpha
+    assert alpha.shape == made.trimap.shape == made.mask.shape
+    work = deepmat.cut_photos(photo, out / "cutout.png", masks=mask, weights=weights, mode="whole", crop="5%")
+    assert [record["finder"] for record in work] == [made.finder]
+    rgba: Pixels = made.rgba
+    return rgba
+
+
 def score(weights: Path, data: Path) -> float:
     """Score a network on a test set. Returns the mean SAD."""
     evaluation = deepmat.evaluate(weights, data=data)
@@ -56,6 +68,7 @@ def main(weights: Path, data: Path, out: Path) -> None:
     """Cut out, score and make trimaps of a test set."""
     first = next(iter(sorted((data / "image").iterdir())))
     cut_one(weights, first, data / "trimap" / first.name, out)
+    cut_without_trimap(weights, first, data / "alpha" / first.name, out)
     names = cut_all(weights, data, out / "all")
     assert score(weights, data) >= 0
     assert shown(deepmat.make_trimaps([data / "alpha"], out / "trimaps", width="5%")) == len(names)

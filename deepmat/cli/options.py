@@ -2,19 +2,21 @@
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from deepmat.cli.tables import choice, recipes
+from deepmat.cli.tables import choice, names, recipes
 from deepmat.runtime.records import to_json
 
 if TYPE_CHECKING:  # rich takes a fifth of the time of --help
     from rich.console import Console
     from rich.progress import Progress
 
+    from deepmat.inference.batch import CutOuts
     from deepmat.runtime.work import Work
 
 Weights = Annotated[
@@ -33,7 +35,7 @@ Workers = Annotated[int | None, typer.Option(help="Pictures at a time [number of
 Mode = Annotated[
     str | None,
     typer.Option(
-        metavar=choice("inference.modes", "MODES"), help="How much the network sees at a time [whole; predict: auto]."
+        metavar=choice("inference.modes", "MODES"), help="How much the network sees at a time [auto; eval: whole]."
     ),
 ]
 MaxSize = Annotated[
@@ -63,6 +65,34 @@ Skip = Annotated[
     ),
 ]
 
+Save = Annotated[
+    str, typer.Option(metavar="KIND[.EXT],...", help=", ".join(names("inference.outputs", "OUTPUTS")) + ".")
+]
+Background = Annotated[
+    str | None, typer.Option(help="For composite: a colour (white, #1188ff), a picture or a folder of pictures.")
+]
+Colours = Annotated[
+    str,
+    typer.Option(
+        metavar=choice("inference.batch", "COLOURS"),
+        help="Foreground colours without the background, or as they are.",
+    ),
+]
+Include = Annotated[
+    list[str] | None, typer.Option(metavar="PATTERN", help="Only these pictures, say '*.jpg' or 'shoes/*'.")
+]
+Exclude = Annotated[list[str] | None, typer.Option(metavar="PATTERN", help="Not these pictures.")]
+Memory = Annotated[
+    float | None, typer.Option(help="Mode auto: GB that the process may use in all [half of the free memory].")
+]
+MaxMegapixels = Annotated[int, typer.Option(help="Refuse larger pictures: a small file can hold a huge one.", min=1)]
+Crop = Annotated[
+    str | None,
+    typer.Option(metavar="MARGIN", help="Crop to the subject, with this margin: 0, pixels (20) or a share (5%)."),
+]
+Square = Annotated[bool, typer.Option("--square", help="With --crop: to a square.")]
+SkipExisting = Annotated[bool, typer.Option("--skip-existing", help="Skip pictures whose files all exist.")]
+Json = Annotated[bool, typer.Option("--json", help="One JSON object per picture on stdout.")]
 
 MOST_NOTES = 20
 """Notices shown before the rest is only counted."""
@@ -119,12 +149,13 @@ def do(work: "Work[Any]", title: str, json: bool = False) -> dict[str, str]:
     notify(work.notices)
     failures: dict[str, str] = {}
     with progress_bar(stderr()) as bar:
-        task = bar.add_task(title, total=work.total)
+        task = bar.add_task(title, total=work.total or None)
         for record in work:
             bar.advance(task)
             notify(record.get("notices", []))
             if json:
                 print(to_json(record), flush=True)
+            failures.pop(record.get("name", ""), None)  # it may have been done again, under `cut --watch`
             if "error" in record:
                 failures[record["name"]] = record["error"]
     return failures
@@ -150,8 +181,9 @@ def notify(messages: Iterable[str]) -> None:
 
 
 def summarise(failures: Mapping[str, str], done: str) -> None:
-    """Print the last lines of a batch: what was done and what failed."""
-    say(done)
+    """Print the last lines of a batch: what was done, unless that is empty, and what failed."""
+    if done:
+        say(done)
     if failures:
         console = stderr()
         console.print(f"{len(failures)} failed:", style="red", highlight=False)
@@ -165,3 +197,55 @@ def finish(failures: Mapping[str, str], done: str) -> None:
     summarise(failures, done)
     if failures:
         raise typer.Exit(1)
+
+
+def show_batch(
+    work: "CutOuts", out: Path | None, title: str, json: bool, *, quiet: bool = False, endless: bool = False
+) -> None:
+    """Do this process's share of a batch of pictures, and show the result of all processes.
+
+    out: where the outputs go; None for beside the pictures. quiet: shows notices and failures only. endless: Ctrl-C is
+    the usual end. Exit code 1 if a picture failed.
+    """
+    from deepmat.runtime import distributed
+
+    finders: list[tuple[str, str]] = []
+
+    def steps() -> Iterator[Any]:
+        try:
+            for record in work:
+                finders.append((record.get("finder", ""), record.get("why", "")))
+                if endless:
+                    say(f"{record['name']}: " + (record.get("error") or ", ".join(record["paths"].values())))
+                yield record
+        except KeyboardInterrupt:
+            if not endless:
+                say(f"{out or 'the disk'} keeps what is done; the same command with --skip-existing goes on")
+                raise
+
+    distributed.meet()
+    own = do(replace(work, steps=steps, about=work.about * (not quiet)), title, json)
+    everyone = distributed.gather((finders, work.existing, own))
+    failures = {name: message for _, _, failed in everyone for name, message in failed.items()}
+    if distributed.rank() == 0:
+        used = [each for found, _, _ in everyone for each in found]
+        existing = sum(each for _, each, _ in everyone)
+        before = f" ({existing} more existed)" if existing else ""
+        if not quiet:
+            show_finders(used)
+        where = f"in {out}" if out else "beside them"
+        done = f"{len(used) - len(failures)} of {len(used)} pictures cut out {where}{before}"
+        summarise(failures, "" if quiet else done)
+    distributed.gather(None)  # a launcher ends all processes with the first that exits with an error
+    if failures:
+        raise typer.Exit(1)
+
+
+def show_finders(used: Iterable[tuple[str, str]]) -> None:
+    """Print which finders were used, and why. used: finder and reason of each picture; empty without a finder."""
+    counts = Counter(used)
+    for finder in sorted({name for name, _ in counts if name}):
+        reasons = [why for name, why in counts if name == finder]
+        pictures = sum(count for (name, _), count in counts.items() if name == finder)
+        times = f" for {pictures} pictures" if pictures > 1 else ""
+        say(f"finder {finder}{times}" + (f": {reasons[0]}" if len(reasons) == 1 else ""))

@@ -1,19 +1,33 @@
 """The command `deepmat predict`."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from deepmat.cli.options import Device, Fit, MaxSize, Mode, Precision, Set, Skip, Weights, do, say, summarise
-from deepmat.cli.tables import choice, names
+from deepmat.cli.options import (
+    Background,
+    Colours,
+    Crop,
+    Device,
+    Exclude,
+    Fit,
+    Include,
+    Json,
+    MaxMegapixels,
+    MaxSize,
+    Memory,
+    Mode,
+    Precision,
+    Save,
+    Set,
+    Skip,
+    SkipExisting,
+    Square,
+    Weights,
+    show_batch,
+)
 
-if TYPE_CHECKING:
-    from deepmat.inference.folders import CutOuts
-
-Save = Annotated[
-    str, typer.Option(metavar="KIND[.EXT],...", help=", ".join(names("inference.outputs", "OUTPUTS")) + ".")
-]
 Trimaps = Annotated[
     Path | None,
     typer.Option("--trimaps", "--trimap", "-t", help="Folder of trimaps, paired by name; or one trimap file."),
@@ -25,24 +39,6 @@ Width = Annotated[
     str | None,
     typer.Option(help="Unknown band on each side of a mask's edge: pixels (20) or share of the longer side (2%) [2%]."),
 ]
-Background = Annotated[
-    str | None, typer.Option(help="For composite: a colour (white, #1188ff), a picture or a folder of pictures.")
-]
-Colours = Annotated[
-    str,
-    typer.Option(
-        metavar=choice("inference.folders", "COLOURS"),
-        help="Foreground colours without the background, or as they are.",
-    ),
-]
-Include = Annotated[
-    list[str] | None, typer.Option(metavar="PATTERN", help="Only these pictures, say '*.jpg' or 'shoes/*'.")
-]
-Exclude = Annotated[list[str] | None, typer.Option(metavar="PATTERN", help="Not these pictures.")]
-Memory = Annotated[
-    float | None, typer.Option(help="Mode auto: GB that the process may use in all [half of the free memory].")
-]
-MaxMegapixels = Annotated[int, typer.Option(help="Refuse larger pictures: a small file can hold a huge one.", min=1)]
 
 
 def predict(
@@ -55,9 +51,9 @@ def predict(
     save: Save = "alpha,cutout",
     background: Background = None,
     colours: Colours = "estimated",
-    skip_existing: Annotated[
-        bool, typer.Option("--skip-existing", help="Skip pictures whose files all exist.")
-    ] = False,
+    crop: Crop = None,
+    square: Square = False,
+    skip_existing: SkipExisting = False,
     include: Include = None,
     exclude: Exclude = None,
     mode: Mode = None,
@@ -66,7 +62,7 @@ def predict(
     precision: Precision = "auto",
     memory: Memory = None,
     max_megapixels: MaxMegapixels = 500,
-    json: Annotated[bool, typer.Option("--json", help="One JSON object per picture on stdout.")] = False,
+    json: Json = False,
     device: Device = "auto",
     skip: Skip = None,
     set_: Set = None,
@@ -90,6 +86,8 @@ def predict(
         save=save,
         background=background,
         colours=colours,
+        crop=crop,
+        square=square,
         skip_existing=skip_existing,
         include=include or (),
         exclude=exclude or (),
@@ -103,25 +101,4 @@ def predict(
         assume={"skip": skip},
         settings=set_ or (),
     )
-    _show(work, out, json)
-
-
-def _show(work: "CutOuts", out: Path, json: bool) -> None:
-    """Do the work of this process, and show the result of all processes. Exit code 1 if a picture failed."""
-    from deepmat.runtime import distributed
-
-    distributed.meet()
-    try:
-        own = do(work, "predict", json)
-    except KeyboardInterrupt:
-        say(f"{out} keeps what is done; the same command with --skip-existing goes on")
-        raise
-    everyone = distributed.gather((work.total, work.existing, own))
-    failures = {name: message for _, _, failed in everyone for name, message in failed.items()}
-    if distributed.rank() == 0:
-        total, existing = (sum(each[index] for each in everyone) for index in (0, 1))
-        before = f" ({existing} more existed)" if existing else ""
-        summarise(failures, f"{total - len(failures)} of {total} pictures cut out in {out}{before}")
-    distributed.gather(None)  # a launcher ends all processes with the first that exits with an error
-    if failures:
-        raise typer.Exit(1)
+    show_batch(work, out, "predict", json)

@@ -3,17 +3,20 @@
 from os import PathLike
 from pathlib import Path
 
+import cv2
 import numpy as np
 from PIL import Image
 
 from deepmat.errors import DataError
-from deepmat.imaging.fitting import Photo, read_photo
+from deepmat.imaging.fitting import Photo, check_aspect, read_photo
 from deepmat.imaging.layers import as_grey, as_rgb, split
 from deepmat.imaging.levels import as_fraction, as_uint8, check_shape, kind_of
+from deepmat.imaging.masks import clean_mask, read_mask
 from deepmat.imaging.painted import levels_of
 from deepmat.imaging.reading import matte_of
 from deepmat.imaging.trimap import fit_levels, read_trimap
 from deepmat.imaging.unread import MAX_PIXELS, ORIENTATION, Unread, explained
+from deepmat.imaging.writing import to_uint8
 
 Source = str | PathLike[str] | bytes | Image.Image | np.ndarray
 """A picture: the path of a file, the bytes of one, a PIL picture, or an array.
@@ -77,6 +80,34 @@ def as_trimap(
     except DataError as error:
         raise DataError(f"{name}: {error}") from error
     return trimap, _unturned(source, name) + [f"{name}: {notice}" for notice in [*colours, *notices]]
+
+
+def as_mask(
+    source: Source,
+    size: tuple[int, int],
+    *,
+    photo: Photo | None = None,
+    max_pixels: int = MAX_PIXELS,
+    name: str = "mask",
+) -> tuple[np.ndarray, int, list[str]]:
+    """Return a rough mask of a picture of that height and width, as `masks.read_mask` reads the mask of a file.
+
+    Returns uint8 [H, W], the pixels of its longer side before it was resized to the picture, and notices. photo: the
+    picture, as which the mask of a file is turned. Raises DataError if it is no mask of one object, or of another
+    aspect ratio, and as `as_image`.
+    """
+    if isinstance(source, (*PATHS, bytes)):
+        mask, notices = read_mask(source, None, size, max_pixels, photo, name if isinstance(source, bytes) else None)
+        return mask, max(Unread(source, max_pixels, name).size), notices
+    alpha = as_alpha(source, name=name)
+    try:
+        mask, notices = clean_mask(alpha if alpha.dtype == np.uint8 else to_uint8(alpha))
+        if mask.shape != tuple(size):
+            notices.append(check_aspect((mask.shape[0], mask.shape[1]), size))
+            mask = cv2.resize(mask, size[::-1], interpolation=cv2.INTER_AREA)
+    except DataError as error:
+        raise DataError(f"{name}: {error}") from error
+    return mask, max(alpha.shape), [f"{name}: {notice}" for notice in notices]
 
 
 def as_alpha(

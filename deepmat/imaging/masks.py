@@ -1,7 +1,5 @@
 """Masks of any origin, hard or soft, read as alphas: uint8 [H, W], 0 background, 255 foreground."""
 
-from pathlib import Path
-
 import cv2
 import numpy as np
 
@@ -144,20 +142,21 @@ def clean_mask(mask: np.ndarray, threshold: int | None = None, near: int = 0) ->
 
 
 def read_mask(
-    path: Path,
+    path: imaging.File,
     threshold: int | None = None,
     size: tuple[int, int] | None = None,
     max_pixels: int = imaging.MAX_PIXELS,
     photo: Photo | None = None,
+    name: str | None = None,
 ) -> tuple[np.ndarray, list[str]]:
     """Read a mask or alpha file as an alpha. Returns uint8 [H, W], and notices of what was changed (`clean_mask`).
 
     The mask is the alpha channel, or the colours if these hold it (`layers.holds_matte`, `tones.mask_levels`). size:
     height and width of the picture; a mask of the same aspect ratio is resized to it. photo: the picture, as which the
-    mask is turned. Raises DataError if the file cannot be read, holds no mask of one object, or has another aspect
-    ratio.
+    mask is turned. name: stands for a file given as bytes in messages. Raises DataError if the file cannot be read,
+    holds no mask of one object, or has another aspect ratio.
     """
-    file = Unread(path, max_pixels)
+    file = Unread(path, max_pixels, name)
     near = JPEG_NEAR if file.picture.format in ("JPEG", "MPO") else 0
     colour, alpha = split(file.decode())
     try:
@@ -173,8 +172,8 @@ def read_mask(
             notices.append(check_aspect(mask.shape, size))
             mask = cv2.resize(mask, size[::-1], interpolation=cv2.INTER_AREA)
     except DataError as error:
-        raise DataError(f"{path}: {error}") from error
-    return mask, [f"{path}: {notice}" for notice in notices]
+        raise DataError(f"{file.name}: {error}") from error
+    return mask, [f"{file.name}: {notice}" for notice in notices]
 
 
 def _levels(

@@ -1,7 +1,7 @@
 """Jobs of a batch: pictures, each with its trimap or mask, paired by name."""
 
 import fnmatch
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,12 +9,10 @@ import numpy as np
 
 from deepmat import imaging
 from deepmat.errors import DataError
-from deepmat.imaging import masks, trimap
-from deepmat.imaging.fitting import read_photo, unused_alpha
-from deepmat.imaging.layers import is_opaque
+from deepmat.imaging.fitting import Photo, read_photo, unused_alpha
 from deepmat.runtime.listing import Input, list_inputs, pair
 from deepmat.runtime.paths import is_file, is_folder, is_there
-from deepmat.subject.band import Width, from_mask
+from deepmat.subject.seeking import Subject
 
 
 class Job(NamedTuple):
@@ -27,6 +25,8 @@ class Job(NamedTuple):
     """Trimap or mask; None for the picture's own alpha channel."""
     problem: str | None = None
     """Why the picture cannot be used."""
+    data: bytes | None = None
+    """The file, where it came through a pipe and `image` is but its name."""
 
 
 class Read(NamedTuple):
@@ -39,6 +39,13 @@ class Read(NamedTuple):
     about: imaging.About | None
     """Profile and resolution, for files made from the picture."""
     notices: list[str]
+    subject: Subject | None = None
+    """Where the trimap comes from, unless it was given."""
+
+
+Guide = Callable[[Job, Photo, np.ndarray | None], Subject]
+"""Where the trimap of a picture comes from: from a job, its photo and the photo's alpha channel, uint8 [H, W] or None.
+`deepmat.inference.guides` has all. Raises DataError where there is none."""
 
 
 def find_jobs(
@@ -48,12 +55,15 @@ def find_jobs(
     outputs: Sequence[Path] = (),
     include: Sequence[str] = (),
     exclude: Sequence[str] = (),
+    *,
+    beside: bool = False,
 ) -> tuple[list[Job], list[str]]:
     """Find pictures in files and folders, and pair each with the trimap or mask (`what`) of its name.
 
     partners: a folder, one file for one picture, or None for the pictures' own alpha channels. outputs: folders that
     hold no inputs, as does the folder of partners. include, exclude: shell patterns ("*.jpg", "shoes/*") for the name
-    of a picture or of its file. Returns jobs and notices. Raises DataError if there are no pictures.
+    of a picture or of its file. beside: outputs lie beside the pictures, not in one folder. Returns jobs and notices.
+    Raises DataError if there are no pictures.
     """
     pictures, notices = list_inputs(inputs, [folder for folder in (partners, *outputs) if folder])
     # Pair before applying patterns, so that pairs do not depend on them.
@@ -65,10 +75,11 @@ def find_jobs(
     first: dict[str, Path] = {}
     for name, path, closed in pictures:
         partner = found.get(name)
+        place = str(path.with_suffix("")) if beside else name
         if closed:
             jobs.append(Job(name, path, None, closed))
-        elif name in first:
-            problem = f"{path}: its outputs would overwrite those of {first[name]}; predict them separately"
+        elif place in first:
+            problem = f"{path}: its outputs would overwrite those of {first[place]}; do them separately"
             jobs.append(Job(str(path), path, None, problem))
         elif lost := _lost(path):
             jobs.append(Job(name, path, None, lost))
@@ -76,8 +87,13 @@ def find_jobs(
             jobs.append(Job(name, path, None, str(partner)))
         else:
             jobs.append(Job(name, path, partner))
-        first.setdefault(name, path)
+        first.setdefault(place, path)
     return jobs, notices
+
+
+def piped_job(data: bytes) -> Job:
+    """Return the job of a picture file that came through a pipe."""
+    return Job("stdin", Path("stdin"), data=data, problem=None if data else "stdin: is empty; pipe a picture file in")
 
 
 def _lost(path: Path) -> str | None:
@@ -112,30 +128,11 @@ def _partners(names: Sequence[str], partners: Path | None, what: str) -> dict[st
     return {names[0]: partners}
 
 
-def read_job(job: Job, width: Width | None = None, max_pixels: int = imaging.MAX_PIXELS) -> Read:
-    """Read the picture and the trimap of a job. With `width` the partner, or else the alpha channel, is a mask.
-
-    width: of the unknown band around the edge of masks. Raises DataError for files that cannot be read or do not fit.
-    """
-    photo, own, about, notices = read_photo(job.image, max_pixels)
-    image, size = photo.image, (photo.image.shape[0], photo.image.shape[1])
+def read_job(job: Job, guide: Guide, max_pixels: int = imaging.MAX_PIXELS) -> Read:
+    """Read the picture of a job, and get its trimap from `guide`. Raises DataError if either cannot be used."""
+    source = job.image if job.data is None else job.data
+    photo, own, about, notices = read_photo(source, max_pixels, str(job.image))
     if job.partner:
         notices += unused_alpha(own, job.image, job.partner)
-    if width is None:
-        assert job.partner  # find_jobs was given trimaps
-        levels, more = trimap.read_trimap(job.partner, size, max_pixels, photo)
-        more += [f"{job.partner}: {notice}" for notice in trimap.one_sided(levels)]
-        return Read(image, levels, about, notices + more)
-    if job.partner:
-        mask, more = masks.read_mask(job.partner, None, size, max_pixels, photo)
-        source = job.partner
-    elif own is None or is_opaque(own):
-        hidden = "no alpha channel" if own is None else "an alpha channel that is 255 nearly everywhere"
-        raise DataError(f"{job.image}: has {hidden}; give --trimaps or --masks, a folder or a file")
-    else:
-        mask, more, source = own, [], job.image
-    try:
-        levels, odd = from_mask(mask, width.pixels(size), width.pixels(size))
-    except DataError as error:
-        raise DataError(f"{source}: {error}") from error
-    return Read(image, levels, about, [*notices, *more, *(f"{source}: {notice}" for notice in odd)])
+    subject = guide(job, photo, own)
+    return Read(photo.image, subject.trimap, about, notices + subject.notices, subject if subject.finder else None)

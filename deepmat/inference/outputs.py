@@ -20,6 +20,7 @@ from deepmat.imaging.trimap import FOREGROUND, unknown_region
 from deepmat.inference.background import Background, plain
 from deepmat.runtime.files import write_bytes
 from deepmat.subject.band import steps_at_known
+from deepmat.subject.key import foreground_over
 
 KEPT = 8
 """Pixels around the visible ones that keep their colours in a cut-out."""
@@ -50,6 +51,10 @@ class CutOut:
     estimate: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None
     """Estimates foreground colours, uint8 RGB [H, W, 3], from image and alpha; None keeps the colours of the image."""
     background: Background = plain((255, 255, 255))
+    mask: np.ndarray | None = None
+    """uint8 [H, W], the rough mask that the trimap was made of, for the sheet."""
+    backdrop: np.ndarray | None = None
+    """uint8 RGB [H, W, 3]: the background's colours, where they are known; `foreground` uses them."""
 
     @cached_property
     def levels(self) -> np.ndarray:
@@ -59,6 +64,8 @@ class CutOut:
     @cached_property
     def foreground(self) -> np.ndarray:
         """Foreground colours, uint8 RGB [H, W, 3]. Estimated once for all outputs."""
+        if self.estimate and self.backdrop is not None:
+            return foreground_over(self.image, self.alpha, self.backdrop)
         return self.estimate(self.image, self.alpha) if self.estimate else self.image
 
 
@@ -134,8 +141,13 @@ def _panel(title: str, pixels: np.ndarray, height: int, width: int) -> np.ndarra
 
 
 def make_sheet(cut: CutOut) -> np.ndarray:
-    """Return image, trimap, alpha and preview, up to 800 pixels each, in a row, a column or a square, uint8 RGB."""
+    """Return image, trimap, alpha and preview, up to 800 pixels each, in a row, a column or a square, uint8 RGB.
+
+    A picture with a rough mask shows that in place of alpha, and before the trimap.
+    """
     pictures = {"image": cut.image, "trimap": cut.trimap, "alpha": cut.levels, "cut-out": make_preview(cut)}
+    if cut.mask is not None:
+        pictures = {"image": cut.image, "mask": cut.mask, "trimap": cut.trimap, "cut-out": pictures["cut-out"]}
     height, width = cut.levels.shape
     scale = PANEL / max(height, width)
     scale = max(1, int(scale)) if scale > 1 else scale
@@ -157,17 +169,22 @@ class Output(NamedTuple):
 
 
 PHOTO = (".jpg", ".png", ".webp", ".tif")
+COLOUR = (".png", ".jpg", ".webp", ".avif", ".tif")
 OUTPUTS: dict[str, Output] = {
     "alpha": Output(lambda cut: cut.levels, (".png", ".tif"), "alpha in 8 bits"),
     "alpha16": Output(lambda cut: imaging.to_uint16(cut.alpha), (".png", ".tif"), "alpha in 16 bits"),
     "alpha32": Output(lambda cut: cut.alpha, (".tif", ".exr"), "alpha as floats"),
-    "cutout": Output(make_cutout, (".png", ".webp", ".tif"), "the foreground as RGBA"),
-    "foreground": Output(lambda cut: cut.foreground, (".png", ".jpg", ".webp", ".tif"), "the colours alone"),
-    "composite": Output(make_composite, (".png", ".jpg", ".webp", ".tif"), "over another background"),
+    "cutout": Output(make_cutout, (".png", ".webp", ".avif", ".tif"), "the foreground as RGBA"),
+    "foreground": Output(lambda cut: cut.foreground, COLOUR, "the colours alone"),
+    "composite": Output(make_composite, COLOUR, "over another background"),
     "preview": Output(make_preview, PHOTO, "over a checkerboard"),
-    "sheet": Output(make_sheet, PHOTO, "image, trimap, alpha and preview side by side"),
+    "sheet": Output(make_sheet, PHOTO, "image, trimap, alpha (cut: mask) and preview side by side"),
     "uncertainty": Output(make_uncertainty, PHOTO, "where the trimap needs work"),
 }
+
+
+PROBES: dict[str, np.ndarray] = {".exr": np.zeros((1, 1), np.float32), ".avif": np.zeros((1, 1, 3), np.uint8)}
+"""The smallest pictures of formats that not every build of OpenCV or Pillow can write."""
 
 
 class Choice(NamedTuple):
@@ -196,8 +213,10 @@ def parse_outputs(text: str) -> list[Choice]:
             choice = Choice(kind, dot + ending or suffixes[0])
             if choice.suffix not in suffixes:
                 raise ConfigError(f"output {part!r}: {kind} can be {' or '.join(suffixes)}")
-            if choice.suffix == ".exr":
-                imaging.encode(np.zeros((1, 1), np.float32), choice.suffix)  # raises if OpenCV lacks OpenEXR
+            if choice.suffix in PROBES:
+                imaging.encode(
+                    PROBES[choice.suffix], choice.suffix
+                )  # raises if this machine's libraries cannot write it
             choices[choice] = None
         except DeepmatError as error:
             mistakes.append(str(error))
@@ -221,14 +240,14 @@ def encode_output(cut: CutOut, choice: Choice) -> bytes:
     return imaging.encode(pixels, choice.suffix, about)
 
 
-def write_outputs(cut: CutOut, choices: Iterable[Choice], out: Path) -> dict[str, str]:
-    """Write the outputs. Returns the path of each by its label.
+def write_outputs(cut: CutOut, choices: Iterable[Choice], place: Callable[[Choice], Path]) -> dict[str, str]:
+    """Write each output to its place. Returns the path of each by its label.
 
     Raises DataError with all mistakes, after writing whatever can be written.
     """
     paths, mistakes = {}, []
     for choice in choices:
-        path = out / choice.place(cut.name)
+        path = place(choice)
         try:
             write_bytes(path, encode_output(cut, choice))
             paths[choice.label] = str(path)

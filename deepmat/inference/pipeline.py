@@ -12,11 +12,11 @@ from torch import nn
 from deepmat import imaging
 from deepmat.config import TestConfig
 from deepmat.errors import CheckpointError, DataError, DeepmatError
+from deepmat.inference.guides import doubts
 from deepmat.inference.jobs import Job, Read
 from deepmat.inference.modes import mode_options
 from deepmat.inference.predict import predict_seen
 from deepmat.runtime.processes import cores, give_back_memory, keep_memory
-from deepmat.subject.band import too_narrow
 
 AHEAD = 2
 """Pictures decoded while the network runs."""
@@ -41,6 +41,10 @@ class Picture(TypedDict, total=False):
     """Files written, by label of output."""
     precision: str
     """"fp32", "bf16" or "int8"."""
+    finder: str
+    """What found the subject, where there was no trimap: a name of `subject.finders`, or "mask"."""
+    why: str
+    """Why that finder was used."""
     error: str
 
 
@@ -130,7 +134,7 @@ def _through(model: nn.Module, task: _Task, options: dict[str, Any], write: Call
         pixels, task.record["read_seconds"] = task.future.result()
         alpha = _predict(model, pixels, options, task.record)
         guide = task.job.partner or task.job.image
-        task.record["notices"] += [f"{guide}: {notice}" for notice in too_narrow(pixels.trimap, alpha)]
+        task.record["notices"] += doubts(guide, pixels.subject, pixels.trimap, alpha)
         return task._replace(future=write(task.job, pixels, alpha))
     except CheckpointError:
         raise  # every picture would fail alike
@@ -155,4 +159,6 @@ def _predict(model: nn.Module, pixels: Read, options: dict[str, Any], record: Pi
     record["height"], record["width"] = alpha.shape
     record["mode"], record["seconds"] = seen.mode, time.perf_counter() - begin
     record["notices"] = [*pixels.notices, *seen.notices]
+    if pixels.subject:
+        record["finder"], record["why"] = pixels.subject.finder, pixels.subject.why
     return alpha

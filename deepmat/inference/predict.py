@@ -85,7 +85,7 @@ def predict(
     it does not take, CheckpointError for broken weights. A DeepmatWarning for each note
     that `deepmat predict` prints on such files.
     """
-    options = _checked(mode, double, options)
+    options = checked_options(mode, double, options)
     photo, own, notices = as_photo(image)
     levels, more = as_trimap(trimap, (photo.image.shape[0], photo.image.shape[1]), photo=photo)
     alpha, seen = predict_seen(model, photo.image, levels, **options)
@@ -98,7 +98,7 @@ def predict(
     return alpha
 
 
-def _checked(mode: str, double: int | None, options: Mapping[str, Any]) -> dict[str, Any]:
+def checked_options(mode: str, double: int | None, options: Mapping[str, Any]) -> dict[str, Any]:
     """The options of `predict_seen` from those of `predict`. Raises ConfigError for wrong ones."""
     given = {key: list(value) if isinstance(value, tuple) else value for key, value in options.items()}
     settings = configs.build({"test": {"mode": mode, "double": double, **given}}, "predict")

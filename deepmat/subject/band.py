@@ -120,14 +120,18 @@ def steps_at_known(trimap: np.ndarray, alpha: np.ndarray, least: int = 1) -> lis
     return sides
 
 
-def too_narrow(trimap: np.ndarray, alpha: np.ndarray) -> list[str]:
-    """Return notices if alpha contradicts known pixels, as where a mask is too large or too small."""
+WIDEN = "widen it (masks: --width) or correct it, --save uncertainty shows where"
+"""What helps where the unknown region of a trimap misses the edge."""
+
+
+def too_narrow(trimap: np.ndarray, alpha: np.ndarray, remedy: str = WIDEN) -> list[str]:
+    """Return notices, with what helps, if alpha contradicts known pixels, as where a mask is too large or too small."""
     notices = []
     for (steps, edge), what in zip(steps_at_known(trimap, alpha, LEAST), ("foreground", "background"), strict=True):
         share = int(np.count_nonzero(steps)) / max(int(np.count_nonzero(edge)), 1)
         if share > FEW_STEPS:
             notices.append(
                 f"along {100 * share:.0f} % of the known {what} alpha jumps at the edge of the unknown region, which "
-                "may miss the true edge; widen it (masks: --width) or correct it, --save uncertainty shows where"
+                f"may miss the true edge; {remedy}"
             )
     return notices

@@ -244,7 +244,7 @@ def test_ctrl_c_says_how_to_go_on(deepmat, photos, monkeypatch):
         yield {"name": "0", "paths": {}}
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("deepmat.inference.folders.predict_jobs", interrupted)
+    monkeypatch.setattr("deepmat.inference.batch.predict_jobs", interrupted)
     result = deepmat(*photos(2))
     assert result.exit_code == 130 and "out keeps what is done; the same command with --skip-existing" in result.stderr
     assert len(Path("out/log.jsonl").read_text().splitlines()) == 1
@@ -288,7 +288,7 @@ def test_what_does_not_fit_is_refused_before_any_work(deepmat, photos, arguments
 
 def test_flags_arrive(deepmat, catch, photos, weights):
     command = photos(1)
-    kept = catch("inference.folders", "predict_jobs")
+    kept = catch("inference.batch", "predict_jobs")
 
     def settings(*arguments):
         assert "caught" in deepmat(*command, *arguments).stderr

@@ -16,6 +16,7 @@ import deepmat
 from deepmat import config, errors, imaging
 from deepmat.models import build_model
 from deepmat.models.checkpoint import save_weights
+from deepmat.subject.finders import FINDERS, Found
 
 PYTHON = [page for page in PAGES if any(block.language == "python" for block in blocks(page))]
 TINY_TRAINING = [
@@ -31,6 +32,7 @@ SMALLER = {
     "synthesise": {"train": 1, "test": 1, "backgrounds": 1, "size": 64},
     "composite": {"per_foreground": 1},
     "train": {"settings": TINY_TRAINING},
+    "cut": {"finder": "fake"},
 }
 """Arguments that replace those of the documentation, so that its jobs take a moment."""
 STUBBED = ("convert_vgg",)
@@ -83,6 +85,7 @@ def test_snippets_run(page, files, tmp_path, monkeypatch, one_thread):
     if page.name == "python.md":  # it makes its own
         (tmp_path / "data").rename(tmp_path / "other")
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(FINDERS, "fake", lambda image, prompts: Found(imaging.read_grey("trimap.png"), 1.0, 64, []))
     for name in (*SMALLER, *STUBBED):
         monkeypatch.setattr(deepmat, name, small(name, getattr(deepmat, name)), raising=False)
     names = {"__name__": f"snippets of {page.name}"}

@@ -10,6 +10,7 @@ from PIL import Image
 from deepmat import imaging
 from deepmat.errors import DataError, DeepmatWarning
 from deepmat.imaging import fitting, trimap
+from deepmat.inference.guides import mask_guide, trimap_guide
 from deepmat.inference.jobs import Job, read_job
 from deepmat.inference.predict import predict
 from deepmat.scoring.cases import read_case
@@ -57,13 +58,13 @@ def test_a_guide_is_turned_as_its_photo_is(tmp_path, orientation, size, kind):
     image, alpha = scene(*size)
     guide = trimap.by_distance(alpha, 3, 3) if kind == "trimap" else alpha
     photo = save(tmp_path / "photo.png", store(image, orientation), orientation)
-    width = None if kind == "trimap" else parse_width("3")
+    guide_of = trimap_guide() if kind == "trimap" else mask_guide(parse_width("3"))
     ways = {"stored": (store(guide, orientation), 1), "tagged": (store(guide, orientation), orientation)}
     ways |= {"upright": (guide, 1), "tag left": (guide, orientation)}
     for way, (pixels, tag) in ways.items():
         if way == "tag left" and (size[0] == size[1] or orientation < 5):
             continue  # nothing tells: the tags agree and so do the sizes
-        read = read_job(Job("a", photo, save(tmp_path / f"{way}.png", pixels, tag)), width)
+        read = read_job(Job("a", photo, save(tmp_path / f"{way}.png", pixels, tag)), guide_of)
         np.testing.assert_array_equal(read.trimap, trimap.by_distance(alpha, 3, 3), err_msg=way)
         told = [notice for notice in read.notices if "EXIF orientation" in notice]
         assert bool(told) == (way in ("stored", "tag left")), way

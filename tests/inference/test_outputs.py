@@ -5,13 +5,15 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, features
 
 from deepmat import imaging
 from deepmat.errors import ConfigError, DataError
 from deepmat.inference import outputs
 from deepmat.inference.background import open_background
 from deepmat.inference.outputs import OUTPUTS, CutOut, encode_output, parse_outputs, write_outputs
+
+LOSSY = (".jpg", ".avif")
 
 
 def cut_of(height=40, width=60, **options):
@@ -32,12 +34,17 @@ def pixels_of(cut, choice):
 def test_every_output_can_be_every_format_it_names(kind, size):
     cut = cut_of(*size)
     for suffix in OUTPUTS[kind].suffixes:
-        if suffix != ".exr":
+        if suffix != ".exr" and (suffix != ".avif" or features.check("avif")):
             pixels = pixels_of(cut, kind + suffix)
             assert kind == "sheet" or pixels.shape[:2] == size
-            if suffix != ".jpg":
+            if suffix not in LOSSY:
                 np.testing.assert_array_equal(pixels, OUTPUTS[kind].make(cut))
     assert OUTPUTS[kind].help
+
+
+def below(folder):
+    """Where outputs of the cat go in a folder."""
+    return lambda choice: folder / choice.place("cat")
 
 
 def test_exr_is_refused_before_any_work_or_can_be_written():
@@ -74,9 +81,9 @@ def test_the_foreground_is_estimated_once_and_only_if_wanted(tmp_path):
         return 255 - image
 
     cut = cut_of(estimate=estimate)
-    write_outputs(cut, parse_outputs("alpha,alpha16,uncertainty"), tmp_path)
+    write_outputs(cut, parse_outputs("alpha,alpha16,uncertainty"), below(tmp_path))
     assert not calls
-    write_outputs(cut, parse_outputs("cutout,foreground,composite,preview,sheet"), tmp_path)
+    write_outputs(cut, parse_outputs("cutout,foreground,composite,preview,sheet"), below(tmp_path))
     assert calls == [np.float32]
     np.testing.assert_array_equal(imaging.read_image(tmp_path / "foreground/cat.png"), 255 - cut.image)
 
@@ -166,12 +173,14 @@ def test_what_can_be_written_is_written_and_the_rest_named(tmp_path):
     (tmp_path / "cutout").write_text("a file in the way")
     cut = cut_of(1, 20_000)
     with pytest.raises(DataError) as error:
-        write_outputs(cut, parse_outputs("cutout,composite.webp,alpha"), tmp_path)
+        write_outputs(cut, parse_outputs("cutout,composite.webp,alpha"), below(tmp_path))
     place = tmp_path / "composite/cat.webp"
     assert f"{place}: 20000x1 is too large for .webp; use .png" in str(error.value)
     assert f"{tmp_path / 'cutout/cat.png'}: cannot be written" in str(error.value)
     np.testing.assert_array_equal(imaging.read_grey(tmp_path / "alpha/cat.png"), cut.levels)
-    assert write_outputs(cut, parse_outputs("alpha.tif"), tmp_path) == {"alpha.tif": str(tmp_path / "alpha/cat.tif")}
+    assert write_outputs(cut, parse_outputs("alpha.tif"), below(tmp_path)) == {
+        "alpha.tif": str(tmp_path / "alpha/cat.tif")
+    }
 
 
 def test_profiles_go_with_colours_and_resolution_with_all():
@@ -221,3 +230,16 @@ def test_sheets_are_of_a_shape_to_look_at(size):
     height, width = made.shape[:2]
     assert max(height, width) <= 1800
     assert 1 / 4 < height / width < 4
+
+
+def test_a_sheet_shows_the_rough_mask_if_there_is_one():
+    levels = np.full((37, 53), 77, np.uint8)
+    grey = np.array((77, 77, 77), np.uint8)
+    assert (outputs.make_sheet(cut_of(37, 53, mask=levels)) == grey).all(axis=2).sum() >= 37 * 53
+    assert (outputs.make_sheet(cut_of(37, 53)) == grey).all(axis=2).sum() < 37 * 53
+
+
+def test_avif_is_refused_before_any_work_where_pillow_lacks_it(monkeypatch):
+    monkeypatch.setattr(features, "check", lambda feature: False)
+    with pytest.raises(ConfigError, match=r"\.avif: the Pillow on this machine cannot write it; use \.webp"):
+        parse_outputs("cutout.avif")

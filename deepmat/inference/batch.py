@@ -1,0 +1,147 @@
+"""A batch of pictures with its network and its files: what stands behind `deepmat predict` and `deepmat cut`."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from deepmat import config as configs
+from deepmat.config import TestConfig
+from deepmat.errors import ConfigError
+from deepmat.imaging.foreground import estimate_foreground
+from deepmat.inference import outputs
+from deepmat.inference.background import Background, open_background
+from deepmat.inference.cropping import Crop, cropped, parse_crop
+from deepmat.inference.jobs import Guide, Job, Read, read_job
+from deepmat.inference.modes import mode_options
+from deepmat.inference.opening import Opened
+from deepmat.inference.pipeline import Picture, predict_jobs
+from deepmat.inference.places import Places
+from deepmat.runtime import distributed
+from deepmat.runtime.files import append_line, refuse_inside, refuse_overwriting, remove_leftovers
+from deepmat.runtime.paths import is_file, is_folder
+from deepmat.runtime.records import to_json
+from deepmat.runtime.work import Work
+
+LOG = "log.jsonl"
+COLOURS = ("estimated", "own")
+"""Colours of cut-outs: those of the foreground, estimated without the background, or the picture's own."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CutOuts(Work[Picture]):
+    """A prepared batch of pictures. Iterating yields the record of each picture of this process."""
+
+    existing: int
+    """Pictures of this process that are left out since all their files exist."""
+
+
+@dataclass(frozen=True)
+class Files:
+    """What is read for a picture, and what is written."""
+
+    guide: Guide
+    places: Places
+    choices: Sequence[outputs.Choice]
+    background: Background
+    estimated: bool
+    """Whether foreground colours are estimated."""
+    crop: Crop | None
+    max_pixels: int
+
+    def exist(self, job: Job) -> bool:
+        """Return whether all files of a picture exist."""
+        return not job.problem and not self.places.stream and all(is_file(path) for path in self.of(job))
+
+    def of(self, job: Job) -> list[Path]:
+        """Return the paths of the files of a picture."""
+        return [self.places.place(job, choice) for choice in self.choices]
+
+    def read(self, job: Job) -> Read:
+        """Read a picture and get its trimap."""
+        return read_job(job, self.guide, self.max_pixels)
+
+    def write(self, job: Job, seen: Read, alpha: np.ndarray) -> dict[str, str]:
+        """Write the files of a picture. Returns their paths by kind."""
+        cut = outputs.CutOut(
+            job.name,
+            seen.image,
+            alpha,
+            seen.trimap,
+            seen.about,
+            estimate_foreground if self.estimated else None,
+            self.background,
+            seen.subject.mask if seen.subject else None,
+            seen.subject.backdrop if seen.subject else None,
+        )
+        if self.crop:
+            cut = cropped(cut, self.crop)
+        if self.places.stream:
+            self.places.stream.write(outputs.encode_output(cut, self.choices[0]))
+            self.places.stream.flush()
+            return {}
+        return outputs.write_outputs(cut, self.choices, lambda choice: self.places.place(job, choice))
+
+
+def prepare_files(
+    guide: Guide,
+    places: Places,
+    *,
+    save: str,
+    background: str | None,
+    colours: str,
+    crop: str | None,
+    square: bool,
+    max_megapixels: int,
+) -> Files:
+    """Return what is read and written, from the options of `deepmat predict` and `deepmat cut`. Raises ConfigError."""
+    if colours not in COLOURS:
+        raise ConfigError(f"--colours {colours}: unknown; known: {', '.join(COLOURS)}")
+    if max_megapixels < 1:
+        raise ConfigError(f"--max-megapixels {max_megapixels}: give 1 or more")
+    choices = outputs.parse_outputs(save)
+    if background and "composite" not in {choice.kind for choice in choices}:
+        raise ConfigError("--background: is for composite; add that to --save")
+    pixels = max_megapixels * 10**6
+    behind = open_background(background or "white", pixels)
+    return Files(guide, places, choices, behind, colours == "estimated", parse_crop(crop, square), pixels)
+
+
+def prepare_settings(
+    mode: str | None, max_size: int | None, fit: str | None, memory: float | None, settings: Sequence[str]
+) -> TestConfig:
+    """Return the test section of the config. Raises ConfigError for a setting that the mode does not use."""
+    how = mode or ("whole" if max_size or fit else "auto")
+    given: Mapping[str, Any] = {"mode": how, "max_size": max_size, "fit": fit, "memory": memory}
+    configs.refuse_keys(settings, ("test",))
+    flags = {"test": {key: value for key, value in given.items() if value is not None}}
+    chosen = configs.load(flags=flags, overrides=settings).test
+    configs.refuse_unused({"--max-size": max_size, "--fit": fit, "--memory": memory}, mode_options(chosen))
+    return chosen
+
+
+def refuse_input_files(jobs: Sequence[Job], files: Files, background: str | None) -> None:
+    """Raise ConfigError if an output would replace a file that is read."""
+    if files.places.stream:
+        return
+    read = [path for job in jobs for path in (job.image, job.partner) if path and job.data is None]
+    if background and files.places.folder and is_folder(Path(background)):
+        refuse_inside("--out", files.places.folder / "composite", [Path(background)])
+    elif background:
+        read.append(Path(background))
+    refuse_overwriting((path for job in jobs if not job.problem for path in files.of(job)), read)
+
+
+def run_batch(network: Opened, jobs: Sequence[Job], files: Files, options: TestConfig) -> Iterator[Picture]:
+    """Predict and write the pictures. Yields and logs the record of each."""
+    out = files.places.folder
+    if out and distributed.world() == 1 and is_folder(out):
+        remove_leftovers(out)
+    log = f"log-{distributed.rank()}.jsonl" if distributed.world() > 1 else LOG
+    for record in predict_jobs(network.network, jobs, files.read, files.write, options):
+        record["precision"] = network.precision
+        if out:
+            append_line(out / log, to_json(record))
+        yield record

@@ -1,0 +1,98 @@
+"""Cut the subject out of one photo, in memory."""
+
+import threading
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from torch import nn
+
+from deepmat.errors import ConfigError
+from deepmat.imaging.arrays import PATHS, Source, as_photo
+from deepmat.imaging.foreground import estimate_foreground
+from deepmat.inference.guides import doubts, subject_of
+from deepmat.inference.opening import open_network
+from deepmat.inference.outputs import CutOut, make_cutout
+from deepmat.inference.predict import checked_options, predict_seen
+from deepmat.inference.predictor import Predictor
+from deepmat.runtime.paths import is_file
+from deepmat.subject.prompting import Box, Point, prompts_of
+from deepmat.subject.seeking import Seeker
+
+OPENING = threading.Lock()
+"""Held while a network is opened, so that two threads do not open it twice."""
+
+
+class Cut(NamedTuple):
+    """The subject of a photo [H, W], cut out."""
+
+    rgba: np.ndarray
+    """uint8 [H, W, 4]: foreground colours and straight alpha."""
+    alpha: np.ndarray
+    """float32 [H, W], 0 to 1."""
+    trimap: np.ndarray
+    """uint8 [H, W] of 0, 128, 255: background, unknown, foreground."""
+    mask: np.ndarray
+    """uint8 [H, W]: the rough mask that the trimap was made of."""
+    finder: str
+    """What found the subject: a name of `subject.finders`, or "mask" for a mask that was given."""
+    why: str
+    """Why that finder was used."""
+    notices: list[str]
+    """What was changed, and what is doubtful."""
+
+
+def cut(
+    image: Source,
+    *,
+    box: Box | str | None = None,
+    points: Sequence[Point | str] = (),
+    not_points: Sequence[Point | str] = (),
+    finder: str | None = None,
+    mask: Source | None = None,
+    weights: Path | str | nn.Module | Predictor | None = None,
+    device: str = "auto",
+    precision: str = "auto",
+    mode: str = "auto",
+    **options: Any,
+) -> Cut:
+    """Find the subject of a photo and cut it out.
+
+    image: a path, the bytes of a file, a PIL picture or an array (imaging.arrays.Source). box (left, top, right,
+    bottom; right and bottom exclusive), points and not_points (x, y), in pixels of the upright photo: where the subject
+    is, and where it is not. finder: a name of `subject.finders`, or an ONNX file; None chooses. mask: a rough mask of
+    the subject, of any size of the photo's aspect ratio, in place of a finder. weights: as for `load_model`, or a
+    network that is loaded; device, precision: of the former. mode, options: as for `predict`.
+
+    Networks and finders stay in memory for the next call; calls in several threads do not disturb each other. Raises
+    DataError for a picture or a mask that cannot be used, or where no subject is found; ConfigError for wrong
+    arguments; TooLarge, CheckpointError and DeviceError as `predict` and `load_model`.
+    """
+    settings = checked_options(mode, None, options)
+    seeker = Seeker(prompts_of(box, points, not_points), finder)
+    if mask is not None and (finder or any(seeker.prompts)):
+        raise ConfigError("mask: shows the subject itself; leave out finder, box, points and not_points")
+    photo, own, about = as_photo(image)
+    name = str(image) if isinstance(image, PATHS) else "image"
+    subject = subject_of(photo, own, mask, seeker, name)
+    network = _network(weights, device, precision) if isinstance(weights, (*PATHS, type(None))) else weights
+    alpha, seen = predict_seen(network, photo.image, subject.trimap, **settings)
+    assert subject.mask is not None
+    made = CutOut(name, photo.image, alpha, subject.trimap, None, estimate_foreground, backdrop=subject.backdrop)
+    source = mask if isinstance(mask, PATHS) else name
+    notices = [*about, *subject.notices, *seen.notices, *doubts(source, subject, subject.trimap, alpha)]
+    return Cut(make_cutout(made), alpha, subject.trimap, subject.mask, subject.finder, subject.why, notices)
+
+
+def _network(weights: Path | str | None, device: str, precision: str) -> Predictor:
+    changed = Path(weights).stat().st_mtime_ns if weights and is_file(Path(weights)) else 0
+    with OPENING:
+        return _opened(weights, device, precision, changed)
+
+
+@lru_cache(maxsize=2)
+def _opened(weights: Path | str | None, device: str, precision: str, changed: int) -> Any:
+    """Open weights as they were then: a file that has been replaced since is opened again."""
+    return open_network(weights, device=device, precision=precision).network

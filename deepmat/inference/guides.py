@@ -1,0 +1,114 @@
+"""Where the trimap of a picture comes from: a trimap file, a mask and the width of its band, or a finder."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+
+import numpy as np
+
+from deepmat import imaging
+from deepmat.errors import DataError
+from deepmat.imaging import masks, trimap
+from deepmat.imaging.arrays import PATHS, Source, as_mask
+from deepmat.imaging.fitting import Photo
+from deepmat.imaging.layers import is_opaque
+from deepmat.inference.jobs import Guide, Job
+from deepmat.subject.band import WIDEN, WIDTH, Width, from_mask, parse_width, too_narrow
+from deepmat.subject.prompting import fitted
+from deepmat.subject.rough import from_rough, is_network_mask
+from deepmat.subject.seeking import Seeker, Subject, detail_of, given, seek
+
+SHOW = "--save sheet shows the mask; --box, --point or a better mask helps"
+"""What helps where a rough mask misses the edge."""
+
+
+def trimap_guide(max_pixels: int = imaging.MAX_PIXELS) -> Guide:
+    """Return the guide that reads trimaps, the partners of the jobs."""
+    return partial(_from_trimap, max_pixels)
+
+
+def mask_guide(width: Width | None = None, max_pixels: int = imaging.MAX_PIXELS) -> Guide:
+    """Return the guide that makes trimaps of masks, the partners of the jobs or else the pictures' alpha channels.
+
+    width: of the unknown band around the edge of a mask; None for WIDTH, and for as wide as the soft masks of
+    segmentation networks are coarse (`subject.rough`).
+    """
+    return partial(_from_mask, width, max_pixels)
+
+
+def subject_guide(seeker: Seeker, max_pixels: int = imaging.MAX_PIXELS) -> Guide:
+    """Return the guide that finds the subjects of photos, or takes rough masks, the partners of the jobs."""
+    return partial(_from_subject, seeker, max_pixels)
+
+
+def _from_trimap(max_pixels: int, job: Job, photo: Photo, own: np.ndarray | None) -> Subject:
+    assert job.partner  # find_jobs was given trimaps
+    levels, notices = trimap.read_trimap(job.partner, _size(photo), max_pixels, photo)
+    return Subject(levels, notices + [f"{job.partner}: {notice}" for notice in trimap.one_sided(levels)])
+
+
+def _from_mask(width: Width | None, max_pixels: int, job: Job, photo: Photo, own: np.ndarray | None) -> Subject:
+    size = _size(photo)
+    if job.partner:
+        mask, notices = masks.read_mask(job.partner, None, size, max_pixels, photo)
+    elif own is None or is_opaque(own):
+        hidden = "no alpha channel" if own is None else "an alpha channel that is 255 nearly everywhere"
+        how = "give --trimaps or --masks, a folder or a file; or use `deepmat cut`, which finds the subject"
+        raise DataError(f"{job.image}: has {hidden}; {how}")
+    else:
+        mask, notices = own, []
+    source, band = job.partner or job.image, (width or parse_width(WIDTH)).pixels(size)
+    with _named(str(source)):
+        if job.partner and is_network_mask(mask):
+            detail = max(imaging.read_size(job.partner))
+            levels, odd = from_rough(photo.image, mask, detail_of(detail, mask), band if width else None)
+        else:
+            levels, odd = from_mask(mask, band, band)
+    return Subject(levels, [*notices, *(f"{source}: {notice}" for notice in odd)])
+
+
+def _from_subject(seeker: Seeker, max_pixels: int, job: Job, photo: Photo, own: np.ndarray | None) -> Subject:
+    return subject_of(photo, own, job.partner, seeker, str(job.image), max_pixels)
+
+
+def subject_of(
+    photo: Photo,
+    own: np.ndarray | None,
+    mask: Source | None,
+    seeker: Seeker,
+    name: str = "image",
+    max_pixels: int = imaging.MAX_PIXELS,
+) -> Subject:
+    """Return the subject of a photo: of its rough mask where one is given, or else found.
+
+    own: the photo's alpha channel, uint8 [H, W], or None; name: of the photo, for messages. Raises DataError where
+    there is no subject or the mask cannot be used, ConfigError for an unknown finder.
+    """
+    size = _size(photo)
+    if mask is None:
+        with _named(name):
+            subject = seek(photo.image, own, seeker._replace(prompts=fitted(seeker.prompts, size)))
+        return subject._replace(notices=[f"{name}: {notice}" for notice in subject.notices])
+    levels, detail, notices = as_mask(mask, size, photo=photo, max_pixels=max_pixels)
+    source = str(mask) if isinstance(mask, PATHS) else "mask"
+    with _named(source):
+        subject = given(photo.image, levels, detail, f"{source} is given" if source != "mask" else "it is given")
+    return subject._replace(notices=[*notices, *(f"{source}: {notice}" for notice in subject.notices)])
+
+
+def doubts(source: object, subject: Subject | None, trimap: np.ndarray, alpha: np.ndarray) -> list[str]:
+    """Return notices if alpha, float32 [H, W], contradicts the trimap, with what helps. source: of the trimap."""
+    return [f"{source}: {notice}" for notice in too_narrow(trimap, alpha, SHOW if subject else WIDEN)]
+
+
+@contextmanager
+def _named(name: str) -> Iterator[None]:
+    """Begin the messages of errors with the name of the file that they are about."""
+    try:
+        yield
+    except DataError as error:
+        raise DataError(f"{name}: {error}") from error
+
+
+def _size(photo: Photo) -> tuple[int, int]:
+    return photo.image.shape[0], photo.image.shape[1]

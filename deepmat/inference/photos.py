@@ -1,0 +1,211 @@
+"""Cut subjects out of photos without trimaps: files or folders in, cut-outs out."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from deepmat.config import TestConfig
+from deepmat.errors import ConfigError, DataError
+from deepmat.inference import watching
+from deepmat.inference.batch import CutOuts, Files, prepare_files, prepare_settings, refuse_input_files, run_batch
+from deepmat.inference.guides import subject_guide
+from deepmat.inference.jobs import Job, find_jobs, piped_job
+from deepmat.inference.opening import Opened, open_network
+from deepmat.inference.outputs import parse_outputs
+from deepmat.inference.pipeline import Picture
+from deepmat.inference.places import Places, places_of
+from deepmat.runtime import distributed
+from deepmat.runtime.fetching import Progress
+from deepmat.runtime.files import real
+from deepmat.runtime.paths import is_folder
+from deepmat.subject.finders.choice import settings_for
+from deepmat.subject.prompting import Box, Point, prompts_of
+from deepmat.subject.seeking import Seeker, check_finder, prepare
+
+Input = Path | str | bytes
+"""A picture, a folder of pictures, or the bytes of a picture file."""
+FINDER_SETTING = "finder."
+"""What settings of finders begin with, among those of the config."""
+SHORT = {".jpeg": ".jpg", ".tiff": ".tif"}
+"""Extensions of files as kinds of output spell them."""
+
+
+def cut_photos(
+    inputs: Input | Sequence[Input],
+    out: Path | str | BinaryIO | None = None,
+    *,
+    box: Box | str | None = None,
+    points: Sequence[Point | str] = (),
+    not_points: Sequence[Point | str] = (),
+    finder: str | None = None,
+    masks: Path | str | None = None,
+    weights: Path | str | None = None,
+    save: str = "cutout",
+    background: str | None = None,
+    colours: str = "estimated",
+    crop: str | None = None,
+    square: bool = False,
+    skip_existing: bool = False,
+    watch: bool = False,
+    include: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+    mode: str | None = None,
+    max_size: int | None = None,
+    fit: str | None = None,
+    precision: str = "auto",
+    memory: float | None = None,
+    max_megapixels: int = 500,
+    device: str = "auto",
+    assume: Mapping[str, Any] | None = None,
+    settings: Sequence[str] = (),
+    progress: Progress | None = None,
+) -> CutOuts:
+    """Find the subjects of photos and cut them out: what `deepmat cut` does.
+
+    inputs: pictures, folders of them with all their subfolders, or the bytes of one picture file. out: a folder, for
+    OUT/KIND/NAME.ext and OUT/log.jsonl; a picture file or a binary stream, for the one output of one picture; or None,
+    for NAME_KIND.ext beside each picture. box (left, top, right, bottom), points and not_points (x, y), in pixels of
+    the upright photo: where the subject of one photo is, and where it is not. finder: a name of `subject.finders`, or
+    an ONNX file; None chooses. masks: a folder of rough masks, paired by name, or one file. watch: go on as pictures
+    arrive in the folders, until the iteration is closed. settings: config keys, and "finder.side=1024" and the like for
+    an ONNX file (`subject.finders.settings`). progress: called with the bytes that are there and that are to come while
+    a network is fetched. The others are as for `cut_out`.
+
+    Raises ConfigError, DataError, CheckpointError, DeviceError before any work. Iterating yields a record for each
+    picture; one that fails has "error". The processes of a launcher share the pictures (`runtime.distributed`).
+    """
+    given = [inputs] if isinstance(inputs, (str, Path, bytes)) else list(inputs)
+    of_finder = [each.removeprefix(FINDER_SETTING) for each in settings if each.startswith(FINDER_SETTING)]
+    others = [each for each in settings if not each.startswith(FINDER_SETTING)]
+    options = prepare_settings(mode, max_size, fit, memory, others)
+    seeker = Seeker(prompts_of(box, points, not_points), finder, None, progress)
+    places = places_of(out)
+    _check(given, seeker, masks, places, watch)
+    seeker = seeker._replace(settings=settings_for(finder, of_finder))
+    files = prepare_files(
+        subject_guide(seeker, max_megapixels * 10**6),
+        places,
+        save=_of_format(save, places),
+        background=background,
+        colours=colours,
+        crop=crop,
+        square=square,
+        max_megapixels=max_megapixels,
+    )
+    search = _Search(given, Path(masks) if masks else None, files, include, exclude, background)
+    jobs, notices = search.find(watch)
+    if any(seeker.prompts) and len(jobs) > 1:
+        how = "cut the pictures one by one, or give --masks with a rough mask for each"
+        raise ConfigError(f"--box, --point, --not-point: are for one picture, but {len(jobs)} are given; {how}")
+    own = distributed.share(jobs)  # before files count as existing, which another process may be writing
+    todo = [job for job in own if not (skip_existing and files.exist(job))]
+    network = open_network(weights, device=distributed.device_name(device), precision=precision, assume=assume)
+    return CutOuts(
+        len(todo),
+        lambda: _run(network, jobs, todo, search, options, seeker, watch),
+        notices if distributed.rank() == 0 else [],
+        f"{network.about}, mode {options.mode}",
+        existing=len(own) - len(todo),
+    )
+
+
+@dataclass(frozen=True)
+class _Search:
+    """Where pictures are looked for."""
+
+    given: Sequence[Input]
+    masks: Path | None
+    files: Files
+    include: Sequence[str]
+    exclude: Sequence[str]
+    background: str | None
+
+    def find(self, may_be_empty: bool = False) -> tuple[list[Job], list[str]]:
+        """Return the jobs and notices. Raises DataError if there are no pictures, unless that may be."""
+        piped = [each for each in self.given if isinstance(each, bytes)]
+        if piped:
+            jobs = [piped_job(piped[0])]
+            self.files.places.check(jobs, self.files.choices)
+            return jobs, []
+        paths = [Path(each) for each in self.given if not isinstance(each, bytes)]
+        try:
+            jobs, notices = find_jobs(
+                paths,
+                self.masks,
+                "mask",
+                self.files.places.apart(),
+                self.include,
+                self.exclude,
+                beside=self.files.places == Places(),
+            )
+        except DataError:
+            if may_be_empty and all(is_folder(path) for path in paths):
+                return [], []
+            raise
+        jobs, more = self._without_outputs(jobs)
+        self.files.places.check(jobs, self.files.choices)
+        refuse_input_files(jobs, self.files, self.background)
+        return jobs, notices + more
+
+    def _without_outputs(self, jobs: Sequence[Job]) -> tuple[list[Job], list[str]]:
+        """Leave out the outputs of other pictures, which lie beside these after an earlier run."""
+        if self.files.places != Places():
+            return list(jobs), []
+        made = {real(path) for job in jobs for path in self.files.of(job)}
+        kept = [job for job in jobs if real(job.image) not in made]
+        skipped = len(jobs) - len(kept)
+        return kept, [f"{skipped} pictures skipped, which are outputs of others"] if skipped else []
+
+
+def _check(given: Sequence[Input], seeker: Seeker, masks: Path | str | None, places: Places, watched: bool) -> None:
+    check_finder(seeker.finder)
+    if masks and (seeker.finder or any(seeker.prompts)):
+        raise ConfigError("--masks: show the subjects themselves; leave out --finder, --box, --point and --not-point")
+    if any(isinstance(each, bytes) for each in given) and len(given) > 1:
+        raise ConfigError("-: a picture from a pipe is the only one; name other pictures in another command")
+    if any(isinstance(each, bytes) for each in given) and places == Places():
+        raise ConfigError("out: give a file, a folder or a stream for the cut-out of a picture given as bytes")
+    if not watched:
+        return
+    for each in given:
+        if isinstance(each, bytes) or not is_folder(Path(each)):
+            name = "a pipe" if isinstance(each, bytes) else each
+            raise ConfigError(f"--watch: {name} is no folder; name the folder in which pictures arrive")
+    if not places.folder:
+        raise ConfigError("--watch: needs a folder for the cut-outs; add --out FOLDER")
+    if any(seeker.prompts):
+        raise ConfigError("--watch: takes no --box, --point or --not-point, which are for one picture")
+    if masks and not is_folder(Path(masks)):
+        raise ConfigError(f"--masks {masks}: is no folder; --watch needs one, to which masks of the same names come")
+    watching.check()
+    if distributed.world() > 1:
+        raise ConfigError("--watch: is for one process; start deepmat without a launcher")
+
+
+def _of_format(save: str, places: Places) -> str:
+    """Return the kinds of outputs, the only one in the format of the file that was named for it."""
+    if not places.file:
+        return save
+    kinds, suffix = parse_outputs(save), places.file.suffix.lower()
+    if len(kinds) > 1:
+        return save
+    return kinds[0].kind + SHORT.get(suffix, suffix)
+
+
+def _run(
+    network: Opened,
+    jobs: Sequence[Job],
+    todo: Sequence[Job],
+    search: _Search,
+    options: TestConfig,
+    seeker: Seeker,
+    watched: bool,
+) -> Iterator[Picture]:
+    if todo or watched:
+        prepare(seeker)
+    yield from run_batch(network, todo, search.files, options)
+    if watched:
+        folders = [Path(each) for each in search.given if not isinstance(each, bytes)]
+        for arrived in watching.watch(folders, jobs, lambda: search.find(True)[0]):
+            yield from run_batch(network, arrived, search.files, options)

@@ -1,0 +1,69 @@
+"""Where the outputs of a batch go: a folder, beside the pictures, one file, or a stream."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from deepmat.errors import ConfigError
+from deepmat.inference.jobs import Job
+from deepmat.inference.outputs import OUTPUTS, Choice
+from deepmat.runtime.listing import is_picture
+from deepmat.runtime.paths import is_folder, is_there
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where outputs go. All three are None: beside each picture, as NAME_KIND.ext."""
+
+    folder: Path | None = None
+    """For OUT/KIND/NAME.ext and the log."""
+    file: Path | None = None
+    """For the only output of the only picture."""
+    stream: BinaryIO | None = None
+    """For the only output of the only picture."""
+
+    def place(self, job: Job, choice: Choice) -> Path:
+        """Return the path of an output."""
+        if self.file:
+            return self.file
+        if self.folder:
+            return self.folder / choice.place(job.name)
+        return job.image.with_name(f"{job.image.stem}_{choice.kind}{choice.suffix}")
+
+    def apart(self) -> list[Path]:
+        """Return the folders that hold no inputs."""
+        return [self.folder, *(self.folder / kind for kind in OUTPUTS)] if self.folder else []
+
+    def check(self, jobs: Sequence[Job], choices: Sequence[Choice]) -> None:
+        """Raise ConfigError if the jobs and outputs do not fit these places, or if a folder is closed to writing."""
+        given = f"--out {self.file}" if self.file else "a pipe"
+        if self.file or self.stream:
+            if len(jobs) > 1:
+                raise ConfigError(f"{given}: is for one picture, but {len(jobs)} are given; name a folder")
+            if len(choices) > 1:
+                raise ConfigError(f"{given}: takes one kind of --save; name a folder for {len(choices)}")
+        elif not self.folder:
+            for parent in {job.image.parent for job in jobs if not job.problem}:
+                if not os.access(parent, os.W_OK):
+                    raise ConfigError(f"{parent}: may not be written to; say where cut-outs go, as --out cutouts")
+
+
+def places_of(out: Path | str | BinaryIO | None) -> Places:
+    """Return the places that an argument names: a folder, a picture file, a binary stream, or None for beside.
+
+    Raises ConfigError for a file that is no picture's.
+    """
+    if out is None:
+        return Places()
+    if not isinstance(out, (str, Path)):
+        return Places(stream=out)
+    path = Path(out)
+    if is_folder(path):
+        return Places(folder=path)
+    if is_picture(path):
+        return Places(file=path)
+    if is_there(path):
+        raise ConfigError(f"--out {path}: is a file; name a folder")
+    return Places(folder=path)

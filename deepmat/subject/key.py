@@ -1,0 +1,60 @@
+"""A backdrop whose colours are known, as of a studio or a green screen: foreground colours over it, and its trimap."""
+
+import cv2
+import numpy as np
+
+from deepmat.imaging.foreground import estimate_foreground
+from deepmat.imaging.trimap import BACKGROUND, FOREGROUND, UNKNOWN
+
+SPREAD, NOISE = 225.0, 16.0
+"""Variances in squared levels: of a foreground colour around its estimate, and of the picture around the matting
+equation with that backdrop."""
+ROWS = 256
+"""Rows computed at a time."""
+KEY = 50
+"""Levels by which one channel of a key colour is above the others."""
+SHOWS, SAME = 0.2, 0.9
+"""Share of the key colour from which a pixel is not surely foreground, and from which it may be background."""
+NEAR = 20
+"""Largest difference from the backdrop, in levels of any channel, of a pixel that is background."""
+
+
+def foreground_over(image: np.ndarray, alpha: np.ndarray, backdrop: np.ndarray) -> np.ndarray:
+    """Return the foreground's colours, uint8 RGB [H, W, 3], of a picture whose background is known.
+
+    image, backdrop: uint8 RGB [H, W, 3]; alpha: float32 [H, W] in [0, 1]. A picture is alpha * F + (1 - alpha) * B. The
+    estimate of F without B is moved by what is left of the picture, as far as both variances make likely: the maximum
+    a posteriori of Chuang et al., "A Bayesian Approach to Digital Matting" (CVPR 2001), equation 9, with B fixed.
+    """
+    colours = estimate_foreground(image, alpha)
+    for top in range(0, len(image), ROWS):
+        rows = np.s_[top : top + ROWS]
+        share, estimate = alpha[rows][..., None], colours[rows].astype(np.float32)
+        gain = share * SPREAD / (share**2 * SPREAD + NOISE)
+        rest = image[rows] - share * estimate - (1 - share) * backdrop[rows]
+        colours[rows] = np.rint(np.clip(estimate + gain * rest, 0, 255))
+    return colours
+
+
+def open_key(image: np.ndarray, trimap: np.ndarray, backdrop: np.ndarray) -> np.ndarray:
+    """Return a trimap, uint8 [H, W], whose foreground shows nothing of a key colour, as of a green screen.
+
+    Pixels of the foreground that show the key colour become unknown, as in gaps of hair and in glass; those that are
+    the backdrop's become background. Over backdrops of no key colour the trimap stays as it is. image, backdrop: uint8
+    RGB [H, W, 3]; trimap: uint8 [H, W].
+    """
+    channel = int(backdrop.reshape(-1, 3).mean(axis=0).argmax())
+    key = _excess(backdrop, channel)
+    if np.median(key) < KEY:
+        return trimap
+    share = _excess(image, channel) / np.maximum(key, 1)
+    opened = np.where((trimap == FOREGROUND) & (share > SHOWS), np.uint8(UNKNOWN), trimap)
+    same = (share > SAME) & (cv2.absdiff(image, backdrop).max(axis=2) < NEAR)
+    opened[same] = BACKGROUND
+    return opened
+
+
+def _excess(colours: np.ndarray, channel: int) -> np.ndarray:
+    """Return by how much a channel is above the other two, float32 [H, W]."""
+    others = [colours[..., each] for each in range(3) if each != channel]
+    return colours[..., channel].astype(np.float32) - np.maximum(*others)

@@ -1,0 +1,64 @@
+"""Prompts: parse what a user says of the subject, and fit it to a photo."""
+
+from collections.abc import Sequence
+
+from deepmat.errors import ConfigError, DataError
+from deepmat.subject.finders import Prompts
+
+Point = tuple[int, int]
+Box = tuple[int, int, int, int]
+
+
+def prompts_of(
+    box: Sequence[float] | str | None = None,
+    points: Sequence[Sequence[float] | str] = (),
+    not_points: Sequence[Sequence[float] | str] = (),
+) -> Prompts:
+    """Return prompts from numbers or from text, "120,80,900,1300" and "400,250".
+
+    Raises ConfigError for anything else, and for a box of no area.
+    """
+    pair = "X,Y in pixels, as 400,250"
+    return Prompts(
+        _box(box) if box is not None else None,
+        tuple((x, y) for x, y in (_numbers(each, 2, "--point", pair) for each in points)),
+        tuple((x, y) for x, y in (_numbers(each, 2, "--not-point", pair) for each in not_points)),
+    )
+
+
+def _box(given: Sequence[float] | str) -> Box:
+    left, top, right, bottom = _numbers(given, 4, "--box", "LEFT,TOP,RIGHT,BOTTOM in pixels, as 120,80,900,1300")
+    if right <= left or bottom <= top:
+        raise ConfigError(f"--box {left},{top},{right},{bottom}: has no area; give LEFT,TOP,RIGHT,BOTTOM in this order")
+    return left, top, right, bottom
+
+
+def _numbers(given: Sequence[float] | str, count: int, option: str, form: str) -> list[int]:
+    text = given if isinstance(given, str) else ",".join(map(str, given))
+    try:
+        numbers = [round(float(each)) for each in text.split(",")]
+    except (ValueError, OverflowError):
+        numbers = []
+    if len(numbers) != count:
+        raise ConfigError(f"{option} {text}: give {form}")
+    return numbers
+
+
+def fitted(prompts: Prompts, size: tuple[int, int]) -> Prompts:
+    """Return the prompts with their box cut off at the frame of a photo of (height, width).
+
+    Raises DataError for a point outside the photo, and for a box that does not meet it.
+    """
+    height, width = size
+    where = f"outside the picture, which is {width}x{height}; count pixels from the top left corner, as it is shown"
+    for option, points in (("--point", prompts.points), ("--not-point", prompts.not_points)):
+        for x, y in points:
+            if not (0 <= x < width and 0 <= y < height):
+                raise DataError(f"{option} {x},{y}: lies {where}")
+    if prompts.box is None:
+        return prompts
+    left, top, right, bottom = prompts.box
+    cut = max(left, 0), max(top, 0), min(right, width), min(bottom, height)
+    if cut[0] >= cut[2] or cut[1] >= cut[3]:
+        raise DataError(f"--box {left},{top},{right},{bottom}: lies {where}")
+    return prompts._replace(box=cut)

@@ -1,0 +1,97 @@
+"""The subject of a photo without a trimap: found by a finder or given as a rough mask, and its trimap."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from deepmat.errors import lookup
+from deepmat.runtime.fetching import Progress
+from deepmat.subject.finders import FINDERS, Found, Prompts
+from deepmat.subject.finders.choice import find
+from deepmat.subject.finders.known import NETWORKS, obtain
+from deepmat.subject.finders.network import load
+from deepmat.subject.finders.settings import Settings
+from deepmat.subject.hints import hints
+from deepmat.subject.key import open_key
+from deepmat.subject.rough import from_rough
+
+
+class Subject(NamedTuple):
+    """What is known of the subject of a photo [H, W] before a network has seen it."""
+
+    trimap: np.ndarray
+    """uint8 [H, W] of 0, 128, 255"""
+    notices: list[str]
+    finder: str = ""
+    """Name of the finder, "mask" for a mask that was given; empty for a trimap that was given."""
+    why: str = ""
+    """Why that finder was used."""
+    mask: np.ndarray | None = None
+    """uint8 [H, W], the rough mask; None for a trimap that was given."""
+    backdrop: np.ndarray | None = None
+    """uint8 RGB [H, W, 3]: the background's colours, where the finder knows them."""
+
+
+class Seeker(NamedTuple):
+    """How subjects are found; by default as the picture decides."""
+
+    prompts: Prompts = Prompts()
+    finder: str | None = None
+    """As for `finders.choice.find`."""
+    settings: Settings | None = None
+    """Of a network in an ONNX file."""
+    progress: Progress | None = None
+    """Called while a network is fetched."""
+
+
+def prepare(seeker: Seeker) -> None:
+    """Fetch and load the network that a seeker names, if any. Raises DataError and ConfigError where that fails."""
+    if seeker.finder in NETWORKS:
+        load(obtain(seeker.finder, progress=seeker.progress))
+
+
+def check_finder(finder: str | None) -> None:
+    """Raise ConfigError or DataError unless a finder is known by that name, or is an ONNX file that can be used."""
+    if finder is None:
+        return
+    if Path(finder).suffix.lower() == ".onnx":
+        load(finder)
+    else:
+        lookup(FINDERS, finder, "finder (or the path of an ONNX file)")
+
+
+def seek(image: np.ndarray, own: np.ndarray | None, seeker: Seeker) -> Subject:
+    """Find the subject of a photo, and make its trimap.
+
+    image: uint8 RGB [H, W, 3]; own: its alpha channel, uint8 [H, W], or None. Raises DataError where there is no
+    subject, ConfigError for an unknown finder.
+    """
+    found, name, why = find(
+        image, seeker.prompts, seeker.finder, own, settings=seeker.settings, progress=seeker.progress
+    )
+    return _guided(image, found, name, why)
+
+
+def given(image: np.ndarray, mask: np.ndarray, detail: int, why: str) -> Subject:
+    """Make the trimap of a photo from a rough mask that was given.
+
+    mask: uint8 [H, W]; detail: the pixels of its longer side before it was resized to the photo.
+    """
+    return _guided(image, Found(mask, 1.0, detail, []), "mask", why)
+
+
+def _guided(image: np.ndarray, found: Found, name: str, why: str) -> Subject:
+    trimap, notices = from_rough(image, found.mask, detail_of(found.detail, found.mask))
+    if found.backdrop is not None:
+        trimap = open_key(image, trimap, found.backdrop)
+    notices = [*found.notices, *notices, *hints(found.mask, found.sure)]
+    return Subject(trimap, notices, name, why, found.mask, found.backdrop)
+
+
+def detail_of(side: int, mask: np.ndarray) -> int | None:
+    """Return the detail of a mask for `from_rough`: None if it is not smaller than the photo, so that its edges tell.
+
+    side: the pixels of its longer side before it was resized to the photo; mask: uint8 [H, W], of the photo's size.
+    """
+    return side if side < max(mask.shape) else None

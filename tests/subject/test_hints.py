@@ -1,0 +1,64 @@
+"""Hints on rough masks: silent on sound ones, each kind of doubt with the prompt that helps."""
+
+import re
+
+import cv2
+import numpy as np
+import pytest
+
+from deepmat.subject.hints import hints
+
+WIDTH, HEIGHT = 1500, 1000
+
+
+def mask_of(*boxes):
+    mask = np.zeros((HEIGHT, WIDTH), np.uint8)
+    for left, top, right, bottom in boxes:
+        mask[top:bottom, left:right] = 255
+    return mask
+
+
+@pytest.mark.parametrize(
+    "boxes",
+    [
+        [(300, 200, 900, 700)],
+        [(300, 200, 900, 700), (1000, 100, 1100, 200)],  # a small part of it lies apart
+        [(300, 300, 1200, 1000)],  # a portrait stands on the lower side
+        [(0, 400, 700, 600)],  # an arm reaches out of the picture
+    ],
+)
+def test_a_sound_mask_gets_none(boxes):
+    assert hints(mask_of(*boxes), 0.9) == []
+
+
+def test_a_soft_edge_and_a_small_picture_are_sound():
+    assert hints(cv2.GaussianBlur(mask_of((300, 200, 900, 700)), (0, 0), 30)) == []
+    assert hints(np.pad(np.full((2, 2), 255, np.uint8), 2)) == []
+
+
+@pytest.mark.parametrize(
+    ("boxes", "message"),
+    [
+        ([(10, 10, 60, 60)], "the mask covers 0.2 % of the picture; --box"),
+        ([], "the mask covers 0.0 % of the picture"),
+        ([(0, 0, 1500, 990)], "the mask covers 99 % of the picture"),
+        ([(0, 100, 700, 900)], "along the left side of the picture; if that is background, --not-point 0,"),
+        ([(800, 100, 1500, 900)], "along the right side"),
+        ([(100, 0, 1400, 500)], "along the upper side"),
+    ],
+)
+def test_a_doubtful_mask_gets_one_hint(boxes, message):
+    assert [message in each for each in hints(mask_of(*boxes))] == [True]
+
+
+def test_two_subjects_get_the_box_of_each():
+    (hint,) = hints(mask_of((200, 200, 500, 800), (900, 300, 1200, 800)))
+    found = [tuple(map(int, box.split(","))) for box in re.findall(r"--box ([\d,]+)", hint)]
+    for (left, top, right, bottom), box in zip([(200, 200, 500, 800), (900, 300, 1200, 800)], found, strict=True):
+        assert left - 15 <= box[0] <= left and top - 15 <= box[1] <= top
+        assert right <= box[2] <= right + 15 and bottom <= box[3] <= bottom + 15
+
+
+def test_an_unsure_finder_gets_a_hint_unless_there_is_a_better_one():
+    assert "the finder is unsure" in hints(mask_of((300, 200, 900, 700)), 0.3)[0]
+    assert len(hints(mask_of((0, 100, 700, 900)), 0.3)) == 1

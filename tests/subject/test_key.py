@@ -1,0 +1,62 @@
+"""Foreground colours over a known backdrop."""
+
+import numpy as np
+
+from deepmat.imaging.foreground import estimate_foreground
+from deepmat.inference.outputs import CutOut
+from deepmat.subject import key
+
+
+def scene(alpha_of=lambda x: x):
+    """A grey gradient over an uneven green screen with noise: picture, alpha, truth, backdrop."""
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[:90, :120] / 120
+    alpha = alpha_of(x).astype(np.float32)
+    truth = np.repeat((80 + 100 * y)[..., None], 3, axis=2)
+    backdrop = np.stack([40 + 20 * y, 170 + 30 * x, 60 - 20 * y], axis=2)
+    picture = alpha[..., None] * truth + (1 - alpha[..., None]) * backdrop + rng.normal(0, 2, truth.shape)
+    return (*(each.clip(0, 255).astype(np.uint8) for each in (picture, truth, backdrop)), alpha)
+
+
+def error(colours, truth, alpha):
+    return (alpha[..., None] * np.abs(colours.astype(float) - truth)).mean()
+
+
+def test_no_green_is_left_on_what_is_half_transparent():
+    picture, truth, backdrop, alpha = scene(lambda x: 0.2 + 0.5 * x)
+    made = key.foreground_over(picture, alpha, backdrop)
+    assert made.dtype == np.uint8
+    assert error(made, truth, alpha) < 0.7 * error(estimate_foreground(picture, alpha), truth, alpha)
+    green = made[..., 1].astype(int) - np.maximum(made[..., 0], made[..., 2])
+    assert np.abs(green[alpha > 0.3]).mean() < 6
+
+
+def test_rows_are_independent_of_where_they_are_split(monkeypatch):
+    picture, _, backdrop, alpha = scene()
+    whole = key.foreground_over(picture, alpha, backdrop)
+    monkeypatch.setattr(key, "ROWS", 7)
+    np.testing.assert_array_equal(key.foreground_over(picture, alpha, backdrop), whole)
+    assert (whole[alpha == 0] == estimate_foreground(picture, alpha)[alpha == 0]).all()
+
+
+def test_a_cut_out_with_a_backdrop_uses_it_unless_colours_stay_as_they_are():
+    picture, _, backdrop, alpha = scene()
+    trimap = np.full(alpha.shape, 128, np.uint8)
+    made = CutOut("a", picture, alpha, trimap, estimate=estimate_foreground, backdrop=backdrop)
+    np.testing.assert_array_equal(made.foreground, key.foreground_over(picture, alpha, backdrop))
+    assert CutOut("a", picture, alpha, trimap, backdrop=backdrop).foreground is picture
+
+
+def test_gaps_that_show_a_key_colour_are_not_foreground():
+    picture, _, backdrop, _ = scene()
+    picture[20:60, 20:100] = (150, 140, 145)  # the subject
+    picture[30:34, 30:34] = backdrop[30:34, 30:34]  # a gap
+    picture[40:44, 40:44] = (backdrop[40:44, 40:44] // 2) + 70  # half transparent
+    trimap = np.zeros(picture.shape[:2], np.uint8)
+    trimap[18:62, 18:102], trimap[22:58, 22:98] = 128, 255
+    opened = key.open_key(picture, trimap, backdrop)
+    assert (opened[30:34, 30:34] == 0).all() and (opened[40:44, 40:44] == 128).all()
+    rest = np.ones(trimap.shape, bool)
+    rest[30:34, 30:34] = rest[40:44, 40:44] = False
+    assert (opened[trimap == 255][rest[trimap == 255]] == 255).all() and not opened[trimap == 0].any()
+    assert key.open_key(picture, trimap, np.full_like(backdrop, 200)) is trimap  # grey is no key colour
