@@ -62,7 +62,7 @@ def from_mask(
     alpha, notices = clean_mask(mask)
     trimap = make(alpha, inwards, outwards)
     if method == "distance" and _is_thin(alpha, trimap):
-        inside, outside = _by_thickness(alpha == 255, inwards), _by_thickness(alpha == 0, outwards)
+        inside, outside = by_thickness(alpha == 255, inwards), by_thickness(alpha == 0, outwards)
         trimap = by_distance(alpha, inside, outside)
         notices = [*notices, "its parts are thinner than the unknown band, which was made narrower to leave some known"]
     before, after = histogram(alpha), histogram(trimap)
@@ -92,7 +92,7 @@ def _is_thin(alpha: np.ndarray, trimap: np.ndarray) -> bool:
     return bool(hard) and any(after[level] < THIN * before[level] for level in (FOREGROUND, BACKGROUND))
 
 
-def _by_thickness(part: np.ndarray, width: float) -> np.ndarray:
+def by_thickness(part: np.ndarray, width: float) -> np.ndarray:
     """Return the width of the band at each pixel, float32 [H, W]: half of the part's own half thickness, up to `width`.
 
     part: bool [H, W]. A part of 3 pixels keeps its middle line.

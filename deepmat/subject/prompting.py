@@ -47,7 +47,8 @@ def _numbers(given: Sequence[float] | str, count: int, option: str, form: str) -
 def fitted(prompts: Prompts, size: tuple[int, int]) -> Prompts:
     """Return the prompts with their box cut off at the frame of a photo of (height, width).
 
-    Raises DataError for a point outside the photo, and for a box that does not meet it.
+    Raises DataError for a point outside the photo, and for a box that does not meet it, ConfigError for prompts that
+    contradict each other.
     """
     height, width = size
     where = f"outside the picture, which is {width}x{height}; count pixels from the top left corner, as it is shown"
@@ -55,10 +56,16 @@ def fitted(prompts: Prompts, size: tuple[int, int]) -> Prompts:
         for x, y in points:
             if not (0 <= x < width and 0 <= y < height):
                 raise DataError(f"{option} {x},{y}: lies {where}")
+    for x, y in prompts.points:
+        if (x, y) in prompts.not_points:
+            raise ConfigError(f"--point {x},{y} and --not-point {x},{y}: a pixel is of one side; leave one out")
     if prompts.box is None:
         return prompts
     left, top, right, bottom = prompts.box
     cut = max(left, 0), max(top, 0), min(right, width), min(bottom, height)
     if cut[0] >= cut[2] or cut[1] >= cut[3]:
         raise DataError(f"--box {left},{top},{right},{bottom}: lies {where}")
+    for x, y in prompts.points:
+        if not (cut[0] <= x < cut[2] and cut[1] <= y < cut[3]):
+            raise ConfigError(f"--point {x},{y}: lies outside --box, which holds the whole subject; widen the box")
     return prompts._replace(box=cut)

@@ -19,6 +19,7 @@ from deepmat.runtime.processes import cores
 from deepmat.runtime.work import Work
 from deepmat.subject.band import WIDTH, Width, from_mask, parse_width
 from deepmat.subject.preview import write_preview
+from deepmat.subject.rough import from_soft, is_network_mask
 
 
 class MaskJob(NamedTuple):
@@ -37,6 +38,8 @@ class Making(NamedTuple):
     outwards: Width
     method: str
     threshold: int | None
+    by_detail: bool
+    """Whether the band around the edge of a network's soft mask is as wide as the mask is coarse."""
 
     def place(self, name: str) -> Path:
         """Return the path of the trimap of that name."""
@@ -138,7 +141,8 @@ def _making(
     lookup(METHODS, method, "method")
     if threshold is not None and not 1 <= threshold <= 255:
         raise ConfigError(f"--threshold {threshold}: not a level of a mask; give 1 to 255")
-    return Making(out, band["--inwards"], band["--outwards"], method, threshold)
+    by_detail = (width, inwards, outwards) == (None, None, None)
+    return Making(out, band["--inwards"], band["--outwards"], method, threshold, by_detail)
 
 
 def _find_jobs(masks: Sequence[Path], making: Making, preview: Path | None) -> tuple[list[MaskJob], list[str]]:
@@ -175,7 +179,10 @@ def _make(job: MaskJob, making: Making) -> MadeTrimap:
             raise DataError(job.problem)
         mask, changed = read_mask(job.mask, making.threshold)
         inwards, outwards = making.inwards.pixels(mask.shape), making.outwards.pixels(mask.shape)
-        trimap, odd = from_mask(mask, inwards, outwards, making.method)
+        if making.method == "distance" and inwards == outwards and is_network_mask(mask):
+            trimap, odd = from_soft(mask, None if making.by_detail else inwards)
+        else:
+            trimap, odd = from_mask(mask, inwards, outwards, making.method)
         imaging.write_image(path, trimap)
     except DataError as error:
         return {"name": job.name, "error": str(error)}

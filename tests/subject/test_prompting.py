@@ -33,8 +33,21 @@ def test_what_is_no_prompt_is_refused(arguments, message):
 
 def test_a_box_is_cut_off_at_the_frame():
     assert fitted(prompts_of("-5,3,80,90"), (40, 60)).box == (0, 3, 60, 40)
-    inside = prompts_of("5,3,20,30", [(0, 0), (59, 39)])
+    inside = prompts_of("5,3,20,30", [(5, 3), (19, 29)], [(59, 39)])
     assert fitted(inside, (40, 60)) == inside
+
+
+@pytest.mark.parametrize(
+    ("prompts", "message"),
+    [
+        (prompts_of(points=["5,6"], not_points=["5,6"]), "--point 5,6 and --not-point 5,6: a pixel is of one side"),
+        (prompts_of("10,10,20,20", ["20,15"]), "--point 20,15: lies outside --box"),
+    ],
+)
+def test_prompts_that_contradict_each_other_are_named(prompts, message):
+    with pytest.raises(ConfigError) as error:
+        fitted(prompts, (40, 60))
+    assert str(error.value).startswith(message)
 
 
 @pytest.mark.parametrize(

@@ -41,5 +41,6 @@ FINDERS: dict[str, Finder] = {}
 # The modules of finders import the contract above.
 from deepmat.subject.finders.known import BY_NAME  # noqa: E402
 from deepmat.subject.finders.plain import find_plain  # noqa: E402
+from deepmat.subject.finders.prompts import find_prompted  # noqa: E402
 
-FINDERS.update({"plain": find_plain, **BY_NAME})
+FINDERS.update({"plain": find_plain, "prompts": find_prompted, **BY_NAME})

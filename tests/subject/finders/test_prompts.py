@@ -1,0 +1,104 @@
+import numpy as np
+import pytest
+
+from deepmat import synth
+from deepmat.errors import ConfigError, DataError
+from deepmat.subject.finders import FINDERS, Prompts
+from deepmat.subject.finders.prompts import find_prompted
+
+
+def overlap(mask, alpha):
+    found, true = mask > 127, alpha > 127
+    return (found & true).sum() / (found | true).sum()
+
+
+def picture(height=180, width=240, at=((90, 70), (90, 180)), radius=35):
+    """Two textured discs, a red one and a blue one, before leaves; and the mask of the first, uint8 [H, W]."""
+    image = synth.background(np.random.default_rng(2), height, width, place="plants")
+    y, x = np.mgrid[:height, :width]
+    discs = [(y - row) ** 2 + (x - column) ** 2 < radius**2 for row, column in at]
+    cloth = np.random.default_rng(1).integers(0, 40, (height, width, 1), np.uint8)
+    for disc, colour in zip(discs, ((190, 40, 50), (40, 60, 190)), strict=False):
+        image[disc] = (np.uint8(colour) + cloth)[disc]
+    return image, discs[0].astype(np.uint8) * 255
+
+
+def box_of(mask, margin=4):
+    rows, columns = (np.flatnonzero(mask.any(axis)) for axis in (1, 0))
+    height, width = mask.shape
+    ends = min(columns[-1] + 1 + margin, width), min(rows[-1] + 1 + margin, height)
+    return max(int(columns[0]) - margin, 0), max(int(rows[0]) - margin, 0), int(ends[0]), int(ends[1])
+
+
+def test_it_is_a_finder():
+    assert FINDERS["prompts"] is find_prompted
+
+
+def test_a_box_finds_the_object_in_it():
+    image, alpha = picture()
+    found = find_prompted(image, Prompts(box=box_of(alpha)))
+    assert found.mask.shape == alpha.shape and found.mask.dtype == np.uint8 and 0 < found.sure <= 1
+    assert found.backdrop is None and 0 < found.detail <= 240
+    assert overlap(found.mask, alpha) > 0.95
+
+
+def test_a_point_finds_the_object_around_it_and_no_other():
+    image, alpha = picture()
+    mask = find_prompted(image, Prompts(points=((70, 90),))).mask
+    assert overlap(mask, alpha) > 0.9 and not mask[60:120, 150:210].any()
+
+
+def test_points_and_not_points_within_a_box():
+    image, alpha = picture()
+    both = (20, 40, 230, 140)
+    assert (find_prompted(image, Prompts(box=both)).mask[85:95, 170:190] > 200).all()
+    chosen = find_prompted(image, Prompts(box=both, points=((70, 90),), not_points=((180, 90),))).mask
+    assert overlap(chosen, alpha) > 0.9
+
+
+@pytest.mark.parametrize("corner", [(0, 0), (0, 239), (179, 0), (179, 239)])
+def test_objects_and_points_in_any_corner(corner):
+    image, alpha = picture(at=(corner,), radius=60)
+    found = find_prompted(image, Prompts(box=box_of(alpha)))
+    assert overlap(found.mask, alpha) > 0.85
+    points = find_prompted(image, Prompts(points=(corner[::-1],))).mask
+    assert points[corner] == 255
+
+
+def test_it_repeats_and_commutes_with_mirroring():
+    image, alpha = picture()
+    left, top, right, bottom = box_of(alpha)
+    mask = find_prompted(image, Prompts(box=(left, top, right, bottom))).mask
+    assert (find_prompted(image, Prompts(box=(left, top, right, bottom))).mask == mask).all()
+    mirrored = find_prompted(np.ascontiguousarray(image[:, ::-1]), Prompts(box=(240 - right, top, 240 - left, bottom)))
+    assert np.abs(mirrored.mask[:, ::-1].astype(int) - mask).mean() < 1
+
+
+def test_a_box_in_a_large_picture_is_seen_in_detail():
+    image, alpha = picture(700, 900, at=((300, 300),), radius=80)
+    found = find_prompted(image, Prompts(box=box_of(alpha, 10)))
+    assert overlap(found.mask, alpha) > 0.97 and found.detail == 900
+
+
+@pytest.mark.parametrize("box", [(0, 0, 240, 180), (3, 3, 4, 4), (239, 179, 240, 180)])
+def test_odd_boxes_give_a_mask_within_them_or_a_remedy(box):
+    image, _ = picture()
+    try:
+        mask = find_prompted(image, Prompts(box=box)).mask
+    except DataError as error:
+        assert "--point" in str(error)
+    else:
+        inside = mask[box[1] : box[3], box[0] : box[2]]
+        assert inside.any() and inside.sum() == mask.sum()
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 9), (7, 2)])
+def test_tiny_pictures(size):
+    image = np.full((*size, 3), 90, np.uint8)
+    assert find_prompted(image, Prompts(points=((0, 0),))).mask.shape == size
+
+
+@pytest.mark.parametrize("prompts", [Prompts(), Prompts(not_points=((3, 3),))])
+def test_without_a_box_or_a_point_there_is_a_remedy(prompts):
+    with pytest.raises(ConfigError, match="--finder prompts: give --box LEFT,TOP,RIGHT,BOTTOM or --point"):
+        find_prompted(np.zeros((180, 240, 3), np.uint8), prompts)

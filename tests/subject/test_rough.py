@@ -1,0 +1,121 @@
+import cv2
+import numpy as np
+import pytest
+
+from deepmat import imaging
+from deepmat.inference.guides import mask_guide
+from deepmat.inference.jobs import Job, read_job
+from deepmat.subject import rough
+from deepmat.subject.band import from_mask, parse_width
+from deepmat.subject.trimaps import make_trimaps
+
+SIDE = 240
+
+
+def scene():
+    """A red disc with a bar on a blue and green ground, both grained. Returns image, alpha uint8 [H, W]."""
+    random = np.random.default_rng(1)
+    y, x = np.mgrid[:SIDE, :SIDE]
+    inside = ((x - 110) ** 2 + (y - 120) ** 2 < 60**2) | ((abs(y - 120) < 20) & (x > 110) & (x < 215))
+    alpha = cv2.GaussianBlur(np.where(inside, 255, 0).astype(np.uint8), (0, 0), 0.7)
+    ground = np.where((x + y)[..., None] > SIDE, (40, 90, 170), (50, 130, 60))
+    blend = np.where(inside[..., None], (190, 60, 50), ground) + random.normal(0, 8, (SIDE, SIDE, 1))
+    return np.clip(blend, 0, 255).astype(np.uint8), alpha
+
+
+def seen_by_network(alpha, side=60, shift=0):
+    """Return what a network of `side` pixels gives: shrunk, blurred, moved, never quite 255, enlarged."""
+    small = cv2.GaussianBlur(cv2.resize(alpha, (side, side), interpolation=cv2.INTER_AREA), (0, 0), 0.8)
+    soft = cv2.resize(np.roll(small, shift, axis=1).astype(np.float32) / 255, alpha.shape[::-1])
+    tails = np.random.default_rng(2).integers(0, 5, alpha.shape)
+    return np.clip(np.rint(252 * soft), tails, 254 - tails).astype(np.uint8)
+
+
+def wrong(trimap, alpha):
+    """Return the number of pixels that are known, and known wrong."""
+    return np.count_nonzero(((trimap == 255) & (alpha < 128)) | ((trimap == 0) & (alpha > 127)))
+
+
+def test_a_networks_mask_is_known_from_an_alpha():
+    _, alpha = scene()
+    hard = np.where(alpha > 127, 255, 0).astype(np.uint8)
+    veil = np.where(hard, 120, 0).astype(np.uint8)
+    for exact in (alpha, hard, veil, np.zeros_like(alpha), cv2.GaussianBlur(alpha, (0, 0), 9)):
+        assert not rough.is_network_mask(exact)
+    assert rough.is_network_mask(seen_by_network(alpha))
+    for side in (60, 240):
+        assert rough.estimate_detail(cv2.resize(seen_by_network(alpha, side), (960, 960))) == pytest.approx(
+            max(side, rough.ROUGHEST), rel=0.5
+        )
+
+
+@pytest.mark.parametrize("shift", [0, 1])
+def test_the_trimap_of_a_networks_mask_is_narrow_and_right(shift):
+    """Even where the mask lies beside the edge by a pixel of its own, four of the picture."""
+    image, alpha = scene()
+    mask = seen_by_network(alpha, shift=shift)
+    trimap, notices = rough.from_rough(image, mask)
+    assert notices == [] and set(np.unique(trimap)) == {0, 128, 255}
+    assert wrong(trimap, alpha) == 0
+    assert np.mean(trimap == 128) < 0.25 < 0.9 < np.mean(from_mask(mask, 5, 5)[0] == 128)
+
+
+def test_what_the_mask_missed_or_took_too_much_is_settled_by_colour():
+    image, alpha = scene()
+    mask = seen_by_network(alpha)
+    mask[:, 175:] = np.minimum(mask[:, 175:], 40)  # the end of the bar, seen faintly
+    mask[150:170, 60:80] = 60  # a hole in the disc
+    mask[20:26, 20:26] = 255  # an island
+    mask[200:, :120] = np.maximum(mask[200:, :120], 110)  # a shadow on the ground
+    trimap, _ = rough.from_rough(image, mask)
+    assert wrong(trimap, alpha) == 0
+    assert np.mean(trimap[110:130, 180:205] == 255) > 0.5
+    assert (trimap[(alpha == 255) & (mask == 60)] != 0).all()
+    assert (trimap[20:26, 20:26] != 255).all() and (trimap[200:, :120] != 255).all()
+
+
+def test_the_band_follows_the_detail_of_the_mask_and_a_width_wins():
+    image, alpha = scene()
+    hard = np.where(np.roll(alpha, 2, axis=1) > 127, 255, 0).astype(np.uint8)
+    shares = [np.mean(rough.from_rough(image, hard, detail)[0] == 128) for detail in (24, 60, 240)]
+    assert shares == sorted(shares, reverse=True) and shares[0] > 2 * shares[2]
+    trimap = rough.from_rough(image, hard, 60)[0]
+    assert wrong(trimap, alpha) == 0
+    wide = rough.from_rough(image, hard, 60, width=20)[0]
+    assert (wide[115, 160:205] == 128).all() and (wide[115, :24] == 0).all()
+
+
+@pytest.mark.parametrize("level", [0, 255, 100])
+def test_a_mask_without_an_edge_gets_a_notice(level):
+    image, alpha = scene()
+    trimap, notices = rough.from_rough(image, np.full_like(alpha, level))
+    assert trimap.shape == alpha.shape and "is known; correct the mask" in " ".join(notices)
+
+
+def test_masks_of_networks_get_it_from_files_and_mattes_do_not(tmp_path):
+    image, alpha = scene()
+    mask = seen_by_network(alpha)
+    pictures = {"image": image, "network": mask, "alpha": alpha, "small": cv2.resize(mask, (60, 60))}
+    for name, pixels in pictures.items():
+        imaging.write_image(tmp_path / f"{name}.png", pixels)
+
+    def read(name, width=None):
+        job = Job("a", tmp_path / "image.png", tmp_path / f"{name}.png")
+        return read_job(job, mask_guide(parse_width(width) if width else None)).trimap
+
+    assert (read("network") == rough.from_rough(image, mask)[0]).all()
+    assert (read("network", "9") == rough.from_rough(image, mask, width=9)[0]).all()
+    assert (read("alpha") == from_mask(alpha, 4.8, 4.8)[0]).all()
+    assert wrong(read("small"), alpha) == 0
+    list(make_trimaps([tmp_path / "network.png", tmp_path / "alpha.png"], tmp_path / "t"))
+    made = {name: imaging.read_grey(tmp_path / "t" / f"{name}.png") for name in ("network", "alpha")}
+    assert (made["alpha"] == from_mask(alpha, 4.8, 4.8)[0]).all()
+    assert wrong(made["network"], alpha) == 0 and np.mean(made["network"] == 128) < 0.4
+
+
+def test_of_a_thin_subject_the_middle_stays_known():
+    image = np.full((60, 90, 3), (20, 30, 200), np.uint8)
+    image[20:30, 10:70] = (220, 30, 40)
+    mask = np.where(image[..., 0] > 128, 255, 0).astype(np.uint8)
+    trimap, notices = rough.from_rough(image, mask, detail=30)
+    assert not notices and wrong(trimap, mask) == 0 and (trimap[25, 16:64] == 255).all()
