@@ -37,7 +37,10 @@ Masks = Annotated[
 ]
 Width = Annotated[
     str | None,
-    typer.Option(help="Unknown band on each side of a mask's edge: pixels (20) or share of the longer side (2%) [2%]."),
+    typer.Option(
+        help="Unknown band on each side of a mask's edge: pixels (20) or share"
+        " of the longer side (2%) [2%; a network's mask: as coarse as it is]."
+    ),
 ]
 
 

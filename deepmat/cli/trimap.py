@@ -16,7 +16,10 @@ def trimap(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the trimaps, PNG of the mask's name and size.")],
     width: Annotated[
         str | None,
-        typer.Option(help="Unknown band on each side of the edge: pixels (20) or share of the longer side (2%) [2%]."),
+        typer.Option(
+            help="Unknown band on each side of the edge: pixels (20) or share"
+            " of the longer side (2%) [2%; a network's mask: as coarse as it is]."
+        ),
     ] = None,
     inwards: Annotated[str | None, typer.Option(help="The same, on the foreground side [--width].")] = None,
     outwards: Annotated[str | None, typer.Option(help="The same, on the background side [--width].")] = None,
