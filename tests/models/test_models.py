@@ -62,7 +62,7 @@ def test_an_absent_device_is_named(device):
 
 
 def test_wrong_arguments_are_named():
-    with pytest.raises(DataError, match="^weights: 3 is no path; give a str or a pathlib.Path$"):
+    with pytest.raises(DataError, match="^path: 3 is no path; give a str or a pathlib.Path$"):
         load_model(3)
     with pytest.raises(ConfigError, match=r"^config: 'lite' is none; deepmat.load_config\(path\) reads one$"):
         build_model("lite")
