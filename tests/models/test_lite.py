@@ -404,7 +404,7 @@ def test_it_is_given_the_alpha_of_closed_form_matting():
         for options in ({"mode": "auto"}, {"mode": "tile", "tile": 64, "overlap": 32}, {"mode": "whole"}):
             for double in (0, 1024):
                 found = inference.predict(network, image, levels, double=double, **options)
-                np.testing.assert_allclose(found, matte, atol=1 / 255)
+                np.testing.assert_allclose(found, matte, atol=0.03 if double else 1 / 255)  # doubled with its border
 
 
 def test_of_a_large_picture_closed_form_matting_sees_a_smaller_copy(monkeypatch):
