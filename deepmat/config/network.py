@@ -19,6 +19,11 @@ class ModelSection(Section):
         """Whether the network returns a coarse alpha beside the refined one."""
         return False
 
+    @property
+    def takes_matte(self) -> bool:
+        """Whether samples need the alpha of closed-form matting."""
+        return False
+
 
 class DIMConfig(ModelSection):
     """Deep Image Matting and its public variants."""
@@ -43,6 +48,13 @@ class LiteConfig(ModelSection):
 
     arch: Literal["lite"] = "lite"
     width: Width = 1.0
+    closed_form: bool = False
+    """Give it the alpha of closed-form matting too."""
+
+    @property
+    def takes_matte(self) -> bool:
+        """Whether samples need the alpha of closed-form matting."""
+        return self.closed_form
 
 
 class ClosedFormConfig(ModelSection):

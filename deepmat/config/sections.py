@@ -46,6 +46,8 @@ class DataConfig(Section):
     """Samples per foreground and epoch, each over another background; a ready composite gives one."""
     synth: Count = 0
     """Procedural samples per epoch, in addition to those of the folders."""
+    photos: PathIn | None = None
+    """Folder of photographs, without foregrounds to cut out, for backgrounds and textures of procedural samples."""
     cache: PathIn | None = Path("cache")
     """Folder for decoded foregrounds, 4 bytes per pixel, of which a crop reads its part; null decodes each time."""
     cache_backgrounds: bool = False

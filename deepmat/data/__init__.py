@@ -10,6 +10,7 @@ tensors under the same keys:
 | fg, bg        | [H, W, 3] | [N, 3, H, W] | RGB                                                      |
 | alpha         | [H, W]    | [N, 1, H, W] | 0 ... 255                                                |
 | trimap        | [H, W]    | [N, 1, H, W] | 0 background, 128 unknown, 255 foreground                |
+| matte         | [H, W]    | [N, 1, H, W] | 0 ... 255, closed-form; for networks that take it only  |
 | name          | str       | list of str  | foreground and background, or the composite's name       |
 
 A sample is a function of (seed, epoch, index, scale), so that any number of workers and any resume give the same data.

@@ -11,7 +11,7 @@ import numpy as np
 
 from deepmat import imaging, synth
 from deepmat.config import DataConfig
-from deepmat.data.augment import Layers, edge_points
+from deepmat.data.augment import Layers, background, edge_points
 from deepmat.data.cache import open_picture
 from deepmat.data.compositing import MANIFEST, Entry, changed_source, fitted, read_manifest
 from deepmat.data.layouts import Foreground, background_folder, find_foregrounds, layout_of, read_foreground
@@ -143,21 +143,38 @@ class Folders:
         return name, {"rgba": np.dstack((fg, alpha)), "points": edge_points(alpha), **others}
 
 
+class Photos:
+    """Random parts of photographs, flipped at random, each at a random size between its own and the whole's."""
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self.paths = paths
+
+    def __call__(self, rng: np.random.Generator, height: int, width: int) -> np.ndarray:
+        scene = imaging.Unread(self.paths[int(rng.integers(len(self.paths)))])
+        layers: Layers = {"alpha": np.empty((height, width), np.uint8), "scene": scene}
+        picture: np.ndarray = background(layers, rng, fit="window")["bg"]
+        return np.ascontiguousarray(picture[:, ::-1]) if rng.random() < 0.5 else picture
+
+
 class Procedural:
-    """Procedural scenes, drawn at the size of the sample; a new one for every sample of every epoch."""
+    """Procedural scenes, drawn at the size of the sample; a new one for every sample of every epoch.
+
+    photos: photographs for backgrounds and textures.
+    """
 
     foregrounds: Sequence[Foreground] = ()
     backgrounds: Sequence[Path] = ()
 
-    def __init__(self, count: int) -> None:
-        self.count = count
+    def __init__(self, count: int, photos: Sequence[Path] = ()) -> None:
+        self.count, self.photo = count, Photos(photos) if photos else None
 
     def __len__(self) -> int:
         return self.count
 
     def open(self, index: int, rng: np.random.Generator) -> tuple[str, Layers]:
         def paint(height: int, width: int) -> Layers:
-            return dict(zip(("fg", "alpha", "bg"), synth.scene(rng, height, width), strict=True))
+            drawn = synth.scene(rng, height, width, photo=self.photo)
+            return dict(zip(("fg", "alpha", "bg"), drawn, strict=True))
 
         return f"scene {index}", {"paint": paint}
 
@@ -170,7 +187,9 @@ def find_origins(data: DataConfig) -> tuple[list[Origin], list[str]]:
         origin, notices = _of_files(data)
         origins.append(origin)
     if data.synth:
-        origins.append(Procedural(data.synth))
+        photos, notices_on_photos = find_pictures(data.photos) if data.photos else ([], [])
+        origins.append(Procedural(data.synth, photos))
+        notices += notices_on_photos
     if not origins:
         raise DataError(f"no training data: {HOW_TO_GET_DATA}")
     return origins, notices

@@ -5,13 +5,18 @@ from typing import Any, TypedDict, cast
 
 import numpy as np
 
+from deepmat import imaging
 from deepmat.config import AugmentConfig, DataConfig, Large
 from deepmat.data.augment import Layers, Options, at_size, make_sample
 from deepmat.data.origins import Origin
 from deepmat.errors import DataError
+from deepmat.imaging.closed_form import closed_form
+
+STEPS = 60
+"""Steps of closed-form matting at each size; samples are small."""
 
 
-class Sample(TypedDict):
+class Sample(TypedDict, total=False):
     """A training sample; shapes and values are in the table of deepmat.data."""
 
     name: str
@@ -21,18 +26,20 @@ class Sample(TypedDict):
     bg: np.ndarray
     alpha: np.ndarray
     trimap: np.ndarray
+    matte: np.ndarray
 
 
 class TrainingSet:
     """The samples of all origins, one origin after the other, by (epoch, index, scale).
 
-    scale: multiplies the size of the sample in the config. A picture that cannot be used gives its DataError in place
-    of a sample, since worker processes would lose the message of an exception.
+    matte: with the alpha of closed-form matting. scale: multiplies the size of the sample in the config. A picture that
+    cannot be used gives its DataError in place of a sample, since worker processes would lose the message of an
+    exception.
     """
 
-    def __init__(self, origins: Sequence[Origin], config: DataConfig, seed: int) -> None:
+    def __init__(self, origins: Sequence[Origin], config: DataConfig, seed: int, matte: bool = False) -> None:
         self.origins, self.seed = origins, seed
-        self.augment, self.doubled = config.augment, config.doubled
+        self.augment, self.doubled, self.matte = config.augment, config.doubled, matte
 
     def __len__(self) -> int:
         return sum(map(len, self.origins))
@@ -50,6 +57,8 @@ class TrainingSet:
             name, layers = origin.open(index, rng)
             layers["second"] = lambda: _foreground(origin, rng, options)
             sample = make_sample(layers, rng, options)
+            if self.matte:
+                sample["matte"] = imaging.to_uint8(closed_form(sample["image"], sample["trimap"], steps=STEPS))
             if fold > 1:
                 sample = {kind: pixels.repeat(fold, 0).repeat(fold, 1) for kind, pixels in sample.items()}
             return cast(Sample, {"name": name, **sample})

@@ -1,5 +1,6 @@
 """A picture that a network sees: the session of most networks (the contract is in deepmat.inference.predictor)."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import cv2
@@ -15,11 +16,10 @@ NO_MEMORY = ("memory", "ALLOC_FAILED", "could not create a primitive")
 """Substrings of the out-of-memory errors of torch and the libraries below it."""
 
 
-def as_tensors(network: nn.Module, image: np.ndarray, trimap: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
-    """uint8 RGB [H, W, 3] and uint8 [H, W] -> uint8 [1, 3, H, W] and [1, 1, H, W] on the network's device."""
-    device = next(network.parameters()).device
-    pixels = torch.from_numpy(np.ascontiguousarray(image)).to(device).permute(2, 0, 1)[None]
-    return pixels, torch.from_numpy(np.ascontiguousarray(trimap)).to(device)[None, None]
+def as_tensor(network: nn.Module, picture: np.ndarray) -> torch.Tensor:
+    """uint8 RGB [H, W, 3] or uint8 [H, W] -> uint8 [1, 3, H, W] or [1, 1, H, W] on the network's device."""
+    pixels = torch.from_numpy(np.ascontiguousarray(picture)).to(next(network.parameters()).device)
+    return pixels[None, None] if picture.ndim == 2 else pixels.permute(2, 0, 1)[None]
 
 
 @torch.inference_mode()
@@ -58,17 +58,28 @@ class Windows:
         inside = window or np.s_[:, :]
         return self.see(self.image[inside], self.trimap[inside], size)
 
-    def see(self, image: np.ndarray, trimap: np.ndarray, size: tuple[int, int] | None, **more: Any) -> np.ndarray:
-        """Alpha, float32 [H, W], of a window, seen stretched to `size` or mirrored to a multiple of the stride."""
+    def see(
+        self,
+        image: np.ndarray,
+        trimap: np.ndarray,
+        size: tuple[int, int] | None,
+        maps: Mapping[str, np.ndarray] | None = None,
+        **more: Any,
+    ) -> np.ndarray:
+        """Alpha, float32 [H, W], of a window, seen stretched to `size` or mirrored to a multiple of the stride.
+
+        maps: further arguments of forward() by name, uint8 [H, W], each of that window as the trimap is.
+        """
         height, width = trimap.shape
+        pictures = {"image": image, "trimap": trimap, **(maps or {})}
         if size:
-            image, trimap = stretch(image, size), stretch(trimap, size)
+            pictures = {name: stretch(each, size) for name, each in pictures.items()}
         else:
             stride: int = self.network.stride  # type: ignore[assignment]
             border = (0, -height % stride, 0, -width % stride, cv2.BORDER_REFLECT_101)
-            image, trimap = cv2.copyMakeBorder(image, *border), cv2.copyMakeBorder(trimap, *border)
-        tensors = as_tensors(self.network, image, trimap)
-        alpha = forward(self.network, tensors[0], tensors[1], **self.options, **more)
+            pictures = {name: cv2.copyMakeBorder(each, *border) for name, each in pictures.items()}
+        shown = {name: as_tensor(self.network, each) for name, each in pictures.items()}
+        alpha = forward(self.network, shown.pop("image"), shown.pop("trimap"), **shown, **self.options, **more)
         found = alpha[0, 0].cpu().numpy()
         return stretch(found, (height, width)) if size else found[:height, :width]
 
@@ -80,8 +91,15 @@ class Windows:
 class WindowsNearUnknown(Windows):
     """The session of a network whose forward() leaves known neighbourhoods out unless `everywhere` is set."""
 
-    def see(self, image: np.ndarray, trimap: np.ndarray, size: tuple[int, int] | None, **more: Any) -> np.ndarray:
+    def see(
+        self,
+        image: np.ndarray,
+        trimap: np.ndarray,
+        size: tuple[int, int] | None,
+        maps: Mapping[str, np.ndarray] | None = None,
+        **more: Any,
+    ) -> np.ndarray:
         """As Windows.see. A stretched trimap can lose unknown pixels, so there alpha is computed everywhere."""
         if size:
             more["everywhere"] = True
-        return super().see(image, trimap, size, **more)
+        return super().see(image, trimap, size, maps, **more)

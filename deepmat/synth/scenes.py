@@ -4,25 +4,33 @@ import cv2
 import numpy as np
 
 from deepmat.runtime.processes import keep_memory
-from deepmat.synth.backgrounds import background
+from deepmat.synth.backgrounds import Photo, background
 from deepmat.synth.camera import finish, gaussian_blur
 from deepmat.synth.colours import some_of
 from deepmat.synth.drawing import check_sides, to_bytes, whole
-from deepmat.synth.foregrounds import KINDS
+from deepmat.synth.foregrounds import KINDS, Kind
+from deepmat.synth.foregrounds.frizz import frizz
 from deepmat.synth.textures import natural, surface
 
-# Subjects that photographs show most often, and the hardest ones, are drawn more often.
-DRAWN = (
-    *KINDS,
-    *("hair", "fur", "thing", "flag", "net", "glass", "dandelion") * 2,
-    *("sieve", "plant", "leaves", "tuft", "basket", "lace", "veil", "smoke", "feathers"),
+# Subjects that photographs show most often, and the hardest ones, are drawn more often. Data sets have no frizz, since
+# a further kind would change every one of them.
+DRAWN: tuple[Kind, ...] = (
+    *KINDS.values(),
+    *(KINDS[kind] for kind in ("hair", "fur", "thing", "flag", "net", "glass", "dandelion") * 2),
+    *(KINDS[kind] for kind in ("sieve", "plant", "leaves", "tuft", "basket", "lace", "veil", "smoke", "feathers")),
+    *[frizz] * 12,
 )
+EASY = 0.4
+"""Share of the scenes whose subject keeps its own plain colours, before a background with any colours."""
+CLOTH = 0.5
+"""Share of the subjects' textures that show a photo, where there are photos."""
 
 
 def _close_up(rng: np.random.Generator, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
     """A subject at a random zoom, around its edge. Without an edge in view, the next try is from further away."""
-    draw, wander = KINDS[DRAWN[rng.integers(len(DRAWN))]], 1.0
-    zoom = float(np.exp(rng.uniform(np.log(0.85), np.log(6))))
+    draw, wander = DRAWN[rng.integers(len(DRAWN))], 1.0
+    # Nearer, frizz has no edge in view.
+    zoom = float(np.exp(rng.uniform(np.log(0.85), np.log(2.5 if draw is frizz else 6))))
     while True:
         turn = wander * rng.normal(0, 0.3)
         view = whole(height, width)._replace(scale=float(min(height, width) * zoom), turn=turn, wander=wander)
@@ -43,8 +51,8 @@ def _means(picture: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndar
     return mean, np.sqrt((((picture - mean) ** 2) * share).sum((0, 1)))
 
 
-def _dress(rng: np.random.Generator, colour: np.ndarray, alpha: np.ndarray) -> np.ndarray:
-    """The colours, uint8 [H W 3], with the relief of a natural texture, mixed with one, or (often) unchanged."""
+def _dress(rng: np.random.Generator, colour: np.ndarray, alpha: np.ndarray, photo: Photo | None) -> np.ndarray:
+    """The colours, uint8 [H W 3], with the relief of a natural texture, mixed with one or a photo, or unchanged."""
     height, width = alpha.shape
     how = rng.random()
     if how < 0.35:
@@ -52,7 +60,10 @@ def _dress(rng: np.random.Generator, colour: np.ndarray, alpha: np.ndarray) -> n
         return cv2.multiply(colour, relief, dtype=cv2.CV_8U)
     if how < 0.6:
         palette = _palette(rng, colour, alpha) if how < 0.5 else rng.random((6, 3))
-        cloth = to_bytes(natural(rng, height, width, some_of(rng, palette)))
+        if photo and rng.random() < CLOTH:
+            cloth = photo(rng, height, width)
+        else:
+            cloth = to_bytes(natural(rng, height, width, some_of(rng, palette)))
         share = rng.uniform(0.1, 0.7)
         return cv2.addWeighted(colour, share, cloth, 1 - share, 0)
     return colour
@@ -66,7 +77,12 @@ def _palette(rng: np.random.Generator, colour: np.ndarray, alpha: np.ndarray) ->
 
 
 def background_like(
-    rng: np.random.Generator, height: int, width: int, colour: np.ndarray, alpha: np.ndarray
+    rng: np.random.Generator,
+    height: int,
+    width: int,
+    colour: np.ndarray,
+    alpha: np.ndarray,
+    photo: Photo | None = None,
 ) -> np.ndarray:
     """A background, uint8 [H W 3], that colour alone hardly separates from a foreground of any size.
 
@@ -76,7 +92,7 @@ def background_like(
     scale = min(1.0, 80 / min(alpha.shape))
     small = cv2.resize(colour, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
     weight = cv2.resize(alpha, small.shape[1::-1], interpolation=cv2.INTER_AREA).astype(np.float32) / 255
-    picture = background(rng, height, width, _palette(rng, small, 255 * weight))
+    picture = background(rng, height, width, _palette(rng, small, 255 * weight), photo=photo)
 
     if rng.random() < 0.5:
         rows, columns = weight.shape
@@ -99,18 +115,24 @@ def background_like(
 
 
 def scene(
-    rng: np.random.Generator, height: int, width: int, correlated: bool | None = None
+    rng: np.random.Generator, height: int, width: int, correlated: bool | None = None, photo: Photo | None = None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """A training sample: foreground uint8 [H W 3], alpha uint8 [H W], background uint8 [H W 3].
 
     A subject of a random kind at a random zoom, from the whole to a close-up of its edge; some of alpha is always
-    fractional. correlated: whether the background has the foreground's colours; None: in two scenes of five. Colours
-    are straight and defined everywhere. DataError if a side is under 32 pixels.
+    fractional. correlated: whether the background has the foreground's colours; None: in two scenes of five. photo:
+    draws parts of photographs, for backgrounds and textures. Colours are straight and defined everywhere. DataError if
+    a side is under 32 pixels.
     """
     keep_memory()
     check_sides(height, width)
-    alike = rng.random() < 0.4 if correlated is None else correlated
+    easy = correlated is None and rng.random() < EASY
+    alike = rng.random() < 0.4 and not easy if correlated is None else correlated
     colour, alpha = _close_up(rng, height, width)
-    colour = _dress(rng, colour, alpha)
-    behind = background_like(rng, height, width, colour, alpha) if alike else background(rng, height, width)
+    if not easy:
+        colour = _dress(rng, colour, alpha, photo)
+    if alike:
+        behind = background_like(rng, height, width, colour, alpha, photo)
+    else:
+        behind = background(rng, height, width, photo=photo)
     return colour, alpha, behind

@@ -15,27 +15,28 @@ from deepmat.data.samples import TrainingSet, times_at
 from deepmat.errors import DataError, TrainingError
 from deepmat.runtime.processes import GROUP_SIGNALS, Workers, end_with_parent
 
-CHANNELS = {"composite": 3, "fg": 3, "bg": 3, "alpha": 1, "trimap": 1, "image": 3}
-"""Channels of each kind, in the order of a batch in memory; image is last, since it can be absent."""
+CHANNELS = {"composite": 3, "fg": 3, "bg": 3, "alpha": 1, "trimap": 1, "matte": 1, "image": 3}
+"""Channels of each kind, in the order of a batch in memory; matte and image can be absent."""
 
 
 def _gather(samples: list[Any]) -> dict[str, Any] | DataError:
     """Copy samples into one tensor: each tensor sent between processes costs a round trip.
 
-    Returns {"name": list of str, "pixels": uint8, kind after kind, "size": (H, W)}, or the first error among the
-    samples (an exception raised in a worker would lose its message).
+    Returns {"name": list of str, "kinds": list of str, "pixels": uint8, kind after kind, "size": (H, W)}, or
+    the first error among the samples (an exception raised in a worker would lose its message).
     """
     failed = next((sample for sample in samples if isinstance(sample, DataError)), None)
     if failed:
         return failed
     untouched = all(sample["image"] is sample["composite"] for sample in samples)
-    kinds = [kind for kind in CHANNELS if not (kind == "image" and untouched)]
+    kinds = [kind for kind in CHANNELS if kind in samples[0] and not (kind == "image" and untouched)]
     rows = [torch.from_numpy(sample[kind].reshape(-1)) for kind in kinds for sample in samples]
     pixels = torch.empty(0, dtype=torch.uint8)
     if get_worker_info():  # into shared memory, as torch's default_collate does
         pixels.set_(torch.UntypedStorage._new_shared(sum(map(len, rows))))
     torch.cat(rows, out=pixels)
-    return {"name": [sample["name"] for sample in samples], "pixels": pixels, "size": samples[0]["alpha"].shape}
+    names = [sample["name"] for sample in samples]
+    return {"name": names, "kinds": kinds, "pixels": pixels, "size": samples[0]["alpha"].shape}
 
 
 def _unpack(gathered: Any) -> Any:
@@ -47,11 +48,10 @@ def _unpack(gathered: Any) -> Any:
         return gathered
     (height, width), count, start = gathered["size"], len(gathered["name"]), 0
     batch = {"name": gathered["name"]}
-    for kind, channels in CHANNELS.items():
-        part = gathered["pixels"][start : start + count * height * width * channels]
+    for kind in gathered["kinds"]:
+        part = gathered["pixels"][start : start + count * height * width * CHANNELS[kind]]
         start += len(part)
-        if len(part):
-            batch[kind] = part.view(count, height, width, channels).permute(0, 3, 1, 2)
+        batch[kind] = part.view(count, height, width, CHANNELS[kind]).permute(0, 3, 1, 2)
     return {"image": batch["composite"], **batch}
 
 
@@ -110,13 +110,14 @@ def training_batches(
     accumulate: int = 1,
     part: tuple[int, int] = (0, 1),
     pin: bool = False,
+    matte: bool = False,
 ) -> Generator[Any, None, None]:
     """Yield the batches of steps start ... stop - 1 (`batch_order`); they do not depend on the number of workers.
 
-    pin: put them in pinned memory, which a GPU reads asynchronously. Raises DeepmatError if workers cannot be started,
-    TrainingError if they cannot import the script.
+    matte: as for TrainingSet. pin: put them in pinned memory, which a GPU reads asynchronously. Raises DeepmatError if
+    workers cannot be started, TrainingError if they cannot import the script.
     """
-    samples = TrainingSet(origins, config, seed)
+    samples = TrainingSet(origins, config, seed, matte)
     processes = Workers()
     loader = DataLoader[Any](
         cast(Dataset[Any], samples),

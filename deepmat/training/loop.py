@@ -219,6 +219,7 @@ def _batches(plan: Plan, run: Run) -> Generator[Any, None, None]:
         stop=plan.steps,
         workers=workers,
         pin=gpu,
+        matte=plan.config.model.takes_matte,
     )
 
 

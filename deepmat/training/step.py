@@ -85,7 +85,8 @@ def optimise(
         batch = to_device(collated, device, count)
         with getattr(model, "no_sync", nullcontext)() if left else nullcontext():
             with torch.autocast(device.type, DTYPES[precision], enabled=precision != "fp32"):
-                outputs = model(batch["image"], batch["trimap"])
+                more = {"matte": batch["matte"]} if "matte" in batch else {}
+                outputs = model(batch["image"], batch["trimap"], **more)
             total, terms = weighted_sum(outputs, batch, weights)
             for name, term in {**terms, "total": total}.items():
                 sums[name] = sums.get(name, 0) + term.detach()

@@ -13,8 +13,9 @@ from deepmat.data import cache as caches
 from deepmat.data import compositing
 from deepmat.data.layouts import Foreground, find_foregrounds
 from deepmat.data.origins import find_origins
-from deepmat.data.samples import TrainingSet, enlarged
+from deepmat.data.samples import STEPS, TrainingSet, enlarged
 from deepmat.errors import DataError
+from deepmat.imaging.closed_form import closed_form
 from deepmat.training.batches import batch_order, training_batches
 
 AUGMENT = {"crop": {"sizes": [64, 96, 160]}, "resize": {"size": [64, 96]}}
@@ -273,3 +274,33 @@ def test_no_data_says_how_to_get_some(tmp_path):
         find_origins(DataConfig())
     with pytest.raises(DataError, match="holds no pictures"):
         find_origins(DataConfig(root=tmp_path))
+
+
+def test_photographs_are_backgrounds_and_textures_of_procedural_samples(tmp_path):
+    """A photo of one colour that nothing else has, seen in most samples, as a background and as a texture."""
+    imaging.write_image(tmp_path / "photos" / "a.png", np.full((80, 90, 3), (255, 0, 255), np.uint8))
+    config = DataConfig(synth=24, photos=tmp_path / "photos", augment={"resize": {"size": [64, 64]}}, cache=None)
+    samples = TrainingSet(find_origins(config)[0], config, 0)
+    plain = TrainingSet(find_origins(config.model_copy(update={"photos": None}))[0], config, 0)
+
+    def share(sample, kind):
+        return (np.abs(sample[kind].astype(int) - [255, 0, 255]).max(2) < 120).mean()
+
+    seen = {kind: sum(share(samples[0, index, 1], kind) > 0.5 for index in range(24)) for kind in ("bg", "fg")}
+    assert seen["bg"] >= 5 and not any(share(plain[0, index, 1], "bg") > 0.5 for index in range(24))
+    assert np.array_equal(samples[0, 3, 1]["image"], samples[0, 3, 1]["image"])
+
+
+def test_a_sample_can_hold_the_alpha_of_closed_form_matting():
+    config = DataConfig(synth=4, augment={"resize": {"size": [64, 64]}, "noise": {"sigma": [3, 3]}}, doubled=0.5)
+    origins = find_origins(config)[0]
+    samples = [TrainingSet(origins, config, 5, matte=True)[0, index, 1] for index in range(4)]
+    doubled = [np.array_equal(sample["image"][::2, ::2], sample["image"][1::2, 1::2]) for sample in samples]
+    assert set(doubled) == {True, False}
+    for sample, twice in zip(samples, doubled, strict=True):
+        step = 1 + twice
+        expected = closed_form(sample["image"][::step, ::step], sample["trimap"][::step, ::step], steps=STEPS)
+        assert np.array_equal(sample["matte"][::step, ::step], imaging.to_uint8(expected))
+    (batch,) = training_batches(origins, config, batch_size=4, seed=5, start=0, stop=1, workers=0, matte=True)
+    assert batch["matte"].shape == (4, 1, 64, 64)
+    assert "matte" not in TrainingSet(origins, config, 5)[0, 0, 1]

@@ -16,8 +16,10 @@ from deepmat.config import LiteConfig
 from deepmat.data.compositing import COMPOSITORS
 from deepmat.errors import CheckpointError, TooLarge
 from deepmat.imaging import trimap
+from deepmat.imaging.closed_form import closed_form
 from deepmat.inference import predict as inference
 from deepmat.models import build_model, for_prediction, load_model
+from deepmat.models.lite import classical
 from deepmat.models.lite import fast as lite_fast
 from deepmat.models.lite import network as lites
 from deepmat.models.lite import overview as lite_far
@@ -42,15 +44,24 @@ from deepmat.models.lite.overview import hinted, overview, settle, shrink
 TINY = LiteConfig(width=1 / 8)
 
 
-@pytest.fixture(scope="module")
-def model():
+def with_weights(config):
     """Weights of the size that training makes, also where it begins with zeros."""
     torch.manual_seed(0)
-    built = build_model(TINY).eval()
+    built = build_model(config).eval()
     for name, parameter in built.named_parameters():
         if name.endswith("weight") and not parameter.any():
             torch.nn.init.normal_(parameter, std=0.004)
     return built
+
+
+@pytest.fixture(scope="module")
+def model():
+    return with_weights(TINY)
+
+
+@pytest.fixture(scope="module", params=[False, True], ids=["alone", "with closed-form"])
+def either(request):
+    return with_weights(LiteConfig(width=1 / 8, closed_form=request.param))
 
 
 def ramp(height, width):
@@ -201,16 +212,16 @@ def test_every_mode_settles_large_pictures(monkeypatch, form, mode, options):
 
 @pytest.mark.parametrize("form", [None, "fp32"])
 @pytest.mark.parametrize(("mode", "options"), [("auto", {}), ("tile", {"tile": 64, "overlap": 32}), ("whole", {})])
-def test_every_mode_doubles_small_pictures_once(monkeypatch, model, form, mode, options):
+def test_every_mode_doubles_small_pictures_once(monkeypatch, either, form, mode, options):
     """Four pixels for each, and of what the network makes of them the mean."""
     image, levels, _ = ramp(64, 96)
     levels[:] = 128  # or auto would leave out what is known
     image = image + np.random.default_rng(0).integers(0, 30, image.shape, dtype=np.uint8)
-    network = for_prediction(model, form) if form else model
+    network = for_prediction(either, form) if form else either
     large = [np.kron(each, np.ones((2, 2, 1)[: each.ndim], np.uint8)) for each in (image, levels)]
     alpha = inference.predict(network, *large, mode=mode, double=0, **options)
     found = inference.predict(network, image, levels, mode=mode, **options)
-    assert alpha.std() > 0.1
+    assert alpha.std() > 0.01
     np.testing.assert_allclose(found, alpha.reshape(64, 2, 96, 2).mean((1, 3)), atol=1e-4)
     monkeypatch.setattr(network, "enlarge_up_to", 95)
     assert np.array_equal(
@@ -221,10 +232,10 @@ def test_every_mode_doubles_small_pictures_once(monkeypatch, model, form, mode, 
 
 
 @pytest.mark.parametrize("form", [None, "fp32"])
-def test_parts_see_what_the_whole_sees(model, form):
+def test_parts_see_what_the_whole_sees(either, form):
     image, levels, _ = ramp(256, 512)
     image = image + np.random.default_rng(0).integers(0, 30, image.shape, dtype=np.uint8)
-    network = for_prediction(model, form) if form else model
+    network = for_prediction(either, form) if form else either
     whole, parts = (inference.predict(network, image, levels, mode=mode, double=0) for mode in ("whole", "auto"))
     assert 0 < np.abs(whole - parts).mean() < 0.002  # hints in 8 bits
 
@@ -325,14 +336,14 @@ def test_a_cell_holds_its_own_four_pixels():
 
 
 @pytest.mark.parametrize("size", [(32, 32), (320, 96), (96, 480)])
-def test_the_fast_network_answers_as_the_plain_one(model, size):
+def test_the_fast_network_answers_as_the_plain_one(either, size):
     image, trimap, _ = ramp(*size)
     image = image + np.random.default_rng(0).integers(0, 30, image.shape, dtype=np.uint8)
     tensors = torch.from_numpy(image).permute(2, 0, 1)[None], torch.from_numpy(trimap)[None, None]
-    fast = for_prediction(model)
+    fast = for_prediction(either)
     assert isinstance(fast, FastLite)
     with torch.inference_mode():
-        expected, found = model(*tensors)["alpha"], fast(*tensors)["alpha"]
+        expected, found = either(*tensors)["alpha"], fast(*tensors)["alpha"]
     assert expected.std() > 0.1 and found.dtype == torch.float32
     assert (found - expected)[tensors[1] == 128].abs().max() < 1e-4
     with torch.inference_mode():
@@ -340,10 +351,10 @@ def test_the_fast_network_answers_as_the_plain_one(model, size):
 
 
 @pytest.mark.parametrize("options", [{"mode": "resize", "size": (96, 96)}, {"max_size": 96, "fit": "stretch"}], ids=str)
-def test_what_is_known_is_left_out_but_where_a_mode_may_have_lost_what_is_not(model, options):
+def test_what_is_known_is_left_out_but_where_a_mode_may_have_lost_what_is_not(either, options):
     image, levels, _ = ramp(96, 480)
     tensors = torch.from_numpy(image).permute(2, 0, 1)[None], torch.from_numpy(levels)[None, None]
-    fast = for_prediction(model)
+    fast = for_prediction(either)
     with torch.inference_mode():
         ends = fast(*tensors)["alpha"][0, 0]
     # far from what is unknown nothing was computed: these weights would not say exactly that
@@ -351,7 +362,7 @@ def test_what_is_known_is_left_out_but_where_a_mode_may_have_lost_what_is_not(mo
     thin = np.zeros((960, 960), np.uint8)
     thin[:, 26:28] = trimap.UNKNOWN  # between the samples of the shrunk trimap
     picture = np.random.default_rng(0).integers(0, 256, (960, 960, 3), dtype=np.uint8)
-    plain, quick = (inference.predict(each, picture, thin, **{"mode": "whole", **options}) for each in (model, fast))
+    plain, quick = (inference.predict(each, picture, thin, **{"mode": "whole", **options}) for each in (either, fast))
     assert plain.max() > 0.01
     np.testing.assert_allclose(quick, plain, atol=1e-4)
 
@@ -380,12 +391,36 @@ def test_a_tile_that_knows_nothing_of_one_side_goes_by_the_whole_picture(form, w
     assert np.abs(found - alpha).max() < 0.05
 
 
-def test_strips_make_no_difference(model, monkeypatch):
+def test_it_is_given_the_alpha_of_closed_form_matting():
+    """A last layer that takes this alpha alone gives it back, in every mode; of a doubled picture, that of its half."""
+    built = build_model(LiteConfig(width=1 / 8, closed_form=True)).eval()
+    built.head.bias.data[:] = 0
+    built.head.bias.data[-1] = 1
+    image, levels, _ = ramp(64, 300)
+    image = image + np.random.default_rng(0).integers(0, 3, image.shape, dtype=np.uint8)
+    matte = closed_form(image, levels, steps=classical.STEPS)
+    assert matte[levels == 128].std() > 0.1
+    for network in (built, for_prediction(built)):
+        for options in ({"mode": "auto"}, {"mode": "tile", "tile": 64, "overlap": 32}, {"mode": "whole"}):
+            for double in (0, 1024):
+                found = inference.predict(network, image, levels, double=double, **options)
+                np.testing.assert_allclose(found, matte, atol=0.03 if double else 1 / 255)  # doubled with its border
+
+
+def test_of_a_large_picture_closed_form_matting_sees_a_smaller_copy(monkeypatch):
+    image, levels, _ = ramp(64, 300)
+    sizes = []
+    monkeypatch.setattr(classical, "MOST", 3000)
+    monkeypatch.setattr(classical, "closed_form", lambda *pair, **steps: sizes.append(pair[1].shape) or pair[1] / 255)
+    assert classical.matte_of(image, levels).shape == (64, 300) and sizes == [(32, 150)]
+
+
+def test_strips_make_no_difference(either, monkeypatch):
     image, levels, _ = ramp(96, 320)
     found = []
     for rows in (2, 6, 16, 256):
         monkeypatch.setitem(lite_fast.STRIPS, "cpu", rows)
-        found.append(inference.predict(for_prediction(model), image.transpose(1, 0, 2), levels.T, double=0))
+        found.append(inference.predict(for_prediction(either), image.transpose(1, 0, 2), levels.T, double=0))
     for other in found[1:]:
         np.testing.assert_allclose(other, found[0], atol=1e-4)
 

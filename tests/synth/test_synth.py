@@ -8,6 +8,8 @@ from deepmat import imaging, synth
 from deepmat.errors import ConfigError, DataError
 from deepmat.synth.camera import motion_blur, straighten
 from deepmat.synth.dataset import synthesise
+from deepmat.synth.drawing import whole
+from deepmat.synth.foregrounds.frizz import frizz
 
 COUNT = len(synth.KINDS)
 SMALL = {"train": COUNT + 1, "test": COUNT, "backgrounds": 3, "size": 64, "seed": 5, "per_foreground": (4, 2)}
@@ -222,3 +224,16 @@ def test_what_synth_cannot_do_is_said_in_one_line(deepmat, arguments, message):
     result = deepmat("synth", *arguments)
     assert result.exit_code == 1 and message in result.stderr
     assert not list(Path().iterdir())
+
+
+def test_frizz_thins_out_from_a_solid_mass():
+    fractional, solid = [], []
+    for seed in range(8):
+        layers = frizz(np.random.default_rng(seed), whole(96, 96))
+        alpha = layers[..., 3]
+        assert (
+            layers.shape == (96, 96, 4) and layers.min() > -1e-3 and (layers[..., :3] <= alpha[..., None] + 0.02).all()
+        )
+        fractional.append(((alpha > 0.03) & (alpha < 0.97)).mean())
+        solid.append((alpha > 0.97).mean())
+    assert np.median(fractional) > 0.1 and np.median(solid) > 0.05

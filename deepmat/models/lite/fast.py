@@ -13,7 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from deepmat.models.dim.fast import LAST, convolve, windows
-from deepmat.models.lite.cues import GUESSES, SEEN, cells, double, gather, look, see, split
+from deepmat.models.lite.classical import matte_like
+from deepmat.models.lite.cues import GUESSES, cells, double, gather, look, see, split
 from deepmat.models.lite.network import Block, Lite, blend
 from deepmat.models.lite.overview import hinted, overview, settle
 from deepmat.models.lite.session import FastLiteSession
@@ -55,7 +56,7 @@ class FastLite(nn.Module):
         super().__init__()
         self.net = copy.deepcopy(model).to(dtype).to(memory_format=LAST).eval().requires_grad_(False)
         self.net.head.to(torch.float32)
-        self.config, self.dtype = model.config, dtype
+        self.config, self.closed_form, self.dtype = model.config, model.closed_form, dtype
         self.bytes_a_pixel = 100 + 30 * dtype.itemsize
 
     @property
@@ -67,18 +68,25 @@ class FastLite(nn.Module):
         return FastLiteSession(self, image, trimap)
 
     def forward(
-        self, image: Tensor, trimap: Tensor, beyond: Tensor | None = None, everywhere: bool = False
+        self,
+        image: Tensor,
+        trimap: Tensor,
+        beyond: Tensor | None = None,
+        everywhere: bool = False,
+        matte: Tensor | None = None,
     ) -> dict[str, Tensor]:
         """{"alpha": float32 [1, 1, H, W] in [0, 1]} of a picture.
 
-        image: RGB [1, 3, H, W]; trimap: [1, 1, H, W] of 0, 128, 255; both 0 ... 255, H and W multiples of 32. beyond:
-        as for Lite; everywhere: compute alpha also where a whole neighbourhood is known.
+        image: RGB [1, 3, H, W]; trimap: [1, 1, H, W] of 0, 128, 255; both 0 ... 255, H and W multiples of 32. beyond,
+        matte: as for Lite; everywhere: compute alpha also where a whole neighbourhood is known.
         """
         net, small = self.net, None
+        if matte is None and self.closed_form:
+            matte = matte_like(image, trimap)
         if beyond is None:
-            beyond, small = overview(lambda *copy: self(*copy)["alpha"], image, trimap)
+            beyond, small = overview(lambda *copy, **more: self(*copy, **more)["alpha"], image, trimap, matte)
             trimap = hinted(trimap, *small) if small else trimap
-        first, alphas = self._begin(image, trimap, beyond)
+        first, alphas = self._begin(image, trimap, matte, beyond)
         if trimap.is_cpu and trimap.numel() > 1 << 20:
             give_back_memory()
         kept, x = [first], convolve(cast(nn.Conv2d, net.down[0]), first)
@@ -97,8 +105,8 @@ class FastLite(nn.Module):
             alpha[..., top:bottom, left:right] = found
         return {"alpha": settle(alpha, trimap, *small) if small else alpha}
 
-    def _begin(self, image: Tensor, trimap: Tensor, beyond: Tensor) -> tuple[Tensor, Tensor]:
-        """The first features, before they are halved, and the alphas that follow from the guesses."""
+    def _begin(self, image: Tensor, trimap: Tensor, matte: Tensor | None, beyond: Tensor) -> tuple[Tensor, Tensor]:
+        """The first features, before they are halved, and the alphas that classical matting finds."""
         rows, columns = trimap.shape[2] // 2, trimap.shape[3] // 2
         strips = _strips(rows, image.device)
         guesses = _guesses(strips, image, trimap, beyond)
@@ -106,16 +114,21 @@ class FastLite(nn.Module):
         shape, dtype, device = (1, self.net.stem.out_channels, rows, columns), self.dtype, image.device
         made = torch.empty(shape, dtype=dtype, device=device, memory_format=LAST)
         # Reused for each strip; channels first in bfloat16, where writing takes twice as long otherwise.
-        shape = 1, SEEN, min(rows, _strip(device) + 2 * HALO), columns
+        shape = 1, self.net.stem.in_channels, min(rows, _strip(device) + 2 * HALO), columns
         layout = LAST if dtype == torch.float32 else torch.contiguous_format
         features = torch.empty(shape, dtype=dtype, device=device, memory_format=layout)
-        alphas = torch.empty((1, GUESSES, 4, rows, columns), device=image.device)
+        alphas = torch.empty((1, GUESSES + self.closed_form, 4, rows, columns), device=image.device)
         for top, bottom in strips:
             begin, end = max(top - HALO, 0), min(bottom + HALO, rows)
             # Half as many rows of guesses, and one more to blend with.
             above, below = max(begin // 2 - 1, 0), min(end // 2 + 1, rows // 2)
             fields = double(guesses[:, :, above:below])[:, :, begin - 2 * above : end - 2 * above]
-            seen, found = see(*_split(begin, end, image, trimap), fields, features[:, :, : end - begin])
+            seen, found = see(
+                *_split(begin, end, image, trimap),
+                fields,
+                features[:, :, : end - begin],
+                None if matte is None else matte[:, :, 2 * begin : 2 * end],
+            )
             inner = slice(top - begin, bottom - begin)
             x = convolve(self.net.stem, seen.contiguous(memory_format=LAST))
             made[:, :, top:bottom] = self._blocks(self.net.encode[0], x)[:, :, inner]

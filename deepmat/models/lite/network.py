@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from deepmat.config import LiteConfig
+from deepmat.models.lite.classical import matte_like
 from deepmat.models.lite.cues import GUESSES, SEEN, cells, double, gather, look, see, split, unknown_region
 from deepmat.models.lite.overview import hinted, overview, settle
 from deepmat.models.lite.session import LiteSession
@@ -30,12 +31,12 @@ FORGOTTEN = 0.25
 
 
 def blend(out: Tensor, colours: Tensor, alphas: Tensor) -> Tensor:
-    """Alpha [N, 1, H, W], not yet clipped to [0, 1], from the head's channels [N, 7 + GUESSES, H/2, W/2] for each cell.
+    """Alpha [N, 1, H, W], not yet clipped to [0, 1], from the head's channels [N, 7 + M, H/2, W/2] for each cell.
 
     Four are alphas, three a linear function of a pixel's colour (as closed-form matting has it, Levin et al. 2008,
-    equation 2), the others the weights of the guesses' alphas [N, GUESSES, 4, H/2, W/2].
+    equation 2), the others the weights of `alphas` [N, M, 4, H/2, W/2].
     """
-    own, slope, weights = out.split((4, 3, GUESSES), 1)
+    own, slope, weights = out.split((4, 3, alphas.shape[1]), 1)
     found = own + (colours * slope[:, :, None]).sum(1) + (alphas * weights[:, :, None]).sum(1)
     return F.pixel_shuffle(found, 2)
 
@@ -55,23 +56,25 @@ class Block(nn.Module):
 class Lite(nn.Module):
     """A residual U-Net over cells of 2 x 2 pixels.
 
-    width: channels at every level as a share of WIDTHS; 1/8 makes tests fast.
+    width: channels at every level as a share of WIDTHS; 1/8 makes tests fast. closed_form: it is given the alpha of
+    closed-form matting too.
     """
 
     OPTIONS = LiteConfig
     PARTS = {"encoder": ("stem", "down", "encode", "bottom"), "decoder": ("across", "decode", "head")}
-    LASTING = ("width",)
+    LASTING = ("width", "closed_form")
     UNSEEN = ()
     FIRST_WEIGHTS = "deepmat train --config lite"
     stride, reach, enlarge_up_to = 32, 224, SMALL
     bytes_a_pixel = 650
 
-    def __init__(self, width: float = 1.0) -> None:
+    def __init__(self, width: float = 1.0, closed_form: bool = False) -> None:
         super().__init__()
+        self.closed_form, alphas = closed_form, GUESSES + closed_form
         widths = [max(1, round(width * channels)) for channels in WIDTHS]
         self.recompute = False
         steps = list(zip(widths, widths[1:], strict=False))
-        self.stem = nn.Conv2d(SEEN, widths[0], 3, padding=1)
+        self.stem = nn.Conv2d(SEEN + 4 * closed_form, widths[0], 3, padding=1)
         self.encode = nn.ModuleList(
             nn.Sequential(*(Block(width) for _ in range(count))) for width, count in zip(widths, BLOCKS, strict=True)
         )
@@ -79,14 +82,14 @@ class Lite(nn.Module):
         self.bottom = Block(widths[-1])
         self.across = nn.ModuleList(nn.Conv2d(deep, wide, 1) for wide, deep in steps)
         self.decode = nn.ModuleList(Block(width) for width in widths[:-1])
-        self.head = nn.Conv2d(widths[0], 7 + GUESSES, 3, padding=1)
+        self.head = nn.Conv2d(widths[0], 7 + alphas, 3, padding=1)
         for layer in self.modules():
             if isinstance(layer, nn.Conv2d) and layer.bias is not None:
                 nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
                 nn.init.zeros_(layer.bias)
         nn.init.zeros_(self.head.weight)
         assert self.head.bias is not None
-        nn.init.constant_(self.head.bias[-GUESSES:], 1 / GUESSES)  # begins as the mean of the guesses
+        nn.init.constant_(self.head.bias[-alphas:], 1 / alphas)  # begins as the mean of what classical matting finds
 
     @property
     def device(self) -> torch.device:
@@ -101,25 +104,30 @@ class Lite(nn.Module):
         """None: no other tool has weights of this network."""
         return None
 
-    def forward(self, image: Tensor, trimap: Tensor, beyond: Tensor | None = None) -> dict[str, Tensor]:
+    def forward(
+        self, image: Tensor, trimap: Tensor, beyond: Tensor | None = None, matte: Tensor | None = None
+    ) -> dict[str, Tensor]:
         """{"alpha": [N, 1, H, W] in [0, 1]} of pictures.
 
-        image: RGB [N, 3, H, W]; trimap: [N, 1, H, W] of 0, 128, 255; both 0 ... 255, H and W multiples of 32. beyond:
+        image: RGB [N, 3, H, W]; trimap: [N, 1, H, W] of 0, 128, 255; matte: [N, 1, H, W], the alpha of closed-form
+        matting if the network takes it, found here if it is not given; all 0 ... 255, H and W multiples of 32. beyond:
         for a part of a picture, the `summary` of the whole; the trimap then holds the hints of the whole. Alpha has
         exact zeros and ones; its gradient is that before clipping, so that no pixel beyond the range is lost.
         """
         exact = torch.autocast(image.device.type, enabled=False)
         small = None
         with torch.no_grad():
+            if matte is None and self.closed_form:
+                matte = matte_like(image, trimap)
             if beyond is None:
-                beyond, small = self._overview(image, trimap)
+                beyond, small = self._overview(image, trimap, matte)
                 trimap = hinted(trimap, *small) if small else trimap
             if self.training:
                 forgotten = torch.rand(len(trimap), 1, 1, 1, device=trimap.device) < FORGOTTEN
                 trimap = torch.where(forgotten & unknown_region(trimap), 128, trimap)
             with exact:
                 rgb, known, hint = split(image, trimap)
-                seen, alphas = see(rgb, known, hint, double(look(gather(rgb, known, hint), beyond)))
+                seen, alphas = see(rgb, known, hint, double(look(gather(rgb, known, hint), beyond)), matte=matte)
                 colours = cells(rgb)
         x, kept = self._encode(F.relu_(self.stem(_last(seen))))
         for level in (3, 2, 1, 0):
@@ -128,11 +136,13 @@ class Lite(nn.Module):
             alpha = _held(blend(self.head(x.float()), colours, alphas))
             return {"alpha": settle(alpha, trimap, *small) if small and not self.training else alpha}
 
-    def _overview(self, image: Tensor, trimap: Tensor) -> tuple[Tensor, tuple[int, Tensor] | None]:
+    def _overview(
+        self, image: Tensor, trimap: Tensor, matte: Tensor | None
+    ) -> tuple[Tensor, tuple[int, Tensor] | None]:
         kind = image.device.type
         # Autocast caches weights that it casts without a gradient; the pass with a gradient must not get those.
         with torch.autocast(kind, enabled=torch.is_autocast_enabled(kind), cache_enabled=False):
-            return overview(lambda *copy: self(*copy)["alpha"], image, trimap)
+            return overview(lambda *copy, **more: self(*copy, **more)["alpha"], image, trimap, matte)
 
     def _part(self, part: Callable[..., Any], x: Tensor) -> Any:
         """A part of the forward pass; with `recompute` only its input is kept (Chen et al. 2016)."""

@@ -29,30 +29,34 @@ def shrink(image: Tensor, trimap: Tensor, times: int) -> tuple[Tensor, Tensor]:
     Returns float32 [N, 3, H / times, W / times] and [N, 1, H / times, W / times]; the last cells may have fewer pixels.
     A pixel is known where all pixels that become it are.
     """
-
-    def means(x: Tensor) -> Tensor:
-        return F.avg_pool2d(x, times, ceil_mode=True, count_include_pad=False)
-
     # In parts, so that no large picture is held in floats.
     rows = 64 * times
     parts = zip(image.split(rows, 2), trimap.split(rows, 2), strict=True)
     small, shares = zip(
-        *((means(part.float()), means(torch.cat(known_sides(levels), 1).float())) for part, levels in parts),
+        *(
+            (_means(part.float(), times), _means(torch.cat(known_sides(levels), 1).float(), times))
+            for part, levels in parts
+        ),
         strict=True,
     )
     foreground, background = (torch.cat(shares, 2) > 0.999).split(1, 1)
     return torch.cat(small, 2), 128 + 127 * foreground - 128.0 * background
 
 
+def _means(x: Tensor, times: int) -> Tensor:
+    return F.avg_pool2d(x, times, ceil_mode=True, count_include_pad=False)
+
+
 def overview(
-    network: Callable[[Tensor, Tensor], Tensor], image: Tensor, trimap: Tensor
+    network: Callable[..., Tensor], image: Tensor, trimap: Tensor, matte: Tensor | None = None
 ) -> tuple[Tensor, tuple[int, Tensor] | None]:
     """The `summary` of a whole picture, and the alpha of a smaller copy.
 
     The copy is given as (times, alpha [N, 1, H / times, W / times]); None for a picture of up to AT_ONCE pixels a side,
     which needs no copy.
 
-    network(image, trimap) -> alpha; image: [N, 3, H, W]; trimap: [N, 1, H, W]; of any size.
+    network(image, trimap) or, with a matte, network(image, trimap, matte=matte) -> alpha; image: [N, 3, H, W]; trimap,
+    matte: [N, 1, H, W]; of any size.
     """
     longer = max(trimap.shape[2:])
     if longer <= AT_ONCE:
@@ -61,7 +65,9 @@ def overview(
     small, levels = shrink(image, trimap, times)
     height, width = levels.shape[2:]
     border = (0, -width % 32, 0, -height % 32)
-    alpha = network(F.pad(small, border, mode="replicate"), F.pad(levels, border, mode="replicate"))
+    copies = {} if matte is None else {"matte": F.pad(_means(matte.float(), times), border, mode="replicate")}
+    shown = (F.pad(copy, border, mode="replicate") for copy in (small, levels))
+    alpha = network(*shown, **copies)
     return summary(small, levels), (times, alpha[..., :height, :width])
 
 

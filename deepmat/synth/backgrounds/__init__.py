@@ -40,6 +40,11 @@ PLACES: dict[str, Callable[[np.random.Generator, int, int, Pick], np.ndarray]] =
     "natural": natural,
 }
 
+Photo = Callable[[np.random.Generator, int, int], np.ndarray]
+"""(rng, height, width) -> a random part of a photograph, uint8 RGB [height, width, 3]."""
+PHOTOS = 0.7
+"""Share of the backgrounds that are photographs, where there are photographs."""
+
 # One in three is a natural texture, since the other places are cleaner than photographs.
 DRAWN = (*PLACES, *["natural"] * 5)
 
@@ -53,25 +58,35 @@ def _disc(radius: float) -> np.ndarray:
 
 
 def background(
-    rng: np.random.Generator, height: int, width: int, palette: np.ndarray | None = None, place: str | None = None
+    rng: np.random.Generator,
+    height: int,
+    width: int,
+    palette: np.ndarray | None = None,
+    place: str | None = None,
+    photo: Photo | None = None,
 ) -> np.ndarray:
     """A random photo-like picture, uint8 RGB [H, W, 3].
 
-    palette: colours to use, float [N, 3] in [0, 1]; None for any. place: one of PLACES; None for a random one.
+    palette: colours to use, float [N, 3] in [0, 1]; None for any. place: one of PLACES; None for a random one. photo:
+    draws most of the pictures in place of PLACES.
     ConfigError for a name that is not in PLACES, DataError if a side is under 32 pixels.
     """
     check_sides(height, width)
     name = DRAWN[rng.integers(len(DRAWN))] if place is None else place
     pick = any_colour(rng) if palette is None else some_of(rng, palette)
+    shown = photo is not None and rng.random() < PHOTOS
     focus, unit = rng.random(), min(height, width)
-    if focus < 0.35:
+    if focus < (0.2 if shown else 0.35):
         radius = rng.uniform(0.0, 0.8)
     else:
         radius = unit * (rng.uniform(0.003, 0.015) if focus < 0.7 else rng.uniform(0.015, 0.06))
     # Out of focus there is no fine detail, so draw it smaller and enlarge it.
     shrink = float(np.clip(radius / 2, 1, unit / SMALLEST))
     small = max(SMALLEST, round(height / shrink)), max(SMALLEST, round(width / shrink))
-    colour = lookup(PLACES, name, "kind of background")(rng, *small, pick)
+    if shown:
+        colour = photo(rng, *small)
+    else:
+        colour = lookup(PLACES, name, "kind of background")(rng, *small, pick)
 
     x, y = coordinates(whole(48, 48))
     turn = rng.uniform(0, 2 * np.pi)
