@@ -74,7 +74,7 @@ def background(
     check_sides(height, width)
     name = DRAWN[rng.integers(len(DRAWN))] if place is None else place
     pick = any_colour(rng) if palette is None else some_of(rng, palette)
-    shown = photo is not None and rng.random() < PHOTOS
+    shown = photo if photo and rng.random() < PHOTOS else None
     focus, unit = rng.random(), min(height, width)
     if focus < (0.2 if shown else 0.35):
         radius = rng.uniform(0.0, 0.8)
@@ -84,7 +84,7 @@ def background(
     shrink = float(np.clip(radius / 2, 1, unit / SMALLEST))
     small = max(SMALLEST, round(height / shrink)), max(SMALLEST, round(width / shrink))
     if shown:
-        colour = photo(rng, *small)
+        colour = shown(rng, *small)
     else:
         colour = lookup(PLACES, name, "kind of background")(rng, *small, pick)
 
