@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import PlainValidator, SerializeAsAny, TypeAdapter, ValidationError
+from pydantic import Field, PlainValidator, SerializeAsAny, TypeAdapter, ValidationError
 from pydantic_core import PydanticCustomError
 
 from deepmat.config.fields import Positive, Section, Width
@@ -48,7 +48,7 @@ class LiteConfig(ModelSection):
 
     arch: Literal["lite"] = "lite"
     width: Width = 1.0
-    closed_form: bool = False
+    closed_form: Annotated[bool, Field(exclude_if=lambda given: not given)] = False
     """Give it the alpha of closed-form matting too."""
 
     @property

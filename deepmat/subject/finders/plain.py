@@ -57,7 +57,7 @@ class Cues(NamedTuple):
 
 
 def find_plain(image: np.ndarray, prompts: Prompts = Prompts()) -> Found:
-    """Find the subject before a plain backdrop, as FINDERS describe it.
+    """The subject before a plain backdrop, without its shadow; needs no network.
 
     Prompts choose among what stands out: parts in the box, parts under points, and none under points of the background.
     Raises DataError where the border is not plain, or nothing or nearly everything stands out.

@@ -32,7 +32,7 @@ Point = tuple[int, int]
 
 
 def find_prompted(image: np.ndarray, prompts: Prompts) -> Found:
-    """Find the object that prompts point at, as FINDERS describe it.
+    """The object in a box or under points; needs no network.
 
     Prompts lie in the picture (`prompting.fitted`). Raises ConfigError if there is neither a box nor a point; DataError
     where no object was found.
