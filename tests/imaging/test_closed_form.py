@@ -91,7 +91,9 @@ def test_alphas_are_those_of_pymatting():
         warnings.simplefilter("ignore")
         from pymatting import estimate_alpha_cf
 
-    fg, truth, bg = synth.scene(np.random.default_rng(3), 160, 160)
+    rng = np.random.default_rng(3)
+    fg, truth = synth.foreground(rng, 160, 160, "fur")
+    bg = synth.background(rng, 160, 160)
     image = COMPOSITORS["cv2"].blend(fg, truth, bg)
     trimap = from_alpha(truth, 5, 3)
     unknown = trimap == 128
