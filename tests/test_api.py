@@ -12,12 +12,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import user_script
+from torch import nn
 
 import deepmat
 
 PACKAGE = Path(deepmat.__file__).parent
 FUNCTIONS = [name for name in deepmat.__all__ if inspect.isfunction(getattr(deepmat, name))]
-MORE = {"write_image": {"pixels": np.zeros((2, 2), np.uint8)}}
+MORE = {"write_image": {"pixels": np.zeros((2, 2), np.uint8)}, "cut_photos": {"inputs": "none.png"}}
 """Arguments that a function needs beside its paths."""
 
 
@@ -32,10 +33,31 @@ class Given:
 
 
 def paths_of(name):
-    """The arguments of a public function that are paths; those that may be a file's bytes are of imaging's tests."""
+    """The arguments of a public function that are paths.
+
+    Those that may be a file's bytes are of imaging's tests, those that may be a network of tests of `cut`.
+    """
     hints = typing.get_type_hints(getattr(deepmat, name))
     unions = {key: typing.get_args(hint) for key, hint in hints.items() if key != "return"}
-    return [key for key, union in unions.items() if os.PathLike[str] in union and bytes not in union]
+    return [
+        key
+        for key, union in unions.items()
+        if os.PathLike[str] in union and bytes not in union and nn.Module not in union
+    ]
+
+
+def test_no_public_function_takes_paths_of_one_type_alone():
+    """Which the tests below, of arguments that take any type, would not see."""
+    for name in FUNCTIONS:
+        for key, hint in typing.get_type_hints(getattr(deepmat, name)).items():
+            union = typing.get_args(hint)
+            assert key == "return" or not (Path in union and str in union), f"{name}: {key}"
+
+
+@pytest.mark.parametrize("wrong", [5, [5], None])
+def test_cut_photos_names_what_is_no_picture(wrong, tmp_path):
+    with pytest.raises(deepmat.DataError, match="inputs: (5|None) is no path"):
+        deepmat.cut_photos(wrong, tmp_path)
 
 
 PATHS = {name: paths for name in FUNCTIONS if (paths := paths_of(name))}

@@ -17,6 +17,7 @@ from deepmat.inference.opening import open_network
 from deepmat.inference.outputs import CutOut, make_cutout
 from deepmat.inference.predict import checked_options, predict_seen
 from deepmat.inference.predictor import Predictor
+from deepmat.runtime.files import AnyPath, as_path_or_none
 from deepmat.runtime.paths import is_file
 from deepmat.subject.prompting import Box, Point, prompts_of
 from deepmat.subject.seeking import Seeker
@@ -52,7 +53,7 @@ def cut(
     not_points: Sequence[Point | str] = (),
     finder: str | None = None,
     mask: Source | None = None,
-    weights: Path | str | nn.Module | Predictor | None = None,
+    weights: AnyPath | nn.Module | Predictor | None = None,
     device: str = "auto",
     precision: str = "auto",
     mode: str = "auto",
@@ -86,13 +87,14 @@ def cut(
     return Cut(make_cutout(made), alpha, subject.trimap, subject.mask, subject.finder, subject.why, notices)
 
 
-def _network(weights: Path | str | None, device: str, precision: str) -> Predictor:
-    changed = Path(weights).stat().st_mtime_ns if weights and is_file(Path(weights)) else 0
+def _network(weights: AnyPath | None, device: str, precision: str) -> Predictor:
+    path = as_path_or_none(weights, "weights")
+    changed = path.stat().st_mtime_ns if path and is_file(path) else 0
     with OPENING:
-        return _opened(weights, device, precision, changed)
+        return _opened(path, device, precision, changed)
 
 
 @lru_cache(maxsize=2)
-def _opened(weights: Path | str | None, device: str, precision: str, changed: int) -> Any:
+def _opened(weights: Path | None, device: str, precision: str, changed: int) -> Any:
     """Open weights as they were then: a file that has been replaced since is opened again."""
     return open_network(weights, device=device, precision=precision).network

@@ -1,9 +1,10 @@
 """Cut subjects out of photos without trimaps: files or folders in, cut-outs out."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 from deepmat.config import TestConfig
 from deepmat.errors import ConfigError, DataError
@@ -17,13 +18,13 @@ from deepmat.inference.pipeline import Picture
 from deepmat.inference.places import Places, places_of
 from deepmat.runtime import distributed
 from deepmat.runtime.fetching import Progress
-from deepmat.runtime.files import real
+from deepmat.runtime.files import AnyPath, as_path, as_path_or_none, real
 from deepmat.runtime.paths import is_folder
 from deepmat.subject.finders.choice import settings_for
 from deepmat.subject.prompting import Box, Point, prompts_of
 from deepmat.subject.seeking import Seeker, check_finder, prepare
 
-Input = Path | str | bytes
+Input = AnyPath | bytes
 """A picture, a folder of pictures, or the bytes of a picture file."""
 FINDER_SETTING = "finder."
 """What settings of finders begin with, among those of the config."""
@@ -32,17 +33,17 @@ SHORT = {".jpeg": ".jpg", ".tiff": ".tif"}
 
 
 def cut_photos(
-    inputs: Input | Sequence[Input],
-    out: Path | str | BinaryIO | None = None,
+    inputs: Input | Iterable[Input],
+    out: AnyPath | BinaryIO | None = None,
     *,
     box: Box | str | None = None,
     points: Sequence[Point | str] = (),
     not_points: Sequence[Point | str] = (),
     finder: str | None = None,
-    masks: Path | str | None = None,
-    weights: Path | str | None = None,
+    masks: AnyPath | None = None,
+    weights: AnyPath | None = None,
     save: str = "cutout",
-    background: str | None = None,
+    background: AnyPath | None = None,
     colours: str = "estimated",
     crop: str | None = None,
     square: bool = False,
@@ -75,12 +76,15 @@ def cut_photos(
     Raises ConfigError, DataError, CheckpointError, DeviceError before any work. Iterating yields a record for each
     picture; one that fails has "error". The processes of a launcher share the pictures (`runtime.distributed`).
     """
-    given = [inputs] if isinstance(inputs, (str, Path, bytes)) else list(inputs)
+    given = _given(inputs)
+    masks = as_path_or_none(masks, "masks")
+    background = background if isinstance(background, str) else str(as_path_or_none(background, "background") or "")
     of_finder = [each.removeprefix(FINDER_SETTING) for each in settings if each.startswith(FINDER_SETTING)]
     others = [each for each in settings if not each.startswith(FINDER_SETTING)]
     options = prepare_settings(mode, max_size, fit, memory, others)
     seeker = Seeker(prompts_of(box, points, not_points), finder, None, progress)
-    places = places_of(out)
+    stream = cast(BinaryIO, out) if hasattr(out, "write") else None
+    places = Places(stream=stream) if stream else places_of(as_path_or_none(out, "out"))
     _check(given, seeker, masks, places, watch)
     seeker = seeker._replace(settings=settings_for(finder, of_finder))
     files = prepare_files(
@@ -93,7 +97,7 @@ def cut_photos(
         square=square,
         max_megapixels=max_megapixels,
     )
-    search = _Search(given, Path(masks) if masks else None, files, include, exclude, background)
+    search = _Search(given, masks, files, include, exclude, background)
     jobs, notices = search.find(watch)
     if any(seeker.prompts) and len(jobs) > 1:
         how = "cut the pictures one by one, or give --masks with a rough mask for each"
@@ -114,7 +118,7 @@ def cut_photos(
 class _Search:
     """Where pictures are looked for."""
 
-    given: Sequence[Input]
+    given: Sequence[Path | bytes]
     masks: Path | None
     files: Files
     include: Sequence[str]
@@ -128,7 +132,7 @@ class _Search:
             jobs = [piped_job(piped[0])]
             self.files.places.check(jobs, self.files.choices)
             return jobs, []
-        paths = [Path(each) for each in self.given if not isinstance(each, bytes)]
+        paths = [each for each in self.given if isinstance(each, Path)]
         try:
             jobs, notices = find_jobs(
                 paths,
@@ -158,7 +162,13 @@ class _Search:
         return kept, [f"{skipped} pictures skipped, which are outputs of others"] if skipped else []
 
 
-def _check(given: Sequence[Input], seeker: Seeker, masks: Path | str | None, places: Places, watched: bool) -> None:
+def _given(inputs: Input | Iterable[Input]) -> list[Path | bytes]:
+    many = isinstance(inputs, Iterable) and not isinstance(inputs, (str, bytes, os.PathLike))
+    each = list(inputs) if many else [inputs]  # type: ignore[arg-type]
+    return [one if isinstance(one, bytes) else as_path(one, "inputs") for one in each]
+
+
+def _check(given: Sequence[Path | bytes], seeker: Seeker, masks: Path | None, places: Places, watched: bool) -> None:
     check_finder(seeker.finder)
     if masks and (seeker.finder or any(seeker.prompts)):
         raise ConfigError("--masks: show the subjects themselves; leave out --finder, --box, --point and --not-point")
@@ -169,14 +179,14 @@ def _check(given: Sequence[Input], seeker: Seeker, masks: Path | str | None, pla
     if not watched:
         return
     for each in given:
-        if isinstance(each, bytes) or not is_folder(Path(each)):
+        if isinstance(each, bytes) or not is_folder(each):
             name = "a pipe" if isinstance(each, bytes) else each
             raise ConfigError(f"--watch: {name} is no folder; name the folder in which pictures arrive")
     if not places.folder:
         raise ConfigError("--watch: needs a folder for the cut-outs; add --out FOLDER")
     if any(seeker.prompts):
         raise ConfigError("--watch: takes no --box, --point or --not-point, which are for one picture")
-    if masks and not is_folder(Path(masks)):
+    if masks and not is_folder(masks):
         raise ConfigError(f"--masks {masks}: is no folder; --watch needs one, to which masks of the same names come")
     watching.check()
     if distributed.world() > 1:
@@ -206,6 +216,6 @@ def _run(
         prepare(seeker)
     yield from run_batch(network, todo, search.files, options)
     if watched:
-        folders = [Path(each) for each in search.given if not isinstance(each, bytes)]
+        folders = [each for each in search.given if isinstance(each, Path)]
         for arrived in watching.watch(folders, jobs, lambda: search.find(True)[0]):
             yield from run_batch(network, arrived, search.files, options)

@@ -50,20 +50,17 @@ class Places:
                     raise ConfigError(f"{parent}: may not be written to; say where cut-outs go, as --out cutouts")
 
 
-def places_of(out: Path | str | BinaryIO | None) -> Places:
-    """Return the places that an argument names: a folder, a picture file, a binary stream, or None for beside.
+def places_of(out: Path | None) -> Places:
+    """Return the places that an argument names: a folder, a picture file, or None for beside.
 
     Raises ConfigError for a file that is no picture's.
     """
     if out is None:
         return Places()
-    if not isinstance(out, (str, Path)):
-        return Places(stream=out)
-    path = Path(out)
-    if is_folder(path):
-        return Places(folder=path)
-    if is_picture(path):
-        return Places(file=path)
-    if is_there(path):
-        raise ConfigError(f"--out {path}: is a file; name a folder")
-    return Places(folder=path)
+    if is_folder(out):
+        return Places(folder=out)
+    if is_picture(out):
+        return Places(file=out)
+    if is_there(out):
+        raise ConfigError(f"--out {out}: is a file; name a folder")
+    return Places(folder=out)

@@ -49,6 +49,9 @@ class Windows:
     arguments of its forward().
     """
 
+    STRETCHED: Mapping[str, Any] = {}
+    """Arguments of forward() for a window that is seen stretched."""
+
     def __init__(self, network: nn.Module, image: np.ndarray, trimap: np.ndarray, **options: Any) -> None:
         self.network, self.image, self.trimap, self.options = network, image, trimap, options
         self.notices: list[str] = []
@@ -74,6 +77,7 @@ class Windows:
         pictures = {"image": image, "trimap": trimap, **(maps or {})}
         if size:
             pictures = {name: stretch(each, size) for name, each in pictures.items()}
+            more = {**more, **self.STRETCHED}
         else:
             stride: int = self.network.stride  # type: ignore[assignment]
             border = (0, -height % stride, 0, -width % stride, cv2.BORDER_REFLECT_101)
@@ -89,17 +93,9 @@ class Windows:
 
 
 class WindowsNearUnknown(Windows):
-    """The session of a network whose forward() leaves known neighbourhoods out unless `everywhere` is set."""
+    """The session of a network whose forward() leaves known neighbourhoods out unless `everywhere` is set.
 
-    def see(
-        self,
-        image: np.ndarray,
-        trimap: np.ndarray,
-        size: tuple[int, int] | None,
-        maps: Mapping[str, np.ndarray] | None = None,
-        **more: Any,
-    ) -> np.ndarray:
-        """As Windows.see. A stretched trimap can lose unknown pixels, so there alpha is computed everywhere."""
-        if size:
-            more["everywhere"] = True
-        return super().see(image, trimap, size, maps, **more)
+    A stretched trimap can lose unknown pixels, so there alpha is computed everywhere.
+    """
+
+    STRETCHED = {"everywhere": True}

@@ -407,6 +407,13 @@ def test_it_is_given_the_alpha_of_closed_form_matting():
                 np.testing.assert_allclose(found, matte, atol=0.03 if double else 1 / 255)  # doubled with its border
 
 
+def test_of_a_doubled_picture_closed_form_matting_sees_the_half():
+    image, levels, _ = ramp(64, 300)
+    image = image + np.random.default_rng(0).integers(0, 9, image.shape, dtype=np.uint8)
+    found = classical.matte_of(image.repeat(2, 0).repeat(2, 1), levels.repeat(2, 0).repeat(2, 1))
+    assert np.array_equal(found, classical.matte_of(image, levels).repeat(2, 0).repeat(2, 1))
+
+
 def test_of_a_large_picture_closed_form_matting_sees_a_smaller_copy(monkeypatch):
     image, levels, _ = ramp(64, 300)
     sizes = []

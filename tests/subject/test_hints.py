@@ -62,3 +62,11 @@ def test_two_subjects_get_the_box_of_each():
 def test_an_unsure_finder_gets_a_hint_unless_there_is_a_better_one():
     assert "the finder is unsure" in hints(mask_of((300, 200, 900, 700)), 0.3)[0]
     assert len(hints(mask_of((0, 100, 700, 900)), 0.3)) == 1
+
+
+def test_a_doubtful_mask_of_a_finder_gets_its_hint(monkeypatch):
+    mask = np.zeros((100, 100), np.uint8)
+    mask[48:53, 48:53] = 255
+    image = np.where(mask[..., None] > 0, np.uint8((200, 30, 30)), np.uint8((30, 60, 200)))
+    monkeypatch.setitem(FINDERS, "fake", lambda *_: Found(mask, 1.0, 100, []))
+    assert hints(mask, 1.0) and seek(image, None, Seeker(finder="fake")).notices[-1:] == hints(mask, 1.0)[-1:]

@@ -5,6 +5,8 @@ import numpy as np
 from deepmat.imaging.foreground import estimate_foreground
 from deepmat.inference.outputs import CutOut
 from deepmat.subject import key
+from deepmat.subject.finders import FINDERS, Found
+from deepmat.subject.seeking import Seeker, seek
 
 
 def scene(alpha_of=lambda x: x):
@@ -45,6 +47,17 @@ def test_a_cut_out_with_a_backdrop_uses_it_unless_colours_stay_as_they_are():
     made = CutOut("a", picture, alpha, trimap, estimate=estimate_foreground, backdrop=backdrop)
     np.testing.assert_array_equal(made.foreground, key.foreground_over(picture, alpha, backdrop))
     assert CutOut("a", picture, alpha, trimap, backdrop=backdrop).foreground is picture
+
+
+def test_a_finder_that_knows_the_backdrop_opens_the_gaps_it_missed(monkeypatch):
+    picture, _, backdrop, _ = scene()
+    picture[20:60, 20:100] = (150, 140, 145)
+    picture[36:44, 50:60] = backdrop[36:44, 50:60]
+    mask = np.zeros(picture.shape[:2], np.uint8)
+    mask[20:60, 20:100] = 255
+    monkeypatch.setitem(FINDERS, "fake", lambda *_: Found(mask, 1.0, 120, [], backdrop))
+    subject = seek(picture, None, Seeker(finder="fake"))
+    assert (subject.trimap[38:42, 52:58] == 0).all() and subject.trimap[38, 80] == 255 and subject.backdrop is backdrop
 
 
 def test_gaps_that_show_a_key_colour_are_not_foreground():

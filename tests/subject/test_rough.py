@@ -119,3 +119,46 @@ def test_of_a_thin_subject_the_middle_stays_known():
     mask = np.where(image[..., 0] > 128, 255, 0).astype(np.uint8)
     trimap, notices = rough.from_rough(image, mask, detail=30)
     assert not notices and wrong(trimap, mask) == 0 and (trimap[25, 16:64] == 255).all()
+
+
+def test_haze_of_the_mask_is_unknown_and_where_it_is_thick_what_lies_around_it_too():
+    """Hair goes on where a network no longer sees it."""
+    image, alpha = scene()
+    upper = np.arange(240)[:, None] < 100
+    mask = np.where(upper, np.clip(cv2.GaussianBlur(alpha, (0, 0), 6), 1, 254), np.clip(alpha, 1, 254)).astype(np.uint8)
+    unknown = rough.from_rough(image, mask, detail=240, width=2)[0] == 128
+    outside = cv2.distanceTransform((alpha < 128).astype(np.uint8), cv2.DIST_L2, 5)
+    rim = (outside > 4) & (outside < 6)
+    assert unknown[rim & upper].mean() > 0.95 and not unknown[115:][rim[115:]].any()
+    assert unknown[upper & (mask > 10) & (mask < 245) & (outside < 6)].mean() > 0.95
+
+
+@pytest.mark.parametrize(("row", "column", "level"), [(110, 90, 0), (190, 180, 254)], ids=["hole", "island"])
+def test_where_a_sure_mask_and_the_picture_disagree_nothing_is_known(row, column, level):
+    image, alpha = scene()
+    mask = seen_by_network(alpha)
+    here = np.s_[row - 5 : row + 5, column - 5 : column + 5]
+    mask[here] = level
+    assert (rough.from_rough(image, mask)[0][here] == 128).all()
+
+
+def test_what_mask_and_picture_leave_open_is_unknown():
+    """An area of a colour between both sides, of which the mask says half."""
+    image, alpha = scene()
+    here = np.s_[180:215, 150:205]
+    image[here] = image[here] // 2 + np.uint8((95, 30, 25))
+    mask = seen_by_network(alpha)
+    mask[here] = 128
+    assert (rough.from_rough(image, mask)[0][185:210, 155:200] == 128).mean() > 0.7
+
+
+def test_trimaps_of_a_networks_mask_take_a_width_and_leave_other_methods_alone(tmp_path):
+    mask = seen_by_network(scene()[1])
+    imaging.write_image(tmp_path / "a.png", mask)
+    for options, expected in (
+        ({"width": "9"}, rough.from_soft(mask, 9)),
+        ({"method": "morphology", "width": "3"}, from_mask(mask, 3, 3, "morphology")),
+        ({"inwards": "3", "outwards": "5"}, from_mask(mask, 3, 5)),
+    ):
+        list(make_trimaps(tmp_path / "a.png", tmp_path / "out", **options))
+        assert (imaging.read_grey(tmp_path / "out" / "a.png") == expected[0]).all(), options

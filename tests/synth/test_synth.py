@@ -6,6 +6,7 @@ import pytest
 
 from deepmat import imaging, synth
 from deepmat.errors import ConfigError, DataError
+from deepmat.synth import scenes
 from deepmat.synth.camera import motion_blur, straighten
 from deepmat.synth.dataset import synthesise
 from deepmat.synth.drawing import whole
@@ -237,3 +238,14 @@ def test_frizz_thins_out_from_a_solid_mass():
         fractional.append(((alpha > 0.03) & (alpha < 0.97)).mean())
         solid.append((alpha > 0.97).mean())
     assert np.median(fractional) > 0.1 and np.median(solid) > 0.05
+
+
+def test_some_scenes_are_easy(monkeypatch):
+    """Their subject has its own plain colours, which the background is not drawn from."""
+    dressed, alike = [], []
+    plain = scenes.background_like
+    monkeypatch.setattr(scenes, "_dress", lambda rng, colour, alpha, photo: dressed.append(1) or colour)
+    monkeypatch.setattr(scenes, "background_like", lambda *given: alike.append(1) or plain(*given))
+    for seed in range(60):
+        scenes.scene(np.random.default_rng(seed), 48, 48)
+    assert 24 <= len(dressed) <= 48 and 5 <= len(alike) <= 25

@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 
 from deepmat import config as configs
 from deepmat.errors import CheckpointError, ConfigError, DataError
+from deepmat.models.lite import network as lite_network
 from deepmat.training.run import BEST, states
 from deepmat.training.start import alone
 from deepmat.training.train import configs_of, train
@@ -166,3 +167,26 @@ def test_the_lock_of_another_user_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr(FileLock, "acquire", refuse)
     with pytest.raises(DataError, match=r"\.lock: cannot be opened \(Permission denied\)"), alone(tmp_path):
         pass
+
+
+def test_the_alpha_of_closed_form_matting_is_made_with_the_samples(tmp_path, monkeypatch):
+    """By their workers, and not in the step, where the network would wait for it."""
+    made, plain = [], lite_network.matte_like
+    monkeypatch.setattr(lite_network, "matte_like", lambda *given: made.append(given[1]) or plain(*given))
+    train(
+        config="lite",
+        pretrain="none",
+        runs=tmp_path,
+        iterations=2,
+        settings=[
+            *TINY[2:],
+            "data.augment.resize.size=[64,64]",
+            "model.closed_form=true",
+            "model.width=0.125",
+            "data.synth=4",
+            "data.large=null",
+            "data.doubled=0",
+        ],
+    ).run()
+    # Which weights the losses reach is asked of a picture of which nothing is known; the steps ask for none.
+    assert len(made) == 1 and (made[0] == 128).all()

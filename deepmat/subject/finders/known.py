@@ -12,7 +12,7 @@ from deepmat.errors import DataError, lookup
 from deepmat.runtime.fetching import Progress, Remote, cache_folder, fetch, holds
 from deepmat.runtime.paths import is_file
 from deepmat.subject.finders import Finder, Found, Prompts
-from deepmat.subject.finders.network import find
+from deepmat.subject.finders.network import find, runtime
 from deepmat.subject.finders.settings import Settings
 
 RELEASE = "https://github.com/danielgatis/rembg/releases/download/v0.0.0/"
@@ -144,8 +144,9 @@ def obtain(name: str, *, offline: bool | None = None, progress: Progress | None 
     """Return the file of a network with the right checksum; fetch it into the cache if need be.
 
     offline: fetch nothing; None for what DEEPMAT_OFFLINE says. Raises DataError where it cannot be had (see `fetch`),
-    ConfigError for an unknown name.
+    ConfigError for an unknown name, or without onnxruntime, which the file is of no use without.
     """
+    runtime()
     return locate(name) or fetch(NETWORKS[name].remote, place_of(name), offline=offline, progress=progress)
 
 

@@ -2,7 +2,9 @@
 
 import threading
 from functools import lru_cache
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import Any, NamedTuple
 
 import cv2
@@ -57,14 +59,18 @@ def load(path: Path | str) -> Network:
 _LOADING = threading.Lock()
 
 
-@lru_cache(maxsize=4)
-def _load(path: Path, changed: int, size: int) -> Network:
-    """Load a file as it was then: one that has been replaced since is loaded again."""
+def runtime() -> ModuleType:
+    """Return onnxruntime. Raises ConfigError where it is missing."""
     try:
-        import onnxruntime
+        return import_module("onnxruntime")
     except ImportError as error:
         raise ConfigError("finders that are networks need onnxruntime: pip install 'deepmat[cut]'") from error
 
+
+@lru_cache(maxsize=4)
+def _load(path: Path, changed: int, size: int) -> Network:
+    """Load a file as it was then: one that has been replaced since is loaded again."""
+    onnxruntime = runtime()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = cores()
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # on a busy machine it only heats

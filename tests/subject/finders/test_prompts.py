@@ -4,7 +4,7 @@ import pytest
 from deepmat import synth
 from deepmat.errors import ConfigError, DataError
 from deepmat.subject.finders import FINDERS, Prompts
-from deepmat.subject.finders.prompts import find_prompted
+from deepmat.subject.finders.prompts import find_prompted, nearer
 
 
 def overlap(mask, alpha):
@@ -102,3 +102,17 @@ def test_tiny_pictures(size):
 def test_without_a_box_or_a_point_there_is_a_remedy(prompts):
     with pytest.raises(ConfigError, match="--finder prompts: give --box LEFT,TOP,RIGHT,BOTTOM or --point"):
         find_prompted(np.zeros((180, 240, 3), np.uint8), prompts)
+
+
+def test_a_point_of_the_background_takes_what_is_nearer_to_it():
+    """Where all is of one colour, and the border far away, distances decide."""
+    image = np.full((200, 200, 3), 90, np.uint8)
+    alone = nearer(image, [(100, 90)], [])
+    divided = nearer(image, [(100, 90)], [(100, 120)])
+    assert alone[100, 90] and alone[100, 112] and divided[100, 90]
+    assert not divided[100, 118] and not (divided & ~alone).any()
+
+
+def test_in_a_box_of_the_whole_picture_the_corners_are_likely_background():
+    image, alpha = picture(at=((90, 120),), radius=60)
+    assert overlap(find_prompted(image, Prompts(box=(0, 0, 240, 180))).mask, alpha) > 0.8
