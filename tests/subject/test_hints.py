@@ -6,7 +6,9 @@ import cv2
 import numpy as np
 import pytest
 
+from deepmat.subject.finders import FINDERS, Found
 from deepmat.subject.hints import hints
+from deepmat.subject.seeking import Seeker, seek
 
 WIDTH, HEIGHT = 1500, 1000
 
