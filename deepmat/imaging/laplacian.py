@@ -3,10 +3,7 @@
 Levin, Lischinski and Weiss, "A closed-form solution to natural image matting", PAMI 2008, equation 12.
 """
 
-from functools import cache
-from importlib import import_module
 from itertools import product
-from types import ModuleType
 
 import numpy as np
 from scipy.sparse import csr_array
@@ -16,15 +13,6 @@ AROUND = list(product((-2, -1, 0, 1, 2), repeat=2))
 """Rows and columns from a pixel to those that share a window with it."""
 PART = 1 << 14
 """Pixels at a time, so that intermediate values stay in the processor's caches."""
-
-
-@cache
-def _kernels() -> ModuleType | None:
-    """The compiled loops; None without numba."""
-    try:
-        return import_module("deepmat.imaging.laplacian_kernels")
-    except ImportError:
-        return None
 
 
 def system(image: np.ndarray, trimap: np.ndarray, epsilon: float) -> tuple[csr_array, np.ndarray]:
@@ -70,9 +58,6 @@ def _weights(image: np.ndarray, places: np.ndarray, steps: np.ndarray, epsilon: 
     means, inverses = _statistics(colours, windows, shifts, epsilon)
 
     weights = np.empty((len(places), len(steps)), np.float32)
-    if kernels := _kernels():
-        kernels.weigh(colours, places, number, np.array(shifts), steps, means, inverses, weights)
-        return weights
     for begin in range(0, len(places), PART):
         part = places[begin : begin + PART]
         around = colours[:, steps[:, None] + part].reshape(3, 5, 5, -1) / 255

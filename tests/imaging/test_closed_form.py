@@ -8,7 +8,6 @@ import pytest
 import deepmat as api
 from deepmat import synth
 from deepmat.imaging import closed_form as solver
-from deepmat.imaging import laplacian
 from deepmat.imaging.blend import COMPOSITORS
 from deepmat.imaging.closed_form import EPSILON, closed_form
 from deepmat.imaging.laplacian import system
@@ -32,13 +31,8 @@ def dense_laplacian(image):
     return total
 
 
-@pytest.mark.parametrize("numba", [True, False])
 @pytest.mark.parametrize("shape", [(3, 3), (9, 11), (4, 1)])
-def test_the_equations_are_those_of_the_paper(shape, numba, monkeypatch):
-    if not numba:
-        monkeypatch.setattr(laplacian, "_kernels", lambda: None)
-    elif not laplacian._kernels():
-        pytest.skip("numba is not installed")
+def test_the_equations_are_those_of_the_paper(shape):
     rng = np.random.default_rng(0)
     image = rng.integers(0, 256, (*shape, 3), dtype=np.uint8)
     image[:3, :3] = 40
