@@ -16,6 +16,7 @@ import numpy as np
 
 from deepmat import imaging
 from deepmat.errors import DataError
+from deepmat.imaging.fitting import read_alpha_like, read_photo
 from deepmat.runtime.listing import list_pictures, pair
 from deepmat.runtime.paths import is_file, is_folder, is_there
 
@@ -122,7 +123,8 @@ def background_folder(root: Path | None, split: str = "train") -> Path | None:
 def read_foreground(fg: Path, alpha: Path | None) -> tuple[np.ndarray, np.ndarray]:
     """Foreground colours, uint8 [H, W, 3], and alpha, uint8 [H, W], from two files or one RGBA file.
 
-    DataError if they differ in size, there is no alpha channel, or alpha is the same everywhere.
+    An alpha file is turned as its picture is by EXIF (`imaging.fitting.turn_like`). DataError if they differ in size,
+    there is no alpha channel, or alpha is the same everywhere.
     """
     if alpha is None:
         colour, matte = imaging.read_rgba(fg)
@@ -130,7 +132,8 @@ def read_foreground(fg: Path, alpha: Path | None) -> tuple[np.ndarray, np.ndarra
             how = "put its alphas into alpha/ beside fg/ (composite: or --alpha DIR)"
             raise DataError(f"{fg}: has no alpha channel; {how}")
     else:
-        colour, matte = imaging.read_image(fg), imaging.read_grey(alpha)
+        photo, *_ = read_photo(fg)
+        colour, (matte, _) = photo.image, read_alpha_like(alpha, photo)  # the doctor reports orientations
         imaging.check_same_size(alpha, matte, fg, colour)
     if matte.min() == matte.max():
         raise DataError(

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from PIL import Image
 
 from deepmat import imaging
 from deepmat.data.layouts import background_folder, find_foregrounds, layout_of, read_foreground
@@ -66,3 +67,16 @@ def test_backgrounds_of_a_split_come_first(tmp_path):
     folders(tmp_path, "bg_test")
     assert background_folder(tmp_path, "test") == tmp_path / "bg_test"
     assert background_folder(tmp_path) == tmp_path / "bg"
+
+
+def test_an_alpha_that_was_made_before_its_picture_was_turned_is_turned_too(tmp_path):
+    upright = np.full((20, 30), 255, np.uint8)
+    upright[5:15, 5:12] = 0
+    colours, exif = np.where(upright[..., None] > 0, (200, 60, 40), (20, 90, 180)).astype(np.uint8), Image.Exif()
+    exif[0x0112] = 6
+    stored = [np.rot90(pixels).copy() for pixels in (colours, upright)]
+    Image.fromarray(stored[0]).save(tmp_path / "a.png", exif=exif)
+    Image.fromarray(stored[1]).save(tmp_path / "alpha.png")
+    colour, alpha = read_foreground(tmp_path / "a.png", tmp_path / "alpha.png")
+    np.testing.assert_array_equal(colour, colours)
+    np.testing.assert_array_equal(alpha, upright)
