@@ -38,7 +38,7 @@ GRAPHS: dict[str, Exportable] = {
     "dim": {
         "graph": lambda model: partial(dim, skip=model.skip, refine=model.refine),
         "reach": 224,
-        "bytes_a_pixel": 2000,
+        "bytes_a_pixel": 1300,
     },
     "lite": {"graph": lambda model: lite, "reach": EVERYTHING, "bytes_a_pixel": 850},
 }
