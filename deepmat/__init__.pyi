@@ -19,6 +19,7 @@ from .imaging.foreground import estimate_foreground
 from .imaging.trimap import read_trimap
 from .inference.cutting import cut
 from .inference.evaluation import evaluate
+from .inference.exporting import export
 from .inference.folders import cut_out
 from .inference.photos import cut_photos
 from .inference.predict import predict
@@ -57,6 +58,7 @@ __all__ = [
     "draw_synth_sheet",
     "estimate_foreground",
     "evaluate",
+    "export",
     "for_prediction",
     "import_weights",
     "info",

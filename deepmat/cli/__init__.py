@@ -32,6 +32,7 @@ COMMANDS = {
     "doctor": Command("doctor.doctor", "Check a data folder, and report what to fix and how."),
     "convert-vgg": Command("convert_vgg.convert_vgg", "Make the first weights of Deep Image Matting from VGG16."),
     "import": Command("import_.import_weights", "Convert another tool's weights to deepmat's format."),
+    "export": Command("export.export", "Write a network as an ONNX file."),
     "info": Command("info.info", "Show what is in a weights file."),
     "trimap": Command("trimap.trimap", "Make trimaps from alphas or masks."),
     "train": Command("train.train", "Train: deepmat train --stage 1 --data DATA"),

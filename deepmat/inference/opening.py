@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from torch import nn
 
+from deepmat.inference.predictor import Predictor
 from deepmat.models import SHIPPED, describe_model, find_weights, for_prediction, label_of, load_model, precisions
 from deepmat.runtime.devices import describe_device, lacking_for_int8, pick_device, pick_precision
 from deepmat.runtime.files import AnyPath
@@ -52,5 +53,6 @@ def open_network(
     hint = " (--precision int8 is faster)" if faster else ""
     label = label_of(path)
     own = f", {SHIPPED_IS[label]}" if path in SHIPPED.values() else ""
-    about = f"{label}{own}: {describe_model(model)} on {describe_device(chosen)}, {used}{hint}"
+    device_of = cast(Predictor, model).device  # an ONNX file's is what onnxruntime has
+    about = f"{label}{own}: {describe_model(model)} on {describe_device(device_of)}, {used}{hint}"
     return Opened(for_prediction(model, used), path, label, used, about)

@@ -31,6 +31,7 @@ from deepmat.models.dim.layouts import LAYOUTS, named, translate
 from deepmat.models.dim.network import DIM
 from deepmat.models.lite.fast import FastLite
 from deepmat.models.lite.network import Lite
+from deepmat.models.onnx import OnnxNetwork, is_onnx
 from deepmat.runtime.devices import PRECISIONS, pick_device
 from deepmat.runtime.files import AnyPath, as_path
 from deepmat.runtime.paths import is_file
@@ -75,7 +76,7 @@ def options_of(values: Mapping[str, Any]) -> ModelConfig:
 
 def describe_model(model: nn.Module) -> str:
     """Architecture and options in one line: "dim (conv6 3, skip True, refine False)"."""
-    return describe_config(cast(ModelConfig, model.config))
+    return model.name if isinstance(model, OnnxNetwork) else describe_config(cast(ModelConfig, model.config))
 
 
 def describe_config(config: ModelConfig) -> str:
@@ -156,14 +157,16 @@ def load_model(
 ) -> nn.Module:
     """The network in a weights file, ready to predict, float32; without a path the one that deepmat ships.
 
-    The file is deepmat's own (.safetensors, config inside), by path or by its name in SHIPPED, or another tool's
-    (models.dim.layouts.LAYOUTS), whose variant follows from its keys and shapes. assume: options of its network that
-    such weights do not show (UNSEEN), as {"skip": False}; None values count as not given. CheckpointError if the file
-    is missing, broken or of another model, ConfigError for an option that its network does not declare, DeviceError
-    for a device that this machine does not have.
+    The file is deepmat's own (.safetensors, config inside), by path or by its name in SHIPPED, one of `deepmat export`
+    (.onnx), or another tool's (models.dim.layouts.LAYOUTS), whose variant follows from its keys and shapes. assume:
+    options of its network that such weights do not show (UNSEEN), as {"skip": False}; None values count as not given.
+    CheckpointError if the file is missing, broken or of another model, ConfigError for an option that its network does
+    not declare, DeviceError for a device that this machine does not have.
     """
     survive_forks()
     path, chosen = find_weights(path, "path"), pick_device(device)
+    if is_onnx(path):
+        return OnnxNetwork(path, str(path), chosen)
     weights = load_weights(path)
     return assemble(weights, identify(weights, path), path, assume).to(chosen).eval()
 

@@ -147,6 +147,8 @@ def _check_there(path: Path) -> None:
 def load_weights(path: Path) -> Weights:
     """Read a weights file of any kind. Raises CheckpointError if it is missing, broken or without weights."""
     _check_there(path)
+    if path.suffix == ".onnx":
+        raise CheckpointError(f"{path}: an ONNX graph, no weights; name the weights that it was made from")
     if path.suffix == ".safetensors":
         return _load_safetensors(path)
     loaded = load_state(path)

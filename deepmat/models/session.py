@@ -14,6 +14,8 @@ Window = tuple[slice, slice]
 """Rows and columns of a part of a picture."""
 NO_MEMORY = ("memory", "ALLOC_FAILED", "could not create a primitive")
 """Substrings of the out-of-memory errors of torch and the libraries below it."""
+SMALLER = "use --mode tile or a lower --max-size"
+"""What helps where the memory does not suffice."""
 
 
 def as_tensor(network: nn.Module, picture: np.ndarray) -> torch.Tensor:
@@ -31,9 +33,7 @@ def forward(network: nn.Module, image: torch.Tensor, trimap: torch.Tensor, **opt
         if not isinstance(error, MemoryError) and not any(sign in str(error) for sign in NO_MEMORY):
             raise
         height, width = trimap.shape[2:]
-        raise TooLarge(
-            f"{width}x{height} pixels at once are too many for the memory; use --mode tile or a lower --max-size"
-        ) from error
+        raise TooLarge(f"{width}x{height} pixels at once are too many for the memory; {SMALLER}") from error
     return alpha
 
 

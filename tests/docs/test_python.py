@@ -16,6 +16,7 @@ import deepmat
 from deepmat import config, errors, imaging
 from deepmat.models import build_model
 from deepmat.models.checkpoint import save_weights
+from deepmat.models.exporting import to_onnx
 from deepmat.subject.finders import FINDERS, Found
 
 PYTHON = [page for page in PAGES if any(block.language == "python" for block in blocks(page))]
@@ -82,6 +83,14 @@ def test_snippets_run(page, files, tmp_path, monkeypatch, one_thread):
         copy = tmp_path / path.relative_to(files)
         copy.parent.mkdir(parents=True, exist_ok=True)
         copy.write_bytes(path.read_bytes())
+    if page.name == "export.md":
+        for package in ("onnx", "onnxscript", "onnxruntime"):
+            pytest.importorskip(package)
+        model = build_model(config.DIMConfig(width=1 / 16))
+        Path(tmp_path / "lite.onnx").write_bytes(to_onnx(model, {}))
+        assert not re.search(
+            "deepmat|torch", "".join(block.text for block in blocks(page) if block.language == "python")
+        )
     if page.name == "python.md":  # it makes its own
         (tmp_path / "data").rename(tmp_path / "other")
     monkeypatch.chdir(tmp_path)
@@ -96,6 +105,10 @@ def test_snippets_run(page, files, tmp_path, monkeypatch, one_thread):
         assert names["alpha"].dtype == np.float32 and names["alpha"].shape == (48, 64)
         assert Path("out/alpha/a.png").is_file() and Path("out/cutout/a.png").is_file()
         assert names["summary"]
+    if page.name == "export.md":
+        expected = deepmat.predict(model, "photo.jpg", "trimap.png")
+        np.testing.assert_allclose(names["alpha"], expected, atol=1e-4)
+        assert imaging.read_image("cutout.png").shape == (48, 64, 3)
     if page.name == "contributing.md":  # the network that the contract test takes through everything
         assert vars(names["Toy"]).keys() == vars(Toy).keys()
 

@@ -2,9 +2,7 @@
 
 import threading
 from functools import lru_cache
-from importlib import import_module
 from pathlib import Path
-from types import ModuleType
 from typing import Any, NamedTuple
 
 import cv2
@@ -13,6 +11,7 @@ from PIL import Image
 
 from deepmat.errors import ConfigError, DataError
 from deepmat.runtime.files import real
+from deepmat.runtime.onnx import first_line, open_session, runtime
 from deepmat.runtime.paths import is_file, is_there
 from deepmat.runtime.processes import cores
 from deepmat.subject.finders import Found, Prompts
@@ -27,7 +26,6 @@ NONE = 0.1
 """A map that is nowhere higher shows no subject."""
 TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(uint8)": np.uint8}
 """Inputs by onnxruntime's names. What takes uint8 takes levels as they are."""
-PROVIDERS = ("CUDAExecutionProvider", "CPUExecutionProvider")
 
 
 class Network(NamedTuple):
@@ -59,27 +57,16 @@ def load(path: Path | str) -> Network:
 _LOADING = threading.Lock()
 
 
-def runtime() -> ModuleType:
-    """Return onnxruntime. Raises ConfigError where it is missing."""
-    try:
-        return import_module("onnxruntime")
-    except ImportError as error:
-        raise ConfigError("finders that are networks need onnxruntime: pip install 'deepmat[cut]'") from error
-
-
 @lru_cache(maxsize=4)
 def _load(path: Path, changed: int, size: int) -> Network:
     """Load a file as it was then: one that has been replaced since is loaded again."""
     onnxruntime = runtime()
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = cores()
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # on a busy machine it only heats
-    options.log_severity_level = 4  # errors are raised, not printed too
     try:
-        providers = [name for name in PROVIDERS if name in onnxruntime.get_available_providers()]
-        session = onnxruntime.InferenceSession(path, options, providers=providers)
+        session = open_session(onnxruntime, path, cores())
     except Exception as error:  # onnxruntime's exceptions have no base class of their own
-        raise DataError(f"{path}: onnxruntime cannot load it ({_line(error)}); {EXPECTED}, in a whole file") from error
+        raise DataError(
+            f"{path}: onnxruntime cannot load it ({first_line(error)}); {EXPECTED}, in a whole file"
+        ) from error
     inputs = session.get_inputs()
     if len(inputs) != 1:
         raise DataError(f"{path}: takes {len(inputs)} inputs ({', '.join(one.name for one in inputs)}); {EXPECTED}")
@@ -96,12 +83,6 @@ def _described(path: Path, session: Any, picture: Any) -> Network:
         raise DataError(f"{path}: its input is {shown or 'one number'}, {picture.type}; {EXPECTED}")
     height, width = shape[1:3] if channels_last else shape[2:4]
     return Network(session, picture.name, TYPES[picture.type], (height, width), channels_last)
-
-
-def _line(error: Exception) -> str:
-    """Return the end of the first line of an exception of onnxruntime, which begins with codes and paths."""
-    lines = str(error).strip().splitlines()
-    return lines[0].rpartition(" : ")[2][:160] if lines else type(error).__name__
 
 
 def find(path: Path | str, image: np.ndarray, prompts: Prompts, settings: Settings | None = None) -> Found:
@@ -166,7 +147,7 @@ def _run(path: Path | str, network: Network, image: np.ndarray, settings: Settin
         # The first output is the map, where there are more (U2-Net's are of its six inner stages).
         values = network.session.run([network.session.get_outputs()[0].name], {network.picture: batch})[0]
     except Exception as error:
-        raise DataError(f"{path}: cannot run on {width} x {height} pixels ({_line(error)}); {EXPECTED}") from error
+        raise DataError(f"{path}: cannot run on {width} x {height} pixels ({first_line(error)}); {EXPECTED}") from error
     shape = getattr(values, "shape", ())
     sides = [side for side in shape if side != 1]
     if len(sides) != 2 or values.dtype.kind not in "fu":

@@ -1,0 +1,35 @@
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from deepmat.cli.options import Skip, Weights, notify, say
+
+
+def export(
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="The ONNX file to write.")],
+    weights: Weights = None,
+    skip: Skip = None,
+    json: Annotated[bool, typer.Option("--json", help="One JSON object per size on stdout.")] = False,
+) -> None:
+    """Write a network as an ONNX file.
+
+    It runs without deepmat and torch: picture and trimap of any size in, alpha out. The file is compared with the
+    network at five sizes before it is written; the exit code is 1, and there is no file, if they differ by more than
+    0.001.
+    """
+    from deepmat.inference.exporting import export as run
+    from deepmat.runtime.records import to_json
+
+    work = run(weights, out, assume={"skip": skip})
+    say(work.about)
+    compared = []
+    for record in work:
+        compared.append(record)
+        notify(record["notices"])
+        if json:
+            print(to_json(record))
+        elif not record["notices"]:
+            say(f"  {record['name']:>9}  largest difference {record['largest']:.1e}  mean {record['mean']:.1e}")
+    largest = max(record["largest"] for record in compared)
+    say(f"{out}: {out.stat().st_size / 1e6:.1f} MB, alpha within {largest:.1e} of the network's")

@@ -1,0 +1,123 @@
+"""Export a network: write it as an ONNX file, and compare that with the network."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypedDict, cast
+
+import numpy as np
+from torch import nn
+
+from deepmat.errors import CheckpointError, ConfigError
+from deepmat.imaging import trimap as trimaps
+from deepmat.inference.modes import pixels_that_fit
+from deepmat.inference.predict import predict_seen
+from deepmat.models import find_weights, for_prediction, label_of, load_model
+from deepmat.models.checkpoint import load_weights
+from deepmat.models.exporting import check_exportable, to_onnx
+from deepmat.models.onnx import OnnxNetwork
+from deepmat.models.weights import UNSTATED, sha256
+from deepmat.runtime.files import AnyPath, as_path, real, write_bytes
+from deepmat.runtime.work import Work
+from deepmat.synth import scene
+
+SIZES = ((5, 9), (301, 223), (900, 320), (1024, 1024), (2048, 2048))
+"""Heights and widths at which a file is compared with its network: tiny, odd, tall, and both sides of the size up to
+which lite sees pictures at twice their size."""
+LARGEST = 1e-3
+"""Difference of alpha up to which a file is taken as equal."""
+UNSAID = "not stated by the weights"
+
+
+class Compared(TypedDict):
+    """An exported file beside its network on one picture."""
+
+    name: str
+    """Width and height, "9x5"."""
+    largest: float
+    """Difference of alpha."""
+    mean: float
+    notices: list[str]
+    """Why it was not compared, if so; the differences are 0 then."""
+
+
+@dataclass(frozen=True)
+class Export(Work[Compared]):
+    """A network to be exported. Iterating compares the file at each of SIZES, then writes it.
+
+    Raises CheckpointError, and writes nothing, if alpha differs by more than LARGEST.
+    """
+
+    model: nn.Module | None = None
+    path: Path = Path()
+    said: Mapping[str, str] | None = None
+
+    def __iter__(self) -> Iterator[Compared]:
+        model = cast(nn.Module, self.model)
+        data = to_onnx(model, self.said or {})
+        graph, network = OnnxNetwork(data, str(self.path)), for_prediction(model)
+        for number, (height, width) in enumerate(SIZES):
+            compared = compare(graph, network, height, width, number)
+            if not compared["largest"] <= LARGEST:  # NaN too
+                raise CheckpointError(
+                    f"{self.path}: not written: its alpha differs from the network's by {compared['largest']:.2g}"
+                    f" at {compared['name']}, more than {LARGEST}; update onnx, onnxscript and onnxruntime"
+                )
+            yield compared
+        write_bytes(self.path, data)
+
+
+def export(
+    weights: AnyPath | None = None, out: AnyPath = "lite.onnx", *, assume: Mapping[str, Any] | None = None
+) -> Export:
+    """Write a network as an ONNX file for any picture size; lite where no weights are given.
+
+    The file takes a picture and a trimap, uint8, and gives the alpha of mode `whole` at full size (docs/export.md).
+    weights, assume: as for `load_model`. out: ends in .onnx; a file there is replaced. Returns the job; iterating over
+    it yields how far the file and the network differ at each of five sizes, and then writes the file.
+
+    Raises ConfigError for a network that cannot be exported or where a package is missing, CheckpointError for broken
+    weights.
+    """
+    path, place = find_weights(weights), as_path(out, "out")
+    if place.suffix != ".onnx":
+        raise ConfigError(f"{place}: graphs are written as ONNX; give a name that ends in .onnx")
+    if real(place) == real(path):
+        raise ConfigError(f"{place}: would overwrite the file that is read; choose another name")
+    if path.suffix == ".onnx":
+        load_weights(path)  # says what it is
+    model = load_model(path, assume=assume)
+    check_exportable(model)
+    read = load_weights(path)
+    about = {**read.beside, **(read.about or {})}
+    licence = about.get("licence") or (UNSAID if read.about else UNSTATED)
+    said = {"source": label_of(path), "source_sha256": sha256(path), "licence": str(licence)}
+    return Export(len(SIZES), model=model, path=place, said=said, about=f"{place}: {said['source']}, ONNX")
+
+
+def compare(graph: OnnxNetwork, network: nn.Module, height: int, width: int, seed: int) -> Compared:
+    """Compare the alphas of a graph and of its network on a procedural picture of that size.
+
+    One that the memory does not suffice for is left out, with a notice.
+    """
+    name = f"{width}x{height}"
+    seen = height * width * (4 if max(height, width) <= graph.enlarge_up_to else 1)
+    if seen > pixels_that_fit(graph, None, height * width):
+        need = seen * graph.bytes_a_pixel / 1e9
+        return Compared(name=name, largest=0.0, mean=0.0, notices=[f"{name} not compared: it takes {need:.1f} GB"])
+    image, trimap = picture(height, width, seed)
+    expected, _ = predict_seen(network, image, trimap, mode="whole", max_size=max(height, width))
+    difference = np.abs(graph.run(image, trimap) - expected)
+    return Compared(name=name, largest=float(difference.max()), mean=float(difference.mean()), notices=[])
+
+
+def picture(height: int, width: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """A procedural picture, uint8 RGB [H, W, 3], and its trimap, uint8 [H, W], in which something is unknown."""
+    sides = max(height, 32), max(width, 32)  # the least that can be drawn
+    foreground, alpha, background = (each[:height, :width] for each in scene(np.random.default_rng(seed), *sides))
+    share = alpha[..., None] / np.float32(255)
+    image = np.rint(foreground * share + background * (1 - share)).astype(np.uint8)
+    band = max(2, min(height, width) // 40)
+    trimap = trimaps.by_distance(np.ascontiguousarray(alpha), band, band)
+    trimap[height // 2 :, width // 2] = trimaps.UNKNOWN
+    return image, trimap

@@ -1,0 +1,8 @@
+"""Networks as graphs that onnxruntime runs."""
+
+from deepmat.models.exporting import to_onnx
+from deepmat.models.onnx import OnnxNetwork
+
+
+def graph_of(model):
+    return OnnxNetwork(to_onnx(model, {}), "graph")
