@@ -76,20 +76,14 @@ def _at_once(
     if not enlarge:
         session = predictor.begin(image, trimap)
         return session.finish(session.part(None, size)), session.notices
-    height, width = trimap.shape
-    if size:
-        shown = stretch(image, size), stretch(trimap, size)
-        large: tuple[int, int] | None = (2 * size[0], 2 * size[1])
-    else:
-        border = (0, -height % predictor.stride, 0, -width % predictor.stride, cv2.BORDER_REFLECT_101)
-        shown = cv2.copyMakeBorder(image, *border), cv2.copyMakeBorder(trimap, *border)
-        large = None
+    shown = (stretch(image, size), stretch(trimap, size)) if size else (image, trimap)
+    large = (2 * size[0], 2 * size[1]) if size else None
     try:
         alpha, notices = _at_once(predictor, enlarged(shown[0]), enlarged(shown[1]), False, large)
     except TooLarge as error:
         raise TooLarge(f"seen at twice its size (not by --set test.double=0): {error}") from error
     alpha = reduced(alpha)
-    return stretch(alpha, (height, width)) if size else alpha[:height, :width], notices
+    return stretch(alpha, (trimap.shape[0], trimap.shape[1])) if size else alpha, notices
 
 
 def whole(

@@ -111,7 +111,8 @@ def whole(op: Op, weights: Mapping[str, Value], network: Network, image: Value, 
     height, width = size_of(op, trimap)
     times = op.Cast(op.LessOrEqual(op.Max(height, width), enlarge), to=7) + 1
     rows, columns = (
-        _mirrored(op, count_up(op, up(op, side, STRIDE) * STRIDE * times) / times, side) for side in (height, width)
+        _mirrored(op, count_up(op, up(op, side * times, STRIDE) * STRIDE), side * times) / times
+        for side in (height, width)
     )
     levels = floats(op, trimap)
     foreground, background = (floats(op, side) for side in (op.Greater(levels, 191.0), op.Less(levels, 64.0)))
