@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from deepmat.config import Config, ModelConfig, ModelSection
 from deepmat.errors import CheckpointError, ConfigError, lookup
+from deepmat.models import folders
 from deepmat.models.checkpoint import Weights, load_weights
 from deepmat.models.closed_form.network import ClosedForm
 from deepmat.models.dim.fast import FastDIM
@@ -31,12 +32,14 @@ from deepmat.models.dim.layouts import LAYOUTS, named, translate
 from deepmat.models.dim.network import DIM
 from deepmat.models.lite.fast import FastLite
 from deepmat.models.lite.network import Lite
+from deepmat.models.vitmatte import VitMatte
+from deepmat.runtime import hub
 from deepmat.runtime.devices import PRECISIONS, pick_device
 from deepmat.runtime.files import AnyPath, as_path
 from deepmat.runtime.paths import is_file
 from deepmat.runtime.processes import survive_forks
 
-MODELS: dict[str, type[nn.Module]] = {"dim": DIM, "lite": Lite, "closed-form": ClosedForm}
+MODELS: dict[str, type[nn.Module]] = {"dim": DIM, "lite": Lite, "closed-form": ClosedForm, "vitmatte": VitMatte}
 SHIPPED: dict[str, Path] = {
     "lite": Path(__file__).with_name("lite") / "lite.safetensors",
     "closed-form": Path(__file__).with_name("closed_form") / "closed-form.safetensors",
@@ -89,7 +92,7 @@ class Known(NamedTuple):
     """Weights of a known network."""
 
     format: str
-    """"deepmat", or of another tool: "pytorch-deep-image-matting, conv6 3x3", "MMagic DIM stage 2"."""
+    """"deepmat", or of another tool: "pytorch-deep-image-matting, conv6 3x3", "MMagic DIM stage 2", "transformers"."""
     config: ModelConfig | None
     """None for an encoder alone."""
     state: dict[str, Tensor]
@@ -106,7 +109,7 @@ def identify(weights: Weights, path: Path) -> Known:
         config = options_of(weights.about["model"]) if weights.about["model"] else None
     except (ValidationError, KeyError, TypeError) as error:
         raise CheckpointError(f"{path}: of a model that this version of deepmat does not have") from error
-    return Known("deepmat", config, weights.state, {})
+    return Known(weights.about.get("format", "deepmat"), config, weights.state, {})
 
 
 def _recognise(weights: Weights, path: Path) -> Known:
@@ -135,17 +138,27 @@ def few(keys: Sequence[str]) -> str:
 def find_weights(named: AnyPath | None = None, argument: str = "weights") -> Path:
     """The file that `named` stands for: shipped weights for None or a name of SHIPPED, unless a file has that name.
 
-    argument: its name in messages.
+    A folder with transformers' config.json stands for the weights in it, USER/NAME for a model of the hub, which is
+    fetched; a file or folder of that name goes before both. argument: its name in messages. Raises CheckpointError
+    for a model of the hub or a folder that is of no use.
     """
     if named is None:
         return next(iter(SHIPPED.values()))
     path = as_path(named, argument)
-    return path if is_file(path) else SHIPPED.get(str(named), path)
+    if is_file(path):
+        return path
+    return SHIPPED.get(str(named)) or folders.find_file(path) or path
+
+
+def read_weights(path: Path) -> Weights:
+    """The content of a weights file, with the config beside it. Raises CheckpointError as `load_weights`."""
+    return folders.with_config(load_weights(path), path)
 
 
 def label_of(path: Path) -> str:
-    """The name of a weights file in messages: that of SHIPPED, else its path."""
-    return next((name for name, shipped in SHIPPED.items() if shipped == path), str(path))
+    """The name of a weights file in messages: that of SHIPPED, the model's on the hub, or its path."""
+    shipped = next((name for name, shipped in SHIPPED.items() if shipped == path), None)
+    return shipped or hub.id_of(path) or str(path)
 
 
 def load_model(
@@ -156,15 +169,16 @@ def load_model(
 ) -> nn.Module:
     """The network in a weights file, ready to predict, float32; without a path the one that deepmat ships.
 
-    The file is deepmat's own (.safetensors, config inside), by path or by its name in SHIPPED, or another tool's
-    (models.dim.layouts.LAYOUTS), whose variant follows from its keys and shapes. assume: options of its network that
+    The file is deepmat's own (.safetensors, config inside), by path or by its name in SHIPPED, a ViTMatte of
+    transformers (a folder, or its id on the hub), or another tool's (models.dim.layouts.LAYOUTS), whose variant follows
+    from its keys and shapes. assume: options of its network that
     such weights do not show (UNSEEN), as {"skip": False}; None values count as not given. CheckpointError if the file
     is missing, broken or of another model, ConfigError for an option that its network does not declare, DeviceError
     for a device that this machine does not have.
     """
     survive_forks()
     path, chosen = find_weights(path, "path"), pick_device(device)
-    weights = load_weights(path)
+    weights = read_weights(path)
     return assemble(weights, identify(weights, path), path, assume).to(chosen).eval()
 
 
@@ -230,14 +244,15 @@ def fit(model: nn.Module, known: Known, path: Path) -> list[str]:
         name = named(key, known.layers)
         if value.shape != own[key].shape:
             raise CheckpointError(f"{path}: {name} is {[*value.shape]}, this model's is {[*own[key].shape]}")
-        if value.dtype not in FLOATS or value.layout != torch.strided or value.is_meta:
+        plain = FLOATS if own[key].is_floating_point() else (own[key].dtype,)
+        if value.dtype not in plain or value.layout != torch.strided or value.is_meta:
             raise CheckpointError(f"{path}: {name} holds no plain floats ({value.dtype}); save it as float32")
     return [key for key in own if key not in known.state]
 
 
 def is_whole(path: Path) -> bool:
     """Whether a weights file holds a whole network, not only an encoder. Raises CheckpointError as `load_model`."""
-    return identify(load_weights(path), path).config is not None
+    return identify(read_weights(path), path).config is not None
 
 
 def fill_from(model: nn.Module, path: Path) -> list[str]:
@@ -246,7 +261,7 @@ def fill_from(model: nn.Module, path: Path) -> list[str]:
     Parts that the network lacks are left out. Raises CheckpointError if the file is missing, broken or of a network
     that differs in one of its LASTING options (published weights do not state theirs).
     """
-    weights = load_weights(path)
+    weights = read_weights(path)
     known = identify(weights, path)
     theirs, ours = known.config, cast(ModelConfig, model.config)
     if theirs and not parts_of(MODELS[theirs.arch]):
