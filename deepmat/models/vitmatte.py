@@ -5,6 +5,7 @@ itself add the details. Weights have transformers' own names.
 """
 
 import logging
+import re
 from collections.abc import Mapping, Sequence
 from functools import cache
 from types import ModuleType
@@ -218,6 +219,14 @@ class VitMatte(nn.Module):
     def begin(self, image: np.ndarray, trimap: np.ndarray) -> VitMatteSession:
         """See deepmat.inference.predictor.Predictor.begin."""
         return VitMatteSession(self, image, trimap)
+
+    def depth(self, name: str) -> int:
+        """How many layers of the transformer lie above a parameter (deepmat.training.optimisers.by_depth)."""
+        layers = len(self.backbone.encoder.layer)
+        if name.startswith("backbone.embeddings."):
+            return layers + 1
+        place = re.match(r"backbone\.encoder\.layer\.(\d+)\.(?!residual\.)", name)
+        return layers - int(place[1]) if place else 0
 
     @staticmethod
     def recognise(state: Mapping[str, Tensor]) -> VitMatteConfig | None:
