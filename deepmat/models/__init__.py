@@ -30,6 +30,7 @@ from deepmat.models.dim.fast import FastDIM
 from deepmat.models.dim.int8 import Int8DIM
 from deepmat.models.dim.layouts import LAYOUTS, named, translate
 from deepmat.models.dim.network import DIM
+from deepmat.models.foreign import foreign
 from deepmat.models.lite.fast import FastLite
 from deepmat.models.lite.network import Lite
 from deepmat.models.vitmatte import VitMatte
@@ -124,6 +125,8 @@ def _recognise(weights: Weights, path: Path) -> Known:
                 about = [meta.get(key) for key in ("experiment_name", "exp_name")] if isinstance(meta, dict) else []
                 variant = layout.variant(config, " ".join(map(str, [*about, path.name])))
                 return Known(f"{name}{variant}", config, state, layout.layers)
+    if other := foreign(weights.state):
+        raise CheckpointError(f"{path}: {other}")
     raise CheckpointError(
         f"{path}: not a model that deepmat knows (its keys: {few(list(weights.state))}); it takes weights of "
         f"{' and '.join(LAYOUTS)}"
