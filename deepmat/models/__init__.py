@@ -23,29 +23,23 @@ from torch import Tensor, nn
 
 from deepmat.config import Config, ModelConfig, ModelSection
 from deepmat.errors import CheckpointError, ConfigError, lookup
-from deepmat.models import folders
-from deepmat.models.checkpoint import Weights, load_weights
+from deepmat.models.checkpoint import Weights
 from deepmat.models.closed_form.network import ClosedForm
 from deepmat.models.dim.fast import FastDIM
 from deepmat.models.dim.int8 import Int8DIM
 from deepmat.models.dim.layouts import LAYOUTS, named, translate
 from deepmat.models.dim.network import DIM
+from deepmat.models.finding import SHIPPED as SHIPPED
+from deepmat.models.finding import find_weights, label_of, read_weights
 from deepmat.models.foreign import foreign
 from deepmat.models.lite.fast import FastLite
 from deepmat.models.lite.network import Lite
 from deepmat.models.vitmatte import VitMatte
-from deepmat.runtime import hub
 from deepmat.runtime.devices import PRECISIONS, pick_device
-from deepmat.runtime.files import AnyPath, as_path
-from deepmat.runtime.paths import is_file
+from deepmat.runtime.files import AnyPath
 from deepmat.runtime.processes import survive_forks
 
 MODELS: dict[str, type[nn.Module]] = {"dim": DIM, "lite": Lite, "closed-form": ClosedForm, "vitmatte": VitMatte}
-SHIPPED: dict[str, Path] = {
-    "lite": Path(__file__).with_name("lite") / "lite.safetensors",
-    "closed-form": Path(__file__).with_name("closed_form") / "closed-form.safetensors",
-}
-"""Weights that come with deepmat, by name; the first ones are the default."""
 FAST: dict[tuple[type[nn.Module], str], Callable[..., nn.Module]] = {
     (DIM, "fp32"): FastDIM,
     (DIM, "bf16"): partial(FastDIM, dtype=torch.bfloat16),
@@ -54,6 +48,8 @@ FAST: dict[tuple[type[nn.Module], str], Callable[..., nn.Module]] = {
     (Lite, "bf16"): partial(FastLite, dtype=torch.bfloat16),
 }
 """Forms for prediction by network and precision: the same alpha in less time and memory."""
+CONTINUED = {"lite": "--config finetune", "vitmatte": "--config vitmatte"}
+"""Options of `deepmat train` that go on with weights of a network, by its arch; of DIM a stage."""
 FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
@@ -136,32 +132,6 @@ def _recognise(weights: Weights, path: Path) -> Known:
 def few(keys: Sequence[str]) -> str:
     """The first three of some names, and the number of others."""
     return ", ".join(keys[:3]) + (f" and {len(keys) - 3} more" if len(keys) > 3 else "")
-
-
-def find_weights(named: AnyPath | None = None, argument: str = "weights") -> Path:
-    """The file that `named` stands for: shipped weights for None or a name of SHIPPED, unless a file has that name.
-
-    A folder with transformers' config.json stands for the weights in it, USER/NAME for a model of the hub, which is
-    fetched; a file or folder of that name goes before both. argument: its name in messages. Raises CheckpointError
-    for a model of the hub or a folder that is of no use.
-    """
-    if named is None:
-        return next(iter(SHIPPED.values()))
-    path = as_path(named, argument)
-    if is_file(path):
-        return path
-    return SHIPPED.get(str(named)) or folders.find_file(path) or path
-
-
-def read_weights(path: Path) -> Weights:
-    """The content of a weights file, with the config beside it. Raises CheckpointError as `load_weights`."""
-    return folders.with_config(load_weights(path), path)
-
-
-def label_of(path: Path) -> str:
-    """The name of a weights file in messages: that of SHIPPED, the model's on the hub, or its path."""
-    shipped = next((name for name, shipped in SHIPPED.items() if shipped == path), None)
-    return shipped or hub.id_of(path) or str(path)
 
 
 def load_model(
@@ -270,7 +240,7 @@ def fill_from(model: nn.Module, path: Path) -> list[str]:
     if theirs and not parts_of(MODELS[theirs.arch]):
         raise CheckpointError(f"{label_of(path)}: holds nothing to begin with; name weights of a network, or none")
     if theirs and theirs.arch != ours.arch:
-        fitting = "--config finetune" if theirs.arch == "lite" else "--stage 0, 1, 2 or 3"
+        fitting = CONTINUED.get(theirs.arch, "--stage 0, 1, 2 or 3")
         raise CheckpointError(
             f"{label_of(path)}: weights of {theirs.arch}, this run trains {ours.arch}; {fitting} goes on with them"
         )

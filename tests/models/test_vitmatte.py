@@ -8,7 +8,7 @@ import torch
 from fake_hub import TINY, edit_json, save_vitmatte, use_hub
 
 import deepmat
-from deepmat.config import VitMatteConfig
+from deepmat.config import LiteConfig, VitMatteConfig
 from deepmat.errors import CheckpointError, ConfigError
 from deepmat.inference.opening import open_network
 from deepmat.models import build_model, fill_from, find_weights, label_of, load_model, vitmatte
@@ -132,6 +132,9 @@ def test_what_the_hub_does_not_give_is_explained_in_one_line(hub, monkeypatch, t
     fails("a/other", "config.json is of a model of type bert; deepmat runs vitmatte models")
     fails("a/none", "has no config.json, so it is no model of transformers")
     fails("runs/none.safetensors", "no such file; check the path$")
+    fails(
+        "none", r"no such file; check the path, or name .* one of lite, closed-form, or a model of the hub \(USER/NAME"
+    )
     assert "model.safetensors" not in hub.fetched()
     monkeypatch.setenv("DEEPMAT_OFFLINE", "1")
     fails(MODEL, "and fetching is off; unset DEEPMAT_OFFLINE")
@@ -178,6 +181,8 @@ def test_a_broken_folder_is_explained(tmp_path, broken, message):
 def test_training_goes_on_from_it(saved, tmp_path):
     ours = VitMatteConfig(network=TINY, mean=[0.4, 0.5, 0.6], std=[0.2, 0.3, 0.4])
     assert fill_from(build_model(ours), find_weights(saved[0])) == []
+    with pytest.raises(CheckpointError, match="this run trains lite; --config vitmatte goes on with them"):
+        fill_from(build_model(LiteConfig(width=1 / 8)), find_weights(saved[0]))
     with pytest.raises(CheckpointError, match="made with model.mean=.* this run has"):
         fill_from(build_model(VitMatteConfig(network=TINY)), find_weights(saved[0]))
 
