@@ -39,7 +39,7 @@ def evaluate(
         typer.Option(
             "--weights",
             "-w",
-            help="best.safetensors of a run, a published DIM file, or closed-form; repeatable [lite].",
+            help="best.safetensors of a run, a DIM file, closed-form, or USER/NAME of the hub; repeatable [lite].",
         ),
     ] = None,
     predictions: Annotated[

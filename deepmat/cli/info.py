@@ -14,7 +14,7 @@ LONG = 200
 
 
 def info(
-    weights: Annotated[Path, typer.Argument(help="Weights or a run's state, deepmat's or another tool's; or lite.")],
+    weights: Annotated[Path, typer.Argument(help="Weights or a run's state of any tool; lite; USER/NAME of the hub.")],
     json: Annotated[bool, typer.Option("--json", help="All of it as one JSON object.")] = False,
 ) -> None:
     """Show what is in a weights file.

@@ -21,7 +21,11 @@ if TYPE_CHECKING:  # rich takes a fifth of the time of --help
 
 Weights = Annotated[
     Path | None,
-    typer.Option("--weights", "-w", help="best.safetensors of a run, a published DIM file, or closed-form [lite]."),
+    typer.Option(
+        "--weights",
+        "-w",
+        help="best.safetensors of a run, a published DIM file, closed-form, or USER/NAME of the hub [lite].",
+    ),
 ]
 Device = Annotated[str, typer.Option(help="auto (the first of cuda, mps, cpu), cuda, cuda:1, mps or cpu.")]
 Precision = Annotated[

@@ -27,6 +27,7 @@ from deepmat.config.network import (
     LiteConfig,
     ModelConfig,
     ModelSection,
+    VitMatteConfig,
     model_options,
 )
 from deepmat.config.sections import (
@@ -58,6 +59,7 @@ __all__ = [
     "SweepConfig",
     "TestConfig",
     "TrainConfig",
+    "VitMatteConfig",
     "build",
     "dump",
     "flags",

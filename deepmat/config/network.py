@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, PlainValidator, SerializeAsAny, TypeAdapter, ValidationError
 from pydantic_core import PydanticCustomError
 
-from deepmat.config.fields import Positive, Section, Width
+from deepmat.config.fields import AtLeast1, Float, Positive, Section, Width
 
 
 class ModelSection(Section):
@@ -65,7 +65,35 @@ class ClosedFormConfig(ModelSection):
     """Weight of the slope of alpha over colour."""
 
 
-MODEL_CONFIGS: dict[str, type[ModelSection]] = {"dim": DIMConfig, "lite": LiteConfig, "closed-form": ClosedFormConfig}
+def _unless(default: Any) -> Any:
+    """Leave a field out of files where it has its default."""
+    return Field(exclude_if=lambda given: given == default)
+
+
+Levels = Annotated[list[Float], Field(min_length=3, max_length=3)]
+
+
+class VitMatteConfig(ModelSection):
+    """ViTMatte as transformers has it."""
+
+    arch: Literal["vitmatte"] = "vitmatte"
+    size: Literal["small", "base"] = "small"
+    """The published networks, of 26 and 97 million parameters."""
+    network: Annotated[dict[str, Any], _unless({})] = {}
+    """What differs from the published network: keys of transformers' VitMatteConfig (config.json)."""
+    mean: Annotated[Levels, _unless([0.5] * 3)] = [0.5] * 3
+    std: Annotated[Levels, _unless([0.5] * 3)] = [0.5] * 3
+    """Mean and standard deviation that normalise red, green and blue, as shares of 255."""
+    divisor: Annotated[AtLeast1, _unless(32)] = 32
+    """Sides are padded to multiples of it."""
+
+
+MODEL_CONFIGS: dict[str, type[ModelSection]] = {
+    "dim": DIMConfig,
+    "lite": LiteConfig,
+    "closed-form": ClosedFormConfig,
+    "vitmatte": VitMatteConfig,
+}
 """Section of each network by the name of its `arch`. The first one is the default."""
 
 

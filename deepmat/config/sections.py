@@ -112,13 +112,16 @@ class OptimizerConfig(Section):
     betas: Annotated[list[Annotated[Float, Field(ge=0, lt=1)]], Field(min_length=2, max_length=2)] = [0.9, 0.999]
     eps: Positive = 1e-8
     weight_decay: NotNegative = 0.0
+    layer_decay: Annotated[Share, Field(gt=0)] = 1.0
+    """The learning rate of each layer of a transformer as a share of that of the layer above it; for networks that say
+    how deep their layers are (vitmatte)."""
 
 
 class ScheduleConfig(Section):
     """The learning rate over the run, as a share of train.lr."""
 
     name: str = "constant"
-    """One of deepmat.training.optimisers.SCHEDULES: constant, step, cosine, poly."""
+    """One of deepmat.training.optimisers.SCHEDULES: constant, step, cosine, poly, piecewise."""
     warmup: Count = 0
     """Steps over which the rate rises linearly from 0."""
     every: AtLeast1 = 10
@@ -128,6 +131,8 @@ class ScheduleConfig(Section):
     """poly: exponent of the share of steps left."""
     floor: Share = 0.0
     """cosine and poly: final value."""
+    pieces: list[Annotated[list[NotNegative], Field(min_length=2, max_length=2)]] = []
+    """piecewise: [epochs done, value from then on] of each piece but the first, which is 1."""
 
 
 class TrainConfig(Section):

@@ -7,7 +7,16 @@ from typing import Any, NamedTuple, cast
 from torch import nn
 
 from deepmat.inference.predictor import Predictor
-from deepmat.models import SHIPPED, describe_model, find_weights, for_prediction, label_of, load_model, precisions
+from deepmat.models import (
+    SHIPPED,
+    describe_model,
+    find_weights,
+    folders,
+    for_prediction,
+    label_of,
+    load_model,
+    precisions,
+)
 from deepmat.runtime.devices import describe_device, lacking_for_int8, pick_device, pick_precision
 from deepmat.runtime.files import AnyPath
 
@@ -16,6 +25,11 @@ SHIPPED_IS = {
     "closed-form": "classical matting of 2008, not trained",
 }
 """What is said of shipped weights, by name."""
+
+
+def _terms(path: Path) -> str:
+    """What the model card of weights of transformers says of their use."""
+    return "".join(f", {kind} {said}" for kind, said in folders.terms(path).items())
 
 
 class Opened(NamedTuple):
@@ -52,7 +66,7 @@ def open_network(
     faster = precision == "auto" and "int8" in precisions(model) and not lacking_for_int8(chosen)
     hint = " (--precision int8 is faster)" if faster else ""
     label = label_of(path)
-    own = f", {SHIPPED_IS[label]}" if path in SHIPPED.values() else ""
+    own = f", {SHIPPED_IS[label]}" if path in SHIPPED.values() else _terms(path)
     device_of = cast(Predictor, model).device  # an ONNX file's is what onnxruntime has
     about = f"{label}{own}: {describe_model(model)} on {describe_device(device_of)}, {used}{hint}"
     return Opened(for_prediction(model, used), path, label, used, about)

@@ -14,13 +14,13 @@ from deepmat.inference.opening import open_network
 from deepmat.inference.predict import as_network
 from deepmat.models import SHIPPED
 from deepmat.models.weights import sha256
-from deepmat.runtime import distributed
+from deepmat.runtime import distributed, hub
 from deepmat.runtime.files import AnyPath, as_path, as_path_or_none, as_paths
 from deepmat.runtime.paths import is_folder, is_there
 from deepmat.scoring.pictures import Network
 from deepmat.scoring.records import Run, Settings
 
-GENERAL = ("best", "last", "model", "prediction", "predictions", "alpha", "pred")
+GENERAL = ("best", "last", "model", "pytorch_model", "prediction", "predictions", "alpha", "pred")
 """Names that do not distinguish one run from another."""
 FOLDERS = {"data": "data.root", "images": "test.image", "trimaps": "test.trimap", "alphas": "test.alpha"}
 """Config keys by argument of `evaluate`."""
@@ -147,7 +147,9 @@ def _named_folder(text: str) -> tuple[str, Path]:
 
 
 def label(path: Path) -> str:
-    """The name of a run from the path of its weights or mattes."""
+    """The name of a run from the path of its weights or mattes, or the model's on the hub."""
+    if model := hub.id_of(path):
+        return model.rpartition("/")[2]
     return path.parent.name if path.stem in GENERAL and path.parent.name else path.stem
 
 

@@ -23,26 +23,24 @@ from torch import Tensor, nn
 
 from deepmat.config import Config, ModelConfig, ModelSection
 from deepmat.errors import CheckpointError, ConfigError, lookup
-from deepmat.models.checkpoint import Weights, load_weights
+from deepmat.models.checkpoint import Weights
 from deepmat.models.closed_form.network import ClosedForm
 from deepmat.models.dim.fast import FastDIM
 from deepmat.models.dim.int8 import Int8DIM
 from deepmat.models.dim.layouts import LAYOUTS, named, translate
 from deepmat.models.dim.network import DIM
+from deepmat.models.finding import SHIPPED as SHIPPED
+from deepmat.models.finding import find_weights, label_of, read_weights
+from deepmat.models.foreign import foreign
 from deepmat.models.lite.fast import FastLite
 from deepmat.models.lite.network import Lite
 from deepmat.models.onnx import OnnxNetwork, is_onnx
+from deepmat.models.vitmatte import VitMatte
 from deepmat.runtime.devices import PRECISIONS, pick_device
-from deepmat.runtime.files import AnyPath, as_path
-from deepmat.runtime.paths import is_file
+from deepmat.runtime.files import AnyPath
 from deepmat.runtime.processes import survive_forks
 
-MODELS: dict[str, type[nn.Module]] = {"dim": DIM, "lite": Lite, "closed-form": ClosedForm}
-SHIPPED: dict[str, Path] = {
-    "lite": Path(__file__).with_name("lite") / "lite.safetensors",
-    "closed-form": Path(__file__).with_name("closed_form") / "closed-form.safetensors",
-}
-"""Weights that come with deepmat, by name; the first ones are the default."""
+MODELS: dict[str, type[nn.Module]] = {"dim": DIM, "lite": Lite, "closed-form": ClosedForm, "vitmatte": VitMatte}
 FAST: dict[tuple[type[nn.Module], str], Callable[..., nn.Module]] = {
     (DIM, "fp32"): FastDIM,
     (DIM, "bf16"): partial(FastDIM, dtype=torch.bfloat16),
@@ -51,6 +49,8 @@ FAST: dict[tuple[type[nn.Module], str], Callable[..., nn.Module]] = {
     (Lite, "bf16"): partial(FastLite, dtype=torch.bfloat16),
 }
 """Forms for prediction by network and precision: the same alpha in less time and memory."""
+CONTINUED = {"lite": "--config finetune", "vitmatte": "--config vitmatte"}
+"""Options of `deepmat train` that go on with weights of a network, by its arch; of DIM a stage."""
 FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
@@ -90,7 +90,7 @@ class Known(NamedTuple):
     """Weights of a known network."""
 
     format: str
-    """"deepmat", or of another tool: "pytorch-deep-image-matting, conv6 3x3", "MMagic DIM stage 2"."""
+    """"deepmat", or of another tool: "pytorch-deep-image-matting, conv6 3x3", "MMagic DIM stage 2", "transformers"."""
     config: ModelConfig | None
     """None for an encoder alone."""
     state: dict[str, Tensor]
@@ -107,7 +107,7 @@ def identify(weights: Weights, path: Path) -> Known:
         config = options_of(weights.about["model"]) if weights.about["model"] else None
     except (ValidationError, KeyError, TypeError) as error:
         raise CheckpointError(f"{path}: of a model that this version of deepmat does not have") from error
-    return Known("deepmat", config, weights.state, {})
+    return Known(weights.about.get("format", "deepmat"), config, weights.state, {})
 
 
 def _recognise(weights: Weights, path: Path) -> Known:
@@ -122,6 +122,8 @@ def _recognise(weights: Weights, path: Path) -> Known:
                 about = [meta.get(key) for key in ("experiment_name", "exp_name")] if isinstance(meta, dict) else []
                 variant = layout.variant(config, " ".join(map(str, [*about, path.name])))
                 return Known(f"{name}{variant}", config, state, layout.layers)
+    if other := foreign(weights.state):
+        raise CheckpointError(f"{path}: {other}")
     raise CheckpointError(
         f"{path}: not a model that deepmat knows (its keys: {few(list(weights.state))}); it takes weights of "
         f"{' and '.join(LAYOUTS)}"
@@ -133,22 +135,6 @@ def few(keys: Sequence[str]) -> str:
     return ", ".join(keys[:3]) + (f" and {len(keys) - 3} more" if len(keys) > 3 else "")
 
 
-def find_weights(named: AnyPath | None = None, argument: str = "weights") -> Path:
-    """The file that `named` stands for: shipped weights for None or a name of SHIPPED, unless a file has that name.
-
-    argument: its name in messages.
-    """
-    if named is None:
-        return next(iter(SHIPPED.values()))
-    path = as_path(named, argument)
-    return path if is_file(path) else SHIPPED.get(str(named), path)
-
-
-def label_of(path: Path) -> str:
-    """The name of a weights file in messages: that of SHIPPED, else its path."""
-    return next((name for name, shipped in SHIPPED.items() if shipped == path), str(path))
-
-
 def load_model(
     path: AnyPath | None = None,
     *,
@@ -158,16 +144,17 @@ def load_model(
     """The network in a weights file, ready to predict, float32; without a path the one that deepmat ships.
 
     The file is deepmat's own (.safetensors, config inside), by path or by its name in SHIPPED, one of `deepmat export`
-    (.onnx), or another tool's (models.dim.layouts.LAYOUTS), whose variant follows from its keys and shapes. assume:
-    options of its network that such weights do not show (UNSEEN), as {"skip": False}; None values count as not given.
-    CheckpointError if the file is missing, broken or of another model, ConfigError for an option that its network does
-    not declare, DeviceError for a device that this machine does not have.
+    (.onnx), a ViTMatte of transformers (a folder, or its id on the hub), or another tool's
+    (models.dim.layouts.LAYOUTS), whose variant follows from its keys and shapes. assume: options of its network that
+    such weights do not show (UNSEEN), as {"skip": False}; None values count as not given. CheckpointError if the file
+    is missing, broken or of another model, ConfigError for an option that its network does not declare, DeviceError
+    for a device that this machine does not have.
     """
     survive_forks()
     path, chosen = find_weights(path, "path"), pick_device(device)
     if is_onnx(path):
         return OnnxNetwork(path, str(path), chosen)
-    weights = load_weights(path)
+    weights = read_weights(path)
     return assemble(weights, identify(weights, path), path, assume).to(chosen).eval()
 
 
@@ -233,14 +220,15 @@ def fit(model: nn.Module, known: Known, path: Path) -> list[str]:
         name = named(key, known.layers)
         if value.shape != own[key].shape:
             raise CheckpointError(f"{path}: {name} is {[*value.shape]}, this model's is {[*own[key].shape]}")
-        if value.dtype not in FLOATS or value.layout != torch.strided or value.is_meta:
+        plain = FLOATS if own[key].is_floating_point() else (own[key].dtype,)
+        if value.dtype not in plain or value.layout != torch.strided or value.is_meta:
             raise CheckpointError(f"{path}: {name} holds no plain floats ({value.dtype}); save it as float32")
     return [key for key in own if key not in known.state]
 
 
 def is_whole(path: Path) -> bool:
     """Whether a weights file holds a whole network, not only an encoder. Raises CheckpointError as `load_model`."""
-    return identify(load_weights(path), path).config is not None
+    return identify(read_weights(path), path).config is not None
 
 
 def fill_from(model: nn.Module, path: Path) -> list[str]:
@@ -249,13 +237,13 @@ def fill_from(model: nn.Module, path: Path) -> list[str]:
     Parts that the network lacks are left out. Raises CheckpointError if the file is missing, broken or of a network
     that differs in one of its LASTING options (published weights do not state theirs).
     """
-    weights = load_weights(path)
+    weights = read_weights(path)
     known = identify(weights, path)
     theirs, ours = known.config, cast(ModelConfig, model.config)
     if theirs and not parts_of(MODELS[theirs.arch]):
         raise CheckpointError(f"{label_of(path)}: holds nothing to begin with; name weights of a network, or none")
     if theirs and theirs.arch != ours.arch:
-        fitting = "--config finetune" if theirs.arch == "lite" else "--stage 0, 1, 2 or 3"
+        fitting = CONTINUED.get(theirs.arch, "--stage 0, 1, 2 or 3")
         raise CheckpointError(
             f"{label_of(path)}: weights of {theirs.arch}, this run trains {ours.arch}; {fitting} goes on with them"
         )

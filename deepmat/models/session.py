@@ -51,6 +51,8 @@ class Windows:
 
     STRETCHED: Mapping[str, Any] = {}
     """Arguments of forward() for a window that is seen stretched."""
+    FILLED = True
+    """Whether a window is mirrored to the stride; otherwise forward() takes any size."""
 
     def __init__(self, network: nn.Module, image: np.ndarray, trimap: np.ndarray, **options: Any) -> None:
         self.network, self.image, self.trimap, self.options = network, image, trimap, options
@@ -79,7 +81,7 @@ class Windows:
             pictures = {name: stretch(each, size) for name, each in pictures.items()}
             more = {**more, **self.STRETCHED}
         else:
-            stride: int = self.network.stride  # type: ignore[assignment]
+            stride: int = self.network.stride if self.FILLED else 1  # type: ignore[assignment]
             border = (0, -height % stride, 0, -width % stride, cv2.BORDER_REFLECT_101)
             pictures = {name: cv2.copyMakeBorder(each, *border) for name, each in pictures.items()}
         shown = {name: as_tensor(self.network, each) for name, each in pictures.items()}

@@ -19,6 +19,7 @@ from deepmat.models import (
     find_weights,
     identify,
     parts_of,
+    read_weights,
     refuse_other,
 )
 from deepmat.models.checkpoint import Weights, load_weights, save_weights
@@ -155,7 +156,7 @@ def info(weights: AnyPath) -> Info:
     Raises CheckpointError if it is missing, broken or holds no weights.
     """
     path = find_weights(weights)
-    read = load_weights(path)
+    read = read_weights(path)
     known, problem = None, None
     try:
         known = identify(read, path)
@@ -166,7 +167,7 @@ def info(weights: AnyPath) -> Info:
     except CheckpointError as error:
         problem = str(error).removeprefix(f"{path}: ")
     config = known.config if known else None
-    about = {**{key: value for key, value in (read.about or {}).items() if key != "model"}, **read.beside}
+    said = {key: value for key, value in (read.about or {}).items() if key not in ("model", "format")}
     return {
         "file": str(path),
         "bytes": path.stat().st_size,
@@ -179,7 +180,7 @@ def info(weights: AnyPath) -> Info:
         "parameters": sum(value.numel() for value in read.state.values()),
         "dtypes": dict(Counter(str(value.dtype).removeprefix("torch.") for value in read.state.values())),
         "shapes": {key: [*value.shape] for key, value in read.state.items()},
-        "about": about,
+        "about": {**said, **read.beside},
         "problem": problem,
     }
 

@@ -18,7 +18,7 @@ from deepmat.report.records import Step, TrainingRecord
 from deepmat.runtime import distributed
 from deepmat.runtime.processes import cores
 from deepmat.training.batches import training_batches
-from deepmat.training.optimisers import follow
+from deepmat.training.optimisers import follow, set_rate
 from deepmat.training.plan import Plan
 from deepmat.training.run import Run, states
 from deepmat.training.start import alone, begin, fill_cache, find_uncached, initial_weights, start_record
@@ -89,8 +89,8 @@ def _take_steps(plan: Plan, run: Run, batches: Iterator[Any], stop: Stop) -> Gen
         with clock.waiting(), _explained(settings):
             part = [next(batches) for _ in range(settings.accumulate)]
         failed = next((each for each in part if isinstance(each, DataError)), None)
-        own = 0 if failed else sum(int(unknown_region(each["trimap"]).sum()) for each in part)
-        unknown, failures, stops = distributed.total([own, failed is not None, stop()])
+        own = (0, 0) if failed else _count(part)
+        unknown, known, failures, stops = distributed.total([*own, failed is not None, stop()])
         if failures or stops:
             yield from account(run, taken)
             run.save()
@@ -100,7 +100,7 @@ def _take_steps(plan: Plan, run: Run, batches: Iterator[Any], stop: Stop) -> Gen
             yield {"event": "checkpoint", "step": run.step, "path": str(run.saved)}
             return True
         lr = plan.learning_rate(run.step)
-        taken.append(_take_step(plan, run, forward, part, unknown, lr))
+        taken.append(_take_step(plan, run, forward, part, (unknown, known), lr))
         last = run.step == plan.steps
         run.test_due = last or run.step % (settings.test_every or plan.steps_per_epoch) == 0
         saves = run.test_due or run.step % (settings.checkpoint_every or plan.steps_per_epoch) == 0
@@ -120,11 +120,18 @@ def _take_steps(plan: Plan, run: Run, batches: Iterator[Any], stop: Stop) -> Gen
     return False
 
 
-def _take_step(plan: Plan, run: Run, forward: nn.Module, part: Sequence[Any], unknown: float, lr: float) -> Taken:
-    """Take one step. unknown: number of unknown pixels in the step's samples, of all processes."""
+def _count(part: Sequence[Any]) -> tuple[int, int]:
+    """Numbers of unknown and of known pixels in some batches."""
+    unknown = sum(int(unknown_region(each["trimap"]).sum()) for each in part)
+    return unknown, sum(each["trimap"].numel() for each in part) - unknown
+
+
+def _take_step(
+    plan: Plan, run: Run, forward: nn.Module, part: Sequence[Any], counts: tuple[float, float], lr: float
+) -> Taken:
+    """Take one step. counts: of unknown and known pixels in the step's samples, of all processes."""
     settings = plan.config.train
-    for group in run.optimizer.param_groups:
-        group["lr"] = lr
+    set_rate(run.optimizer, lr)
     # The random numbers of a step (dropout) depend on seed, step and process alone, so that a resumed run has the same.
     seed = np.random.SeedSequence([settings.seed, run.step, distributed.rank()]).generate_state(1)[0]
     torch.manual_seed(int(seed))
@@ -134,7 +141,8 @@ def _take_step(plan: Plan, run: Run, forward: nn.Module, part: Sequence[Any], un
             run.optimizer,
             part,
             plan.config.loss,
-            count=(unknown + 1) / distributed.world(),  # gradients are averaged over the processes
+            count=(counts[0] + 1) / distributed.world(),  # gradients are averaged over the processes
+            known=(counts[1] + 1) / distributed.world(),
             precision=plan.precision,
             scaler=run.scaler,
             clip=settings.clip,

@@ -3,9 +3,9 @@
 outputs: {"alpha": float [N, 1, H, W] in [0, 1]}, and "coarse" alike where the model refines.
 batch: "alpha" float [N, 1, H, W] in [0, 1], "composite", "fg", "bg" float [N, 3, H, W] in 0 ... 255,
 "unknown" float [N, 1, H, W], 1 where the trimap is unknown, else 0; "count" float or float [], the number of unknown
-pixels in the whole step + 1.
-Each term is a scalar: a sum over unknown pixels divided by "count". Since the parts of a step (processes, accumulated
-batches) share its count, their terms add up to those of the whole step.
+pixels in the whole step + 1; "known" alike of known pixels, for the term of that kind alone.
+Each term is a scalar: a sum over unknown pixels divided by "count" ("known_l1": over known ones, by "known"). Since
+the parts of a step (processes, accumulated batches) share its counts, their terms add up to those of the whole step.
 Every term but "refined" is of the encoder-decoder's alpha: the coarse one where the model refines, else the only one.
 """
 
@@ -62,6 +62,12 @@ def l1(outputs: Tensors, batch: Tensors) -> Tensor:
     return _error(outputs, batch).abs().sum() / batch["count"]
 
 
+def known_l1(outputs: Tensors, batch: Tensors) -> Tensor:
+    """Mean absolute error over the known pixels (ViTMatte), whose alpha a network without it leaves to chance."""
+    difference = _first_alpha(outputs, batch) - batch["alpha"]
+    return (difference * (1 - batch["unknown"])).abs().sum() / batch["known"]
+
+
 # The pyramid's filter, [1 4 6 4 1] / 16 along both axes (Burt and Adelson 1983, a = 3/8), is the mean of two neighbours
 # taken four times. Poolings do it, since autocast and TF32 would round convolutions.
 def _means(values: Tensor, times: int) -> Tensor:
@@ -110,6 +116,7 @@ LOSSES: dict[str, Callable[[Tensors, Tensors], Tensor]] = {
     "composition": composition,
     "refined": refined,
     "l1": l1,
+    "known_l1": known_l1,
     "laplacian": laplacian,
     "gradient": gradient,
 }

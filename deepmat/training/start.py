@@ -20,7 +20,7 @@ from deepmat.runtime.devices import describe_device
 from deepmat.runtime.files import make_folder
 from deepmat.runtime.paths import MAY_NOT, is_there
 from deepmat.runtime.processes import cores
-from deepmat.training.optimisers import build_optimizer
+from deepmat.training.optimisers import build_optimizer, by_depth
 from deepmat.training.plan import Plan
 from deepmat.training.run import Run
 from deepmat.training.step import freeze_unreached
@@ -50,7 +50,7 @@ def begin(plan: Plan, resume: Path | str | None) -> tuple[Run, list[str]]:
     """Make the run, at its first step or at that of a saved state; and notices. Every process of a job calls it."""
     model, notices = _make_model(plan, pretrain=not resume)
     settings = plan.config.train
-    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    trained = by_depth(model, settings.optimizer.layer_decay)
     optimizer = build_optimizer(settings.optimizer, trained, settings.lr)
     scaler = torch.amp.GradScaler(plan.device.type, enabled=plan.precision == "fp16")
     names = [name for name, _ in plan.tests]

@@ -23,10 +23,12 @@ Taken = tuple[int, list[str], dict[str, Tensor]]
 """Number of a step, names of its samples in this process, and the result of `optimise`."""
 
 
-def to_device(batch: Batch, device: torch.device, count: float | None = None) -> dict[str, Tensor]:
+def to_device(
+    batch: Batch, device: torch.device, count: float | None = None, known: float | None = None
+) -> dict[str, Tensor]:
     """Move a batch to the device in the form that losses take (training.losses).
 
-    count: the losses' divisor; None is the batch's number of unknown pixels + 1.
+    count, known: the losses' divisors; None is the batch's number of unknown, of known pixels + 1.
     """
     # Image and composite are often the same tensor, which is moved once.
     distinct = {id(value): value for value in batch.values() if isinstance(value, Tensor)}
@@ -34,7 +36,8 @@ def to_device(batch: Batch, device: torch.device, count: float | None = None) ->
     tensors = {key: moved[id(value)] for key, value in batch.items() if isinstance(value, Tensor)}
     unknown = unknown_region(tensors["trimap"]).float()
     divisor = unknown.sum() + 1 if count is None else torch.full((), count, device=device)
-    return {**tensors, "alpha": tensors["alpha"] / 255, "unknown": unknown, "count": divisor}
+    others = (1 - unknown).sum() + 1 if known is None else torch.full((), known, device=device)
+    return {**tensors, "alpha": tensors["alpha"] / 255, "unknown": unknown, "count": divisor, "known": others}
 
 
 def freeze_unreached(model: nn.Module, weights: dict[str, float]) -> list[str]:
@@ -66,13 +69,14 @@ def optimise(
     weights: dict[str, float],
     *,
     count: float | None = None,
+    known: float | None = None,
     precision: str = "fp32",
     scaler: torch.amp.GradScaler | None = None,
     clip: float | None = None,
 ) -> dict[str, Tensor]:
     """Take one step over the summed losses of some batches, without synchronising with a GPU.
 
-    count: the losses' divisor (`to_device`). clip: the largest norm of the gradient.
+    count, known: the losses' divisors (`to_device`). clip: the largest norm of the gradient.
 
     Returns scalars: each loss term, their weighted sum "total", and the gradient's "norm" before clipping. If loss or
     gradient is not finite, neither is the norm, and the weights do not change.
@@ -82,7 +86,7 @@ def optimise(
     scaler = scaler or torch.amp.GradScaler(enabled=False)
     sums: dict[str, Tensor] = {}
     for left, collated in zip(range(len(batches) - 1, -1, -1), batches, strict=True):
-        batch = to_device(collated, device, count)
+        batch = to_device(collated, device, count, known)
         with getattr(model, "no_sync", nullcontext)() if left else nullcontext():
             with torch.autocast(device.type, DTYPES[precision], enabled=precision != "fp32"):
                 more = {"matte": batch["matte"]} if "matte" in batch else {}

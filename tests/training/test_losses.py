@@ -86,7 +86,7 @@ def random_batch(count, *size):
     alpha, fg, bg, unknown = draw(1), 255 * draw(3), 255 * draw(3), (draw(1) < 0.5).double()
     composite = alpha * fg + (1 - alpha) * bg
     batch = {"alpha": alpha, "fg": fg, "bg": bg, "composite": composite, "unknown": unknown}
-    return {**batch, "count": unknown.sum() + 1}, draw(1)
+    return {**batch, "count": unknown.sum() + 1, "known": (1 - unknown).sum() + 1}, draw(1)
 
 
 def term(name, prediction, batch):
@@ -95,9 +95,13 @@ def term(name, prediction, batch):
 
 @pytest.mark.parametrize("name", LOSSES)
 def test_contract_of_every_term(name):
-    """Zero for a perfect prediction, blind to known pixels, 0 for nothing unknown, and the right gradient."""
+    """Zero for a perfect prediction, blind to known pixels, 0 for nothing unknown, and the right gradient.
+
+    The term of known pixels is blind to unknown ones.
+    """
     batch, prediction = random_batch(2, 4, 5)
     unknown = batch["unknown"]
+    seen = 1 - unknown if name == "known_l1" else unknown
     prediction.requires_grad_()
 
     def loss(predicted, batch=batch):
@@ -108,10 +112,8 @@ def test_contract_of_every_term(name):
     loss(perfect).backward()
     assert not perfect.grad.any()
     assert loss(prediction).item() > 0.01
-    assert torch.equal(
-        loss(torch.where(unknown.bool(), prediction, 0.3)), loss(torch.where(unknown.bool(), prediction, 0.9))
-    )
-    assert loss(prediction, {**batch, "unknown": torch.zeros_like(unknown)}).item() == 0
+    assert torch.equal(loss(torch.where(seen.bool(), prediction, 0.3)), loss(torch.where(seen.bool(), prediction, 0.9)))
+    assert loss(prediction, {**batch, "unknown": torch.zeros_like(unknown) + (name == "known_l1")}).item() == 0
     assert torch.autograd.gradcheck(loss, (prediction,))
 
 
@@ -119,16 +121,15 @@ def test_contract_of_every_term(name):
 def test_parts_of_a_step_add_up_to_the_whole(name):
     batch, prediction = random_batch(5, 7, 6)
     batch["unknown"][3] = 0
-    count = batch["unknown"].sum() + 1
+    counts = {"count": batch["unknown"].sum() + 1, "known": (1 - batch["unknown"]).sum() + 1}
     prediction.requires_grad_()
-    whole = term(name, prediction, {**batch, "count": count})
+    whole = term(name, prediction, {**batch, **counts})
     (expected,) = torch.autograd.grad(whole, prediction)
     for bounds in ([0, 2, 5], [0, 1, 4, 5], range(6)):
         slices = [slice(*ends) for ends in pairwise(bounds)]
-        parts = [{key: value[part] for key, value in batch.items() if key != "count"} for part in slices]
-        total = sum(
-            term(name, prediction[at], {**part, "count": float(count)}) for at, part in zip(slices, parts, strict=True)
-        )
+        parts = [{key: value[part] for key, value in batch.items() if key not in counts} for part in slices]
+        numbers = {key: float(each) for key, each in counts.items()}
+        total = sum(term(name, prediction[at], {**part, **numbers}) for at, part in zip(slices, parts, strict=True))
         torch.testing.assert_close(total, whole, rtol=1e-12, atol=0)
         torch.testing.assert_close(torch.autograd.grad(total, prediction)[0], expected, rtol=1e-12, atol=1e-15)
 

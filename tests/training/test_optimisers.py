@@ -5,7 +5,16 @@ import torch
 
 from deepmat.config import OptimizerConfig, ScheduleConfig, TrainConfig
 from deepmat.errors import ConfigError
-from deepmat.training.optimisers import OPTIMIZERS, SCHEDULES, build_optimizer, follow, learning_rate, warmup_notices
+from deepmat.training.optimisers import (
+    OPTIMIZERS,
+    SCHEDULES,
+    build_optimizer,
+    by_depth,
+    follow,
+    learning_rate,
+    set_rate,
+    warmup_notices,
+)
 
 
 def rates(**options):
@@ -71,3 +80,17 @@ def test_the_average_follows_weights_and_takes_buffers_as_they_are():
     assert average.weight.item() == 1
     follow(average, model, decay=0.75, step=1000, taken=torch.tensor(True))
     assert average.weight.item() == pytest.approx(1 + 0.25 * 2) and average.running_mean.item() == 5
+
+
+def test_piecewise_by_hand():
+    assert rates(name="piecewise", pieces=[[1, 0.5], [3, 0.25]]) == [2.0] * 2 + [1.0] * 4 + [0.5] * 4
+
+
+def test_layers_far_from_the_output_learn_more_slowly():
+    model = torch.nn.Sequential(torch.nn.Linear(1, 1), torch.nn.Linear(1, 1))
+    with pytest.raises(ConfigError, match="layer_decay 0.5: this network has no layers of that kind; leave it 1"):
+        by_depth(model, 0.5)
+    model.depth = lambda name: 1 - int(name[0])
+    optimizer = build_optimizer(OptimizerConfig(), by_depth(model, 0.5), 1.0)
+    set_rate(optimizer, 4.0)
+    assert [(group["lr"], len(group["params"])) for group in optimizer.param_groups] == [(4.0, 2), (2.0, 2)]

@@ -1,0 +1,112 @@
+"""Models of the hub (huggingface.co) by huggingface_hub: its cache, token, offline mode and resumed downloads."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import yaml
+
+from deepmat.errors import CheckpointError, ConfigError
+from deepmat.runtime.fetching import OFFLINE, is_offline
+
+ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+FILES = (".safetensors", ".pth", ".pt", ".ckpt", ".bin", ".tar", ".onnx", ".yaml", ".json")
+"""Suffixes of files, which no id has."""
+CACHED = "models--"
+"""The beginning of a model's folder in the hub's cache."""
+
+
+def is_id(name: str) -> bool:
+    """Return whether a name that is no file or folder can be a model's id, USER/NAME."""
+    return bool(ID.fullmatch(name)) and not name.endswith(FILES)
+
+
+def id_of(path: Path) -> str | None:
+    """Return the id of the model whose file this is in the hub's cache; None for any other file."""
+    folder = path.parent.parent.parent.name
+    if path.parent.parent.name != "snapshots" or not folder.startswith(CACHED):
+        return None
+    return folder.removeprefix(CACHED).replace("--", "/")
+
+
+def hub(what: str) -> ModuleType:
+    """Return huggingface_hub. Raises ConfigError, which says what needs it, where it is missing."""
+    try:
+        import huggingface_hub
+        import huggingface_hub.constants
+        import huggingface_hub.errors
+        import huggingface_hub.utils
+    except ImportError as error:
+        raise ConfigError(f"{what} needs huggingface_hub: pip install 'deepmat[hub]'") from error
+    huggingface_hub.utils.logging.set_verbosity_error()  # errors are raised, not printed too
+    return huggingface_hub
+
+
+def fetch(model: str, name: str, commit: str | None = None) -> Path | None:
+    """Return a file of a model, in the hub's cache, where it is fetched to; None if the model has no such file.
+
+    commit: the revision; None is the one in the cache, else the newest. What is in the cache is used without asking
+    the hub. HF_HUB_OFFLINE and DEEPMAT_OFFLINE forbid fetching. Raises CheckpointError, in one line: no such model,
+    gated, no network, cut off.
+    """
+    library = hub(f"{model}: no such file or folder; a model of the hub")
+    with _explained(model, library):
+        cached = library.try_to_load_from_cache(model, name, revision=commit)
+        if cached is not None:
+            return Path(cached) if isinstance(cached, str) else None  # an object says that there is none
+        local = is_offline() or library.constants.HF_HUB_OFFLINE
+        try:
+            return Path(library.hf_hub_download(model, name, revision=commit, local_files_only=local))
+        except library.errors.RemoteEntryNotFoundError:
+            return None
+
+
+@contextmanager
+def _explained(model: str, library: ModuleType) -> Iterator[None]:
+    """Turn the errors of huggingface_hub and of the libraries below it into one of CheckpointError."""
+    errors, server = library.errors, library.constants.ENDPOINT
+    try:
+        yield
+    except errors.GatedRepoError as error:
+        raise CheckpointError(
+            f"{model}: is gated; accept its terms on {server}/{model}, then log in: `hf auth login`, or set HF_TOKEN"
+        ) from error
+    except errors.RepositoryNotFoundError as error:
+        raise CheckpointError(
+            f"{model}: no such file or folder, and {server} shows no such model; check the spelling, or log in if it "
+            "is private (HF_TOKEN)"
+        ) from error
+    except errors.LocalEntryNotFoundError as error:
+        raise CheckpointError(f"{model}: {_not_cached(library)}") from error
+    except errors.HFValidationError as error:
+        raise CheckpointError(f"{model}: no such file; check the path") from error
+    except errors.HfHubHTTPError as error:
+        status = getattr(error.response, "status_code", "nothing")
+        refused = "set HF_TOKEN to one that may read it" if status in (401, 403) else "try again later"
+        raise CheckpointError(f"{model}: {server} answers {status}; {refused}") from error
+    except Exception as error:  # of the network's and the disk's libraries, which have no base class in common
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:160]
+        raise CheckpointError(f"{model}: the download broke off ({reason}); run the command again") from error
+
+
+def _not_cached(library: ModuleType) -> str:
+    place = f"no such file or folder; the hub's cache ({library.constants.HF_HUB_CACHE}) does not hold all of it"
+    for variable, off in (("HF_HUB_OFFLINE", library.constants.HF_HUB_OFFLINE), (OFFLINE, is_offline())):
+        if off:
+            return f"{place}, and fetching is off; unset {variable}, or give a folder with config.json and weights"
+    server = library.constants.ENDPOINT
+    return f"{place}, and {server} cannot be reached; check the network, or give a folder with config.json and weights"
+
+
+def card(folder: Path) -> dict[str, Any]:
+    """Return the metadata of the model card (README.md) in a folder: "license", "datasets" ...; {} without one."""
+    try:
+        text = (folder / "README.md").read_text(encoding="utf-8")
+        parts = re.split(r"^---[ \t]*$", text, maxsplit=2, flags=re.MULTILINE)
+        metadata = yaml.safe_load(parts[1]) if len(parts) == 3 and not parts[0].strip() else {}
+    except (OSError, ValueError, yaml.YAMLError):
+        return {}
+    return metadata if isinstance(metadata, dict) else {}
