@@ -5,6 +5,7 @@ import zlib
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -57,7 +58,7 @@ def of_picture(picture: File, max_pixels: int = imaging.MAX_PIXELS) -> Backgroun
 
 
 def _from_pictures(pictures: Sequence[tuple[str, File]], max_pixels: int) -> Background:
-    read = lru_cache(1)(imaging.read_picture)  # a single background is decoded once
+    read: Any = lru_cache(1)(imaging.read_picture)  # a single background is decoded once
     by_key, by_name = dict(pictures), {Path(key).name: path for key, path in reversed(pictures)}
 
     def draw(name: str, height: int, width: int, about: About | None) -> np.ndarray:

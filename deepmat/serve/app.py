@@ -74,7 +74,9 @@ async def _failed(request: Request, error: Exception) -> Response:
 
 def described(*codes: str) -> dict[int | str, dict[str, Any]]:
     """Return the part of an OpenAPI operation that describes a picture as answer, and refusals."""
-    refusals = {STATUS[code]: {"description": code.replace("_", " "), "content": ERROR} for code in codes}
+    refusals: dict[int | str, dict[str, Any]] = {
+        STATUS[code]: {"description": code.replace("_", " "), "content": ERROR} for code in codes
+    }
     pictures = dict.fromkeys(MEDIA.values(), PICTURE)
     return {200: {"description": "The picture that was asked for", "content": pictures}, **refusals}
 

@@ -69,6 +69,8 @@ def worded(message: str) -> str:
     """Return a message of deepmat with the names of fields in place of options of the command line, in one line."""
     for said, here in HERE.items():
         message = message.replace(said, here)
+    message = re.sub(r"; [^;]*\.onnx: .*(?=\. Give)", "", message)  # why no network is there is no client's business
+    message = re.sub(r"(?<![\w:/])/(?:[^\s/:;,]+/)+", "", message)  # folders of this machine
     message = re.sub(r" \((deepmat |--)[^)]*\)", "", message)  # examples of options
     return " ".join(re.sub(r"--[a-z-]+", lambda option: FIELDS.get(option[0], option[0][2:]), message).split())
 
