@@ -125,7 +125,7 @@ class Guards:
             if scope["type"] == "lifespan":
                 await self.app(scope, receive, send)
             return
-        begun, passing = time.monotonic(), _Passing(self, receive, send)
+        begun, passing = time.monotonic(), _Passing(self, scope, receive, send)
         try:
             try:
                 self.check(scope)
@@ -159,8 +159,10 @@ class Guards:
 class _Passing:
     """What passes the guards in a request: its body, counted and timed, and its answer."""
 
-    def __init__(self, guards: Guards, receive: Receive, send: Send) -> None:
+    def __init__(self, guards: Guards, scope: Scope, receive: Receive, send: Send) -> None:
         self.guards, self.pull, self.push = guards, receive, send
+        headers = Headers(scope=scope)
+        self.has_body = "transfer-encoding" in headers or headers.get("content-length", "0") != "0"
         self.received, self.status, self.whole = 0, 499, False
         self.end = time.monotonic() + guards.timeout
 
@@ -193,4 +195,6 @@ class _Passing:
             headers = MutableHeaders(scope=message)
             for name, value in SECURITY.items():
                 headers.setdefault(name, value)
+            if self.has_body and not self.whole:
+                headers["Connection"] = "close"  # what is left of the body is not read
         await self.push(message)

@@ -56,8 +56,6 @@ class Refusal(Exception):
         """Headers of the answer."""
         if self.code == "no_key":
             return {"WWW-Authenticate": "Bearer"}
-        if self.code in ("slow_upload", "too_large"):  # what is left of the body is not read
-            return {"Connection": "close"}
         return {"Retry-After": str(RETRY_AFTER)} if self.code in ("busy", "closing") else {}
 
     def body(self) -> dict[str, Any]:

@@ -7,13 +7,13 @@ import os
 import signal
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING
 
 from deepmat.errors import ConfigError, DataError, DeepmatError
 from deepmat.runtime.fetching import OFFLINE
-from deepmat.serve.settings import LOCAL, ServeSettings
+from deepmat.serve.settings import ServeSettings
 from deepmat.subject.finders.choice import DEFAULT
 from deepmat.subject.seeking import Seeker, check_finder, prepare
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from deepmat.serve.service import Service
 
 NEEDED = ("fastapi", "uvicorn", "python_multipart")
+BACKLOG = 128
 CONNECTIONS = 64
 """Open connections beside those of workers and queue."""
 
@@ -83,18 +84,17 @@ def warning_of(settings: ServeSettings, has_keys: bool) -> str:
 @contextmanager
 def _listening(settings: ServeSettings) -> Iterator[socket.socket]:
     """Yield a bound socket. Raises DataError if the address cannot be had."""
-    try:
-        kind = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)[0]
-        listener = socket.socket(kind[0], kind[1])
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(kind[4])
-    except (OSError, OverflowError) as error:
-        told = getattr(error, "strerror", None) or error
-        how = f"choose another --port, or --host {LOCAL}"
-        raise DataError(
-            f"--host {settings.host} --port {settings.port}: cannot listen there ({told}); {how}"
-        ) from error
-    with listener:
+    with ExitStack() as opened:
+        try:
+            kind = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)[0]
+            listener = opened.enter_context(socket.socket(kind[0], kind[1]))
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(kind[4])
+            listener.listen(BACKLOG)  # whoever comes before the network is loaded waits
+        except (OSError, OverflowError) as error:
+            told = getattr(error, "strerror", None) or error
+            place = f"--host {settings.host} --port {settings.port}"
+            raise DataError(f"{place}: cannot listen there ({told}); choose another --port or --host") from error
         yield listener
 
 
