@@ -15,6 +15,9 @@ AROUND = 64
 CONTEXT = 96
 """Pixels around these that the network sees at least. Its whole reach would take three times as long."""
 
+DOUBLED = 125_000
+"""Pixels up to which a part of a small picture is seen at twice its size, as the whole of it is; more take seconds."""
+
 
 class Rectangle(NamedTuple):
     """A part of a picture; right and bottom are exclusive."""
@@ -75,7 +78,8 @@ def with_trimap(network: Any, cut: CutOut, patch: np.ndarray, at: Rectangle) -> 
     trimap[at.inside] = patch
     changed = at.grown(AROUND, size)
     seen = _view(trimap, changed, CONTEXT, size)
-    double = None if max(size) <= network.enlarge_up_to else 0  # as in the prediction of the whole picture
+    small = max(size) <= network.enlarge_up_to and seen.shape[0] * seen.shape[1] <= DOUBLED
+    double = None if small else 0  # a part of a large picture is not seen at twice its size
     found, _ = predict_seen(network, np.ascontiguousarray(cut.image[seen.inside]), trimap[seen.inside], double=double)
     alpha = cut.alpha.copy()
     weight = _weight(at, changed)

@@ -11,6 +11,7 @@ const one = (id) => document.getElementById(id);
 const pictures = [];
 let current = null, sending = false;
 const view = new View(one("canvas"));
+view.resized = () => changed();
 const tools = new Tools(view, changed);
 const KEYS = { v: "move", c: "add", x: "drop", b: "box", f: "foreground", g: "background", u: "unknown", e: "eraser" };
 
@@ -69,7 +70,7 @@ function newEntry(list, picture) {
 }
 
 function thumbnail(canvas, picture) {
-  const layer = picture.state === "ready" ? picture.result : picture.photo;
+  const layer = picture.state === "ready" && !picture.empty ? picture.result : picture.photo;
   if (!layer) return;
   const scale = Math.min(240 / layer.width, 148 / layer.height);
   const context = canvas.getContext("2d");

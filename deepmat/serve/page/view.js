@@ -28,6 +28,7 @@ export class View {
     this.canvas.width = Math.max(1, Math.round(clientWidth * ratio));
     this.canvas.height = Math.max(1, Math.round(clientHeight * ratio));
     if (was) this.fit();
+    this.resized?.();
     this.draw();
   }
 
