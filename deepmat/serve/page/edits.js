@@ -29,7 +29,7 @@ export async function upload(picture, changed) {
 
 function tell(picture, told) {
   picture.empty = Boolean(told.problem); // nothing is cut out yet
-  picture.problem = told.problem ? sentence(told.problem) : "";
+  picture.problem = told.problem ? sentence(told.problem.replace(/ Give a trimap.*$/, "")) : "";
   const found = told.finder ? `Found by ${told.finder}.` : "Click on the subject, draw a box around it, or paint it.";
   picture.told = [found, ...told.notices.map(sentence)].join(" ");
 }
