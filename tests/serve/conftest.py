@@ -1,30 +1,10 @@
-import io
+import importlib.util
 
-import numpy as np
 import pytest
-from PIL import Image
+from serving import encoded, studio
 
-pytest.importorskip("fastapi")
-pytest.importorskip("python_multipart")
-
-from starlette.testclient import TestClient  # noqa: E402
-
-from deepmat.serve.app import build_app  # noqa: E402
-from deepmat.serve.service import open_service  # noqa: E402
-from deepmat.serve.settings import ServeSettings  # noqa: E402
-
-
-def encoded(pixels, kind="PNG"):
-    file = io.BytesIO()
-    Image.fromarray(pixels).save(file, kind)
-    return file.getvalue()
-
-
-def studio(height=80, width=120, left=30):
-    """A red block before a plain backdrop."""
-    pixels = np.full((height, width, 3), (230, 230, 232), np.uint8)
-    pixels[20:60, left : left + 60] = (200, 30, 40)
-    return pixels
+NEEDED = ("fastapi", "uvicorn", "python_multipart")
+collect_ignore_glob = ["test_*.py"] if any(importlib.util.find_spec(name) is None for name in NEEDED) else []
 
 
 @pytest.fixture
@@ -35,6 +15,12 @@ def photo():
 @pytest.fixture
 def serving():
     """serving(queue=1, ...) -> a client of a service with those settings; client.service is the service."""
+    from starlette.testclient import TestClient
+
+    from deepmat.serve.app import build_app
+    from deepmat.serve.service import open_service
+    from deepmat.serve.settings import ServeSettings
+
     clients = []
 
     def start(**settings):

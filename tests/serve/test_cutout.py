@@ -9,7 +9,7 @@ import zlib
 import numpy as np
 import pytest
 from PIL import Image
-from serve.conftest import encoded, studio
+from serving import encoded, studio
 
 import deepmat
 

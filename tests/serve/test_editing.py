@@ -6,7 +6,7 @@ import zipfile
 import numpy as np
 import pytest
 from PIL import Image
-from serve.conftest import encoded, studio
+from serving import encoded, studio
 
 from deepmat.serve.pictures import Held, Pictures
 from deepmat.serve.refusals import Refusal, worded

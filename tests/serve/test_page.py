@@ -10,8 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from serve.conftest import encoded, studio
-from serve.running import server
+from serving import encoded, server, studio
 
 import deepmat
 

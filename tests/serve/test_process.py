@@ -12,8 +12,7 @@ from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
-from serve.conftest import encoded
-from serve.running import server
+from serving import encoded, server
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")]
 

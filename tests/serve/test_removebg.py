@@ -6,7 +6,7 @@ import io
 import numpy as np
 import pytest
 from PIL import Image
-from serve.conftest import encoded, studio
+from serving import encoded, studio
 
 URL = "/v1.0/removebg"
 

@@ -1,5 +1,6 @@
-"""A real server in a process of its own, on the loopback."""
+"""For tests of the service: pictures, and a real server in a process of its own, on the loopback."""
 
+import io
 import os
 import re
 import signal
@@ -7,6 +8,22 @@ import subprocess
 import sys
 import threading
 from contextlib import contextmanager
+
+import numpy as np
+from PIL import Image
+
+
+def encoded(pixels, kind="PNG"):
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, kind)
+    return file.getvalue()
+
+
+def studio(height=80, width=120, left=30):
+    """A red block before a plain backdrop."""
+    pixels = np.full((height, width, 3), (230, 230, 232), np.uint8)
+    pixels[20:60, left : left + 60] = (200, 30, 40)
+    return pixels
 
 
 @contextmanager
