@@ -20,7 +20,7 @@ PACKAGE = ROOT / "deepmat"
 DIRECTION = [
     ["errors", "config", "runtime", "imaging"],
     ["synth", "data", "subject", "checks", "scoring", "report"],
-    ["models", "inference", "training"],  # from here on with torch
+    ["models", "inference", "training", "serve"],  # from here on with torch
     ["cli", "__main__"],
 ]
 BEHIND_COMMANDS = ["evaluation.py", "sweeping.py"]

@@ -26,6 +26,7 @@ class Command(NamedTuple):
 
 COMMANDS = {
     "cut": Command("cut.cut", "Find the subjects of photos and cut them out."),
+    "serve": Command("serve.serve", "Serve a page to cut pictures out by hand, and the same over HTTP."),
     "synth": Command("synth.synth", "Draw a procedural, licence-free data set."),
     "composite": Command("composite.composite", "Composite foregrounds over backgrounds: build a data set."),
     "data": Command("data.data", "Look at training data."),

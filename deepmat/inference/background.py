@@ -5,6 +5,7 @@ import zlib
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -12,6 +13,7 @@ import numpy as np
 from deepmat import imaging
 from deepmat.errors import ConfigError
 from deepmat.imaging import About
+from deepmat.imaging.unread import File
 from deepmat.runtime.listing import find_pictures, key_of
 from deepmat.runtime.paths import is_file, is_folder
 
@@ -36,7 +38,7 @@ def open_background(text: str, max_pixels: int = imaging.MAX_PIXELS) -> Backgrou
             raise ConfigError(
                 f'--background {text}: no colour, picture or folder; give "white", "#rrggbb" or check the path'
             ) from error
-        background = _from_pictures([("", path)], max_pixels)
+        background = of_picture(path, max_pixels)
         background("", 1, 1, None)  # so that a broken file is refused before any work
         return background
 
@@ -50,8 +52,13 @@ def plain(colour: tuple[int, int, int]) -> Background:
     return fill
 
 
-def _from_pictures(pictures: Sequence[tuple[str, Path]], max_pixels: int) -> Background:
-    read = lru_cache(1)(imaging.read_picture)  # a single background is decoded once
+def of_picture(picture: File, max_pixels: int = imaging.MAX_PIXELS) -> Background:
+    """Return the background that a picture file is, by its path or its bytes, as `open_background` fits it."""
+    return _from_pictures([("", picture)], max_pixels)
+
+
+def _from_pictures(pictures: Sequence[tuple[str, File]], max_pixels: int) -> Background:
+    read: Any = lru_cache(1)(imaging.read_picture)  # a single background is decoded once
     by_key, by_name = dict(pictures), {Path(key).name: path for key, path in reversed(pictures)}
 
     def draw(name: str, height: int, width: int, about: About | None) -> np.ndarray:

@@ -1,0 +1,223 @@
+"""What the page asks for: pictures that are kept for a while, strokes on their trimaps, and files made of them."""
+
+import io
+import zipfile
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from fastapi import FastAPI
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.requests import Request
+from starlette.responses import Response
+
+from deepmat.errors import DeepmatError
+from deepmat.imaging.foreground import estimate_foreground
+from deepmat.imaging.writing import encode_lossy
+from deepmat.inference.outputs import CutOut
+from deepmat.serve.forms import Output, Picture, Where, read_form
+from deepmat.serve.making import MEDIA, Read, cut_out, encode, read_image, subject_in
+from deepmat.serve.pictures import Held
+from deepmat.serve.refusals import Refusal, refusal_of
+from deepmat.serve.service import Service
+from deepmat.serve.strokes import Rectangle, checked, levels_of, with_alpha, with_trimap
+from deepmat.serve.workers import Stop
+from deepmat.subject.finders import Prompts
+from deepmat.subject.key import foreground_over
+
+RAW = "application/octet-stream"
+QUALITY = 92
+"""Of the photo as the page shows it."""
+MOST = 100
+"""Pictures in an archive."""
+
+
+class PictureForm(Where):
+    """The fields of POST /v1/pictures."""
+
+    image: Picture
+
+
+class StrokeForm(BaseModel):
+    """The fields of POST /v1/pictures/{id}/trimap."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    trimap: Picture = Field(description="Levels 0, 128, 255 of the rectangle, a byte each, row by row.")
+    alpha: Picture | None = Field(None, description="Alpha of the rectangle, to be taken as it is: undo.")
+    left: int
+    top: int
+    width: int
+    height: int
+
+
+class ArchiveForm(Output):
+    """The fields of POST /v1/archive."""
+
+    ids: list[str] = Field(max_length=MOST)
+    names: list[str] = Field(max_length=MOST, description="Of the files, in the order of the pictures.")
+
+
+def add_routes(app: FastAPI, service: Service) -> None:
+    """Add the routes of the page."""
+    _add_pictures(app, service)
+    _add_strokes(app, service)
+    _add_files(app, service)
+
+
+def _held(service: Service, read: Read, prompts: Prompts, stop: Stop) -> tuple[Held, dict[str, Any]]:
+    """Find the subject of a picture and cut it out. Returns it with what the page is told.
+
+    Where no subject is found the picture is kept all the same, as background, for a hand that shows the subject.
+    """
+    own = None if any(prompts) else read.own  # a click means the picture, whatever its alpha channel says
+    size = read.size
+    try:
+        subject = subject_in(service.maker, read._replace(own=own), None, None, prompts)
+        cut, notices = cut_out(service.maker, read, subject, stop)
+        told = {"finder": subject.finder, "why": subject.why, "notices": notices, "problem": None}
+    except (DeepmatError, Refusal) as error:
+        refusal = refusal_of(error)
+        if refusal.code not in ("no_subject", "unusable", "bad_request"):
+            raise
+        blank = np.zeros(size, np.uint8)
+        cut = CutOut("image", read.photo.image, blank.astype(np.float32), blank, read.about, estimate_foreground)
+        told = {"finder": "", "why": "", "notices": read.notices, "problem": refusal.detail}
+    return Held(read, cut), {"width": size[1], "height": size[0], **told}
+
+
+def _add_pictures(app: FastAPI, service: Service) -> None:
+    limit, limits = service.maker.max_pixels, service.settings
+
+    @app.post("/v1/pictures", include_in_schema=False)
+    async def add(request: Request) -> dict[str, Any]:
+        form = await read_form(request, PictureForm, limits.max_bytes)
+        prompts = form.prompts()
+
+        def work(stop: Stop) -> dict[str, Any]:
+            stop.check()
+            held, told = _held(service, read_image(form.image, limit), prompts, stop)
+            stop.check()
+            return {"id": service.pictures.add(held), **told}
+
+        return await service.do(request, work)
+
+    @app.post("/v1/pictures/{name}/subject", include_in_schema=False)
+    async def find(request: Request, name: str) -> dict[str, Any]:
+        form = await read_form(request, Where, limits.max_bytes)
+        held, prompts = service.pictures.get(name), form.prompts()
+
+        def work(stop: Stop) -> dict[str, Any]:
+            with held.lock:
+                found, told = _held(service, held.read, prompts, stop)
+                if told["problem"]:
+                    raise Refusal("no_subject", told["problem"])
+                held.cut = found.cut
+            return told
+
+        return await service.do(request, work)
+
+    @app.delete("/v1/pictures/{name}", include_in_schema=False, status_code=204)
+    async def remove(name: str) -> Response:
+        service.pictures.remove(name)
+        return Response(status_code=204)
+
+
+def pixels(cut: CutOut, part: Rectangle) -> bytes:
+    """Return foreground colours and alpha of a part of a cut-out, four bytes a pixel, row by row."""
+    inside = part.inside
+    levels = np.rint(cut.alpha[inside] * 255).astype(np.uint8)
+    image = np.ascontiguousarray(cut.image[inside])
+    if cut.backdrop is not None:
+        colours = foreground_over(image, np.ascontiguousarray(cut.alpha[inside]), cut.backdrop[inside])
+    else:
+        colours = estimate_foreground(image, levels)
+    return np.dstack((colours, levels)).tobytes()
+
+
+def _add_strokes(app: FastAPI, service: Service) -> None:
+    limits, network = service.settings, service.maker.network
+
+    @app.post("/v1/pictures/{name}/trimap", include_in_schema=False)
+    async def stroke(request: Request, name: str) -> Response:
+        form = await read_form(request, StrokeForm, limits.max_bytes)
+        held = service.pictures.get(name)
+        at = checked(form.left, form.top, form.width, form.height, held.read.size)
+        patch = levels_of(form.trimap, at, "trimap")
+        levels = None if form.alpha is None else levels_of(form.alpha, at, "alpha")
+
+        def work(stop: Stop) -> Response:
+            with held.lock:
+                stop.check()
+                if levels is not None:
+                    held.cut = with_alpha(held.cut, patch, levels, at)
+                    return Response(status_code=204)
+                held.cut, changed = with_trimap(network, held.cut, patch, at)
+                cut = held.cut
+            return Response(pixels(cut, changed), media_type=RAW, headers={"X-Rectangle": ",".join(map(str, changed))})
+
+        return await service.do(request, work)
+
+    @app.get("/v1/pictures/{name}/{what}", include_in_schema=False)
+    async def show(request: Request, name: str, what: str) -> Response:
+        held = service.pictures.get(name)
+        cut, (height, width) = held.cut, held.read.size
+        if what == "trimap":
+            return Response(cut.trimap.tobytes(), media_type=RAW)
+        if what not in ("photo", "pixels"):
+            raise Refusal("not_found", "ask for photo, pixels or trimap")
+
+        def work(stop: Stop) -> Response:
+            stop.check()
+            if what == "photo":
+                return Response(encode_lossy(cut.image, ".jpg", QUALITY), media_type="image/jpeg")
+            return Response(pixels(cut, Rectangle(0, 0, width, height)), media_type=RAW)
+
+        return await service.do(request, work)
+
+
+def _add_files(app: FastAPI, service: Service) -> None:
+    limits = service.settings
+
+    @app.post("/v1/pictures/{name}/output", include_in_schema=False)
+    async def output(request: Request, name: str) -> Response:
+        form = await read_form(request, Output, limits.max_bytes)
+        cut, wanted = service.pictures.get(name).cut, form.wanted(limits.max_pixels)
+
+        def work(stop: Stop) -> Response:
+            stop.check()
+            return Response(encode(replace(cut), wanted)[0], media_type=MEDIA[wanted.suffix])
+
+        return await service.do(request, work)
+
+    @app.post("/v1/archive", include_in_schema=False)
+    async def archive(request: Request) -> Response:
+        """All of a list as a ZIP file. Names are those of its entries, and open nothing."""
+        form = await read_form(request, ArchiveForm, limits.max_bytes)
+        cuts, wanted = [service.pictures.get(each).cut for each in form.ids], form.wanted(limits.max_pixels)
+        names = _entries(form.names, len(cuts), wanted.suffix)
+
+        def work(stop: Stop) -> Response:
+            file = io.BytesIO()
+            with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as packed:
+                for name, cut in zip(names, cuts, strict=True):
+                    stop.check()
+                    packed.writestr(name, encode(replace(cut), wanted)[0])
+            return Response(file.getvalue(), media_type="application/zip")
+
+        return await service.do(request, work)
+
+
+def _entries(names: list[str], count: int, suffix: str) -> list[str]:
+    """Return names of entries, all different and of no folder. Raises Refusal if they are not as many as pictures."""
+    if len(names) != count or not names:
+        raise Refusal("bad_request", "names: send one for each of ids")
+    entries: list[str] = []
+    for name in names:
+        stem = "".join(char if char.isalnum() or char in " -_()" else "_" for char in name)[:80].strip() or "picture"
+        number, entry = 1, f"{stem}{suffix}"
+        while entry in entries:
+            number += 1
+            entry = f"{stem}-{number}{suffix}"
+        entries.append(entry)
+    return entries

@@ -1,0 +1,178 @@
+"""From the bytes of a request to the bytes of its answer: what `deepmat cut -` does for a pipe."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from deepmat import imaging
+from deepmat.errors import ConfigError, DataError
+from deepmat.imaging import About
+from deepmat.imaging.arrays import as_trimap
+from deepmat.imaging.fitting import Photo, read_photo, unused_alpha
+from deepmat.imaging.foreground import estimate_foreground
+from deepmat.imaging.trimap import one_sided
+from deepmat.imaging.unread import Unread
+from deepmat.inference.background import Background, of_picture, plain
+from deepmat.inference.cropping import cropped, parse_crop
+from deepmat.inference.guides import doubts, subject_of
+from deepmat.inference.outputs import OUTPUTS, Choice, CutOut, encode_output, parse_outputs
+from deepmat.inference.predict import predict_seen
+from deepmat.serve.refusals import Refusal, worded
+from deepmat.serve.workers import Stop
+from deepmat.subject.finders import Prompts
+from deepmat.subject.seeking import Seeker, Subject
+
+FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "AVIF", "HEIF", "TIFF", "GIF", "BMP", "PPM", "JPEG2000")
+"""Formats that are read, by Pillow's names. Others, EPS for one, start programs of their own."""
+ENDLESS = 1 << 62
+"""Pixels: no limit, where the size is compared afterwards."""
+TRIMAP = "trimap"
+KINDS = (*OUTPUTS, TRIMAP)
+"""Kinds of output: those of `deepmat cut --save`, and the trimap."""
+MEDIA = {
+    ".png": "image/png",
+    ".jpg": "image/jpeg",
+    ".webp": "image/webp",
+    ".avif": "image/avif",
+    ".tif": "image/tiff",
+    ".exr": "image/x-exr",
+}
+"""Media types by the extension of a file."""
+
+
+@dataclass(frozen=True)
+class Maker:
+    """What all requests share: a loaded network, the finder and the limit of pictures."""
+
+    network: Any
+    finder: str | None
+    max_pixels: int
+
+    @property
+    def finder_name(self) -> str:
+        """What finds subjects; of an ONNX file its name alone."""
+        return Path(self.finder).name if self.finder else "chosen by the picture"
+
+    def finder_for(self, prompts: Prompts) -> str | None:
+        """Return the finder of a request: networks do not take points, for which the picture decides."""
+        return None if prompts.points or prompts.not_points else self.finder
+
+
+class Read(NamedTuple):
+    """A picture of a request."""
+
+    photo: Photo
+    own: np.ndarray | None
+    """uint8 [H, W], its alpha channel."""
+    about: About
+    notices: list[str]
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width."""
+        return self.photo.image.shape[0], self.photo.image.shape[1]
+
+
+class Wanted(NamedTuple):
+    """The output that a request asks for."""
+
+    kind: str
+    suffix: str
+    background: Background
+    crop: str | None
+    square: bool
+
+
+def check_file(data: bytes, name: str, max_pixels: int) -> None:
+    """Raise Refusal unless a file is a picture of FORMATS of up to `max_pixels`, by its header alone."""
+    try:
+        file = Unread(data, ENDLESS, name)
+    except DataError as error:
+        raise Refusal("no_picture", worded(str(error))) from error
+    if file.picture.format not in FORMATS:
+        raise Refusal("no_picture", f"{name}: {file.picture.format} is not read here; send PNG, JPEG or WebP")
+    height, width = file.size
+    if height * width > max_pixels:
+        raise Refusal("too_large", f"{name}: {width}x{height} is over {max_pixels / 1e6:g} megapixels; shrink it")
+
+
+def read_image(data: bytes, max_pixels: int) -> Read:
+    """Read the picture of a request. Raises Refusal, DataError."""
+    check_file(data, "image", max_pixels)
+    return Read(*read_photo(data, max_pixels, "image"))
+
+
+def subject_in(maker: Maker, read: Read, trimap: bytes | None, mask: bytes | None, prompts: Prompts) -> Subject:
+    """Return the subject of a picture, of a trimap or mask if there is one. Raises Refusal, DeepmatError."""
+    if (trimap is not None) + (mask is not None) + any(prompts) > 1:
+        raise ConfigError("trimap, mask, box and points: each shows the subject itself; send one of the three")
+    given = trimap if trimap is not None else mask
+    if given is not None:
+        name = TRIMAP if trimap is not None else "mask"
+        check_file(given, name, maker.max_pixels)
+        more = unused_alpha(read.own, "image", name)
+    if trimap is not None:
+        levels, notices = as_trimap(trimap, read.size, max_pixels=maker.max_pixels, photo=read.photo)
+        return Subject(levels, [*notices, *more, *(f"trimap: {each}" for each in one_sided(levels))])
+    seeker = Seeker(prompts, maker.finder_for(prompts))
+    if mask is not None:
+        subject = subject_of(read.photo, read.own, mask, seeker, "image", maker.max_pixels)
+        return subject._replace(notices=[*subject.notices, *more])
+    try:
+        return subject_of(read.photo, read.own, None, seeker, "image", maker.max_pixels)
+    except DataError as error:
+        raise Refusal("no_subject", worded(str(error))) from error
+
+
+def cut_out(maker: Maker, read: Read, subject: Subject, stop: Stop) -> tuple[CutOut, list[str]]:
+    """Return the cut-out of a picture by its subject, and notices."""
+    stop.check()
+    alpha, seen = predict_seen(maker.network, read.photo.image, subject.trimap)
+    stop.check()
+    about = doubts("mask" if subject.finder == "mask" else "image", subject, subject.trimap, alpha)
+    notices = [*read.notices, *subject.notices, *seen.notices, *about]
+    made = CutOut("image", read.photo.image, alpha, subject.trimap, read.about, estimate_foreground)
+    return replace(made, mask=subject.mask, backdrop=subject.backdrop), [worded(each) for each in notices]
+
+
+def wanted_of(
+    kind: str,
+    form: str | None,
+    background: str | None,
+    picture: bytes | None,
+    crop: str | None,
+    square: bool,
+    max_pixels: int,
+) -> Wanted:
+    """Return what a request wants. Raises ConfigError, or Refusal for a background that is no picture."""
+    if background and picture:
+        raise ConfigError("background and background_image: send one of them")
+    if (background or picture) and kind != "composite":
+        raise ConfigError("background: is for the output composite; ask for that")
+    parse_crop(crop, square)
+    if kind == TRIMAP:
+        if form not in (None, "png"):
+            raise ConfigError(f"format {form}: a trimap is a PNG")
+        choice = Choice(TRIMAP, ".png")
+    else:
+        choice = parse_outputs(f"{kind}.{form}" if form else kind)[0]
+    if picture:
+        check_file(picture, "background_image", max_pixels)
+        behind = of_picture(picture, max_pixels)
+    else:
+        behind = plain(imaging.parse_colour(background or "white"))
+    return Wanted(choice.kind, choice.suffix, behind, crop, square)
+
+
+def encode(cut: CutOut, wanted: Wanted) -> tuple[bytes, tuple[int, int]]:
+    """Return the file that is wanted of a cut-out, and the height and width of its picture."""
+    cut = replace(cut, background=wanted.background)
+    crop = parse_crop(wanted.crop, wanted.square)
+    if crop:
+        cut = cropped(cut, crop)
+    size = cut.alpha.shape[0], cut.alpha.shape[1]
+    if wanted.kind == TRIMAP:
+        return imaging.encode(cut.trimap, wanted.suffix), size
+    return encode_output(cut, Choice(wanted.kind, wanted.suffix)), size

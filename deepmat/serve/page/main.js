@@ -1,0 +1,232 @@
+// The page: the list of pictures, the controls, and what they do.
+
+import { redo, undo, upload, find } from "./edits.js";
+import { canvasOf, Picture } from "./picture.js";
+import { ask, useKey } from "./service.js";
+import { fetchUnsure, take, takeAll } from "./take.js";
+import { BRUSHES, Tools } from "./tools.js";
+import { View } from "./view.js";
+
+const one = (id) => document.getElementById(id);
+const pictures = [];
+let current = null, sending = false;
+const view = new View(one("canvas"));
+view.resized = () => changed();
+const tools = new Tools(view, changed);
+const KEYS = { v: "move", c: "add", x: "drop", b: "box", f: "foreground", g: "background", u: "unknown", e: "eraser" };
+
+function changed() {
+  view.show(current);
+  showList();
+  const ready = current?.state === "ready";
+  const working = current?.state === "working" || current?.state === "waiting" || (current?.waiting ?? 0) > 0;
+  one("start").hidden = pictures.length > 0;
+  one("progress").hidden = !working;
+  one("canvas").setAttribute("aria-busy", String(working));
+  setText("status", current?.told ?? "");
+  setText("problem", current?.problem ?? "");
+  one("problem").hidden = !current?.problem;
+  one("undo").disabled = !ready || !current.done.length;
+  one("redo").disabled = !ready || !current.undone.length;
+  one("again").disabled = one("download").disabled = !ready;
+  one("all").disabled = pictures.filter((each) => each.state === "ready").length < 2;
+  one("zoom").value = `${Math.round(100 * view.scale)} %`;
+  showUnsure();
+}
+
+function setText(id, text) {
+  if (one(id).textContent !== text) one(id).textContent = text;
+}
+
+const STATES = { waiting: "waits", working: "working …", ready: "", failed: "failed" };
+
+function showList() {
+  const list = one("list");
+  pictures.forEach((picture, i) => {
+    const button = list.children[i]?.firstChild ?? newEntry(list, picture);
+    button.setAttribute("aria-current", String(picture === current));
+    const state = button.querySelector(".state");
+    state.textContent = picture.problem && picture.state === "ready" ? "needs a hand" : STATES[picture.state];
+    state.classList.toggle("bad", Boolean(picture.problem));
+    const shown = `${picture.state} ${picture.version} ${Boolean(picture.photo)}`;
+    if (button.dataset.shown === shown) return;
+    button.dataset.shown = shown;
+    thumbnail(button.querySelector("canvas"), picture);
+  });
+}
+
+function newEntry(list, picture) {
+  const entry = document.createElement("li");
+  const button = document.createElement("button");
+  const name = document.createElement("span");
+  const state = document.createElement("span");
+  name.textContent = picture.name;
+  state.className = "state";
+  button.append(canvasOf(240, 148), name, state);
+  button.addEventListener("click", () => select(picture));
+  entry.append(button);
+  list.append(entry);
+  return button;
+}
+
+function thumbnail(canvas, picture) {
+  const layer = picture.state === "ready" && !picture.empty ? picture.result : picture.photo;
+  if (!layer) return;
+  const scale = Math.min(240 / layer.width, 148 / layer.height);
+  const context = canvas.getContext("2d");
+  context.clearRect(0, 0, 240, 148);
+  context.imageSmoothingQuality = "high";
+  const [width, height] = [layer.width * scale, layer.height * scale];
+  context.drawImage(layer, (240 - width) / 2, (148 - height) / 2, width, height);
+}
+
+function select(picture) {
+  current = picture;
+  changed();
+}
+
+function add(files) {
+  const found = [...files].filter((file) => file.size > 0);
+  for (const file of found) pictures.push(new Picture(file, file.name || "pasted picture"));
+  if (!found.length) return;
+  if (!current || current.state !== "working") current = pictures[pictures.length - found.length];
+  changed();
+  send();
+}
+
+/** Send the pictures that wait, the one that is looked at first, one after the other. */
+async function send() {
+  if (sending) return;
+  sending = true;
+  const next = () => (current?.state === "waiting" ? current : pictures.find((each) => each.state === "waiting"));
+  for (let picture = next(); picture; picture = next()) await upload(picture, changed);
+  sending = false;
+}
+
+function choose(tool) {
+  for (const button of document.querySelectorAll("[data-tool]")) {
+    button.setAttribute("aria-pressed", String(button.dataset.tool === tool));
+  }
+  tools.choose(tool, Number(one("size").value));
+  if (tool in BRUSHES && !one("film").checked) setFilm(true);
+}
+
+function setFilm(on) {
+  one("film").checked = view.look.film = on;
+  view.draw();
+}
+
+function resizeBrush(to) {
+  one("size").value = to;
+  tools.choose(tools.tool, Number(one("size").value));
+}
+
+function look() {
+  const show = one("show").value;
+  one("colourbox").hidden = show !== "colour";
+  one("behindbox").hidden = show !== "picture";
+  one("wipebox").hidden = !one("wipe").checked;
+  Object.assign(view.look, {
+    show, colour: one("colour").value, film: one("film").checked,
+    wipe: one("wipe").checked ? one("wipeat").value / 100 : null });
+  showUnsure();
+  view.draw();
+}
+
+async function showUnsure() {
+  if (view.look.show !== "unsure" || current?.state !== "ready") return;
+  const picture = current, { version } = picture;
+  if (picture.unsure?.version !== version) {
+    picture.unsure = { version, layer: null };
+    picture.unsure.layer = await fetchUnsure(picture).catch(() => null);
+  }
+  view.look.unsure = picture.unsure.layer;
+  view.draw();
+}
+
+/** What is chosen to be taken home, as fields of a form. */
+function wanted() {
+  const [output, format] = one("what").value.split(".");
+  const fields = { output, format };
+  if (one("crop").checked) fields.crop = "0";
+  if (output !== "composite") return fields;
+  const { show, colour } = view.look;
+  const behind = show === "picture" && one("behind").files[0];
+  return behind ? { ...fields, background_image: behind } : { ...fields, background: { black: "black", colour }[show] ?? "white" };
+}
+
+async function doing(work) {
+  try {
+    await work();
+  } catch (error) {
+    if (current) current.problem = error.message;
+  }
+  changed();
+}
+
+function again() {
+  const before = { points: current.points, box: current.box };
+  Object.assign(current, { points: [], box: null });
+  find(current, before, changed);
+}
+
+const turn = (way) => current?.state === "ready" && way(current, changed);
+
+function shortcuts(event) {
+  const typing = event.target.matches("input:not([type=range], [type=checkbox]), select, textarea");
+  const key = event.key.toLowerCase();
+  if ((event.ctrlKey || event.metaKey) && !typing && (key === "z" || key === "y")) {
+    turn(key === "y" || event.shiftKey ? redo : undo);
+    event.preventDefault();
+  }
+  if (event.ctrlKey || event.metaKey || event.altKey || typing) return;
+  if (KEYS[key]) choose(KEYS[key]);
+  else if (key === "t") setFilm(!one("film").checked);
+  else if (key === "[" || key === "]") resizeBrush(Number(one("size").value) * (key === "]" ? 1.25 : 0.8));
+  else if (key === "+" || key === "=") view.zoom(1.25);
+  else if (key === "-") view.zoom(0.8);
+  else if (key === "0") view.fit();
+  else return;
+  event.preventDefault();
+  changed();
+}
+
+function wire() {
+  const on = (id, name, act) => one(id).addEventListener(name, act);
+  on("files", "change", (event) => { add(event.target.files); event.target.value = ""; });
+  for (const button of document.querySelectorAll("[data-tool]")) button.addEventListener("click", () => choose(button.dataset.tool));
+  on("size", "input", () => resizeBrush(one("size").value));
+  on("undo", "click", () => turn(undo));
+  on("redo", "click", () => turn(redo));
+  on("again", "click", again);
+  for (const id of ["show", "film", "wipe", "wipeat", "colour"]) on(id, "input", look);
+  on("behind", "change", async (event) => {
+    view.look.behind = event.target.files[0] ? await createImageBitmap(event.target.files[0]).catch(() => null) : null;
+    view.draw();
+  });
+  on("in", "click", () => { view.zoom(1.25); changed(); });
+  on("out", "click", () => { view.zoom(0.8); changed(); });
+  on("fit", "click", () => { view.fit(); changed(); });
+  on("download", "click", () => doing(() => take(current, wanted())));
+  on("all", "click", () => doing(() => takeAll(pictures.filter((each) => each.state === "ready"), wanted())));
+  on("keybox", "submit", (event) => { event.preventDefault(); useKey(one("key").value); checkKey(); });
+  document.addEventListener("keydown", shortcuts);
+  document.addEventListener("paste", (event) => add(event.clipboardData?.files ?? []));
+  document.addEventListener("dragover", (event) => { event.preventDefault(); one("stage").classList.add("over"); });
+  document.addEventListener("dragleave", () => one("stage").classList.remove("over"));
+  document.addEventListener("drop", (event) => {
+    event.preventDefault();
+    one("stage").classList.remove("over");
+    add(event.dataTransfer?.files ?? []);
+  });
+}
+
+async function checkKey() {
+  const lacks = await ask("GET", "/v1/models").then(() => false, (error) => error.code === "no_key");
+  one("keybox").hidden = !lacks;
+}
+
+wire();
+choose("move");
+changed();
+checkKey();

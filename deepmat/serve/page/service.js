@@ -1,0 +1,48 @@
+// The service that this page is served by: requests, its key, and its errors as sentences.
+
+let key = "";
+
+export class Problem extends Error {
+  constructor(sentence, code) {
+    super(sentence);
+    this.code = code;
+  }
+}
+
+export function useKey(text) {
+  key = text;
+}
+
+/** Ask the service. fields: of a form, by name; files as Blob, several values as lists. Returns the response. */
+export async function ask(method, path, fields) {
+  const headers = key ? { "X-Api-Key": key } : {};
+  const body = fields && formOf(fields);
+  let response;
+  try {
+    response = await fetch(path, { method, headers, body, cache: "no-store" });
+  } catch {
+    throw new Problem("deepmat does not answer; is it still running?", "offline");
+  }
+  if (response.ok) return response;
+  const told = await response.json().catch(() => ({}));
+  const { code = "failed", detail = `deepmat answered with status ${response.status}` } = told.error ?? {};
+  throw new Problem(sentence(detail), code);
+}
+
+function formOf(fields) {
+  const form = new FormData();
+  for (const [name, value] of Object.entries(fields)) {
+    if (value === undefined || value === null) continue;
+    for (const each of Array.isArray(value) ? value : [value]) {
+      if (each instanceof Blob) form.append(name, each, name);
+      else form.append(name, String(each));
+    }
+  }
+  return form;
+}
+
+/** "image: 9x9 is over 1 megapixels" as a sentence about the picture. */
+export function sentence(detail) {
+  const text = detail.replace(/^image: /, "This picture: ").trim();
+  return text.charAt(0).toUpperCase() + text.slice(1) + (/[.!?]$/.test(text) ? "" : ".");
+}

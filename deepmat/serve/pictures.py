@@ -1,0 +1,90 @@
+"""Pictures that the page works on, in memory by ids that nobody guesses; the least recently used are given up first."""
+
+import secrets
+import threading
+import time
+from collections import OrderedDict
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from deepmat.inference.outputs import CutOut
+from deepmat.serve.making import Read
+from deepmat.serve.refusals import Refusal
+
+BYTES = 2_000_000_000
+"""Memory that all pictures take together."""
+LASTING = 3600.0
+"""Seconds after its last use from which a picture is given up."""
+
+
+@dataclass
+class Held:
+    """A picture that the page works on. Its arrays are replaced as a whole, or changed under its lock."""
+
+    read: Read
+    cut: CutOut
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    used: float = field(default_factory=time.monotonic)
+
+    @property
+    def bytes(self) -> int:
+        """Memory of its arrays."""
+        arrays = (
+            self.read.photo.image,
+            self.read.own,
+            self.cut.alpha,
+            self.cut.trimap,
+            self.cut.mask,
+            self.cut.backdrop,
+        )
+        # Levels and foreground colours are made for outputs, and kept with the cut-out.
+        return (
+            sum(each.nbytes for each in arrays if isinstance(each, np.ndarray)) + self.read.photo.image.nbytes * 4 // 3
+        )
+
+
+class Pictures:
+    """The pictures in memory. Safe in several threads."""
+
+    def __init__(self, most: int = BYTES, lasting: float = LASTING) -> None:
+        self.most, self.lasting = most, lasting
+        self.held: OrderedDict[str, Held] = OrderedDict()
+        self.lock = threading.Lock()
+
+    def add(self, held: Held) -> str:
+        """Keep a picture. Returns its id."""
+        name = secrets.token_urlsafe(24)
+        with self.lock:
+            self.held[name] = held
+            self._give_up()
+        return name
+
+    def get(self, name: str) -> Held:
+        """Return a picture. Raises Refusal if it is not there any more."""
+        with self.lock:
+            self._give_up()
+            held = self.held.get(name)
+            if held is None:
+                raise Refusal("not_found", "this picture is not kept any more; send it again")
+            self.held.move_to_end(name)
+            held.used = time.monotonic()
+            return held
+
+    def remove(self, name: str) -> None:
+        """Give a picture up."""
+        with self.lock:
+            self.held.pop(name, None)
+
+    def bytes(self) -> int:
+        """Return the memory that they take."""
+        with self.lock:
+            return sum(each.bytes for each in self.held.values())
+
+    def _give_up(self) -> None:
+        """Give up what was not used for long, then the least recently used, but for the last one."""
+        old = time.monotonic() - self.lasting
+        for name in [name for name, each in self.held.items() if each.used < old]:
+            del self.held[name]
+        while len(self.held) > 1 and sum(each.bytes for each in self.held.values()) > self.most:
+            self.held.popitem(last=False)

@@ -1,0 +1,130 @@
+"""What the page asks for: pictures kept in memory, strokes, undo, files."""
+
+import io
+import zipfile
+
+import numpy as np
+import pytest
+from PIL import Image
+from serving import encoded, studio
+
+from deepmat.serve.pictures import Held, Pictures
+from deepmat.serve.refusals import Refusal, worded
+
+
+def added(client, photo):
+    response = client.post("/v1/pictures", files={"image": photo})
+    assert response.status_code == 200, response.text
+    return response.json()
+
+
+def pixels(client, name):
+    return np.frombuffer(client.get(f"/v1/pictures/{name}/pixels").content, np.uint8).reshape(80, 120, 4)
+
+
+def trimap(client, name):
+    return np.frombuffer(client.get(f"/v1/pictures/{name}/trimap").content, np.uint8).reshape(80, 120)
+
+
+def paint(client, name, levels, left, top, alpha=None):
+    height, width = levels.shape
+    files = {"trimap": levels.tobytes()} | ({} if alpha is None else {"alpha": alpha.tobytes()})
+    fields = {"left": left, "top": top, "width": width, "height": height}
+    return client.post(f"/v1/pictures/{name}/trimap", files=files, data=fields)
+
+
+def test_a_stroke_and_its_undo(client, photo):
+    told = added(client, photo)
+    name = told["id"]
+    assert (told["width"], told["height"], told["finder"], told["problem"]) == (120, 80, "plain", None)
+    before, levels = pixels(client, name), trimap(client, name)
+    response = paint(client, name, np.full((10, 20), 255, np.uint8), 2, 3)
+    left, top, right, bottom = map(int, response.headers["x-rectangle"].split(","))
+    assert left == top == 0 and right < 120
+    part = np.frombuffer(response.content, np.uint8).reshape(bottom - top, right - left, 4)
+    assert (part[3:13, 2:22, 3] == 255).all()
+    after = pixels(client, name)
+    np.testing.assert_array_equal(after[top:bottom, left:right, 3], part[..., 3])
+    assert (trimap(client, name)[3:13, 2:22] == 255).all()
+    back = paint(client, name, levels[:, :right], 0, 0, before[:, :right, 3])
+    assert back.status_code == 204
+    np.testing.assert_array_equal(pixels(client, name), before)
+    np.testing.assert_array_equal(trimap(client, name), levels)
+
+
+def test_only_what_is_around_a_stroke_changes(client):
+    wide = studio(80, 600, 30)
+    wide[20:60, 500:560] = (200, 30, 40)
+    name = added(client, encoded(wide))["id"]
+
+    def alpha():
+        return np.frombuffer(client.get(f"/v1/pictures/{name}/pixels").content, np.uint8).reshape(80, 600, 4)[..., 3]
+
+    before = alpha()
+    assert paint(client, name, np.full((10, 10), 128, np.uint8), 50, 15).status_code == 200
+    np.testing.assert_array_equal(alpha()[:, 200:], before[:, 200:])
+
+
+@pytest.mark.parametrize(
+    ("levels", "left", "word"),
+    [(np.full((5, 5), 7, np.uint8), 0, "0, 128 and 255"), (np.zeros((5, 5), np.uint8), 118, "outside")],
+)
+def test_strokes_that_cannot_be(client, photo, levels, left, word):
+    response = paint(client, added(client, photo)["id"], levels, left, 0)
+    assert response.status_code == 400 and word in response.json()["error"]["detail"]
+
+
+def test_a_picture_without_a_subject_is_kept_for_a_hand(client):
+    noise = np.random.default_rng(0).integers(0, 255, (80, 120, 3), dtype=np.uint8)
+    told = added(client, encoded(noise))
+    assert told["problem"] and not pixels(client, told["id"])[..., 3].any()
+    assert paint(client, told["id"], np.full((10, 20), 255, np.uint8), 30, 30).status_code == 200
+    assert pixels(client, told["id"])[35, 35].tolist() == [*noise[35, 35], 255]
+
+
+def test_clicks_show_the_subject(client, photo):
+    name = added(client, photo)["id"]
+    found = client.post(f"/v1/pictures/{name}/subject", data={"points": "60,40", "not_points": "5,5"}).json()
+    assert found["finder"] == "prompts" and pixels(client, name)[40, 60, 3] == 255
+    outside = client.post(f"/v1/pictures/{name}/subject", data={"points": "600,40"})
+    assert outside.status_code == 422 and "outside the picture" in outside.json()["error"]["detail"]
+
+
+def test_files_and_an_archive(client, photo):
+    name = added(client, photo)["id"]
+    same = client.post("/v1/cutout", files={"image": photo}).content
+    assert client.post(f"/v1/pictures/{name}/output", data={"output": "cutout"}).content == same
+    names = ["../../a", "../../a", "ä b"]
+    packed = client.post("/v1/archive", data={"ids": [name] * 3, "names": names, "output": "alpha", "crop": "0"})
+    archive = zipfile.ZipFile(io.BytesIO(packed.content))
+    assert archive.namelist() == ["______a.png", "______a-2.png", "ä b.png"]
+    assert Image.open(io.BytesIO(archive.read("ä b.png"))).size == (60, 40)
+
+
+def test_ids_are_not_guessed_and_pictures_are_given_up(client, photo):
+    names = {added(client, photo)["id"] for _ in range(3)}
+    assert len(names) == 3 and all(len(name) >= 32 for name in names)
+    one = names.pop()
+    assert client.delete(f"/v1/pictures/{one}").status_code == 204
+    gone = client.get(f"/v1/pictures/{one}/pixels")
+    assert gone.status_code == 404 and gone.json()["error"]["code"] == "not_found"
+
+
+def test_memory_of_pictures_is_bounded(client, photo):
+    added(client, photo)
+    held = next(iter(client.service.pictures.held.values()))
+    pictures = Pictures(most=2 * held.bytes)
+    names = [pictures.add(Held(held.read, held.cut)) for _ in range(2)]
+    pictures.get(names[0])
+    pictures.add(Held(held.read, held.cut))
+    assert pictures.get(names[0]) and pictures.bytes() <= 2 * held.bytes
+    with pytest.raises(Refusal, match="not kept"):
+        pictures.get(names[1])
+    assert Pictures(lasting=-1).add(held) and not Pictures(lasting=-1).held
+
+
+def test_clients_are_told_nothing_of_this_machine():
+    said = "image: no finder finds the subject: it has a texture; /root/.cache/x/u2netp.onnx: is not there. Give a mask"
+    assert worded(said) == "image: no finder finds the subject: it has a texture. Give a mask"
+    assert worded("/home/me/my.onnx: cannot run (--finder x)") == "my.onnx: cannot run"
+    assert worded("1/2 of --point 1,2: lies outside") == "1/2 of points 1,2: lies outside"

@@ -1,0 +1,161 @@
+"""The page in a real browser: a Chromium of the system, driven by Playwright over the loopback."""
+
+import io
+import re
+import shutil
+import zipfile
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from serving import encoded, server, studio
+
+import deepmat
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(not CHROMIUM, reason="no chromium on this machine")]
+play = pytest.importorskip("playwright.sync_api")
+
+
+@pytest.fixture(scope="module")
+def url():
+    with server() as (url, _, _):
+        yield url
+
+
+def is_wrong(message):
+    """Whether a line of the console is an error; the browser itself reports requests that are refused."""
+    return message.type == "error" and "status of 4" not in message.text
+
+
+@contextmanager
+def opened(url, **options):
+    """A page; at its end nothing may have gone wrong in it, and no other host may have been asked."""
+    wrong = []
+    with play.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        try:
+            page = browser.new_page(**{"viewport": {"width": 1280, "height": 800}, **options})
+            page.on("console", lambda message: wrong.append(message.text) if is_wrong(message) else None)
+            page.on("pageerror", lambda error: wrong.append(str(error)))
+            page.on("request", lambda asked: None if asked.url.startswith((url, "blob:")) else wrong.append(asked.url))
+            page.goto(url)
+            yield page
+        finally:
+            browser.close()
+    assert not wrong
+
+
+def choose(page, *names):
+    photo = encoded(studio(240, 360, 90))
+    page.set_input_files("#files", [{"name": name, "mimeType": "image/png", "buffer": photo} for name in names])
+    play.expect(page.locator("#status")).to_contain_text("Found by plain", timeout=30_000)
+    play.expect(page.locator("#list .state", has_text=re.compile("wait|work"))).to_have_count(0, timeout=30_000)
+    return photo
+
+
+def taken(page, button="#download"):
+    with page.expect_download() as download:
+        page.click(button)
+    return download.value.suggested_filename, Path(download.value.path()).read_bytes()
+
+
+def picture(data):
+    return np.asarray(Image.open(io.BytesIO(data)))
+
+
+def done(page):
+    play.expect(page.locator("#progress")).to_be_hidden(timeout=30_000)
+    play.expect(page.locator("#status")).to_contain_text("Done", timeout=30_000)
+
+
+def at(page, x, y):
+    """Point of the page at a pixel of the picture of 360 x 240, which fills the canvas."""
+    box = page.locator("#canvas").bounding_box()
+    scale = min(box["width"] / 360, box["height"] / 240, 8) * 0.96
+    return box["x"] + box["width"] / 2 + (x - 180) * scale, box["y"] + box["height"] / 2 + (y - 120) * scale
+
+
+def test_upload_brush_undo_click_and_download(url):
+    with opened(url) as page:
+        photo = choose(page, "block.png")
+        name, data = taken(page)
+        expected = deepmat.cut(photo, finder="plain", weights="closed-form", device="cpu").rgba
+        assert name == "block_cutout.png"
+        np.testing.assert_array_equal(picture(data), expected)
+        page.click("[data-tool=foreground]")
+        page.mouse.move(*at(page, 250, 150))
+        page.mouse.down()
+        page.mouse.move(*at(page, 320, 150), steps=4)
+        page.mouse.up()
+        done(page)
+        painted = picture(taken(page)[1])
+        assert expected[150, 280, 3] == 0 and painted[150, 280, 3] == 255 and painted[20, 20, 3] == 0
+        page.click("#undo")
+        play.expect(page.locator("#redo")).to_be_enabled()
+        np.testing.assert_array_equal(picture(taken(page)[1]), expected)
+        page.keyboard.press("Control+y")
+        play.expect(page.locator("#undo")).to_be_enabled()
+        np.testing.assert_array_equal(picture(taken(page)[1])[..., 3], painted[..., 3])
+        page.click("[data-tool=add]")
+        page.mouse.click(*at(page, 120, 40))
+        done(page)
+        assert picture(taken(page)[1])[40, 120, 3] == 255
+
+
+def test_a_list_and_what_is_taken_home(url):
+    with opened(url) as page:
+        choose(page, "a.png", "b.png")
+        name, data = taken(page, "#all")
+        assert name == "deepmat.zip" and len(zipfile.ZipFile(io.BytesIO(data)).namelist()) == 2
+        page.select_option("#show", "colour")
+        page.fill("#colour", "#00ff00")
+        for what, size in (("alpha.png", (60, 40)), ("trimap.png", (60, 40)), ("cutout.webp", (60, 40))):
+            page.select_option("#what", what)
+            page.check("#crop")
+            assert Image.open(io.BytesIO(taken(page)[1])).size == size
+        page.uncheck("#crop")
+        page.select_option("#what", "composite.png")
+        assert picture(taken(page)[1])[0, 0].tolist() == [0, 255, 0]
+
+
+def test_with_keys_alone(url):
+    with opened(url) as page:
+        choose(page, "keys.png")
+        page.locator("#canvas").focus()
+        page.keyboard.press("g")
+        for _ in range(2):
+            page.keyboard.press("ArrowLeft")
+        page.keyboard.press("Enter")
+        done(page)
+        assert page.locator("[data-tool=background]").get_attribute("aria-pressed") == "true"
+        page.keyboard.press("Control+z")
+        play.expect(page.locator("#redo")).to_be_enabled()
+        page.keyboard.press("b")
+        page.keyboard.press("Escape")
+        reached = set()
+        for _ in range(40):
+            page.keyboard.press("Tab")
+            reached.add(page.evaluate("document.activeElement.id"))
+        assert {"files", "undo", "again", "canvas", "show", "film", "what", "download"} - {"undo"} <= reached
+
+
+def test_errors_stand_beside_their_picture(url):
+    with opened(url) as page:
+        text = {"name": "text.png", "mimeType": "image/png", "buffer": b"no picture"}
+        page.set_input_files("#files", [text])
+        play.expect(page.locator("#problem")).to_contain_text("not a picture", timeout=30_000)
+        play.expect(page.locator("#list .state")).to_have_text("failed")
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(400, "light"), (400, "dark"), (2000, "light")])
+def test_widths_and_colours(url, width, scheme):
+    with opened(url, viewport={"width": width, "height": 900}, color_scheme=scheme) as page:
+        choose(page, "wide.png")
+        for each in page.locator("button:visible, select:visible, #canvas").all():
+            box = each.bounding_box()
+            assert box["x"] >= 0 and box["x"] + box["width"] <= width, each.inner_text()
+        back = page.locator("body").evaluate("body => getComputedStyle(body).backgroundColor")
+        assert (sum(map(int, re.findall(r"\d+", back))) < 200) == (scheme == "dark")
