@@ -95,6 +95,9 @@ class TestConfig(Section):
     double: Count | None = None
     """Pictures of up to so many pixels a side are seen at twice their size, in three to four times the time. None
     leaves it to the network: 1024 for lite, whose alphas improve; 0 for others."""
+    correct: bool | None = None
+    """Let closed-form matting correct the alpha, so that it follows the picture. None leaves it to the network: lite's
+    is corrected, others' are not."""
     sweep: SweepConfig = SweepConfig()
 
     @model_validator(mode="after")

@@ -71,7 +71,7 @@ def cut(
     DataError for a picture or a mask that cannot be used, or where no subject is found; ConfigError for wrong
     arguments; TooLarge, CheckpointError and DeviceError as `predict` and `load_model`.
     """
-    settings = checked_options(mode, None, options)
+    settings = checked_options(mode, None, None, options)
     seeker = Seeker(prompts_of(box, points, not_points), finder)
     if mask is not None and (finder or any(seeker.prompts)):
         raise ConfigError("mask: shows the subject itself; leave out finder, box, points and not_points")

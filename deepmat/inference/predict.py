@@ -10,6 +10,7 @@ from torch import nn
 from deepmat import config as configs
 from deepmat.config import TestConfig
 from deepmat.errors import CheckpointError, ConfigError, DataError, DeepmatWarning, lookup
+from deepmat.imaging import closed_form
 from deepmat.imaging import trimap as trimaps
 from deepmat.imaging.arrays import PATHS, Source, as_photo, as_trimap
 from deepmat.imaging.fitting import unused_alpha
@@ -28,6 +29,7 @@ def predict_seen(
     *,
     mode: str = "auto",
     double: int | None = None,
+    correct: bool | None = None,
     **options: Any,
 ) -> tuple[np.ndarray, Seen]:
     """The alpha as `predict` gives it, and how the picture was seen.
@@ -59,6 +61,8 @@ def predict_seen(
         if not np.isfinite(alpha[unknown]).all():
             raise CheckpointError("the network's alpha is not a finite number; its weights are broken")
         alpha = np.clip(alpha, 0, 1)
+        if predictor.corrected if correct is None else correct:
+            alpha = closed_form.correct(image, levels, alpha)
     else:
         alpha, seen = np.zeros(levels.shape, np.float32), Seen("none", [])
     alpha[levels == trimaps.BACKGROUND] = 0
@@ -73,6 +77,7 @@ def predict(
     *,
     mode: str = "auto",
     double: int | None = None,
+    correct: bool | None = None,
     **options: Any,
 ) -> np.ndarray:
     """The alpha of a picture, float32 [H, W] in [0, 1]; exactly 0 and 1 where the trimap is known.
@@ -80,12 +85,13 @@ def predict(
     image, trimap: a path, the bytes of a file, a PIL picture or an array (imaging.arrays.Source). Levels of the trimap
     are taken as the nearest of 0 (background), 128 (unknown), 255 (foreground). A trimap without unknown pixels is the
     alpha. mode: one of modes.MODES; options: its keyword arguments. double: pictures of up to so many pixels a side are
-    seen at twice their size; None leaves it to the network. Raises DataError for a picture that cannot be used or a
-    trimap of another size, TooLarge if the memory does not suffice, ConfigError for an unknown mode or an option that
-    it does not take, CheckpointError for broken weights. A DeepmatWarning for each note
-    that `deepmat predict` prints on such files.
+    seen at twice their size. correct: whether closed-form matting corrects the alpha
+    (imaging.closed_form.correct). None leaves either to the network. Raises DataError for a picture that cannot be used
+    or a trimap of another size, TooLarge if the memory does not suffice, ConfigError for an unknown mode or an option
+    that it does not take, CheckpointError for broken weights. A DeepmatWarning for each note that `deepmat predict`
+    prints on such files.
     """
-    options = checked_options(mode, double, options)
+    options = checked_options(mode, double, correct, options)
     photo, own, notices = as_photo(image)
     levels, more = as_trimap(trimap, (photo.image.shape[0], photo.image.shape[1]), photo=photo)
     alpha, seen = predict_seen(model, photo.image, levels, **options)
@@ -98,10 +104,10 @@ def predict(
     return alpha
 
 
-def checked_options(mode: str, double: int | None, options: Mapping[str, Any]) -> dict[str, Any]:
+def checked_options(mode: str, double: int | None, correct: bool | None, options: Mapping[str, Any]) -> dict[str, Any]:
     """The options of `predict_seen` from those of `predict`. Raises ConfigError for wrong ones."""
     given = {key: list(value) if isinstance(value, tuple) else value for key, value in options.items()}
-    settings = configs.build({"test": {"mode": mode, "double": double, **given}}, "predict")
+    settings = configs.build({"test": {"mode": mode, "double": double, "correct": correct, **given}}, "predict")
     chosen = mode_options(settings.test)
     configs.refuse_unused(options, chosen)
     return chosen

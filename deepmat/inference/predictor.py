@@ -43,6 +43,8 @@ class Predictor(Protocol):
     """Memory that the network takes for each pixel it sees at once."""
     enlarge_up_to: int
     """Pictures of up to so many pixels a side are seen at twice their size; 0 for none."""
+    corrected: bool
+    """Whether closed-form matting corrects its alpha (`imaging.closed_form.correct`)."""
 
     @property
     def device(self) -> torch.device:

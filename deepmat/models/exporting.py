@@ -108,6 +108,7 @@ def _metadata(model: Any) -> dict[str, str]:
         "reach": about["reach"],
         "bytes_a_pixel": about["bytes_a_pixel"],
         "enlarge_up_to": model.enlarge_up_to,
+        "corrected": model.corrected,
     }
     return {
         "deepmat": __version__,

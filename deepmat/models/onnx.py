@@ -67,6 +67,7 @@ class OnnxNetwork(nn.Module):
             self.name = f"{self.about['network']} as an ONNX graph"
             self.stride, self.reach = contract["stride"], contract["reach"]
             self.bytes_a_pixel, self.enlarge_up_to = contract["bytes_a_pixel"], contract["enlarge_up_to"]
+            self.corrected = bool(contract["corrected"])
             ours = [each.name for each in self.session.get_inputs()] == INPUTS
         except (KeyError, ValueError, AttributeError, TypeError):
             ours = False

@@ -172,7 +172,7 @@ class VitMatte(nn.Module):
     LASTING = ("size", "network", "mean", "std")
     UNSEEN = ()
     FIRST_WEIGHTS = "deepmat train --config vitmatte"
-    reach, enlarge_up_to = EVERYWHERE, 0
+    reach, enlarge_up_to, corrected = EVERYWHERE, 0, False
     bytes_a_pixel = 1800
     mean: Tensor
     std: Tensor

@@ -2,6 +2,7 @@
 
 import warnings
 
+import cv2
 import numpy as np
 import pytest
 
@@ -9,7 +10,7 @@ import deepmat as api
 from deepmat import synth
 from deepmat.imaging import closed_form as solver
 from deepmat.imaging.blend import COMPOSITORS
-from deepmat.imaging.closed_form import EPSILON, closed_form
+from deepmat.imaging.closed_form import DOUBT, EPSILON, TRUST, closed_form, correct
 from deepmat.imaging.laplacian import system
 from deepmat.imaging.trimap import from_alpha
 from deepmat.models import load_model
@@ -93,3 +94,39 @@ def test_alphas_are_those_of_pymatting():
     unknown = trimap == 128
     theirs = estimate_alpha_cf(image / 255, np.where(unknown, 0.5, trimap / 255))
     assert np.abs(closed_form(image, trimap) - theirs)[unknown].mean() < 0.01
+
+
+def test_a_correction_solves_its_equation():
+    rng = np.random.default_rng(1)
+    image = cv2.GaussianBlur(rng.integers(0, 256, (9, 11, 3), dtype=np.uint8), (0, 0), 1.0)
+    trimap = rng.choice(np.array([0, 128, 255], np.uint8), (9, 11), p=[0.1, 0.8, 0.1])
+    alpha = np.where(trimap == 128, rng.random((9, 11)), trimap / 255).astype(np.float32)
+    unknown, full = trimap.ravel() == 128, dense_laplacian(image)
+    trust = DOUBT + (TRUST - DOUBT) * np.abs(2 * alpha.ravel()[unknown] - 1) ** 4
+    right = trust * alpha.ravel()[unknown] - full[np.ix_(unknown, ~unknown)] @ alpha.ravel()[~unknown]
+    expected = alpha.ravel().copy()
+    expected[unknown] = np.linalg.solve(full[np.ix_(unknown, unknown)] + np.diag(trust), right).clip(0, 1)
+    np.testing.assert_allclose(correct(image, trimap, alpha).ravel(), expected, atol=2e-3)
+
+
+def test_a_correction_brings_back_details_and_leaves_what_is_known(monkeypatch):
+    image, alpha = blend_of_two_colours(70, 90)
+    trimap = np.full(alpha.shape, 128, np.uint8)
+    trimap[:, :8], trimap[:, -8:] = 0, 255
+    coarse = np.where(trimap == 128, cv2.blur(alpha, (15, 15)), trimap / 255).astype(np.float32)
+    corrected = correct(image, trimap, coarse)
+    assert np.abs(corrected - alpha).mean() < 0.5 * np.abs(coarse - alpha).mean()
+    assert (corrected[trimap == 0] == 0).all() and (corrected[trimap == 255] == 1).all()
+    monkeypatch.setattr(solver, "MOST", 100)
+    assert correct(image, trimap, coarse) is coarse
+    assert correct(image, np.full_like(trimap, 255), coarse) is coarse
+
+
+def test_a_correction_in_strips_is_that_of_the_whole(monkeypatch):
+    image, alpha = blend_of_two_colours(300, 60)
+    trimap = np.full(alpha.shape, 128, np.uint8)
+    trimap[:, :8], trimap[:, -8:] = 0, 255
+    coarse = np.where(trimap == 128, cv2.blur(alpha, (15, 15)), trimap / 255).astype(np.float32)
+    whole = correct(image, trimap, coarse)
+    monkeypatch.setattr(solver, "AT_ONCE", 4000)
+    assert np.abs(correct(image, trimap, coarse) - whole).max() < 0.01

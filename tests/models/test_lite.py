@@ -205,7 +205,9 @@ def test_every_mode_settles_large_pictures(monkeypatch, form, mode, options):
     monkeypatch.setattr(network, "forward", told)
     levels = np.full((96, 1120), 128, np.uint8)
     levels[:, :61] = 255
-    found = inference.predict(network, np.full((96, 1120, 3), 99, np.uint8), levels, mode=mode, **options)
+    found = inference.predict(
+        network, np.full((96, 1120, 3), 99, np.uint8), levels, mode=mode, correct=False, **options
+    )
     np.testing.assert_allclose(found[:, 61:98], 0.2, atol=1e-3)
     np.testing.assert_allclose(found[:, 200:], 0.9, atol=1e-3)
 
@@ -219,16 +221,18 @@ def test_every_mode_doubles_small_pictures_once(monkeypatch, either, form, mode,
     image = image + np.random.default_rng(0).integers(0, 30, image.shape, dtype=np.uint8)
     network = for_prediction(either, form) if form else either
     large = [np.kron(each, np.ones((2, 2, 1)[: each.ndim], np.uint8)) for each in (image, levels)]
-    alpha = inference.predict(network, *large, mode=mode, double=0, **options)
-    found = inference.predict(network, image, levels, mode=mode, **options)
+    alpha = inference.predict(network, *large, mode=mode, double=0, correct=False, **options)
+    found = inference.predict(network, image, levels, mode=mode, correct=False, **options)
     assert alpha.std() > 0.01
     np.testing.assert_allclose(found, alpha.reshape(64, 2, 96, 2).mean((1, 3)), atol=1e-4)
     monkeypatch.setattr(network, "enlarge_up_to", 95)
     assert np.array_equal(
-        inference.predict(network, image, levels, mode=mode, **options),
-        inference.predict(network, image, levels, mode=mode, double=95, **options),
+        inference.predict(network, image, levels, mode=mode, correct=False, **options),
+        inference.predict(network, image, levels, mode=mode, double=95, correct=False, **options),
     )
-    assert not np.allclose(inference.predict(network, image, levels, mode=mode, **options), found, atol=1e-3)
+    assert not np.allclose(
+        inference.predict(network, image, levels, mode=mode, correct=False, **options), found, atol=1e-3
+    )
 
 
 @pytest.mark.parametrize("form", [None, "fp32"])
@@ -362,7 +366,10 @@ def test_what_is_known_is_left_out_but_where_a_mode_may_have_lost_what_is_not(ei
     thin = np.zeros((960, 960), np.uint8)
     thin[:, 26:28] = trimap.UNKNOWN  # between the samples of the shrunk trimap
     picture = np.random.default_rng(0).integers(0, 256, (960, 960, 3), dtype=np.uint8)
-    plain, quick = (inference.predict(each, picture, thin, **{"mode": "whole", **options}) for each in (either, fast))
+    plain, quick = (
+        inference.predict(each, picture, thin, **{"mode": "whole", "correct": False, **options})
+        for each in (either, fast)
+    )
     assert plain.max() > 0.01
     np.testing.assert_allclose(quick, plain, atol=1e-4)
 
@@ -403,7 +410,7 @@ def test_it_is_given_the_alpha_of_closed_form_matting():
     for network in (built, for_prediction(built)):
         for options in ({"mode": "auto"}, {"mode": "tile", "tile": 64, "overlap": 32}, {"mode": "whole"}):
             for double in (0, 1024):
-                found = inference.predict(network, image, levels, double=double, **options)
+                found = inference.predict(network, image, levels, double=double, correct=False, **options)
                 np.testing.assert_allclose(found, matte, atol=0.03 if double else 1 / 255)  # doubled with its border
 
 

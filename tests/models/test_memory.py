@@ -23,11 +23,11 @@ MEASURE = """if True:
     image = np.random.default_rng(0).integers(0, 256, (side, side, 3), dtype=np.uint8)
     trimap = np.full((side, side), 128, np.uint8)
     trimap[0], trimap[-1] = 0, 255
-    predict(network, image[:64, :64], trimap[:64, :64], mode="whole", double=0)
+    predict(network, image[:64, :64], trimap[:64, :64], mode="whole", double=0, correct=False)
     before = kilobytes("VmRSS")
     with open("/proc/self/clear_refs", "w") as file:
         file.write("5")  # the peak begins anew
-    predict(network, image, trimap, mode="whole", max_size=4096, double=0)
+    predict(network, image, trimap, mode="whole", max_size=4096, double=0, correct=False)
     print((kilobytes("VmHWM") - before) * 1024 / side**2, network.bytes_a_pixel)
 """
 

@@ -65,7 +65,7 @@ class Lite(nn.Module):
     LASTING = ("width", "closed_form")
     UNSEEN = ()
     FIRST_WEIGHTS = "deepmat train --config lite"
-    stride, reach, enlarge_up_to = 32, 224, SMALL
+    stride, reach, enlarge_up_to, corrected = 32, 224, SMALL, True
     bytes_a_pixel = 650
 
     def __init__(self, width: float = 1.0, closed_form: bool = False) -> None:
