@@ -207,6 +207,20 @@ def test_errors_stand_beside_their_picture(url):
         play.expect(page.locator("#list .state")).to_have_text("failed")
 
 
+def test_pictures_that_met_no_key_are_sent_again_with_it(tmp_path):
+    keys = tmp_path / "keys"
+    keys.write_text("secret\n")
+    with server("--api-key-file", str(keys)) as (url, _, _), opened(url) as page:
+        play.expect(page.locator("#keybox")).to_be_visible()
+        photo = {"name": "block.png", "mimeType": "image/png", "buffer": encoded(studio())}
+        page.set_input_files("#files", [photo])
+        play.expect(page.locator("#list .state")).to_have_text("failed", timeout=30_000)
+        page.fill("#key", "secret")
+        page.keyboard.press("Enter")
+        play.expect(page.locator("#download")).to_be_enabled(timeout=30_000)
+        play.expect(page.locator("#keybox")).to_be_hidden()
+
+
 @pytest.mark.parametrize(("width", "scheme"), [(400, "light"), (400, "dark"), (2000, "light")])
 def test_widths_and_colours(url, width, scheme):
     with opened(url, viewport={"width": width, "height": 900}, color_scheme=scheme) as page:
