@@ -77,7 +77,7 @@ class Files:
             seen.subject.backdrop if seen.subject else None,
         )
         if self.crop:
-            cut = cropped(cut, self.crop)
+            cut = cropped(cut, self.crop, self.max_pixels)
         if self.places.stream:
             self.places.stream.write(outputs.encode_output(cut, self.choices[0]))
             self.places.stream.flush()

@@ -6,7 +6,8 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from deepmat.errors import ConfigError
+from deepmat.errors import ConfigError, TooLarge
+from deepmat.imaging import MAX_PIXELS
 from deepmat.inference.outputs import CutOut
 from deepmat.subject.band import Width, parse_width
 
@@ -30,10 +31,11 @@ def parse_crop(margin: str | None, square: bool) -> Crop | None:
     return None if margin is None else Crop(parse_width(margin, "--crop"), square)
 
 
-def cropped(cut: CutOut, crop: Crop) -> CutOut:
+def cropped(cut: CutOut, crop: Crop, max_pixels: int = MAX_PIXELS) -> CutOut:
     """Return a cut-out cropped to its subject, which is in the centre.
 
     Beyond the frame of the photo it is background. Where no pixel is of the subject it is the whole picture.
+    Raises TooLarge where margins make it larger than `max_pixels`.
     """
     visible = cut.levels >= SEEN
     if not visible.any():
@@ -43,6 +45,9 @@ def cropped(cut: CutOut, crop: Crop) -> CutOut:
     across, down = width + 2 * margin, height + 2 * margin
     if crop.square:
         across = down = max(across, down)
+    if across * down > max_pixels:
+        over = f"{across}x{down} is over {max_pixels / 1e6:g} megapixels"
+        raise TooLarge(f"{cut.name}: --crop: {over}; give a smaller margin")
     x, y = left - (across - width) // 2, top - (down - height) // 2
     window = _Window(x, y, across, down)
     return replace(

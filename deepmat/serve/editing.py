@@ -20,7 +20,7 @@ from deepmat.serve.making import MEDIA, Read, cut_out, encode, read_image, subje
 from deepmat.serve.pictures import Held
 from deepmat.serve.refusals import Refusal, refusal_of
 from deepmat.serve.service import Service
-from deepmat.serve.strokes import Rectangle, checked, levels_of, with_alpha, with_trimap
+from deepmat.serve.strokes import Rectangle, checked, levels_of, trimap_of, with_alpha, with_trimap
 from deepmat.serve.workers import Stop
 from deepmat.subject.finders import Prompts
 from deepmat.subject.key import foreground_over
@@ -30,6 +30,8 @@ QUALITY = 92
 """Of the photo as the page shows it."""
 MOST = 100
 """Pictures in an archive."""
+ARCHIVE = 1_000_000_000
+"""Bytes of an archive, which is made in memory."""
 
 
 class PictureForm(Where):
@@ -143,7 +145,7 @@ def _add_strokes(app: FastAPI, service: Service) -> None:
         form = await read_form(request, StrokeForm, limits.max_bytes)
         held = service.pictures.get(name)
         at = checked(form.left, form.top, form.width, form.height, held.read.size)
-        patch = levels_of(form.trimap, at, "trimap")
+        patch = trimap_of(form.trimap, at)
         levels = None if form.alpha is None else levels_of(form.alpha, at, "alpha")
 
         def work(stop: Stop) -> Response:
@@ -203,6 +205,8 @@ def _add_files(app: FastAPI, service: Service) -> None:
                 for name, cut in zip(names, cuts, strict=True):
                     stop.check()
                     packed.writestr(name, encode(replace(cut), wanted)[0])
+                    if file.tell() > ARCHIVE:
+                        raise Refusal("too_large", "the archive is over 1 GB; take fewer pictures at once")
             return Response(file.getvalue(), media_type="application/zip")
 
         return await service.do(request, work)

@@ -83,6 +83,7 @@ class Wanted(NamedTuple):
     background: Background
     crop: str | None
     square: bool
+    max_pixels: int
 
 
 def check_file(data: bytes, name: str, max_pixels: int) -> None:
@@ -163,15 +164,15 @@ def wanted_of(
         behind = of_picture(picture, max_pixels)
     else:
         behind = plain(imaging.parse_colour(background or "white"))
-    return Wanted(choice.kind, choice.suffix, behind, crop, square)
+    return Wanted(choice.kind, choice.suffix, behind, crop, square, max_pixels)
 
 
 def encode(cut: CutOut, wanted: Wanted) -> tuple[bytes, tuple[int, int]]:
-    """Return the file that is wanted of a cut-out, and the height and width of its picture."""
+    """Return the file that is wanted of a cut-out, and the height and width of its picture. Raises TooLarge."""
     cut = replace(cut, background=wanted.background)
     crop = parse_crop(wanted.crop, wanted.square)
     if crop:
-        cut = cropped(cut, crop)
+        cut = cropped(cut, crop, wanted.max_pixels)
     size = cut.alpha.shape[0], cut.alpha.shape[1]
     if wanted.kind == TRIMAP:
         return imaging.encode(cut.trimap, wanted.suffix), size

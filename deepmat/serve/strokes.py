@@ -66,13 +66,19 @@ def levels_of(data: bytes, rectangle: Rectangle, name: str) -> np.ndarray:
     return np.frombuffer(data, np.uint8).reshape(height, width)
 
 
+def trimap_of(data: bytes, rectangle: Rectangle) -> np.ndarray:
+    """Return the trimap of a rectangle as `levels_of` does. Raises ConfigError for levels other than 0, 128, 255."""
+    levels = levels_of(data, rectangle, "trimap")
+    if not np.isin(levels, (BACKGROUND, UNKNOWN, FOREGROUND)).all():
+        raise ConfigError("trimap: has levels other than 0, 128 and 255")
+    return levels
+
+
 def with_trimap(network: Any, cut: CutOut, patch: np.ndarray, at: Rectangle) -> tuple[CutOut, Rectangle]:
     """Return a cut-out with a rectangle of its trimap replaced, and the rectangle in which it changed.
 
-    patch: uint8 of 0, 128, 255. Raises ConfigError for other levels.
+    patch: uint8 of 0, 128, 255.
     """
-    if not np.isin(patch, (BACKGROUND, UNKNOWN, FOREGROUND)).all():
-        raise ConfigError("trimap: has levels other than 0, 128 and 255")
     size = cut.trimap.shape[0], cut.trimap.shape[1]
     trimap = cut.trimap.copy()
     trimap[at.inside] = patch

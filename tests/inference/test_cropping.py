@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from deepmat import imaging
-from deepmat.errors import ConfigError
+from deepmat.errors import ConfigError, TooLarge
 from deepmat.inference.cropping import cropped, parse_crop
 from deepmat.inference.outputs import OUTPUTS, CutOut
 
@@ -58,3 +58,9 @@ def test_what_is_no_crop_is_refused():
         parse_crop(None, True)
     with pytest.raises(ConfigError, match="--crop -3: not a width"):
         parse_crop("-3", False)
+
+
+@pytest.mark.parametrize("margin", ["60", "99999999", "1000000000%"])
+def test_margins_may_not_make_it_larger_than_pictures_may_be(margin):
+    with pytest.raises(TooLarge, match="a: --crop: .* is over 0.01 megapixels; give a smaller margin"):
+        cropped(cut_of((20, 10, 50, 40)), parse_crop(margin, False), 10_000)

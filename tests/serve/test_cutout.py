@@ -48,6 +48,7 @@ def test_outputs(client, photo):
     assert opened(cut(client, photo, behind, output="composite"))[0, 0].tolist() == [0, 255, 0]
     cropped = opened(cut(client, photo, crop="2", square="true"))
     assert cropped.shape == (64, 64, 4)
+    refused(cut(client, photo, crop="99999999"), 413, "too_large", "image: crop: ", "smaller margin")
     webp = cut(client, photo, format="webp")
     assert webp.headers["content-type"] == "image/webp" and Image.open(io.BytesIO(webp.content)).format == "WEBP"
 

@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 from serving import encoded, studio
 
+from deepmat.serve import editing
 from deepmat.serve.pictures import Held, Pictures
 from deepmat.serve.refusals import Refusal, worded
 
@@ -70,8 +71,11 @@ def test_only_what_is_around_a_stroke_changes(client):
     [(np.full((5, 5), 7, np.uint8), 0, "0, 128 and 255"), (np.zeros((5, 5), np.uint8), 118, "outside")],
 )
 def test_strokes_that_cannot_be(client, photo, levels, left, word):
-    response = paint(client, added(client, photo)["id"], levels, left, 0)
-    assert response.status_code == 400 and word in response.json()["error"]["detail"]
+    name = added(client, photo)["id"]
+    for undone in (None, levels):
+        response = paint(client, name, levels, left, 0, undone)
+        assert response.status_code == 400 and word in response.json()["error"]["detail"]
+    assert set(np.unique(trimap(client, name))) == {0, 128, 255}
 
 
 def test_a_picture_without_a_subject_is_kept_for_a_hand(client):
@@ -90,7 +94,7 @@ def test_clicks_show_the_subject(client, photo):
     assert outside.status_code == 422 and "outside the picture" in outside.json()["error"]["detail"]
 
 
-def test_files_and_an_archive(client, photo):
+def test_files_and_an_archive(client, photo, monkeypatch):
     name = added(client, photo)["id"]
     same = client.post("/v1/cutout", files={"image": photo}).content
     assert client.post(f"/v1/pictures/{name}/output", data={"output": "cutout"}).content == same
@@ -99,6 +103,9 @@ def test_files_and_an_archive(client, photo):
     archive = zipfile.ZipFile(io.BytesIO(packed.content))
     assert archive.namelist() == ["______a.png", "______a-2.png", "ä b.png"]
     assert Image.open(io.BytesIO(archive.read("ä b.png"))).size == (60, 40)
+    monkeypatch.setattr(editing, "ARCHIVE", 100)
+    large = client.post("/v1/archive", data={"ids": [name], "names": "a"})
+    assert large.status_code == 413 and "take fewer pictures" in large.json()["error"]["detail"]
 
 
 def test_ids_are_not_guessed_and_pictures_are_given_up(client, photo):

@@ -105,6 +105,63 @@ def test_upload_brush_undo_click_and_download(url):
         assert picture(taken(page)[1])[40, 120, 3] == 255
 
 
+def film(page, x, y):
+    """Level of the trimap at a pixel, as it is taken home."""
+    page.select_option("#what", "trimap.png")
+    return picture(taken(page)[1])[y, x]
+
+
+def stroke(page, tool, *places):
+    page.click(f"[data-tool={tool}]")
+    page.mouse.move(*at(page, *places[0]))
+    page.mouse.down()
+    page.mouse.move(*at(page, *places[-1]), steps=3)
+    page.mouse.up()
+    done(page)
+
+
+def test_strokes_stay_over_a_click_and_the_eraser_knows_what_was_found(url):
+    with opened(url) as page:
+        choose(page, "block.png")
+        stroke(page, "foreground", (300, 200), (320, 200))
+        page.click("[data-tool=add]")
+        page.mouse.click(*at(page, 120, 40))
+        done(page)
+        assert film(page, 310, 200) == 255 and film(page, 30, 200) == 0
+        page.keyboard.press("Control+z")
+        play.expect(page.locator("#redo")).to_be_enabled()
+        page.keyboard.press("Control+z")
+        play.expect(page.locator("#undo")).to_be_disabled()
+        assert film(page, 310, 200) == 0
+        page.keyboard.press("Control+y")
+        page.keyboard.press("Control+y")
+        play.expect(page.locator("#redo")).to_be_disabled()
+        assert film(page, 310, 200) == 255
+        stroke(page, "eraser", (300, 200), (320, 200))
+        assert film(page, 310, 200) == 0
+        stroke(page, "background", (300, 100), (310, 100))
+        page.click("#again")
+        done(page)
+        stroke(page, "unknown", (20, 20), (22, 20))
+        assert film(page, 20, 20) == 128
+
+
+def test_where_nothing_is_found_the_page_waits_for_a_click(url):
+    with opened(url) as page:
+        noise = encoded(np.random.default_rng(0).integers(0, 255, (240, 360, 3), np.uint8))
+        page.set_input_files("#files", [{"name": "noise.png", "mimeType": "image/png", "buffer": noise}])
+        play.expect(page.locator("#list .state")).to_have_text("needs a hand", timeout=30_000)
+        assert page.locator("[data-tool=add]").get_attribute("aria-pressed") == "true"
+        assert page.is_disabled("#download")
+        stroke(page, "foreground", (100, 100), (140, 100))
+        play.expect(page.locator("#download")).to_be_enabled()
+        page.keyboard.press("Control+z")
+        play.expect(page.locator("#list .state")).to_have_text("needs a hand")
+        page.click("#remove")
+        play.expect(page.locator("#list li")).to_have_count(0)
+        play.expect(page.locator("#start")).to_be_visible()
+
+
 def test_a_list_and_what_is_taken_home(url):
     with opened(url) as page:
         choose(page, "a.png", "b.png")
@@ -148,6 +205,20 @@ def test_errors_stand_beside_their_picture(url):
         page.set_input_files("#files", [text])
         play.expect(page.locator("#problem")).to_contain_text("not a picture", timeout=30_000)
         play.expect(page.locator("#list .state")).to_have_text("failed")
+
+
+def test_pictures_that_met_no_key_are_sent_again_with_it(tmp_path):
+    keys = tmp_path / "keys"
+    keys.write_text("secret\n")
+    with server("--api-key-file", str(keys)) as (url, _, _), opened(url) as page:
+        play.expect(page.locator("#keybox")).to_be_visible()
+        photo = {"name": "block.png", "mimeType": "image/png", "buffer": encoded(studio())}
+        page.set_input_files("#files", [photo])
+        play.expect(page.locator("#list .state")).to_have_text("failed", timeout=30_000)
+        page.fill("#key", "secret")
+        page.keyboard.press("Enter")
+        play.expect(page.locator("#download")).to_be_enabled(timeout=30_000)
+        play.expect(page.locator("#keybox")).to_be_hidden()
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(400, "light"), (400, "dark"), (2000, "light")])

@@ -1,5 +1,6 @@
 // Edits of a picture: upload, finding the subject, strokes, undo and redo. Each waits for those before it.
 
+import { UNTOUCHED } from "./picture.js";
 import { ask, Problem, sentence } from "./service.js";
 
 /** Send a picture, and take what was found. changed: is called when there is something new to show. */
@@ -28,7 +29,6 @@ export async function upload(picture, changed) {
 }
 
 function tell(picture, told) {
-  picture.empty = Boolean(told.problem); // nothing is cut out yet
   picture.problem = told.problem ? sentence(told.problem.replace(/ Give a trimap.*$/, "")) : "";
   const found = told.finder ? `Found by ${told.finder}.` : "Click on the subject, draw a box around it, or paint it.";
   picture.told = [found, ...told.notices.map(sentence)].join(" ");
@@ -83,39 +83,57 @@ function alphaOf(colours) {
 
 /** Compute anew what a stroke changed. before: the trimap before it; at: the rectangle around it. */
 export function stroke(picture, before, at, changed) {
-  const after = picture.trimap.slice();
+  const after = picture.copied();
   return queue(picture, changed, "Computing what the stroke changed …", async () => {
-    const response = await sendRectangle(picture, at, picture.levels(at, after)).catch((error) => {
-      if (error.code !== "not_found") picture.setLevels(at, picture.levels(at, before));
+    const { where, colours } = await computed(picture, at, picture.levels(at, after.trimap)).catch((error) => {
+      if (error.code !== "not_found") picture.setPart(at, picture.part(at, before));
       throw error;
     });
-    const [left, top, right, bottom] = response.headers.get("X-Rectangle").split(",").map(Number);
-    const where = { left, top, right, bottom };
-    const colours = new Uint8ClampedArray(await response.arrayBuffer());
-    remember(picture, where, { levels: picture.levels(where, before), colours: picture.colours(where) },
-      { levels: picture.levels(where, after), colours });
+    remember(picture, where, { ...picture.part(where, before), colours: picture.colours(where) },
+      { ...picture.part(where, after), colours });
     picture.setColours(where, colours);
   });
 }
 
-/** Find the subject by the points and the box of the picture. prompts: those before. */
-export function find(picture, prompts, changed) {
+/** Have a rectangle of the trimap computed. Returns the rectangle that it changes, and the colours of that. */
+async function computed(picture, at, trimap) {
+  const response = await sendRectangle(picture, at, trimap);
+  const [left, top, right, bottom] = response.headers.get("X-Rectangle").split(",").map(Number);
+  return { where: { left, top, right, bottom }, colours: new Uint8ClampedArray(await response.arrayBuffer()) };
+}
+
+/** Find the subject by the points and the box of the picture; strokes stay over it. prompts: those before. */
+export function find(picture, prompts, changed, keeps = true) {
+  picture.finding += 1;
   return queue(picture, changed, "Finding the subject …", async () => {
-    const written = (kind) => picture.points.filter((each) => each.kind === kind).map(({ x, y }) => `${x},${y}`);
-    const before = { levels: picture.levels(picture.whole), colours: picture.colours(picture.whole), ...prompts };
-    const { points, box } = picture;
+    const before = whole(picture, prompts);
     try {
-      await ask("POST", `/v1/pictures/${picture.id}/subject`, {
-        points: written("add"), not_points: written("drop"), box: box?.join(",") });
+      await ask("POST", `/v1/pictures/${picture.id}/subject`, promptsOf(picture));
     } catch (error) {
-      Object.assign(picture, prompts);
+      if (error.code !== "not_found") Object.assign(picture, prompts);
       throw error;
     }
     await picture.fetchAll();
     picture.found = picture.trimap.slice();
-    const after = { levels: picture.levels(picture.whole), colours: picture.colours(picture.whole), points, box };
-    remember(picture, picture.whole, before, after);
-  });
+    if (!keeps) picture.painted.fill(UNTOUCHED);
+    const at = picture.repaint();
+    try {
+      const { where, colours } = at ? await computed(picture, at, picture.levels(at)) : {};
+      if (at) picture.setColours(where, colours);
+    } finally {
+      remember(picture, picture.whole, before, whole(picture, picture));
+    }
+  }).finally(() => { picture.finding -= 1; });
+}
+
+function promptsOf({ points, box }) {
+  const written = (kind) => points.filter((each) => each.kind === kind).map(({ x, y }) => `${x},${y}`);
+  return { points: written("add"), not_points: written("drop"), box: box?.join(",") };
+}
+
+/** All of a picture, for undo. */
+function whole(picture, { points, box }) {
+  return { ...picture.part(picture.whole), colours: picture.colours(picture.whole), found: picture.found, points, box };
 }
 
 function remember(picture, at, before, after) {
@@ -137,12 +155,12 @@ function turn(picture, side, doing, changed) {
     const [source, target] = side === "before" ? [picture.done, picture.undone] : [picture.undone, picture.done];
     const edit = source.at(-1);
     if (!edit) return;
-    const { levels, colours, points, box } = edit[side];
+    const { levels, painted, colours, ...more } = edit[side];
     await sendRectangle(picture, edit.at, levels, alphaOf(colours));
     source.pop();
     target.push(edit);
-    picture.setLevels(edit.at, levels);
+    picture.setPart(edit.at, { levels, painted });
     picture.setColours(edit.at, colours);
-    if (points) Object.assign(picture, { points, box });
+    Object.assign(picture, more); // of an edit of the whole: what was found, and by what
   });
 }

@@ -28,10 +28,18 @@ function changed() {
   one("problem").hidden = !current?.problem;
   one("undo").disabled = !ready || !current.done.length;
   one("redo").disabled = !ready || !current.undone.length;
-  one("again").disabled = one("download").disabled = !ready;
-  one("all").disabled = pictures.filter((each) => each.state === "ready").length < 2;
+  one("again").disabled = !ready && current?.state !== "failed";
+  one("download").disabled = !ready || current.empty;
+  one("all").disabled = cutOut().length < 2;
+  one("remove").hidden = !current;
+  one("remove").disabled = working;
   one("zoom").value = `${Math.round(100 * view.scale)} %`;
   showUnsure();
+}
+
+/** The pictures that can be taken home. */
+function cutOut() {
+  return pictures.filter((each) => each.state === "ready" && !each.empty);
 }
 
 function setText(id, text) {
@@ -46,7 +54,8 @@ function showList() {
     const button = list.children[i]?.firstChild ?? newEntry(list, picture);
     button.setAttribute("aria-current", String(picture === current));
     const state = button.querySelector(".state");
-    state.textContent = picture.problem && picture.state === "ready" ? "needs a hand" : STATES[picture.state];
+    const lacks = picture.state === "ready" && (picture.problem || picture.empty);
+    state.textContent = lacks ? "needs a hand" : STATES[picture.state];
     state.classList.toggle("bad", Boolean(picture.problem));
     const shown = `${picture.state} ${picture.version} ${Boolean(picture.photo)}`;
     if (button.dataset.shown === shown) return;
@@ -85,6 +94,23 @@ function select(picture) {
   changed();
 }
 
+/** Take the picture that is looked at from the list; the service gives it up. */
+function remove() {
+  const at = pictures.indexOf(current);
+  const [gone] = pictures.splice(at, 1);
+  one("list").children[at].remove();
+  if (gone.id) ask("DELETE", `/v1/pictures/${gone.id}`).catch(() => null); // it is given up in time anyway
+  select(pictures[at] ?? pictures.at(-1) ?? null);
+  (one("list").children[pictures.indexOf(current)]?.firstChild ?? one("files")).focus();
+}
+
+/** Send pictures again that could not be sent. */
+function retry(failed) {
+  for (const picture of failed) Object.assign(picture, { state: "waiting", problem: "" });
+  changed();
+  send();
+}
+
 function add(files) {
   const found = [...files].filter((file) => file.size > 0);
   for (const file of found) pictures.push(new Picture(file, file.name || "pasted picture"));
@@ -99,7 +125,11 @@ async function send() {
   if (sending) return;
   sending = true;
   const next = () => (current?.state === "waiting" ? current : pictures.find((each) => each.state === "waiting"));
-  for (let picture = next(); picture; picture = next()) await upload(picture, changed);
+  for (let picture = next(); picture; picture = next()) {
+    await upload(picture, changed);
+    const waits = picture === current && picture.state === "ready" && picture.empty;
+    if (waits && tools.tool === "move") choose("add"); // the click that the page asks for
+  }
   sending = false;
 }
 
@@ -107,7 +137,7 @@ function choose(tool) {
   for (const button of document.querySelectorAll("[data-tool]")) {
     button.setAttribute("aria-pressed", String(button.dataset.tool === tool));
   }
-  tools.choose(tool, Number(one("size").value));
+  resizeBrush(one("size").value, tool);
   if (tool in BRUSHES && !one("film").checked) setFilm(true);
 }
 
@@ -116,9 +146,10 @@ function setFilm(on) {
   view.draw();
 }
 
-function resizeBrush(to) {
+function resizeBrush(to, tool = tools.tool) {
   one("size").value = to;
-  tools.choose(tools.tool, Number(one("size").value));
+  one("sized").value = `${one("size").value} px`;
+  tools.choose(tool, Number(one("size").value));
 }
 
 function look() {
@@ -165,9 +196,10 @@ async function doing(work) {
 }
 
 function again() {
+  if (current.state === "failed") return retry([current]);
   const before = { points: current.points, box: current.box };
   Object.assign(current, { points: [], box: null });
-  find(current, before, changed);
+  find(current, before, changed, false);
 }
 
 const turn = (way) => current?.state === "ready" && way(current, changed);
@@ -208,9 +240,11 @@ function wire() {
   on("out", "click", () => { view.zoom(0.8); changed(); });
   on("fit", "click", () => { view.fit(); changed(); });
   on("download", "click", () => doing(() => take(current, wanted())));
-  on("all", "click", () => doing(() => takeAll(pictures.filter((each) => each.state === "ready"), wanted())));
+  on("all", "click", () => doing(() => takeAll(cutOut(), wanted())));
   on("keybox", "submit", (event) => { event.preventDefault(); useKey(one("key").value); checkKey(); });
+  on("remove", "click", remove);
   document.addEventListener("keydown", shortcuts);
+  window.addEventListener("beforeunload", (event) => { if (pictures.some((each) => each.done.length)) event.preventDefault(); });
   document.addEventListener("paste", (event) => add(event.clipboardData?.files ?? []));
   document.addEventListener("dragover", (event) => { event.preventDefault(); one("stage").classList.add("over"); });
   document.addEventListener("dragleave", () => one("stage").classList.remove("over"));
@@ -224,6 +258,7 @@ function wire() {
 async function checkKey() {
   const lacks = await ask("GET", "/v1/models").then(() => false, (error) => error.code === "no_key");
   one("keybox").hidden = !lacks;
+  if (!lacks) retry(pictures.filter((each) => each.state === "failed"));
 }
 
 wire();

@@ -3,6 +3,7 @@
 import { ask } from "./service.js";
 
 export const FOREGROUND = 255, UNKNOWN = 128, BACKGROUND = 0;
+export const UNTOUCHED = 1; // no level of a trimap: what no brush has painted
 const FILM = { [FOREGROUND]: [30, 120, 255, 110], [UNKNOWN]: [255, 200, 0, 130], [BACKGROUND]: [216, 52, 126, 95] };
 
 export class Picture {
@@ -20,6 +21,7 @@ export class Picture {
     this.box = null;
     this.version = 0; // counts changes of the result
     this.work = Promise.resolve(); // edits wait for each other
+    this.finding = 0; // clicks and boxes that are under way: brushes wait for them
   }
 
   /** Take the size, and arrays for trimap and result (straight RGBA). */
@@ -28,6 +30,7 @@ export class Picture {
     this.height = height;
     this.trimap = new Uint8Array(width * height);
     this.found = new Uint8Array(width * height); // the trimap as it was found
+    this.painted = new Uint8Array(width * height).fill(UNTOUCHED); // levels that brushes have painted
     this.pixels = new Uint8ClampedArray(4 * width * height);
     this.result = canvasOf(width, height);
     this.film = canvasOf(width, height);
@@ -51,12 +54,53 @@ export class Picture {
     this.drawFilm(at);
   }
 
+  /** Trimap and strokes as they are now, for part(). */
+  copied() {
+    return { trimap: this.trimap.slice(), painted: this.painted.slice() };
+  }
+
+  /** A rectangle of trimap and strokes; from: of an earlier time. */
+  part(at, from = this) {
+    return { levels: this.levels(at, from.trimap), painted: this.levels(at, from.painted) };
+  }
+
+  setPart(at, { levels, painted }) {
+    paste(this.painted, this.width, at, painted, 1);
+    this.setLevels(at, levels);
+  }
+
+  /** Lay what brushes have painted over the trimap. Returns the rectangle around it, or null where there is none. */
+  repaint() {
+    const at = { left: this.width, top: this.height, right: 0, bottom: 0 };
+    for (let i = 0; i < this.painted.length; i++) {
+      if (this.painted[i] === UNTOUCHED) continue;
+      this.trimap[i] = this.painted[i];
+      const x = i % this.width, y = Math.floor(i / this.width);
+      at.left = Math.min(at.left, x);
+      at.right = Math.max(at.right, x + 1);
+      at.top = Math.min(at.top, y);
+      at.bottom = y + 1;
+    }
+    if (at.right === 0) return null;
+    this.drawFilm(at);
+    return at;
+  }
+
+  /** Whether nothing is cut out yet. */
+  get empty() {
+    if (this.looked?.version !== this.version) {
+      let i = 3;
+      while (i < this.pixels.length && this.pixels[i] === 0) i += 4;
+      this.looked = { version: this.version, empty: i >= this.pixels.length };
+    }
+    return this.looked.empty;
+  }
+
   setColours(at, colours) {
     paste(this.pixels, this.width, at, colours, 4);
     const data = new ImageData(new Uint8ClampedArray(colours), at.right - at.left, at.bottom - at.top);
     this.result.getContext("2d").putImageData(data, at.left, at.top);
     this.version += 1;
-    this.empty = false;
   }
 
   drawFilm(at) {

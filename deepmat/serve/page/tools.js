@@ -1,6 +1,6 @@
 // Tools: what pointer and keys do to the picture.
 
-import { BACKGROUND, FOREGROUND, UNKNOWN } from "./picture.js";
+import { BACKGROUND, FOREGROUND, UNKNOWN, UNTOUCHED } from "./picture.js";
 import { find, stroke } from "./edits.js";
 
 export const BRUSHES = { foreground: FOREGROUND, background: BACKGROUND, unknown: UNKNOWN, eraser: null };
@@ -87,7 +87,7 @@ export class Tools {
     if (!this.stroke) return;
     const { picture, before, at } = this.stroke;
     this.stroke = null;
-    if (at) picture.setLevels(at, picture.levels(at, before));
+    if (at) picture.setPart(at, picture.part(at, before));
     this.view.draw();
   }
 
@@ -135,7 +135,11 @@ export class Tools {
 
   begin(at) {
     const { picture } = this;
-    this.stroke = { picture, before: picture.trimap.slice(), at: null, last: at };
+    if (picture.finding) {
+      picture.told = "Brushes wait until the subject is found.";
+      return this.changed();
+    }
+    this.stroke = { picture, before: picture.copied(), at: null, last: at };
     this.paint(at);
   }
 
@@ -167,10 +171,12 @@ export class Tools {
       const start = row * picture.width;
       if (level === null) picture.trimap.set(picture.found.subarray(start + left, start + right), start + left);
       else picture.trimap.fill(level, start + left, start + right);
+      picture.painted.fill(level ?? UNTOUCHED, start + left, start + right);
     }
   }
 
   end() {
+    if (!this.stroke) return;
     const { picture, before, at } = this.stroke;
     this.stroke = null;
     if (at) stroke(picture, before, at, this.changed);
