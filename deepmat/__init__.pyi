@@ -32,6 +32,7 @@ from .runtime.work import Work
 from .subject.trimaps import make_trimaps
 from .synth.dataset import synthesise
 from .synth.sheet import draw_synth_sheet
+from .training.publishing import push
 from .training.train import train
 
 __version__: str
@@ -68,6 +69,7 @@ __all__ = [
     "make_trimaps",
     "predict",
     "preview_composites",
+    "push",
     "read_image",
     "read_trimap",
     "show_samples",

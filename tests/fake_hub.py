@@ -1,5 +1,6 @@
 """A hub on the loopback: the requests of huggingface_hub for files, errors, gates and broken connections included."""
 
+import base64
 import contextlib
 import hashlib
 import json
@@ -13,11 +14,16 @@ COMMIT = "a" * 40
 
 
 class FakeHub:
-    """Models by id, each a folder. `cut`: name of a file -> the byte at which each connection that sends it breaks."""
+    """Models by id, each a folder. `cut`: name of a file -> the byte at which each connection that sends it breaks.
 
-    def __init__(self):
+    A model that is made lies in `folder`; `made`: what was asked for.
+    """
+
+    def __init__(self, folder):
+        self.folder = folder
         self.models, self.gated, self.cut = {}, set(), {}
-        self.requests, self.committed = [], []
+        self.requests, self.made, self.uploaded = [], [], {}
+        self.writers = {"Bearer hf_granted"}
         handler = type("Handler", (_Handler,), {"hub": self})
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
         self.address = f"http://127.0.0.1:{self.server.server_address[1]}"
@@ -62,6 +68,73 @@ class _Handler(BaseHTTPRequestHandler):
             return self.refuse(404, "EntryNotFound")
         self.send(path.read_bytes(), path.name)
 
+    def do_POST(self):
+        body = self.body()
+        self.hub.requests.append((self.command, self.path, None))
+        if self.path == "/api/validate-yaml":
+            return self.tell({"errors": [], "warnings": []})
+        if self.headers.get("Authorization") not in self.hub.writers:
+            return self.refuse(403, "Forbidden")
+        if self.path == "/api/repos/create":
+            return self.tell(self.make(json.loads(body)))
+        if self.path.endswith("/info/lfs/objects/batch"):
+            return self.tell(
+                {"transfer": "basic", "objects": [self.place(each) for each in json.loads(body)["objects"]]}
+            )
+        model, _, rest = self.path.removeprefix("/api/models/").partition("/preupload/")
+        if rest:
+            return self.tell({"files": [self.mode(each) for each in json.loads(body)["files"]]})
+        model = model.partition("/commit/")[0]
+        self.commit(self.hub.models[model], map(json.loads, body.splitlines()))
+        address = f"{self.hub.address}/{model}/commit/{COMMIT}"
+        return self.tell({"success": True, "commitOid": COMMIT, "commitUrl": address, "pullRequestUrl": None})
+
+    def do_PUT(self):
+        data = self.body()
+        self.hub.uploaded[hashlib.sha256(data).hexdigest()] = data
+        self.tell({})
+
+    def body(self):
+        if "Content-Length" in self.headers:
+            return self.rfile.read(int(self.headers["Content-Length"]))
+        data = b""  # chunked
+        while size := int(self.rfile.readline(), 16):
+            data += self.rfile.read(size)
+            self.rfile.readline()
+        self.rfile.readline()
+        return data
+
+    def make(self, asked):
+        model = f"{asked['organization']}/{asked['name']}"
+        self.hub.made.append((model, asked.get("visibility")))
+        folder = self.hub.models.setdefault(model, self.hub.folder / asked["name"])
+        Path(folder).mkdir(exist_ok=True)
+        return {"url": f"{self.hub.address}/{model}"}
+
+    def place(self, wanted):
+        upload = {"href": f"{self.hub.address}/put/{wanted['oid']}", "header": {}}
+        return {**wanted, "authenticated": True, "actions": {"upload": upload}}
+
+    def mode(self, asked):
+        large = asked["path"].endswith(".safetensors")
+        return {"path": asked["path"], "uploadMode": "lfs" if large else "regular", "shouldIgnore": False}
+
+    def commit(self, folder, lines):
+        for line in lines:
+            value = line["value"]
+            if line["key"] == "file":
+                (Path(folder) / value["path"]).write_bytes(base64.b64decode(value["content"]))
+            elif line["key"] == "lfsFile":
+                (Path(folder) / value["path"]).write_bytes(self.hub.uploaded[value["oid"]])
+
+    def tell(self, value):
+        data = json.dumps(value).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
     def refuse(self, status, code):
         self.send_response(status)
         self.send_header("X-Error-Code", code)
@@ -89,14 +162,15 @@ class _Handler(BaseHTTPRequestHandler):
 
 def use_hub(monkeypatch, folder):
     """A hub that huggingface_hub of this process asks, with an empty cache in a folder and no token. Close it."""
-    constants = pytest.importorskip("huggingface_hub").constants
-    made = FakeHub()
+    constants = pytest.importorskip("huggingface_hub.constants")
+    made = FakeHub(folder)
     monkeypatch.setattr(constants, "ENDPOINT", made.address)
     template = made.address + "/{repo_id}/resolve/{revision}/{filename}"
     monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(folder / "cache"))
     monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(folder / "token"))
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)  # a protocol of its own, in native code
     monkeypatch.delenv("HF_TOKEN", raising=False)
     return made
 

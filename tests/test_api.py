@@ -18,7 +18,11 @@ import deepmat
 
 PACKAGE = Path(deepmat.__file__).parent
 FUNCTIONS = [name for name in deepmat.__all__ if inspect.isfunction(getattr(deepmat, name))]
-MORE = {"write_image": {"pixels": np.zeros((2, 2), np.uint8)}, "cut_photos": {"inputs": "none.png"}}
+MORE = {
+    "write_image": {"pixels": np.zeros((2, 2), np.uint8)},
+    "cut_photos": {"inputs": "none.png"},
+    "push": {"model": "a/b"},
+}
 """Arguments that a function needs beside its paths."""
 
 

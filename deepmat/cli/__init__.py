@@ -34,6 +34,7 @@ COMMANDS = {
     "convert-vgg": Command("convert_vgg.convert_vgg", "Make the first weights of Deep Image Matting from VGG16."),
     "import": Command("import_.import_weights", "Convert another tool's weights to deepmat's format."),
     "export": Command("export.export", "Write a network as an ONNX file."),
+    "push": Command("push.push", "Push weights to the hub, with a model card."),
     "info": Command("info.info", "Show what is in a weights file."),
     "trimap": Command("trimap.trimap", "Make trimaps from alphas or masks."),
     "train": Command("train.train", "Train: deepmat train --stage 1 --data DATA"),

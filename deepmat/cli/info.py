@@ -10,11 +10,11 @@ if TYPE_CHECKING:
     from deepmat.models.weights import Info
 
 SHOWN = 5
-LONG = 200
+LONG = 300
 
 
 def info(
-    weights: Annotated[Path, typer.Argument(help="Weights or a run's state of any tool; lite; USER/NAME of the hub.")],
+    weights: Annotated[Path, typer.Argument(help="Weights of any tool, a run's state, a .onnx, lite, USER/NAME.")],
     json: Annotated[bool, typer.Option("--json", help="All of it as one JSON object.")] = False,
 ) -> None:
     """Show what is in a weights file.
@@ -43,8 +43,9 @@ def _lines(record: "Info") -> Iterator[tuple[str, str]]:
         yield "network", record["network"] + assumed
     if record["problem"]:
         yield "problem", record["problem"]
-    yield "tensors", ", ".join(f"{count} {dtype}" for dtype, count in record["dtypes"].items())
-    yield "parameters", f"{record['parameters']:,}"
+    if record["dtypes"]:  # a graph's are not listed
+        yield "tensors", ", ".join(f"{count} {dtype}" for dtype, count in record["dtypes"].items())
+        yield "parameters", f"{record['parameters']:,}"
     for name, count in record["parts"].items():
         yield f"  {name}", f"{count:,}"
     if record["format"] == "unknown":

@@ -80,9 +80,13 @@ STAND_INS: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [
 
 def save_weights(path: Path, state: Mapping[str, Tensor], model: Mapping[str, Any] | None, **about: Any) -> None:
     """Write weights as safetensors, whole or not at all, with the model's config and `about` in the metadata."""
+    write_bytes(path, to_bytes(state, {"model": dict(model) if model else None, **about}))
+
+
+def to_bytes(state: Mapping[str, Tensor], about: Mapping[str, Any]) -> bytes:
+    """The safetensors file of weights. about: its metadata, as in `Weights`."""
     tensors = {key: value.detach().cpu().contiguous() for key, value in state.items()}
-    metadata = {"model": dict(model) if model else None, **about}
-    write_bytes(path, save(tensors, metadata={"deepmat": json.dumps(metadata)}))
+    return save(tensors, metadata={"deepmat": json.dumps(about)})
 
 
 def save_state(path: Path, state: dict[str, Any]) -> None:

@@ -16,6 +16,8 @@ FORMAT = "transformers"
 CONFIG, PROCESSOR, CARD = "config.json", "preprocessor_config.json", "README.md"
 WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 """Names of weights files, in the order in which they are looked for."""
+OWN = "deepmat.safetensors"
+"""Weights in deepmat's own format in a model of the hub, as `deepmat push` names them."""
 LICENCE_UNSTATED = "not stated by the model card"
 TERMS = {
     "composition-1k": "Composition-1k, Adobe's data set, which is for non-commercial use",
@@ -46,6 +48,10 @@ def _of_hub(model: str) -> Path:
     """Fetch config.json first, so that no weights of another network are fetched."""
     config = hub.fetch(model, CONFIG)
     if config is None:
+        if own := hub.fetch(model, OWN):
+            with suppress(CheckpointError):
+                hub.fetch(model, CARD, own.parent.name)
+            return own
         raise CheckpointError(f"{model}: has no {CONFIG}, so it is no model of transformers; {vitmatte.EXPECTED}")
     _read_config(config, model)
     vitmatte.transformers()
@@ -102,13 +108,20 @@ def with_config(weights: Weights, path: Path) -> Weights:
 
 
 def terms(path: Path) -> dict[str, str]:
-    """Return "licence" and, where it is known, "trained on" of a weights file of transformers; {} for other files."""
-    if not is_of_folder(path):
+    """Return "licence" and, where it is known, "trained on" by the model card beside a weights file.
+
+    {} for a file that is neither of transformers nor a pushed one of the hub.
+    """
+    if not is_of_folder(path) and not (path.name == OWN and hub.id_of(path)):
         return {}
-    card = hub.card(path.parent)
+    return terms_of_card(hub.card(path.parent), hub.id_of(path) or path.parent.name)
+
+
+def terms_of_card(card: Mapping[str, Any], model: str) -> dict[str, str]:
+    """Return "licence" and, where it is known, "trained on" by the metadata of a model card. model: its name."""
     said = {"licence": _licence(card)}
     data = _as_list(card.get("datasets"))
-    named = " ".join([hub.id_of(path) or path.parent.name, *data]).lower()
+    named = " ".join([model, *data]).lower()
     known = [about for name, about in TERMS.items() if name in named]
     if known or data:
         said["trained on"] = "; ".join(known or data)

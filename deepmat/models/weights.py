@@ -23,6 +23,7 @@ from deepmat.models import (
     refuse_other,
 )
 from deepmat.models.checkpoint import Weights, load_weights, save_weights
+from deepmat.models.onnx import OnnxNetwork, is_onnx
 from deepmat.runtime.files import AnyPath, as_path, real
 from deepmat.runtime.paths import is_there
 
@@ -153,9 +154,13 @@ def _progress(weights: Weights) -> dict[str, float]:
 def info(weights: AnyPath) -> Info:
     """Describe a weights file (a path, or a name of models.SHIPPED), also of a network that deepmat does not know.
 
-    Raises CheckpointError if it is missing, broken or holds no weights.
+    Of an exported ONNX file, what it says of itself; its weights are not listed, and the contract is left out.
+    Raises CheckpointError if it is missing, broken or holds no weights, ConfigError for an ONNX file without
+    onnxruntime.
     """
     path = find_weights(weights)
+    if is_onnx(path):
+        return _info_of_graph(path)
     read = read_weights(path)
     known, problem = None, None
     try:
@@ -182,6 +187,27 @@ def info(weights: AnyPath) -> Info:
         "shapes": {key: [*value.shape] for key, value in read.state.items()},
         "about": {**said, **read.beside},
         "problem": problem,
+    }
+
+
+def _info_of_graph(path: Path) -> Info:
+    """Describe an ONNX file that `deepmat export` wrote."""
+    network = OnnxNetwork(path, str(path))
+    about = {key: value for key, value in sorted(network.about.items()) if key not in ("network", "contract")}
+    return {
+        "file": str(path),
+        "bytes": path.stat().st_size,
+        "sha256": sha256(path),
+        "format": "ONNX graph of deepmat",
+        "model": None,
+        "network": network.about["network"],
+        "assumed": [],
+        "parts": {},
+        "parameters": 0,
+        "dtypes": {},
+        "shapes": {},
+        "about": about,
+        "problem": None,
     }
 
 

@@ -11,9 +11,8 @@ import numpy as np
 
 from deepmat.errors import ConfigError
 from deepmat.report.history import History
-from deepmat.report.tables import format_score, title
 from deepmat.runtime.files import write_bytes
-from deepmat.scoring.records import SweepPoint, score_of
+from deepmat.scoring.records import SweepPoint, format_score, score_of, title
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -18,11 +18,10 @@ import cv2
 import numpy as np
 
 from deepmat import imaging
-from deepmat.report.tables import title
 from deepmat.report.views import COLOURS, error_map, heat_map, shrink, side_by_side, worst_window
 from deepmat.runtime.files import write_bytes, write_text
 from deepmat.runtime.records import to_json
-from deepmat.scoring.records import Comparison, Mean, Scores, Settings, Summary
+from deepmat.scoring.records import Comparison, Mean, Scores, Settings, Summary, title
 
 LONGER, THUMBNAIL = 1024, 96
 """Longer side of a view and of a thumbnail in pixels."""

@@ -14,10 +14,10 @@ from deepmat.errors import ConfigError, DataError
 from deepmat.report.curves import draw_runs, require_plots
 from deepmat.report.history import History, RunSummary, read_run
 from deepmat.report.records import LOG
-from deepmat.report.tables import format_score
 from deepmat.report.training import format_number
 from deepmat.runtime.files import AnyPath, as_path_or_none, as_paths, real
 from deepmat.runtime.paths import is_file, is_folder, is_there
+from deepmat.scoring.records import format_score
 
 BEST = "best\nSAD"
 

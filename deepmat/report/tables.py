@@ -10,22 +10,10 @@ from rich.text import Text
 
 from deepmat.runtime.files import write_text
 from deepmat.scoring.metrics import METRICS, REGIONS
-from deepmat.scoring.records import Comparison, Mean, Means, Scores, Summary, SweepPoint, score_of
+from deepmat.scoring.records import Comparison, Mean, Means, Scores, Summary, SweepPoint, format_score, score_of, title
 
-TITLES = {"sad": "SAD", "mse": "MSE", "grad": "Grad", "conn": "Conn", "mad": "MAD"}
 FEW = 5
 """Up to so many foregrounds a comparison is shown with a warning."""
-
-
-def format_score(name: str, value: float) -> str:
-    """A score with the decimals of its metric."""
-    return f"{value:.5f}" if name.startswith(("mse", "mad")) else f"{value:.3f}"
-
-
-def title(metric: str) -> str:
-    """The name of a metric as it is written: "SAD", or "SAD, fine" over a region."""
-    name, _, region = metric.partition("_")
-    return TITLES.get(name, name) + (f", {region}" if region else "")
 
 
 def _right(table: Table, names: int = 1) -> Table:

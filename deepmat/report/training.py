@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from deepmat.report.records import Began, Caching, Start, Step, Tested, Testing, TrainingRecord
-from deepmat.report.tables import format_score
+from deepmat.scoring.records import format_score
 
 WAITING = 0.1
 """Share of the time spent waiting for data from which on it is shown."""

@@ -1,7 +1,7 @@
 """Models of the hub (huggingface.co) by huggingface_hub: its cache, token, offline mode and resumed downloads."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
@@ -90,6 +90,42 @@ def _explained(model: str, library: ModuleType) -> Iterator[None]:
     except Exception as error:  # of the network's and the disk's libraries, which have no base class in common
         reason = (str(error).strip() or type(error).__name__).splitlines()[0][:160]
         raise CheckpointError(f"{model}: the download broke off ({reason}); run the command again") from error
+
+
+def upload(model: str, files: Mapping[str, bytes], message: str, private: bool = False) -> str:
+    """Commit files, by name, to a model of the hub, which is made if need be; return its address.
+
+    private: of a model that is made; one that is there stays as it is. The token is huggingface_hub's: HF_TOKEN, or
+    that of `hf auth login`. Raises CheckpointError, in one line: no token, refused, no network, fetching is off.
+    """
+    library = hub("pushing weights")
+    for variable, off in (("HF_HUB_OFFLINE", library.constants.HF_HUB_OFFLINE), (OFFLINE, is_offline())):
+        if off:
+            raise CheckpointError(f"{model}: cannot be pushed offline; unset {variable}")
+    if not library.get_token():
+        raise CheckpointError(f"{model}: the hub wants a token that may write: `hf auth login`, or set HF_TOKEN")
+    server = library.constants.ENDPOINT
+    api = library.HfApi(endpoint=server)
+    added = [library.CommitOperationAdd(path_in_repo=name, path_or_fileobj=data) for name, data in files.items()]
+    try:
+        address = str(api.create_repo(model, private=private or None, exist_ok=True))
+        api.create_commit(model, added, commit_message=message)
+    except library.errors.HfHubHTTPError as error:
+        status = getattr(error.response, "status_code", "nothing")
+        refused = f"the token may not write to {model.partition('/')[0]}; set HF_TOKEN to one that may"
+        how = refused if status in (401, 403, 404) else "try again later"
+        raise CheckpointError(f"{model}: not pushed: {server} answers {status}; {how}") from error
+    except library.errors.HFValidationError as error:
+        raise CheckpointError(f"{model}: no name that the hub takes; give USER/NAME") from error
+    except ValueError as error:
+        reason = " ".join(str(error).split())[:300]
+        raise CheckpointError(f"{model}: not pushed: {server} refuses the model card ({reason})") from error
+    except Exception as error:  # of the network's libraries, which have no base class in common
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:160]
+        raise CheckpointError(
+            f"{model}: not pushed: {server} cannot be reached or broke off ({reason}); run the command again"
+        ) from error
+    return address
 
 
 def _not_cached(library: ModuleType) -> str:

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any, TypedDict, cast
 
+TITLES = {"sad": "SAD", "mse": "MSE", "grad": "Grad", "conn": "Conn", "mad": "MAD"}
+
 
 class Scores(TypedDict, total=False):
     """Scores of one picture by one run and one protocol. Without scores it has name, error and what else is known.
@@ -30,6 +32,17 @@ class Scores(TypedDict, total=False):
 def score_of(record: Mapping[str, object], metric: str) -> float:
     """The score of that name. Raises KeyError where the record has none."""
     return cast(float, record[metric])
+
+
+def format_score(name: str, value: float) -> str:
+    """A score with the decimals of its metric."""
+    return f"{value:.5f}" if name.startswith(("mse", "mad")) else f"{value:.3f}"
+
+
+def title(metric: str) -> str:
+    """The name of a metric as it is written: "SAD", or "SAD, fine" over a region."""
+    name, _, region = metric.partition("_")
+    return TITLES.get(name, name) + (f", {region}" if region else "")
 
 
 class Mean(TypedDict):

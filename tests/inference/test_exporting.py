@@ -73,6 +73,9 @@ def test_commands_and_python_take_the_file(weights, deepmat, tmp_path):
     assert scored.exit_code == 0, scored.stderr
     cut = deepmat("cut", "set/image", "--masks", "set/alpha", "-o", "cut", "-w", "dim.onnx")
     assert cut.exit_code == 0, cut.stderr
+    shown = deepmat("info", "dim.onnx")
+    assert shown.exit_code == 0 and "ONNX graph of deepmat" in shown.stdout and "dim (conv6 " in shown.stdout
+    assert sha256(weights) in shown.stdout and "uint8 [height, width] of 0 background" in shown.stdout
 
 
 def test_other_files_are_refused_in_one_line(weights, deepmat, tmp_path):
