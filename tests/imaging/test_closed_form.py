@@ -109,11 +109,16 @@ def test_a_correction_solves_its_equation():
     np.testing.assert_allclose(correct(image, trimap, alpha).ravel(), expected, atol=2e-3)
 
 
-def test_a_correction_brings_back_details_and_leaves_what_is_known(monkeypatch):
-    image, alpha = blend_of_two_colours(70, 90)
+def with_a_blurred_guess(height, width):
+    """The picture and alpha of `blend_of_two_colours`, a trimap of which the middle is unknown, and a blurred alpha."""
+    image, alpha = blend_of_two_colours(height, width)
     trimap = np.full(alpha.shape, 128, np.uint8)
     trimap[:, :8], trimap[:, -8:] = 0, 255
-    coarse = np.where(trimap == 128, cv2.blur(alpha, (15, 15)), trimap / 255).astype(np.float32)
+    return image, alpha, trimap, np.where(trimap == 128, cv2.blur(alpha, (15, 15)), trimap / 255).astype(np.float32)
+
+
+def test_a_correction_brings_back_details_and_leaves_what_is_known(monkeypatch):
+    image, alpha, trimap, coarse = with_a_blurred_guess(70, 90)
     corrected = correct(image, trimap, coarse)
     assert np.abs(corrected - alpha).mean() < 0.5 * np.abs(coarse - alpha).mean()
     assert (corrected[trimap == 0] == 0).all() and (corrected[trimap == 255] == 1).all()
@@ -123,10 +128,7 @@ def test_a_correction_brings_back_details_and_leaves_what_is_known(monkeypatch):
 
 
 def test_a_correction_in_strips_is_that_of_the_whole(monkeypatch):
-    image, alpha = blend_of_two_colours(300, 60)
-    trimap = np.full(alpha.shape, 128, np.uint8)
-    trimap[:, :8], trimap[:, -8:] = 0, 255
-    coarse = np.where(trimap == 128, cv2.blur(alpha, (15, 15)), trimap / 255).astype(np.float32)
+    image, _, trimap, coarse = with_a_blurred_guess(300, 60)
     whole = correct(image, trimap, coarse)
     monkeypatch.setattr(solver, "AT_ONCE", 4000)
     assert np.abs(correct(image, trimap, coarse) - whole).max() < 0.01

@@ -168,9 +168,10 @@ def test_memory_given_or_free_decides_how_much_fits(monkeypatch):
 def test_a_mode_gets_the_settings_that_it_takes():
     settings = TestConfig(mode="tile", tile=64, overlap=32)
     assert modes.mode_options(settings) == {"mode": "tile", "tile": 64, "overlap": 32}
-    assert modes.mode_options(TestConfig(mode="auto", double=7)) == {
+    assert modes.mode_options(TestConfig(mode="auto", double=7, correct=False)) == {
         "mode": "auto",
         "overlap": 256,
         "memory": None,
         "double": 7,
+        "correct": False,
     }

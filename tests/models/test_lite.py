@@ -16,7 +16,7 @@ from deepmat.config import LiteConfig
 from deepmat.data.compositing import COMPOSITORS
 from deepmat.errors import CheckpointError, TooLarge
 from deepmat.imaging import trimap
-from deepmat.imaging.closed_form import closed_form
+from deepmat.imaging.closed_form import closed_form, correct
 from deepmat.inference import predict as inference
 from deepmat.models import build_model, for_prediction, load_model
 from deepmat.models.lite import classical
@@ -233,6 +233,17 @@ def test_every_mode_doubles_small_pictures_once(monkeypatch, either, form, mode,
     assert not np.allclose(
         inference.predict(network, image, levels, mode=mode, correct=False, **options), found, atol=1e-3
     )
+
+
+@pytest.mark.parametrize("form", [None, "fp32", "bf16"])
+def test_closed_form_matting_corrects_its_alpha_once(either, form):
+    image, levels, _ = ramp(64, 300)
+    image = image + np.random.default_rng(0).integers(0, 9, image.shape, dtype=np.uint8)
+    network = for_prediction(either, form) if form else either
+    uncorrected = inference.predict(network, image, levels, correct=False)
+    expected = correct(image, levels, uncorrected)
+    assert np.abs(expected - uncorrected).max() > 0.01
+    np.testing.assert_allclose(inference.predict(network, image, levels), expected, atol=1e-6)
 
 
 @pytest.mark.parametrize("form", [None, "fp32"])
