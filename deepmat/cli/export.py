@@ -23,13 +23,14 @@ def export(
 
     work = run(weights, out, assume={"skip": skip})
     say(work.about)
-    compared = []
+    differences = []
     for record in work:
-        compared.append(record)
+        largest = record["largest"]
+        differences += [] if largest is None else [largest]
         notify(record["notices"])
         if json:
             print(to_json(record))
-        elif not record["notices"]:
-            say(f"  {record['name']:>9}  largest difference {record['largest']:.1e}  mean {record['mean']:.1e}")
-    largest = max(record["largest"] for record in compared)
-    say(f"{out}: {out.stat().st_size / 1e6:.1f} MB, alpha within {largest:.1e} of the network's")
+        elif largest is not None:
+            say(f"  {record['name']:>9}  largest difference {largest:.1e}  mean {record['mean']:.1e}")
+    within = f"alpha within {max(differences):.1e} of the network's" if differences else "not compared with the network"
+    say(f"{out}: {out.stat().st_size / 1e6:.1f} MB, {within}")

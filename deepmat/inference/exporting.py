@@ -34,11 +34,10 @@ class Compared(TypedDict):
 
     name: str
     """Width and height, "9x5"."""
-    largest: float
-    """Difference of alpha."""
-    mean: float
+    largest: float | None
+    """Difference of alpha; None where the memory did not suffice to compare."""
+    mean: float | None
     notices: list[str]
-    """Why it was not compared, if so; the differences are 0 then."""
 
 
 @dataclass(frozen=True)
@@ -58,9 +57,10 @@ class Export(Work[Compared]):
         graph, network = OnnxNetwork(data, str(self.path)), for_prediction(model)
         for number, (height, width) in enumerate(SIZES):
             compared = compare(graph, network, height, width, number)
-            if not compared["largest"] <= LARGEST:  # NaN too
+            largest = compared["largest"]
+            if largest is not None and not largest <= LARGEST:  # NaN too
                 raise CheckpointError(
-                    f"{self.path}: not written: its alpha differs from the network's by {compared['largest']:.2g}"
+                    f"{self.path}: not written: its alpha differs from the network's by {largest:.2g}"
                     f" at {compared['name']}, more than {LARGEST}; update onnx, onnxscript and onnxruntime"
                 )
             yield compared
@@ -104,7 +104,7 @@ def compare(graph: OnnxNetwork, network: nn.Module, height: int, width: int, see
     seen = height * width * (4 if max(height, width) <= graph.enlarge_up_to else 1)
     if seen > pixels_that_fit(graph, None, height * width):
         need = seen * graph.bytes_a_pixel / 1e9
-        return Compared(name=name, largest=0.0, mean=0.0, notices=[f"{name} not compared: it takes {need:.1f} GB"])
+        return Compared(name=name, largest=None, mean=None, notices=[f"{name} not compared: it takes {need:.1f} GB"])
     image, trimap = picture(height, width, seed)
     expected, _ = predict_seen(network, image, trimap, mode="whole", correct=False, max_size=max(height, width))
     difference = np.abs(graph.run(image, trimap) - expected)
