@@ -38,10 +38,8 @@ class Content(NamedTuple):
     """Of the run, if the weights are of one."""
     tested: Mapping[str, Any]
     """The run's record of the test of these weights; {} without one."""
-    summary: Summary | None
-    """Of `deepmat eval`."""
-    run: str | None
-    """The name of the weights in `summary`."""
+    evaluation: Sequence[str]
+    """Lines of `evaluation`; none without scores of `deepmat eval`."""
 
 
 def write(content: Content) -> str:
@@ -80,7 +78,7 @@ def _body(content: Content) -> Iterator[str]:
 
 def _scores(content: Content) -> Iterator[str]:
     about, config = content.about, content.config
-    if "sad" not in about and not content.summary:
+    if "sad" not in about and not content.evaluation:
         return
     yield "## Scores\n\nSAD is in thousands. Scores compare only with those of the same pictures and protocol.\n"
     if "sad" in about:
@@ -90,11 +88,11 @@ def _scores(content: Content) -> Iterator[str]:
         how = f" (mode {config.test.mode}, max_size {config.test.max_size}, protocol {DEFAULT})" if config else ""
         yield f"Test during training, at step {about.get('step', '?')}: {scores}{where}{how}."
         yield "The weights were chosen by this test, so other pictures can score worse.\n"
-    if content.summary:
-        yield from _evaluation(content.summary, content.run)
+    yield from content.evaluation
 
 
-def _evaluation(summary: Summary, run: str | None) -> Iterator[str]:
+def evaluation(summary: Summary, run: str) -> Iterator[str]:
+    """Lines on the scores of a run in the summary of `deepmat eval`."""
     means = [each for each in summary["means"] if each["run"] == run]
     metrics = [name for name in summary["metrics"] if any(name in each["mean"] for each in means)]
     yield "| " + " | ".join(["protocol", "pictures", *map(title, metrics)]) + " |"

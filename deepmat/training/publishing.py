@@ -3,7 +3,7 @@
 import json
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, TypedDict, cast
+from typing import Any, TypedDict
 
 from deepmat.errors import CheckpointError, ConfigError, DataError
 from deepmat.models import describe_config, find_weights, folders, identify, read_weights
@@ -13,7 +13,6 @@ from deepmat.report.records import LOG
 from deepmat.runtime import hub
 from deepmat.runtime.files import AnyPath, as_path, as_path_or_none
 from deepmat.runtime.paths import is_file, is_folder
-from deepmat.scoring.records import Summary
 from deepmat.training import card
 from deepmat.training.origins import BEGAN, UNSAID, Origin, config_of, origins, said
 from deepmat.training.run import BEST
@@ -69,7 +68,6 @@ def push(
         )
     digest, found = sha256(path), origins(path)
     licence, notices = _licence(licence, read.about.get("licence"), found)
-    summary = _summary(evaluated) if evaluated else None
     content = card.Content(
         model=model,
         network=describe_config(known.config),
@@ -79,8 +77,7 @@ def push(
         sha256=digest,
         config=config_of(path),
         tested=_tested(path, read.about.get("step")),
-        summary=summary,
-        run=_run(summary, digest, cast(Path, evaluated)) if summary else None,
+        evaluation=_evaluation(evaluated, digest) if evaluated else [],
     )
     text = card.write(content)
     about = {**read.about, **({"licence": licence} if licence else {}), **({BEGAN: said(found)} if found else {})}
@@ -123,20 +120,20 @@ def _tested(weights: Path, step: Any) -> dict[str, Any]:
     return found
 
 
-def _summary(path: Path) -> Summary:
+def _evaluation(path: Path, digest: str) -> list[str]:
+    """What a card says of scores. digest: the checksum of the weights. Raises DataError for a file of others."""
     try:
         summary = json.loads(path.read_text(encoding="utf-8"))
+        runs = {run.get("sha256"): run["run"] for run in summary["runs"]}
+        lines = list(card.evaluation(summary, runs[digest])) if digest in runs else []
     except FileNotFoundError as error:
         raise DataError(f"{path}: no such file; `deepmat eval -o DIR` writes it") from error
     except (OSError, ValueError) as error:
         raise DataError(f"{path}: cannot be read as JSON; `deepmat eval -o DIR` writes it") from error
-    if not isinstance(summary, dict) or not summary.keys() >= Summary.__required_keys__:
-        raise DataError(f"{path}: no scores of `deepmat eval`, which writes them with -o DIR")
-    return cast(Summary, summary)
-
-
-def _run(summary: Summary, digest: str, path: Path) -> str:
-    for run in summary["runs"]:
-        if run.get("sha256") == digest:
-            return run["run"]
-    raise DataError(f"{path}: scores of other weights, by their checksum; score these: `deepmat eval -w FILE -o DIR`")
+    except (KeyError, TypeError, AttributeError) as error:
+        raise DataError(f"{path}: no scores of `deepmat eval`, which writes them with -o DIR") from error
+    if not lines:
+        raise DataError(
+            f"{path}: scores of other weights, by their checksum; score these: `deepmat eval -w FILE -o DIR`"
+        )
+    return lines

@@ -119,6 +119,10 @@ def test_scores_are_those_of_the_weights(tmp_path):
     scores.write_text(json.dumps({**summary, "runs": [{"run": "mine", "sha256": "0"}]}))
     with pytest.raises(DataError, match="scores of other weights"):
         package.push(folder, MODEL, scores=scores, dry_run=True)
+    for broken in ([], {**summary, "runs": 3}, {**summary, "means": [{"run": "mine"}]}):
+        scores.write_text(json.dumps(broken))
+        with pytest.raises(DataError, match="no scores of `deepmat eval`"):
+            package.push(folder, MODEL, scores=scores, dry_run=True)
 
 
 def test_what_cannot_be_pushed_is_explained_in_one_line(hub, tmp_path, monkeypatch):
