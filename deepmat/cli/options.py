@@ -24,7 +24,8 @@ Weights = Annotated[
     typer.Option(
         "--weights",
         "-w",
-        help="best.safetensors of a run, a published DIM file, closed-form, or USER/NAME of the hub [lite].",
+        help="best.safetensors of a run, a published DIM file, an exported .onnx, closed-form,"
+        " or USER/NAME of the hub [lite].",
     ),
 ]
 Device = Annotated[str, typer.Option(help="auto (the first of cuda, mps, cpu), cuda, cuda:1, mps or cpu.")]

@@ -68,7 +68,7 @@ def add_routes(app: FastAPI, service: Service) -> None:
 
 
 def _held(service: Service, read: Read, prompts: Prompts, stop: Stop) -> tuple[Held, dict[str, Any]]:
-    """Find the subject of a picture and cut it out. Returns it with what the page is told.
+    """Find the subject of a picture and cut it out. Returns the cut-out to keep, and the JSON that the page gets.
 
     Where no subject is found the picture is kept all the same, as background, for a hand that shows the subject.
     """

@@ -1,4 +1,4 @@
-"""Guards before the service: who may ask, how much is read and for how long, and what browsers are told.
+"""Guards before the service: they check keys and sites, limit size and time of uploads, and set headers for browsers.
 
 The outermost layer of the application. It also counts and logs requests: route, status and time, nothing of a picture.
 """

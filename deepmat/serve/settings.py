@@ -11,7 +11,7 @@ LOCAL = "127.0.0.1"
 
 @dataclass(frozen=True, kw_only=True)
 class ServeSettings:
-    """What `deepmat serve` is told. Raises ConfigError for what cannot be."""
+    """The settings of `deepmat serve`. Raises ConfigError for a value that is out of range."""
 
     weights: AnyPath | None = None
     finder: str | None = None

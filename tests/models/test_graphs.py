@@ -36,7 +36,7 @@ def lite():
 
 
 def same(alpha, expected):
-    """The two are equal, but for single pixels where the colours of a guess can hardly be told apart."""
+    """Equal, but for a few pixels whose two guessed colours are nearly the same, so that rounding decides."""
     off = np.abs(alpha - expected)
     assert off.mean() < 1e-5 and off.max() < 1e-2
 
