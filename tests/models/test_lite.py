@@ -244,8 +244,8 @@ def test_closed_form_matting_corrects_its_alpha_once(either, form):
     expected = correct(image, levels, uncorrected)
     assert np.abs(expected - uncorrected).max() > 0.01
     rough = np.select([levels == 0, levels == 255], [9, 250], 100).astype(np.uint8)
-    for given in (levels, rough):
-        np.testing.assert_allclose(inference.predict(network, image, given), expected, atol=1e-6)
+    for guide in (levels, rough):
+        np.testing.assert_allclose(inference.predict_seen(network, image, guide)[0], expected, atol=1e-6)
 
 
 @pytest.mark.parametrize("form", [None, "fp32"])
