@@ -16,7 +16,7 @@ from deepmat.serve import editing, page_files, removebg
 from deepmat.serve.answers import answer
 from deepmat.serve.forms import CutoutForm, body_of, read_form
 from deepmat.serve.guards import Guards
-from deepmat.serve.making import MEDIA, cut_out, encode, read_image, subject_in
+from deepmat.serve.making import MEDIA, TRIMAP, cut_out, encode, read_image, subject_in
 from deepmat.serve.refusals import STATUS, Refusal, refusal_of
 from deepmat.serve.service import Service
 from deepmat.serve.workers import Stop
@@ -74,15 +74,16 @@ async def _failed(request: Request, error: Exception) -> Response:
 
 def described(*codes: str) -> dict[int | str, dict[str, Any]]:
     """Return the part of an OpenAPI operation that describes a picture as answer, and refusals."""
-    refusals: dict[int | str, dict[str, Any]] = {
-        STATUS[code]: {"description": code.replace("_", " "), "content": ERROR} for code in codes
-    }
+    said: dict[int | str, list[str]] = {}
+    for code in codes:
+        said.setdefault(STATUS[code], []).append(code)
+    refusals = {status: {"description": ", ".join(each), "content": ERROR} for status, each in said.items()}
     pictures = dict.fromkeys(MEDIA.values(), PICTURE)
     return {200: {"description": "The picture that was asked for", "content": pictures}, **refusals}
 
 
 def _add_cutout(app: FastAPI, service: Service) -> None:
-    codes = [code for code in STATUS if code not in ("gone", "not_found", "unusable")]
+    codes = [code for code in STATUS if code not in ("gone", "not_found")]
 
     @app.post(
         "/v1/cutout",
@@ -124,6 +125,7 @@ def _add_state(app: FastAPI, service: Service) -> None:
             kind: {"formats": [each[1:] for each in made.suffixes], "about": made.help}
             for kind, made in OUTPUTS.items()
         }
+        outputs[TRIMAP] = {"formats": ["png"], "about": "the trimap that was used"}
         return {
             "version": __version__,
             "networks": [{"name": service.network.path.stem, "precision": service.network.precision}],

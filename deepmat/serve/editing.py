@@ -2,7 +2,6 @@
 
 import io
 import zipfile
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -188,7 +187,7 @@ def _add_files(app: FastAPI, service: Service) -> None:
 
         def work(stop: Stop) -> Response:
             stop.check()
-            return Response(encode(replace(cut), wanted)[0], media_type=MEDIA[wanted.suffix])
+            return Response(encode(cut, wanted)[0], media_type=MEDIA[wanted.suffix])
 
         return await service.do(request, work)
 
@@ -204,7 +203,7 @@ def _add_files(app: FastAPI, service: Service) -> None:
             with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as packed:
                 for name, cut in zip(names, cuts, strict=True):
                     stop.check()
-                    packed.writestr(name, encode(replace(cut), wanted)[0])
+                    packed.writestr(name, encode(cut, wanted)[0])
                     if file.tell() > ARCHIVE:
                         raise Refusal("too_large", "the archive is over 1 GB; take fewer pictures at once")
             return Response(file.getvalue(), media_type="application/zip")

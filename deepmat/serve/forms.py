@@ -22,21 +22,12 @@ Kind = Literal[KINDS]  # type: ignore[valid-type]
 Format = Literal["png", "jpg", "webp", "avif", "tif", "exr"]
 
 
-def _listed(given: object) -> object:
-    return given.replace(";", " ").split() if isinstance(given, str) else given
+def _split(fields: list[Any]) -> list[str]:
+    """The points of all fields of a name; a file in place of a text is none."""
+    return [point for each in fields if isinstance(each, str) for point in each.replace(";", " ").split()]
 
 
-def _joined(given: object) -> object:
-    """Split each of several fields of a name, and join all."""
-    return [part for each in given for part in _split(each)] if isinstance(given, list) else _listed(given)
-
-
-def _split(given: object) -> list[object]:
-    split = _listed(given)
-    return split if isinstance(split, list) else [split]
-
-
-Points = Annotated[list[str], BeforeValidator(_joined)]
+Points = Annotated[list[str], BeforeValidator(_split)]
 
 
 class Output(BaseModel):
@@ -51,7 +42,7 @@ class Output(BaseModel):
     crop: str | None = Field(
         None, description='Crop to the subject, with this margin: "0", pixels "20" or a share "5%".', max_length=16
     )
-    square: bool = Field(False, description="With crop: to a square.")
+    square: bool = Field(False, description="Crop to a square; without crop, with no margin.")
 
     def wanted(self, max_pixels: int) -> Wanted:
         """Return what is wanted, checked. Raises ConfigError, Refusal."""

@@ -11,7 +11,6 @@ import logging
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from pathlib import Path
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -51,10 +50,10 @@ def read_keys(file: AnyPath | None) -> list[bytes]:
         return []
     path = as_path(file, "--api-key-file")
     try:
-        lines = Path(path).read_bytes().splitlines()
+        lines = [line.strip() for line in path.read_bytes().splitlines()]
     except OSError as error:
         raise ConfigError(f"--api-key-file {path}: cannot be read ({error.strerror}); check the path") from error
-    keys = [_digest(line.strip()) for line in lines if line.strip() and not line.startswith(b"#")]
+    keys = [_digest(line) for line in lines if line and not line.startswith(b"#")]
     if not keys:
         raise ConfigError(f"--api-key-file {path}: holds no key; write one a line")
     return keys

@@ -38,10 +38,7 @@ class Held:
             self.cut.mask,
             self.cut.backdrop,
         )
-        # Levels and foreground colours are made for outputs, and kept with the cut-out.
-        return (
-            sum(each.nbytes for each in arrays if isinstance(each, np.ndarray)) + self.read.photo.image.nbytes * 4 // 3
-        )
+        return sum(each.nbytes for each in arrays if isinstance(each, np.ndarray))
 
 
 class Pictures:

@@ -1,10 +1,10 @@
 """remove.bg's API as its clients know it: POST /v1.0/removebg with the same fields, answers and headers.
 
-What it cannot do here is refused rather than left out. Pictures are never fetched: `image_url` is refused.
+What cannot be done here is refused; `type`, and a background or format that an alpha cannot have, are left out.
+Pictures are never fetched: `image_url` is refused.
 """
 
 import base64
-import binascii
 from dataclasses import replace
 from typing import Any, Literal, NamedTuple
 
@@ -87,10 +87,10 @@ def asked(form: RemoveBgForm, max_pixels: int) -> _Asked:
 
 def _decoded(text: str) -> bytes:
     """Return the bytes of base64, a data URL's included."""
-    _, mark, rest = text[:100].partition("base64,")
+    start, mark, _ = text[:100].partition("base64,")
     try:
-        return base64.b64decode(text[text.index("base64,") + 7 :] if mark or rest else text, validate=False)
-    except (binascii.Error, ValueError) as error:
+        return base64.b64decode(text[len(start) + len(mark) :] if mark else text)
+    except ValueError as error:
         raise Refusal("no_picture", "image_file_b64: is no base64") from error
 
 

@@ -7,6 +7,7 @@ from deepmat.errors import ConfigError
 from deepmat.runtime.files import AnyPath
 
 LOCAL = "127.0.0.1"
+MOST_PORT = 65535
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +40,8 @@ class ServeSettings:
         for name, value in least.items():
             if getattr(self, name) < value:
                 raise ConfigError(f"--{name.replace('_', '-')} {getattr(self, name)}: give {value} or more")
+        if self.port > MOST_PORT:
+            raise ConfigError(f"--port {self.port}: give {MOST_PORT} or less")
         if not self.timeout > 0:
             raise ConfigError(f"--timeout {self.timeout:g}: give a number of seconds over 0")
 

@@ -1,8 +1,10 @@
 """POST /v1/cutout: what is answered, and what is refused with which status."""
 
+import asyncio
 import io
 import json
 import struct
+import tempfile
 import threading
 import zlib
 
@@ -12,6 +14,7 @@ from PIL import Image
 from serving import encoded, studio
 
 import deepmat
+from deepmat.serve import guards
 
 
 def opened(response):
@@ -135,19 +138,51 @@ def test_bodies_that_are_no_form(client, photo):
     assert client.get("/v1/cutout").status_code == 405 and client.get("/v1/nothing").status_code == 404
 
 
-def test_uploads_are_read_up_to_the_limit_and_no_further(serving, photo):
-    client, read = serving(max_upload=1), []
+def stream(app, first, more):
+    """Post a body that never ends. Returns the status and how many parts of it were read."""
+    read, sent = [], []
 
-    def endless():
-        while True:
-            read.append(1)
-            yield b"x" * 100_000
+    async def receive():
+        read.append(first if not read else more)
+        assert len(read) < 100
+        return {"type": "http.request", "body": read[-1], "more_body": True}
 
+    async def send(message):
+        sent.append(message)
+
+    headers = {"Host": "localhost", "Transfer-Encoding": "chunked", "Content-Type": "multipart/form-data; boundary=x"}
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/v1/cutout",
+        "query_string": b"",
+        "scheme": "http",
+        "headers": [(name.lower().encode(), value.encode()) for name, value in headers.items()],
+    }
+    asyncio.run(app(scope, receive, send))
+    return sent[0]["status"], len(read)
+
+
+def test_uploads_are_read_up_to_the_limit_and_no_further(serving, monkeypatch):
+    client = serving(max_upload=1)
     assert client.post("/v1/cutout", content=b"x", headers={"Content-Length": "2000000"}).status_code == 413
-    headers = {"Content-Type": "multipart/form-data; boundary=x"}
     large = client.post("/v1/cutout", files={"image": b"\0" * 1_000_001})
     refused(large, 413, "too_large", "1 MB")
-    assert large.headers["connection"] == "close" and headers
+    assert large.headers["connection"] == "close"
+    first = b'--x\r\nContent-Disposition: form-data; name="image"; filename="a"\r\n\r\n'
+    assert stream(client.app, first, b"x" * 100_000) == (413, 11)
+    assert client.app.held == 0  # all that was read is given up
+    monkeypatch.setattr(guards, "HELD", -client.service.workers.places)  # as if others held all that may be held
+    assert stream(client.app, first, b"x" * 100_000) == (503, 1)
+
+
+def test_uploads_stay_in_memory(serving, monkeypatch):
+    def rollover(file):
+        raise AssertionError("an upload is written to the disk")
+
+    monkeypatch.setattr(tempfile.SpooledTemporaryFile, "rollover", rollover)
+    large = serving(max_upload=4).post("/v1/cutout", files={"image": b"\0" * 3_000_000})
+    refused(large, 415, "no_picture")
 
 
 def test_a_full_queue_refuses_and_what_fails_is_answered(serving, photo, monkeypatch):

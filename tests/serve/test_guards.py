@@ -12,9 +12,14 @@ from deepmat.serve.settings import ServeSettings
 
 def test_keys(serving, photo, tmp_path):
     file = tmp_path / "keys.txt"
-    file.write_text("# of the shop\nsecret-1\nsecret-2\n")
+    file.write_text("# of the shop\nsecret-1\n  # and of its app\nsecret-2\n")
     client = serving(api_key_file=file)
-    for headers in ({}, {"X-Api-Key": "secret"}, {"X-Api-Key": "# of the shop"}, {"Authorization": "Basic secret-1"}):
+    for headers in (
+        {},
+        {"X-Api-Key": "secret"},
+        {"X-Api-Key": "# and of its app"},
+        {"Authorization": "Basic secret-1"},
+    ):
         response = client.post("/v1/cutout", files={"image": photo}, headers=headers)
         assert response.status_code == 401 and response.json()["error"]["code"] == "no_key"
     for headers in ({"X-Api-Key": "secret-2"}, {"Authorization": "Bearer secret-1"}):
