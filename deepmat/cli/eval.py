@@ -39,7 +39,8 @@ def evaluate(
         typer.Option(
             "--weights",
             "-w",
-            help="best.safetensors of a run, a DIM file, closed-form, or USER/NAME of the hub; repeatable [lite].",
+            help="best.safetensors of a run, a published DIM file, an exported .onnx, closed-form, or USER/NAME of the"
+            " hub; repeatable [lite].",
         ),
     ] = None,
     predictions: Annotated[

@@ -3,12 +3,15 @@ from typing import Annotated
 
 import typer
 
-from deepmat.cli.options import Skip, Weights, notify, say
+from deepmat.cli.options import Skip, notify, say
 
 
 def export(
     out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="The ONNX file to write.")],
-    weights: Weights = None,
+    weights: Annotated[
+        Path | None,
+        typer.Option("--weights", "-w", help="Of lite or DIM: best.safetensors of a run, a published DIM file [lite]."),
+    ] = None,
     skip: Skip = None,
     json: Annotated[bool, typer.Option("--json", help="One JSON object per size on stdout.")] = False,
 ) -> None:

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 def train(
     stage: Annotated[str | None, typer.Option(help="0, 1, 2 or 3 of Deep Image Matting, or several: 0,1,2,3.")] = None,
     config: Annotated[
-        Path | None, typer.Option("--config", "-c", help="In place of a stage: finetune, lite, or a YAML file.")
+        Path | None,
+        typer.Option("--config", "-c", help="In place of a stage: finetune, lite, vitmatte, or a YAML file."),
     ] = None,
     recipe: Annotated[
         str | None,
@@ -32,7 +33,9 @@ def train(
     augment: Augment = None,
     pretrain: Annotated[
         str | None,
-        typer.Option(help="Initial weights in place of the config's; lite: deepmat's own; none: random ones."),
+        typer.Option(
+            help="Initial weights in place of the config's, as for predict; lite: deepmat's own; none: random ones."
+        ),
     ] = None,
     resume: Annotated[
         str | None, typer.Option(help="Continue from a saved state, or auto: the run's newest whole one, if any.")

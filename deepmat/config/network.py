@@ -9,6 +9,11 @@ from pydantic_core import PydanticCustomError
 from deepmat.config.fields import AtLeast1, Float, Positive, Section, Width
 
 
+def _unless(default: Any) -> Any:
+    """Leave a field out of files where it has its default."""
+    return Field(exclude_if=lambda given: given == default)
+
+
 class ModelSection(Section):
     """The options of a network. Each network has a subclass with its own `arch`."""
 
@@ -48,7 +53,7 @@ class LiteConfig(ModelSection):
 
     arch: Literal["lite"] = "lite"
     width: Width = 1.0
-    closed_form: Annotated[bool, Field(exclude_if=lambda given: not given)] = False
+    closed_form: Annotated[bool, _unless(False)] = False
     """Give it the alpha of closed-form matting too."""
 
     @property
@@ -63,11 +68,6 @@ class ClosedFormConfig(ModelSection):
     arch: Literal["closed-form"] = "closed-form"
     epsilon: Positive = 1e-7
     """Weight of the slope of alpha over colour."""
-
-
-def _unless(default: Any) -> Any:
-    """Leave a field out of files where it has its default."""
-    return Field(exclude_if=lambda given: given == default)
 
 
 Levels = Annotated[list[Float], Field(min_length=3, max_length=3)]

@@ -145,8 +145,8 @@ class TrainConfig(Section):
     runs: PathIn = Path("runs")
     """The run's folder is runs/name."""
     pretrain: str | None = None
-    """Initial weights: a file, in whose path {runs} stands for the value of runs, or the name of shipped weights
-    (lite). None starts from random weights."""
+    """Initial weights: a file, in whose path {runs} stands for the value of runs, the name of shipped weights (lite), a
+    folder of transformers or a model of the hub (USER/NAME). None starts from random weights."""
     device: str = "auto"
     precision: str = "auto"
     """fp32, bf16 (autocast) or fp16 (autocast, scaled loss); auto is the fastest on the device."""

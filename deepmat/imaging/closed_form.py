@@ -61,7 +61,7 @@ def _coarse(image: np.ndarray, trimap: np.ndarray, epsilon: float, steps: int) -
 
 
 def correct(image: np.ndarray, trimap: np.ndarray, alpha: np.ndarray) -> np.ndarray:
-    """Another method's alpha, float32 [H, W] in [0, 1], made to follow the picture, uint8 [H, W, 3]: a new array.
+    """Another method's alpha, float32 [H, W] in [0, 1], made to follow the picture, uint8 [H, W, 3].
 
     trimap: uint8 [H, W]; all but 0 and 255 is unknown, and the rest of alpha stays. Over the unknown pixels the result
     x minimises x' L x + sum of c (x - alpha)^2, with the matting Laplacian L. c grows from DOUBT to TRUST with
@@ -83,8 +83,6 @@ def correct(image: np.ndarray, trimap: np.ndarray, alpha: np.ndarray) -> np.ndar
 def _corrected(image: np.ndarray, trimap: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     """`correct` of a part of a picture."""
     unknown = unknown_region(trimap)
-    if not unknown.any():
-        return alpha
     given = alpha[unknown]
     trust = DOUBT + (TRUST - DOUBT) * np.abs(2 * given - 1) ** 4
     matrix, right = system(image, trimap, EPSILON)

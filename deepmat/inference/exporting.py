@@ -16,7 +16,7 @@ from deepmat.models import find_weights, for_prediction, label_of, load_model
 from deepmat.models.checkpoint import load_weights
 from deepmat.models.exporting import check_exportable, to_onnx
 from deepmat.models.onnx import OnnxNetwork
-from deepmat.models.weights import UNSTATED, sha256
+from deepmat.models.weights import licence_of, sha256
 from deepmat.runtime.files import AnyPath, as_path, real, write_bytes
 from deepmat.runtime.work import Work
 from deepmat.synth import scene
@@ -26,7 +26,6 @@ SIZES = ((5, 9), (301, 223), (900, 320), (1024, 1024), (2048, 2048))
 which lite sees pictures at twice their size."""
 LARGEST = 1e-3
 """Difference of alpha up to which a file is taken as equal."""
-UNSAID = "not stated by the weights"
 
 
 class Compared(TypedDict):
@@ -88,11 +87,10 @@ def export(
         load_weights(path)  # says what it is
     model = load_model(path, assume=assume)
     check_exportable(model)
-    read = load_weights(path)
-    about = {**read.beside, **(read.about or {})}
-    licence = about.get("licence") or (UNSAID if read.about else UNSTATED)
-    said = {"source": label_of(path), "source_sha256": sha256(path), "licence": str(licence)}
-    return Export(len(SIZES), model=model, path=place, said=said, about=f"{place}: {said['source']}, ONNX")
+    label = label_of(path)
+    source = path.name if label == str(path) else label  # folders of this machine are nobody else's business
+    said = {"source": source, "source_sha256": sha256(path), "licence": licence_of(load_weights(path))}
+    return Export(len(SIZES), model=model, path=place, said=said, about=f"{place}: {label}, ONNX")
 
 
 def compare(graph: OnnxNetwork, network: nn.Module, height: int, width: int, seed: int) -> Compared:

@@ -8,6 +8,7 @@ LASTING          options that weights were trained with and that a later run mus
 UNSEEN           options that published weights do not show, which load_model(assume=) sets
 FIRST_WEIGHTS    the command that makes first weights, for messages; of a network that can be trained
 recognise(state) the config of published weights without one, or None
+depth(name)      optional: layers above a parameter, for train.optimizer.layer_decay
 
 To add a network, write it in a file of this folder and add a line to MODELS.
 """
@@ -153,7 +154,9 @@ def load_model(
     survive_forks()
     path, chosen = find_weights(path, "path"), pick_device(device)
     if is_onnx(path):
-        return OnnxNetwork(path, str(path), chosen)
+        network = OnnxNetwork(path, str(path), chosen)
+        _refuse_assumed(assume, path, network.name)
+        return network
     weights = read_weights(path)
     return assemble(weights, identify(weights, path), path, assume).to(chosen).eval()
 
@@ -165,12 +168,9 @@ def assemble(weights: Weights, known: Known, path: Path, assume: Mapping[str, An
         raise CheckpointError(
             f"{path}: holds an encoder only; `deepmat train --pretrain {path}` makes a whole network of it"
         )
+    if weights.about:
+        _refuse_assumed(assume, path, describe_config(config))
     given = {key: value for key, value in (assume or {}).items() if value is not None}
-    if given and weights.about:
-        flags = " and ".join(f"--{key}" for key in given)
-        raise CheckpointError(
-            f"{label_of(path)}: says itself how it was trained ({describe_config(config)}); leave {flags} out"
-        )
     unseen = cast(Any, MODELS[config.arch]).UNSEEN
     for key in given:
         lookup(dict.fromkeys(unseen), key, f"option of {config.arch} that weights do not show")
@@ -178,6 +178,13 @@ def assemble(weights: Weights, known: Known, path: Path, assume: Mapping[str, An
     refuse_other(model, known, path)
     model.load_state_dict(known.state)
     return model
+
+
+def _refuse_assumed(assume: Mapping[str, Any] | None, path: Path, network: str) -> None:
+    """Raise CheckpointError where options are assumed of a file that states them. network: described in words."""
+    flags = " and ".join(f"--{key}" for key, value in (assume or {}).items() if value is not None)
+    if flags:
+        raise CheckpointError(f"{label_of(path)}: says itself how it was trained ({network}); leave {flags} out")
 
 
 def refuse_other(model: nn.Module, known: Known, path: Path) -> None:

@@ -15,7 +15,7 @@ from deepmat.models import describe_model
 from deepmat.models.dim.graph import dim
 from deepmat.models.graphs import OPSET, Network, whole
 from deepmat.models.lite.graph import lite
-from deepmat.models.onnx import EVERYTHING
+from deepmat.models.onnx import EVERYWHERE
 
 IR = 8
 """Of the file format: the one of OPSET's time."""
@@ -40,7 +40,7 @@ GRAPHS: dict[str, Exportable] = {
         "reach": 224,
         "bytes_a_pixel": 1300,
     },
-    "lite": {"graph": lambda model: lite, "reach": EVERYTHING, "bytes_a_pixel": 850},
+    "lite": {"graph": lambda model: lite, "reach": EVERYWHERE, "bytes_a_pixel": 850},
 }
 """Networks that can be exported, by arch."""
 

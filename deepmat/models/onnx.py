@@ -8,14 +8,12 @@ import torch
 from torch import nn
 
 from deepmat.errors import CheckpointError, TooLarge
-from deepmat.models.session import NO_MEMORY, SMALLER, Window, stretch
+from deepmat.models.session import EVERYWHERE, NO_MEMORY, SMALLER, Window, stretch
 from deepmat.runtime.onnx import PROVIDERS, first_line, open_session, runtime
 from deepmat.runtime.paths import is_file
 
 ALONE = "an ONNX file sees each part of a picture alone; --mode whole, or more --memory, is more exact"
 INPUTS = ["image", "trimap"]
-EVERYTHING = 1 << 30
-"""Reach of a network that sees the whole picture."""
 
 
 class OnnxSession:
@@ -29,7 +27,7 @@ class OnnxSession:
         """See Session.part. Where a part is known, also a stretched one, alpha is its trimap's."""
         inside = window or np.s_[:, :]
         image, trimap = self.image[inside], self.trimap[inside]
-        if trimap.shape != self.trimap.shape and self.network.reach == EVERYTHING and not self.notices:
+        if trimap.shape != self.trimap.shape and self.network.reach == EVERYWHERE and not self.notices:
             self.notices.append(ALONE)
         if size is None:
             return self.network.run(image, trimap, 0)

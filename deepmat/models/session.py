@@ -12,6 +12,8 @@ from deepmat.errors import TooLarge
 
 Window = tuple[slice, slice]
 """Rows and columns of a part of a picture."""
+EVERYWHERE = 1 << 16
+"""Reach of a network that sees the whole picture, whatever its size: pixels."""
 NO_MEMORY = ("memory", "ALLOC_FAILED", "could not create a primitive")
 """Substrings of the out-of-memory errors of torch and the libraries below it."""
 SMALLER = "use --mode tile or a lower --max-size"

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from deepmat.config import VitMatteConfig
 from deepmat.errors import ConfigError, did_you_mean
-from deepmat.models.session import Windows
+from deepmat.models.session import EVERYWHERE, Windows
 
 SIZES: dict[str, dict[str, int]] = {
     "small": {"hidden_size": 384, "num_attention_heads": 6},
@@ -40,8 +40,6 @@ SCORES_AT_ONCE = 1 << 23
 IGNORED = ("architectures", "dtype", "transformers_version", "out_indices", "stage_names")
 """Keys of a config of transformers that do not shape the network, or say again what others say."""
 EXPECTED = "deepmat runs vitmatte models, such as hustvl/vitmatte-small-composition-1k"
-EVERYWHERE = 1 << 16
-"""Attention reaches over the whole picture, whatever its size."""
 
 
 def transformers() -> ModuleType:

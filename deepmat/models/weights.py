@@ -30,6 +30,7 @@ from deepmat.runtime.paths import is_there
 UNSTATED = (
     "not stated by the file; published DIM weights were trained on Adobe's data set, which is for non-commercial use"
 )
+UNSAID = "not stated by the weights"
 PROGRESS = ("epoch", "iter", "step", "best_sad")
 """Values by which other tools' files say how far training was."""
 SUFFIXES = (".tar", ".pth", ".pt", ".ckpt", ".bin", ".safetensors")
@@ -82,6 +83,13 @@ class Info(TypedDict):
     """Why deepmat cannot use it."""
 
 
+def licence_of(read: Weights) -> str:
+    """The licence that a weights file states; UNSAID where one of deepmat's states none, UNSTATED of another tool's."""
+    about = {**read.beside, **(read.about or {})}
+    stated = next((said for key in ("licence", "license") if isinstance(said := about.get(key), str)), None)
+    return stated or (UNSAID if read.about else UNSTATED)
+
+
 def sha256(path: Path) -> str:
     """The SHA-256 checksum of a file, in hexadecimal digits."""
     state = hashlib.sha256()
@@ -122,10 +130,9 @@ def import_weights(
     spoilt = [key for key, value in state.items() if not torch.isfinite(value).all()]
     if spoilt:
         raise CheckpointError(f"{path}: {spoilt[0]} has numbers that are not finite; fetch it again or take another")
-    stated = next((said for key in ("licence", "license") if isinstance(said := read.beside.get(key), str)), None)
     source: Source = {"file": path.name, "format": known.format, "sha256": sha256(path)}
     source.update(cast(Source, _progress(read)))
-    licence = licence or stated or UNSTATED
+    licence = licence or licence_of(read)
     config = cast(ModelConfig, model.config)
     save_weights(out, state, config.model_dump(), source=source, licence=licence)
     return {

@@ -57,11 +57,21 @@ def fetch(model: str, name: str, commit: str | None = None) -> Path | None:
         cached = library.try_to_load_from_cache(model, name, revision=commit)
         if cached is not None:
             return Path(cached) if isinstance(cached, str) else None  # an object says that there is none
-        local = is_offline() or library.constants.HF_HUB_OFFLINE
+        local = _forbidden_by(library) is not None
         try:
             return Path(library.hf_hub_download(model, name, revision=commit, local_files_only=local))
         except library.errors.RemoteEntryNotFoundError:
             return None
+
+
+def _forbidden_by(library: ModuleType) -> str | None:
+    """Return the environment variable that forbids fetching, if one does."""
+    given = {"HF_HUB_OFFLINE": library.constants.HF_HUB_OFFLINE, OFFLINE: is_offline()}
+    return next((variable for variable, forbids in given.items() if forbids), None)
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:300] or type(error).__name__
 
 
 @contextmanager
@@ -88,8 +98,7 @@ def _explained(model: str, library: ModuleType) -> Iterator[None]:
         refused = "set HF_TOKEN to one that may read it" if status in (401, 403) else "try again later"
         raise CheckpointError(f"{model}: {server} answers {status}; {refused}") from error
     except Exception as error:  # of the network's and the disk's libraries, which have no base class in common
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:160]
-        raise CheckpointError(f"{model}: the download broke off ({reason}); run the command again") from error
+        raise CheckpointError(f"{model}: the download broke off ({_line(error)}); run the command again") from error
 
 
 def upload(model: str, files: Mapping[str, bytes], message: str, private: bool = False) -> str:
@@ -99,9 +108,8 @@ def upload(model: str, files: Mapping[str, bytes], message: str, private: bool =
     that of `hf auth login`. Raises CheckpointError, in one line: no token, refused, no network, fetching is off.
     """
     library = hub("pushing weights")
-    for variable, off in (("HF_HUB_OFFLINE", library.constants.HF_HUB_OFFLINE), (OFFLINE, is_offline())):
-        if off:
-            raise CheckpointError(f"{model}: cannot be pushed offline; unset {variable}")
+    if variable := _forbidden_by(library):
+        raise CheckpointError(f"{model}: cannot be pushed offline; unset {variable}")
     if not library.get_token():
         raise CheckpointError(f"{model}: the hub wants a token that may write: `hf auth login`, or set HF_TOKEN")
     server = library.constants.ENDPOINT
@@ -118,21 +126,18 @@ def upload(model: str, files: Mapping[str, bytes], message: str, private: bool =
     except library.errors.HFValidationError as error:
         raise CheckpointError(f"{model}: no name that the hub takes; give USER/NAME") from error
     except ValueError as error:
-        reason = " ".join(str(error).split())[:300]
-        raise CheckpointError(f"{model}: not pushed: {server} refuses the model card ({reason})") from error
+        raise CheckpointError(f"{model}: not pushed: {server} refuses the model card ({_line(error)})") from error
     except Exception as error:  # of the network's libraries, which have no base class in common
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:160]
         raise CheckpointError(
-            f"{model}: not pushed: {server} cannot be reached or broke off ({reason}); run the command again"
+            f"{model}: not pushed: {server} cannot be reached or broke off ({_line(error)}); run the command again"
         ) from error
     return address
 
 
 def _not_cached(library: ModuleType) -> str:
     place = f"no such file or folder; the hub's cache ({library.constants.HF_HUB_CACHE}) does not hold all of it"
-    for variable, off in (("HF_HUB_OFFLINE", library.constants.HF_HUB_OFFLINE), (OFFLINE, is_offline())):
-        if off:
-            return f"{place}, and fetching is off; unset {variable}, or give a folder with config.json and weights"
+    if variable := _forbidden_by(library):
+        return f"{place}, and fetching is off; unset {variable}, or give a folder with config.json and weights"
     server = library.constants.ENDPOINT
     return f"{place}, and {server} cannot be reached; check the network, or give a folder with config.json and weights"
 

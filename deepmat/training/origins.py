@@ -9,13 +9,12 @@ from deepmat.config import Config, load_config
 from deepmat.errors import DeepmatError
 from deepmat.models import find_weights, folders, label_of, read_weights
 from deepmat.models.finding import SHIPPED
-from deepmat.models.weights import UNSTATED
+from deepmat.models.weights import UNSAID, licence_of
 from deepmat.runtime import hub
 from deepmat.runtime.files import real
 from deepmat.runtime.paths import is_file, is_there
 
 CONFIG, BEGAN = "config.yaml", "began_with"
-UNSAID = "not stated"
 GONE = "unknown: the file is not there any more"
 UNREAD = "unknown: its model card cannot be read"
 
@@ -107,8 +106,7 @@ def _of_file(path: Path) -> tuple[Origin, Path | None]:
     if terms := folders.terms(path):
         return Origin(name, terms["licence"], hub.id_of(path), terms.get("trained on")), path
     read = read_weights(path)
-    about = {**read.beside, **(read.about or {})}
     if config_of(path):
+        about = read.about or {}
         name = f"run {about['run']}, step {about.get('step', '?')}"
-    licence = about.get("licence") or about.get("license") or (UNSAID if read.about else UNSTATED)
-    return Origin(name, str(licence)), path
+    return Origin(name, licence_of(read)), path

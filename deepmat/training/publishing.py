@@ -8,13 +8,13 @@ from typing import Any, TypedDict
 from deepmat.errors import CheckpointError, ConfigError, DataError
 from deepmat.models import describe_config, find_weights, folders, identify, read_weights
 from deepmat.models.checkpoint import to_bytes
-from deepmat.models.weights import sha256
+from deepmat.models.weights import UNSAID, sha256
 from deepmat.report.records import LOG
 from deepmat.runtime import hub
 from deepmat.runtime.files import AnyPath, as_path, as_path_or_none
 from deepmat.runtime.paths import is_file, is_folder
 from deepmat.training import card
-from deepmat.training.origins import BEGAN, UNSAID, Origin, config_of, origins, said
+from deepmat.training.origins import BEGAN, Origin, config_of, origins, said
 from deepmat.training.run import BEST
 
 SCORES = "scores.json"

@@ -38,6 +38,7 @@ def test_the_command_compares_and_writes(weights, deepmat, tmp_path):
     assert all(record["largest"] < 1e-4 for record in records)
     said = onnxruntime.InferenceSession(tmp_path / "made/dim.onnx").get_modelmeta().custom_metadata_map
     assert said["licence"] == "CC0" and said["source_sha256"] == sha256(weights)
+    assert said["source"] == "w.safetensors"  # no folder of this machine
     assert said["deepmat"] == api.__version__ and said["network"].startswith("dim (") and said["opset"] == "18"
 
 

@@ -6,12 +6,13 @@ import torch
 from tiny_graphs import graph_of
 
 from deepmat.config import DIMConfig, LiteConfig
-from deepmat.errors import DeepmatWarning
+from deepmat.errors import CheckpointError, DeepmatWarning
 from deepmat.imaging.trimap import quantise
 from deepmat.inference import modes
-from deepmat.inference.exporting import picture
+from deepmat.inference.exporting import compare, picture
 from deepmat.inference.predict import predict, predict_seen
-from deepmat.models import build_model
+from deepmat.models import build_model, load_model
+from deepmat.models.exporting import to_onnx
 
 pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
@@ -67,6 +68,19 @@ def test_a_file_is_corrected_as_its_network_is(lite):
     expected = predict(model, image, trimap, mode="whole")
     same(predict(graph, image, trimap, mode="whole"), expected)
     assert np.abs(predict(model, image, trimap, mode="whole", correct=False) - expected).max() > 0.01
+
+
+def test_an_export_compares_with_the_uncorrected_alpha(lite):
+    model, graph = lite
+    compared = compare(graph, model, 40, 60, seed=3)
+    assert compared["largest"] < 1e-2 and compared["mean"] < 1e-5
+
+
+def test_a_file_says_itself_what_it_is(lite, tmp_path):
+    path = tmp_path / "lite.onnx"
+    path.write_bytes(to_onnx(lite[0], {}))
+    with pytest.raises(CheckpointError, match="says itself how it was trained .*; leave --skip out"):
+        load_model(path, assume={"skip": False})
 
 
 def test_lite_at_its_own_size_if_asked(lite):
