@@ -53,13 +53,13 @@ class LiteConfig(ModelSection):
 
     arch: Literal["lite"] = "lite"
     width: Width = 1.0
-    closed_form: Annotated[bool, _unless(False)] = False
-    """Give it the alpha of closed-form matting too."""
+    fusion: Annotated[bool, _unless(False)] = False
+    """Fuse its alpha with that of closed-form matting."""
 
     @property
     def takes_matte(self) -> bool:
         """Whether samples need the alpha of closed-form matting."""
-        return self.closed_form
+        return self.fusion
 
 
 class ClosedFormConfig(ModelSection):

@@ -10,7 +10,7 @@ from deepmat.config import AugmentConfig, DataConfig, Large
 from deepmat.data.augment import Layers, Options, at_size, make_sample
 from deepmat.data.origins import Origin
 from deepmat.errors import DataError
-from deepmat.imaging.closed_form import closed_form
+from deepmat.imaging.closed_form import coarse
 
 STEPS = 60
 """Steps of closed-form matting at each size; samples are small."""
@@ -32,9 +32,9 @@ class Sample(TypedDict, total=False):
 class TrainingSet:
     """The samples of all origins, one origin after the other, by (epoch, index, scale).
 
-    matte: with the alpha of closed-form matting. scale: multiplies the size of the sample in the config. A picture that
-    cannot be used gives its DataError in place of a sample, since worker processes would lose the message of an
-    exception.
+    matte: with the alpha of closed-form matting at half size. scale: multiplies the size of the sample in the config. A
+    picture that cannot be used gives its DataError in place of a sample, since worker processes would lose the message
+    of an exception.
     """
 
     def __init__(self, origins: Sequence[Origin], config: DataConfig, seed: int, matte: bool = False) -> None:
@@ -58,7 +58,7 @@ class TrainingSet:
             layers["second"] = lambda: _foreground(origin, rng, options)
             sample = make_sample(layers, rng, options)
             if self.matte:
-                sample["matte"] = imaging.to_uint8(closed_form(sample["image"], sample["trimap"], steps=STEPS))
+                sample["matte"] = imaging.to_uint8(coarse(sample["image"], sample["trimap"], steps=STEPS))
             if fold > 1:
                 sample = {kind: pixels.repeat(fold, 0).repeat(fold, 1) for kind, pixels in sample.items()}
             return cast(Sample, {"name": name, **sample})

@@ -43,14 +43,14 @@ def closed_form(image: np.ndarray, trimap: np.ndarray, epsilon: float = EPSILON,
         matrix, right = system(image, trimap, epsilon)
         diagonal = matrix.diagonal() + 1e-6
         divide = LinearOperator(matrix.shape, lambda residual: residual / diagonal, dtype=np.float32)
-        start = _coarse(image, trimap, epsilon, steps)[unknown]
+        start = coarse(image, trimap, epsilon, steps)[unknown]
         found, _ = cg(matrix, right, start, rtol=TOLERANCE, maxiter=steps, M=divide)
         alpha[unknown] = found.clip(0, 1)
     return alpha
 
 
-def _coarse(image: np.ndarray, trimap: np.ndarray, epsilon: float, steps: int) -> np.ndarray:
-    """The alpha of the picture at half its size, enlarged; 0.5 for small pictures."""
+def coarse(image: np.ndarray, trimap: np.ndarray, epsilon: float = EPSILON, steps: int = STEPS) -> np.ndarray:
+    """`closed_form` of the picture at half its size, enlarged; 0.5 for small pictures."""
     height, width = trimap.shape
     if min(height, width) <= COARSEST:
         return np.full(trimap.shape, 0.5, np.float32)

@@ -61,8 +61,9 @@ def predict_seen(
         if not np.isfinite(alpha[unknown]).all():
             raise CheckpointError("the network's alpha is not a finite number; its weights are broken")
         alpha = np.clip(alpha, 0, 1)
-        if predictor.corrected if correct is None else correct:
-            alpha = closed_form.correct(image, levels, alpha)
+        correction = predictor.correction or (closed_form.correct if correct else None)
+        if correction and correct is not False:
+            alpha = correction(image, levels, alpha)
     else:
         alpha, seen = np.zeros(levels.shape, np.float32), Seen("none", [])
     alpha[levels == trimaps.BACKGROUND] = 0

@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 import torch
 
-from deepmat.models.session import Window
+from deepmat.models.session import Correction, Window
 
 
 class Session(Protocol):
@@ -43,8 +43,8 @@ class Predictor(Protocol):
     """Memory that the network takes for each pixel it sees at once."""
     enlarge_up_to: int
     """Pictures of up to so many pixels a side are seen at twice their size; 0 for none."""
-    corrected: bool
-    """Whether closed-form matting corrects its alpha (`imaging.closed_form.correct`)."""
+    correction: Correction | None
+    """What is done last to the alpha of a whole picture; None for nothing."""
 
     @property
     def device(self) -> torch.device:

@@ -48,9 +48,9 @@ GRAPHS: dict[str, Exportable] = {
 def check_exportable(model: nn.Module) -> None:
     """Raise ConfigError for a network without a graph, or where a package is missing."""
     config = cast(ModelConfig, getattr(model, "config", None))
-    if config is None or config.arch not in GRAPHS or getattr(config, "closed_form", False):
+    if config is None or config.arch not in GRAPHS:
         name = describe_model(model)
-        raise ConfigError(f"{name}: cannot be exported; {' and '.join(GRAPHS)} can, without model.closed_form")
+        raise ConfigError(f"{name}: cannot be exported; {' and '.join(GRAPHS)} can")
     _packages()
 
 
@@ -108,7 +108,7 @@ def _metadata(model: Any) -> dict[str, str]:
         "reach": about["reach"],
         "bytes_a_pixel": about["bytes_a_pixel"],
         "enlarge_up_to": model.enlarge_up_to,
-        "corrected": model.corrected,
+        "corrected": model.correction is not None,
     }
     return {
         "deepmat": __version__,

@@ -8,7 +8,8 @@ import torch
 from torch import nn
 
 from deepmat.errors import CheckpointError, TooLarge
-from deepmat.models.session import EVERYWHERE, NO_MEMORY, SMALLER, Window, stretch
+from deepmat.imaging.closed_form import correct
+from deepmat.models.session import EVERYWHERE, NO_MEMORY, SMALLER, Correction, Window, stretch
 from deepmat.runtime.onnx import PROVIDERS, first_line, open_session, runtime
 from deepmat.runtime.paths import is_file
 
@@ -65,7 +66,7 @@ class OnnxNetwork(nn.Module):
             self.name = f"{self.about['network']} as an ONNX graph"
             self.stride, self.reach = contract["stride"], contract["reach"]
             self.bytes_a_pixel, self.enlarge_up_to = contract["bytes_a_pixel"], contract["enlarge_up_to"]
-            self.corrected = bool(contract["corrected"])
+            self.correction: Correction | None = correct if contract["corrected"] else None
             ours = [each.name for each in self.session.get_inputs()] == INPUTS
         except (KeyError, ValueError, AttributeError, TypeError):
             ours = False

@@ -1,6 +1,6 @@
 """A picture that a network sees: the session of most networks (the contract is in deepmat.inference.predictor)."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import cv2
@@ -12,6 +12,9 @@ from deepmat.errors import TooLarge
 
 Window = tuple[slice, slice]
 """Rows and columns of a part of a picture."""
+Correction = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
+"""A function of a picture, uint8 RGB [H, W, 3], its trimap, uint8 [H, W] of 0, 128, 255, and an alpha, float32 [H, W]
+in [0, 1]. It returns a better alpha."""
 EVERYWHERE = 1 << 16
 """Reach of a network that sees the whole picture, whatever its size: pixels."""
 NO_MEMORY = ("memory", "ALLOC_FAILED", "could not create a primitive")
@@ -65,29 +68,18 @@ class Windows:
         inside = window or np.s_[:, :]
         return self.see(self.image[inside], self.trimap[inside], size)
 
-    def see(
-        self,
-        image: np.ndarray,
-        trimap: np.ndarray,
-        size: tuple[int, int] | None,
-        maps: Mapping[str, np.ndarray] | None = None,
-        **more: Any,
-    ) -> np.ndarray:
-        """Alpha, float32 [H, W], of a window, seen stretched to `size` or mirrored to a multiple of the stride.
-
-        maps: further arguments of forward() by name, uint8 [H, W], each of that window as the trimap is.
-        """
+    def see(self, image: np.ndarray, trimap: np.ndarray, size: tuple[int, int] | None, **more: Any) -> np.ndarray:
+        """Alpha, float32 [H, W], of a window, seen stretched to `size` or mirrored to a multiple of the stride."""
         height, width = trimap.shape
-        pictures = {"image": image, "trimap": trimap, **(maps or {})}
         if size:
-            pictures = {name: stretch(each, size) for name, each in pictures.items()}
+            image, trimap = stretch(image, size), stretch(trimap, size)
             more = {**more, **self.STRETCHED}
         else:
             stride: int = self.network.stride if self.FILLED else 1  # type: ignore[assignment]
             border = (0, -height % stride, 0, -width % stride, cv2.BORDER_REFLECT_101)
-            pictures = {name: cv2.copyMakeBorder(each, *border) for name, each in pictures.items()}
-        shown = {name: as_tensor(self.network, each) for name, each in pictures.items()}
-        alpha = forward(self.network, shown.pop("image"), shown.pop("trimap"), **shown, **self.options, **more)
+            image, trimap = (cv2.copyMakeBorder(each, *border) for each in (image, trimap))
+        pixels, levels = as_tensor(self.network, image), as_tensor(self.network, trimap)
+        alpha = forward(self.network, pixels, levels, **self.options, **more)
         found = alpha[0, 0].cpu().numpy()
         return stretch(found, (height, width)) if size else found[:height, :width]
 

@@ -108,7 +108,8 @@ def _make_model(plan: Plan, pretrain: bool) -> tuple[nn.Module, list[str]]:
     notices += more
     model = model.to(plan.device).to(memory_format=torch.channels_last).train()
     model.recompute = settings.recompute  # type: ignore[assignment]
-    unreached = dict.fromkeys(name.rpartition(".")[0] for name in freeze_unreached(model, plan.config.loss))
+    names = freeze_unreached(model, plan.config.loss, plan.config.model.takes_matte)
+    unreached = dict.fromkeys(name.rpartition(".")[0] for name in names)
     if unreached:
         notices.append(f"not trained, since no loss term reaches it: {', '.join(unreached)}")
     return model, notices

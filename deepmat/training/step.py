@@ -40,17 +40,18 @@ def to_device(
     return {**tensors, "alpha": tensors["alpha"] / 255, "unknown": unknown, "count": divisor, "known": others}
 
 
-def freeze_unreached(model: nn.Module, weights: dict[str, float]) -> list[str]:
+def freeze_unreached(model: nn.Module, weights: dict[str, float], matte: bool = False) -> list[str]:
     """Freeze the parameters that no loss term reaches, such as a refinement without its term. Returns their names.
 
-    Raises ConfigError if no parameter is left.
+    matte: whether it takes the alpha of closed-form matting. Raises ConfigError if no parameter is left.
     """
-    kinds = {"image": 3, "composite": 3, "fg": 3, "bg": 3, "alpha": 1, "trimap": 1}
+    kinds = {"image": 3, "composite": 3, "fg": 3, "bg": 3, "alpha": 1, "trimap": 1, "matte": 1}
     device = next(model.parameters()).device
     blank = {kind: torch.full((1, planes, 64, 64), UNKNOWN, dtype=torch.uint8) for kind, planes in kinds.items()}
     batch = to_device(blank, device)
     training = model.training
-    total, _ = weighted_sum(model.eval()(batch["image"], batch["trimap"]), batch, weights)
+    more = {"matte": batch["matte"]} if matte else {}
+    total, _ = weighted_sum(model.eval()(batch["image"], batch["trimap"], **more), batch, weights)
     if not total.requires_grad:
         raise ConfigError("no loss term reaches a part that is trained: change loss or train.freeze")
     total.backward()

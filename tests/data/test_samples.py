@@ -15,7 +15,7 @@ from deepmat.data.layouts import Foreground, find_foregrounds
 from deepmat.data.origins import find_origins
 from deepmat.data.samples import STEPS, TrainingSet, enlarged
 from deepmat.errors import DataError
-from deepmat.imaging.closed_form import closed_form
+from deepmat.imaging.closed_form import coarse
 from deepmat.training.batches import batch_order, training_batches
 
 AUGMENT = {"crop": {"sizes": [64, 96, 160]}, "resize": {"size": [64, 96]}}
@@ -299,7 +299,7 @@ def test_a_sample_can_hold_the_alpha_of_closed_form_matting():
     assert set(doubled) == {True, False}
     for sample, twice in zip(samples, doubled, strict=True):
         step = 1 + twice
-        expected = closed_form(sample["image"][::step, ::step], sample["trimap"][::step, ::step], steps=STEPS)
+        expected = coarse(sample["image"][::step, ::step], sample["trimap"][::step, ::step], steps=STEPS)
         assert np.array_equal(sample["matte"][::step, ::step], imaging.to_uint8(expected))
     (batch,) = training_batches(origins, config, batch_size=4, seed=5, start=0, stop=1, workers=0, matte=True)
     assert batch["matte"].shape == (4, 1, 64, 64)

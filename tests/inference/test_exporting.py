@@ -8,7 +8,7 @@ from onnx_files import mean_of_colours
 
 import deepmat as api
 from deepmat import imaging
-from deepmat.config import DIMConfig, LiteConfig
+from deepmat.config import DIMConfig
 from deepmat.errors import CheckpointError, ConfigError
 from deepmat.inference import exporting
 from deepmat.inference.exporting import picture
@@ -94,7 +94,3 @@ def test_other_files_are_refused_in_one_line(weights, deepmat, tmp_path):
         api.export(weights, tmp_path / "dim.bin")
     done = deepmat("export", "-w", "closed-form", "-o", "c.onnx")
     assert done.exit_code == 1 and "cannot be exported; dim and lite can" in done.stderr
-    lite = build_model(LiteConfig(width=1 / 8, closed_form=True))
-    save_weights(tmp_path / "l.safetensors", lite.state_dict(), lite.config.model_dump())
-    with pytest.raises(ConfigError, match="cannot be exported; dim and lite can, without model.closed_form"):
-        api.export(tmp_path / "l.safetensors", tmp_path / "l.onnx")

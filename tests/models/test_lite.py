@@ -16,11 +16,11 @@ from deepmat.config import LiteConfig
 from deepmat.data.compositing import COMPOSITORS
 from deepmat.errors import CheckpointError, TooLarge
 from deepmat.imaging import trimap
-from deepmat.imaging.closed_form import closed_form, correct
+from deepmat.imaging.closed_form import coarse, correct
 from deepmat.inference import predict as inference
 from deepmat.models import build_model, for_prediction, load_model
-from deepmat.models.lite import classical
 from deepmat.models.lite import fast as lite_fast
+from deepmat.models.lite import fusion
 from deepmat.models.lite import network as lites
 from deepmat.models.lite import overview as lite_far
 from deepmat.models.lite.cues import (
@@ -59,9 +59,9 @@ def model():
     return with_weights(TINY)
 
 
-@pytest.fixture(scope="module", params=[False, True], ids=["alone", "with closed-form"])
-def either(request):
-    return with_weights(LiteConfig(width=1 / 8, closed_form=request.param))
+@pytest.fixture(scope="module")
+def fusing():
+    return with_weights(LiteConfig(width=1 / 8, fusion=True))
 
 
 def ramp(height, width):
@@ -214,12 +214,12 @@ def test_every_mode_settles_large_pictures(monkeypatch, form, mode, options):
 
 @pytest.mark.parametrize("form", [None, "fp32"])
 @pytest.mark.parametrize(("mode", "options"), [("auto", {}), ("tile", {"tile": 64, "overlap": 32}), ("whole", {})])
-def test_every_mode_doubles_small_pictures_once(monkeypatch, either, form, mode, options):
+def test_every_mode_doubles_small_pictures_once(monkeypatch, model, form, mode, options):
     """Four pixels for each, and of what the network makes of them the mean."""
     image, levels, _ = ramp(64, 96)
     levels[:] = 128  # or auto would leave out what is known
     image = image + np.random.default_rng(0).integers(0, 30, image.shape, dtype=np.uint8)
-    network = for_prediction(either, form) if form else either
+    network = for_prediction(model, form) if form else model
     large = [np.kron(each, np.ones((2, 2, 1)[: each.ndim], np.uint8)) for each in (image, levels)]
     alpha = inference.predict(network, *large, mode=mode, double=0, correct=False, **options)
     found = inference.predict(network, image, levels, mode=mode, correct=False, **options)
@@ -236,10 +236,10 @@ def test_every_mode_doubles_small_pictures_once(monkeypatch, either, form, mode,
 
 
 @pytest.mark.parametrize("form", [None, "fp32", "bf16"])
-def test_closed_form_matting_corrects_its_alpha_once(either, form):
+def test_closed_form_matting_corrects_its_alpha_once(model, form):
     image, levels, _ = ramp(64, 300)
     image = image + np.random.default_rng(0).integers(0, 9, image.shape, dtype=np.uint8)
-    network = for_prediction(either, form) if form else either
+    network = for_prediction(model, form) if form else model
     uncorrected = inference.predict(network, image, levels, correct=False)
     expected = correct(image, levels, uncorrected)
     assert np.abs(expected - uncorrected).max() > 0.01
@@ -249,10 +249,10 @@ def test_closed_form_matting_corrects_its_alpha_once(either, form):
 
 
 @pytest.mark.parametrize("form", [None, "fp32"])
-def test_parts_see_what_the_whole_sees(either, form):
+def test_parts_see_what_the_whole_sees(model, form):
     image, levels, _ = ramp(256, 512)
     image = image + np.random.default_rng(0).integers(0, 30, image.shape, dtype=np.uint8)
-    network = for_prediction(either, form) if form else either
+    network = for_prediction(model, form) if form else model
     whole, parts = (inference.predict(network, image, levels, mode=mode, double=0) for mode in ("whole", "auto"))
     assert 0 < np.abs(whole - parts).mean() < 0.002  # hints in 8 bits
 
@@ -353,14 +353,14 @@ def test_a_cell_holds_its_own_four_pixels():
 
 
 @pytest.mark.parametrize("size", [(32, 32), (320, 96), (96, 480)])
-def test_the_fast_network_answers_as_the_plain_one(either, size):
+def test_the_fast_network_answers_as_the_plain_one(model, size):
     image, trimap, _ = ramp(*size)
     image = image + np.random.default_rng(0).integers(0, 30, image.shape, dtype=np.uint8)
     tensors = torch.from_numpy(image).permute(2, 0, 1)[None], torch.from_numpy(trimap)[None, None]
-    fast = for_prediction(either)
+    fast = for_prediction(model)
     assert isinstance(fast, FastLite)
     with torch.inference_mode():
-        expected, found = either(*tensors)["alpha"], fast(*tensors)["alpha"]
+        expected, found = model(*tensors)["alpha"], fast(*tensors)["alpha"]
     assert expected.std() > 0.1 and found.dtype == torch.float32
     assert (found - expected)[tensors[1] == 128].abs().max() < 1e-4
     with torch.inference_mode():
@@ -368,10 +368,10 @@ def test_the_fast_network_answers_as_the_plain_one(either, size):
 
 
 @pytest.mark.parametrize("options", [{"mode": "resize", "size": (96, 96)}, {"max_size": 96, "fit": "stretch"}], ids=str)
-def test_what_is_known_is_left_out_but_where_a_mode_may_have_lost_what_is_not(either, options):
+def test_what_is_known_is_left_out_but_where_a_mode_may_have_lost_what_is_not(model, options):
     image, levels, _ = ramp(96, 480)
     tensors = torch.from_numpy(image).permute(2, 0, 1)[None], torch.from_numpy(levels)[None, None]
-    fast = for_prediction(either)
+    fast = for_prediction(model)
     with torch.inference_mode():
         ends = fast(*tensors)["alpha"][0, 0]
     # far from what is unknown nothing was computed: these weights would not say exactly that
@@ -381,7 +381,7 @@ def test_what_is_known_is_left_out_but_where_a_mode_may_have_lost_what_is_not(ei
     picture = np.random.default_rng(0).integers(0, 256, (960, 960, 3), dtype=np.uint8)
     plain, quick = (
         inference.predict(each, picture, thin, **{"mode": "whole", "correct": False, **options})
-        for each in (either, fast)
+        for each in (model, fast)
     )
     assert plain.max() > 0.01
     np.testing.assert_allclose(quick, plain, atol=1e-4)
@@ -411,43 +411,53 @@ def test_a_tile_that_knows_nothing_of_one_side_goes_by_the_whole_picture(form, w
     assert np.abs(found - alpha).max() < 0.05
 
 
-def test_it_is_given_the_alpha_of_closed_form_matting():
-    """A last layer that takes this alpha alone gives it back, in every mode; of a doubled picture, that of its half."""
-    built = build_model(LiteConfig(width=1 / 8, closed_form=True)).eval()
-    built.head.bias.data[:] = 0
-    built.head.bias.data[-1] = 1
-    image, levels, _ = ramp(64, 300)
-    image = image + np.random.default_rng(0).integers(0, 3, image.shape, dtype=np.uint8)
-    matte = closed_form(image, levels, steps=classical.STEPS)
-    assert matte[levels == 128].std() > 0.1
-    for network in (built, for_prediction(built)):
-        for options in ({"mode": "auto"}, {"mode": "tile", "tile": 64, "overlap": 32}, {"mode": "whole"}):
-            for double in (0, 1024):
-                found = inference.predict(network, image, levels, double=double, correct=False, **options)
-                np.testing.assert_allclose(found, matte, atol=0.03 if double else 1 / 255)  # doubled with its border
-
-
-def test_of_a_doubled_picture_closed_form_matting_sees_the_half():
+@pytest.mark.parametrize("share", [0, 0.5, 1])
+def test_its_alpha_is_fused_with_that_of_closed_form_matting(fusing, share):
+    """At the picture's own size; then the whole is corrected."""
     image, levels, _ = ramp(64, 300)
     image = image + np.random.default_rng(0).integers(0, 9, image.shape, dtype=np.uint8)
-    found = classical.matte_of(image.repeat(2, 0).repeat(2, 1), levels.repeat(2, 0).repeat(2, 1))
-    assert np.array_equal(found, classical.matte_of(image, levels).repeat(2, 0).repeat(2, 1))
+    fusing.fusion.head.weight.data[:] = 0
+    fusing.fusion.head.bias.data[:] = np.log(share / (1 - share)) if 0 < share < 1 else 200 * share - 100
+    alone, matte = inference.predict(fusing, image, levels, correct=False), coarse(image, levels, steps=fusion.STEPS)
+    mixed = np.where(levels == 128, (1 - share) * alone + share * matte, alone)
+    assert np.abs(alone - matte)[levels == 128].mean() > 0.05
+    for network in (fusing, for_prediction(fusing), for_prediction(fusing, "bf16")):
+        found = fusion.fuse(network.net.fusion if network is not fusing else fusing.fusion, image, levels, alone)
+        np.testing.assert_allclose(found, mixed, atol=1e-5)
+        np.testing.assert_allclose(network.correction(image, levels, alone), correct(image, levels, found), atol=1e-6)
+    np.testing.assert_allclose(inference.predict(fusing, image, levels), correct(image, levels, mixed), atol=1e-4)
 
 
-def test_of_a_large_picture_closed_form_matting_sees_a_smaller_copy(monkeypatch):
+def test_training_fuses_as_prediction_does(fusing):
+    """It halves known regions and alphas alike; the mixed alpha is at full size."""
+    image, levels, _ = ramp(64, 320)
+    alone = inference.predict(fusing, image, levels, correct=False)
+    fusing.fusion.head.weight.data.normal_(std=3, generator=torch.Generator().manual_seed(0))
+    matte = coarse(image, levels, steps=fusion.STEPS)
+    pixels = torch.from_numpy(image).permute(2, 0, 1)[None].float()
+    maps = [torch.from_numpy(each)[None, None].float() for each in (levels, alone, matte)]
+    with torch.no_grad():
+        found = fusion.fused(fusing.fusion, pixels, *maps)[0, 0].numpy()
+    expected = fusion.fuse(fusing.fusion, image, levels, alone)
+    assert np.abs(expected - alone).max() > 0.1
+    np.testing.assert_allclose(found, expected, atol=0.01)
+
+
+def test_of_a_large_picture_the_fusion_sees_a_smaller_copy(fusing, monkeypatch):
     image, levels, _ = ramp(64, 300)
-    sizes = []
-    monkeypatch.setattr(classical, "MOST", 3000)
-    monkeypatch.setattr(classical, "closed_form", lambda *pair, **steps: sizes.append(pair[1].shape) or pair[1] / 255)
-    assert classical.matte_of(image, levels).shape == (64, 300) and sizes == [(32, 150)]
+    sizes, plain = [], fusion.closed_form
+    monkeypatch.setattr(fusion, "MOST", np.count_nonzero(levels == 128) / 4 - 1)
+    monkeypatch.setattr(fusion, "closed_form", lambda *pair, **steps: sizes.append(pair[1].shape) or plain(*pair))
+    fusion.fuse(fusing.fusion, image, levels, levels / np.float32(255))
+    assert sizes == [(16, 75)]
 
 
-def test_strips_make_no_difference(either, monkeypatch):
+def test_strips_make_no_difference(model, monkeypatch):
     image, levels, _ = ramp(96, 320)
     found = []
     for rows in (2, 6, 16, 256):
         monkeypatch.setitem(lite_fast.STRIPS, "cpu", rows)
-        found.append(inference.predict(for_prediction(either), image.transpose(1, 0, 2), levels.T, double=0))
+        found.append(inference.predict(for_prediction(model), image.transpose(1, 0, 2), levels.T, double=0))
     for other in found[1:]:
         np.testing.assert_allclose(other, found[0], atol=1e-4)
 

@@ -12,8 +12,9 @@ from filelock import FileLock
 from safetensors.torch import load_file
 
 from deepmat import config as configs
+from deepmat.config import LiteConfig
 from deepmat.errors import CheckpointError, ConfigError, DataError
-from deepmat.models.lite import network as lite_network
+from deepmat.models import build_model
 from deepmat.training.run import BEST, states
 from deepmat.training.start import alone
 from deepmat.training.train import configs_of, train
@@ -169,24 +170,21 @@ def test_the_lock_of_another_user_is_named(tmp_path, monkeypatch):
         pass
 
 
-def test_the_alpha_of_closed_form_matting_is_made_with_the_samples(tmp_path, monkeypatch):
-    """By their workers, and not in the step, where the network would wait for it."""
-    made, plain = [], lite_network.matte_like
-    monkeypatch.setattr(lite_network, "matte_like", lambda *given: made.append(given[1]) or plain(*given))
-    train(
-        config="lite",
-        pretrain="none",
-        runs=tmp_path,
-        iterations=2,
-        settings=[
-            *TINY[2:],
-            "data.augment.resize.size=[64,64]",
-            "model.closed_form=true",
-            "model.width=0.125",
-            "data.synth=4",
-            "data.large=null",
-            "data.doubled=0",
-        ],
-    ).run()
-    # Which weights the losses reach is asked of a picture of which nothing is known; the steps ask for none.
-    assert len(made) == 1 and (made[0] == 128).all()
+def test_the_fusion_of_lite_is_trained_alone(tmp_path):
+    settings = [
+        *TINY[2:],
+        "data.augment.resize.size=[64,64]",
+        "model.width=0.125",
+        "data.synth=4",
+        "data.large=null",
+        "data.doubled=0",
+    ]
+    train(config="lite", pretrain="none", runs=tmp_path, iterations=1, settings=settings).run()
+    first = tmp_path / "lite" / BEST
+    more = ["model.fusion=true", "train.freeze=[encoder, decoder]", "train.name=fusion"]
+    train(config="lite", pretrain=str(first), runs=tmp_path, iterations=2, settings=[*settings, *more]).run()
+    before, after = load_file(first), load_file(tmp_path / "fusion" / BEST)
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    built = build_model(LiteConfig(width=0.125, fusion=True)).fusion.state_dict()
+    assert {name for name in after if name not in before} == {f"fusion.{name}" for name in built}
+    assert after["fusion.head.weight"].abs().max() > 0  # is 0 at first

@@ -39,7 +39,7 @@ class DIM(nn.Module):
     LASTING = ("conv6", "skip", "width")
     UNSEEN = ("skip",)
     FIRST_WEIGHTS = "deepmat convert-vgg"
-    stride, reach, enlarge_up_to, corrected = 32, 224, 0, False  # its receptive field reaches 217 pixels
+    stride, reach, enlarge_up_to, correction = 32, 224, 0, None  # its receptive field reaches 217 pixels
     bytes_a_pixel = 2000
     mean: Tensor
     std: Tensor

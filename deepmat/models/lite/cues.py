@@ -4,7 +4,6 @@ A pixel lies on the line between a foreground and a background colour; its posit
 2001, Bayesian matting, equation 1). Guesses of both colours are the colours of the known regions, spread into the
 unknown region from near and from far. For each guess the network gets the alpha that follows and how well the guess
 explains the pixel. One more guess is made from known and hinted regions together (deepmat.models.lite.overview).
-The alpha of closed-form matting, which needs no guess of colours, can stand beside them (deepmat.imaging.closed_form).
 """
 
 from collections.abc import Sequence
@@ -23,8 +22,7 @@ the spread of both, and the known share of both nearby."""
 EXPLAINED = 4 * 4
 """Channels that `explain` adds to a guess: alpha and three distances for each of a cell's four pixels."""
 SEEN = 3 * 4 + 2 * 4 + 1 + GUESSES * (EXPLAINED + FIELDS)
-"""Input channels of the network: colours, known regions, the hint, the guesses and their explanations. The alpha of
-closed-form matting adds four."""
+"""Input channels of the network: colours, known regions, the hint, the guesses and their explanations."""
 NOISE = 0.003
 """Squared colour difference (colours in a range of 1) under which two colours are hard to separate."""
 HINT_RANGE = 63
@@ -229,20 +227,15 @@ def see(
     hint: Tensor,
     guesses: Tensor,
     out: Tensor | None = None,
-    matte: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """The network's input in cells of 2 x 2 pixels, and the alphas that classical matting finds.
 
     Returns the input, [N, SEEN, H/2, W/2], written to `out` if given; and alphas [N, GUESSES, 4, H/2, W/2] in [0, 1].
-    rgb, known, hint: from `split`; guesses: [N, GUESSES x FIELDS, H/2, W/2]; matte: [N, 1, H, W], 0 ... 255, the alpha
-    of closed-form matting, which adds 4 channels to the input and an alpha.
+    rgb, known, hint: from `split`; guesses: [N, GUESSES x FIELDS, H/2, W/2].
     """
     colours = cells(rgb)
     explained, alphas = explain(colours, guesses.unflatten(1, (GUESSES, FIELDS)))
     own = [colours.flatten(1, 2), F.pixel_unshuffle(known, 2), hint]
-    if matte is not None:
-        found = F.pixel_unshuffle(matte.float() / 255, 2)
-        alphas, own = torch.cat((alphas, found[:, None]), 1), [*own, found - 0.5]
     if out is None:
         return torch.cat((*own, torch.cat(explained, 2).flatten(1, 2)), 1), alphas
     rest = GUESSES * (EXPLAINED + FIELDS)

@@ -13,9 +13,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from deepmat.models.dim.fast import LAST, convolve, windows
-from deepmat.models.lite.classical import matte_like
 from deepmat.models.lite.cues import GUESSES, cells, double, gather, look, see, split
-from deepmat.models.lite.network import Block, Lite, blend
+from deepmat.models.lite.layers import Block
+from deepmat.models.lite.network import Lite, blend
 from deepmat.models.lite.overview import hinted, overview, settle
 from deepmat.models.lite.session import FastLiteSession
 from deepmat.runtime.processes import give_back_memory
@@ -50,13 +50,15 @@ def _guesses(strips: list[tuple[int, int]], image: Tensor, trimap: Tensor, beyon
 class FastLite(nn.Module):
     """The fast form of Lite, for one picture at a time. Where a whole neighbourhood is known, alpha is the trimap's."""
 
-    stride, reach, enlarge_up_to, corrected = Lite.stride, Lite.reach, Lite.enlarge_up_to, Lite.corrected
+    stride, reach, enlarge_up_to = Lite.stride, Lite.reach, Lite.enlarge_up_to
 
     def __init__(self, model: Lite, dtype: torch.dtype = torch.float32) -> None:
         super().__init__()
         self.net = copy.deepcopy(model).to(dtype).to(memory_format=LAST).eval().requires_grad_(False)
         self.net.head.to(torch.float32)
-        self.config, self.closed_form, self.dtype = model.config, model.closed_form, dtype
+        if self.net.fusion:
+            self.net.fusion.to(torch.float32)
+        self.config, self.dtype = model.config, dtype
         self.bytes_a_pixel = 100 + 30 * dtype.itemsize
 
     @property
@@ -67,26 +69,27 @@ class FastLite(nn.Module):
         """See deepmat.inference.predictor.Predictor.begin."""
         return FastLiteSession(self, image, trimap)
 
+    def correction(self, image: np.ndarray, trimap: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+        """See deepmat.inference.predictor.Predictor.correction."""
+        return self.net.correction(image, trimap, alpha)
+
     def forward(
         self,
         image: Tensor,
         trimap: Tensor,
         beyond: Tensor | None = None,
         everywhere: bool = False,
-        matte: Tensor | None = None,
     ) -> dict[str, Tensor]:
         """{"alpha": float32 [1, 1, H, W] in [0, 1]} of a picture.
 
-        image: RGB [1, 3, H, W]; trimap: [1, 1, H, W] of 0, 128, 255; both 0 ... 255, H and W multiples of 32. beyond,
-        matte: as for Lite; everywhere: compute alpha also where a whole neighbourhood is known.
+        image: RGB [1, 3, H, W]; trimap: [1, 1, H, W] of 0, 128, 255; both 0 ... 255, H and W multiples of 32.
+        beyond: as for Lite; everywhere: compute alpha also where a whole neighbourhood is known.
         """
         net, small = self.net, None
-        if matte is None and self.closed_form:
-            matte = matte_like(image, trimap)
         if beyond is None:
-            beyond, small = overview(lambda *copy, **more: self(*copy, **more)["alpha"], image, trimap, matte)
+            beyond, small = overview(lambda *copy: self(*copy)["alpha"], image, trimap)
             trimap = hinted(trimap, *small) if small else trimap
-        first, alphas = self._begin(image, trimap, matte, beyond)
+        first, alphas = self._begin(image, trimap, beyond)
         if trimap.is_cpu and trimap.numel() > 1 << 20:
             give_back_memory()
         kept, x = [first], convolve(cast(nn.Conv2d, net.down[0]), first)
@@ -105,7 +108,7 @@ class FastLite(nn.Module):
             alpha[..., top:bottom, left:right] = found
         return {"alpha": settle(alpha, trimap, *small) if small else alpha}
 
-    def _begin(self, image: Tensor, trimap: Tensor, matte: Tensor | None, beyond: Tensor) -> tuple[Tensor, Tensor]:
+    def _begin(self, image: Tensor, trimap: Tensor, beyond: Tensor) -> tuple[Tensor, Tensor]:
         """The first features, before they are halved, and the alphas that classical matting finds."""
         rows, columns = trimap.shape[2] // 2, trimap.shape[3] // 2
         strips = _strips(rows, image.device)
@@ -117,7 +120,7 @@ class FastLite(nn.Module):
         shape = 1, self.net.stem.in_channels, min(rows, _strip(device) + 2 * HALO), columns
         layout = LAST if dtype == torch.float32 else torch.contiguous_format
         features = torch.empty(shape, dtype=dtype, device=device, memory_format=layout)
-        alphas = torch.empty((1, GUESSES + self.closed_form, 4, rows, columns), device=image.device)
+        alphas = torch.empty((1, GUESSES, 4, rows, columns), device=image.device)
         for top, bottom in strips:
             begin, end = max(top - HALO, 0), min(bottom + HALO, rows)
             # Half as many rows of guesses, and one more to blend with.
@@ -127,7 +130,6 @@ class FastLite(nn.Module):
                 *_split(begin, end, image, trimap),
                 fields,
                 features[:, :, : end - begin],
-                None if matte is None else matte[:, :, 2 * begin : 2 * end],
             )
             inner = slice(top - begin, bottom - begin)
             x = convolve(self.net.stem, seen.contiguous(memory_format=LAST))

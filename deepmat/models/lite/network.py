@@ -15,8 +15,10 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from deepmat.config import LiteConfig
-from deepmat.models.lite.classical import matte_like
+from deepmat.imaging.closed_form import correct
 from deepmat.models.lite.cues import GUESSES, SEEN, cells, double, gather, look, see, split, unknown_region
+from deepmat.models.lite.fusion import Fusion, fuse, fused
+from deepmat.models.lite.layers import Block
 from deepmat.models.lite.overview import hinted, overview, settle
 from deepmat.models.lite.session import LiteSession
 
@@ -41,40 +43,31 @@ def blend(out: Tensor, colours: Tensor, alphas: Tensor) -> Tensor:
     return F.pixel_shuffle(found, 2)
 
 
-class Block(nn.Module):
-    """A residual block of two convolutions (He et al. 2016)."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv2d(width, width, 3, padding=1)
-        self.conv2 = nn.Conv2d(width, width, 3, padding=1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return F.relu_(self.conv2(F.relu_(self.conv1(x))) + x)
-
-
 class Lite(nn.Module):
     """A residual U-Net over cells of 2 x 2 pixels.
 
-    width: channels at every level as a share of WIDTHS; 1/8 makes tests fast. closed_form: it is given the alpha of
-    closed-form matting too.
+    width: channels at every level as a share of WIDTHS; 1/8 makes tests fast. fusion: its alpha is fused with that of
+    closed-form matting.
     """
 
     OPTIONS = LiteConfig
-    PARTS = {"encoder": ("stem", "down", "encode", "bottom"), "decoder": ("across", "decode", "head")}
-    LASTING = ("width", "closed_form")
+    PARTS = {
+        "encoder": ("stem", "down", "encode", "bottom"),
+        "decoder": ("across", "decode", "head"),
+        "fusion": ("fusion",),
+    }
+    LASTING = ("width",)
     UNSEEN = ()
     FIRST_WEIGHTS = "deepmat train --config lite"
-    stride, reach, enlarge_up_to, corrected = 32, 224, SMALL, True
+    stride, reach, enlarge_up_to = 32, 224, SMALL
     bytes_a_pixel = 650
 
-    def __init__(self, width: float = 1.0, closed_form: bool = False) -> None:
+    def __init__(self, width: float = 1.0, fusion: bool = False) -> None:
         super().__init__()
-        self.closed_form, alphas = closed_form, GUESSES + closed_form
         widths = [max(1, round(width * channels)) for channels in WIDTHS]
         self.recompute = False
         steps = list(zip(widths, widths[1:], strict=False))
-        self.stem = nn.Conv2d(SEEN + 4 * closed_form, widths[0], 3, padding=1)
+        self.stem = nn.Conv2d(SEEN, widths[0], 3, padding=1)
         self.encode = nn.ModuleList(
             nn.Sequential(*(Block(width) for _ in range(count))) for width, count in zip(widths, BLOCKS, strict=True)
         )
@@ -82,14 +75,15 @@ class Lite(nn.Module):
         self.bottom = Block(widths[-1])
         self.across = nn.ModuleList(nn.Conv2d(deep, wide, 1) for wide, deep in steps)
         self.decode = nn.ModuleList(Block(width) for width in widths[:-1])
-        self.head = nn.Conv2d(widths[0], 7 + alphas, 3, padding=1)
+        self.head = nn.Conv2d(widths[0], 7 + GUESSES, 3, padding=1)
         for layer in self.modules():
             if isinstance(layer, nn.Conv2d) and layer.bias is not None:
                 nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
                 nn.init.zeros_(layer.bias)
         nn.init.zeros_(self.head.weight)
         assert self.head.bias is not None
-        nn.init.constant_(self.head.bias[-alphas:], 1 / alphas)  # begins as the mean of what classical matting finds
+        nn.init.constant_(self.head.bias[-GUESSES:], 1 / GUESSES)  # begins as the mean of what classical matting finds
+        self.fusion = Fusion(width) if fusion else None
 
     @property
     def device(self) -> torch.device:
@@ -98,6 +92,10 @@ class Lite(nn.Module):
     def begin(self, image: np.ndarray, trimap: np.ndarray) -> LiteSession:
         """See deepmat.inference.predictor.Predictor.begin."""
         return LiteSession(self, image, trimap)
+
+    def correction(self, image: np.ndarray, trimap: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+        """See deepmat.inference.predictor.Predictor.correction."""
+        return correct(image, trimap, fuse(self.fusion, image, trimap, alpha) if self.fusion else alpha)
 
     @staticmethod
     def recognise(state: Mapping[str, Tensor]) -> LiteConfig | None:
@@ -109,40 +107,41 @@ class Lite(nn.Module):
     ) -> dict[str, Tensor]:
         """{"alpha": [N, 1, H, W] in [0, 1]} of pictures.
 
-        image: RGB [N, 3, H, W]; trimap: [N, 1, H, W] of 0, 128, 255; matte: [N, 1, H, W], the alpha of closed-form
-        matting if the network takes it, found here if it is not given; all 0 ... 255, H and W multiples of 32. beyond:
-        for a part of a picture, the `summary` of the whole; the trimap then holds the hints of the whole. Alpha has
+        image: RGB [N, 3, H, W]; trimap: [N, 1, H, W] of 0, 128, 255; H and W multiples of 32. beyond: for a part of a
+        picture, the `summary` of the whole; the trimap then holds the hints of the whole. matte: [N, 1, H, W], 0 ...
+        255, the alpha of closed-form matting, to train the fusion with it; without it alpha is not fused. Alpha has
         exact zeros and ones; its gradient is that before clipping, so that no pixel beyond the range is lost.
         """
         exact = torch.autocast(image.device.type, enabled=False)
         small = None
         with torch.no_grad():
-            if matte is None and self.closed_form:
-                matte = matte_like(image, trimap)
+            levels = trimap
             if beyond is None:
-                beyond, small = self._overview(image, trimap, matte)
+                beyond, small = self._overview(image, trimap)
                 trimap = hinted(trimap, *small) if small else trimap
             if self.training:
                 forgotten = torch.rand(len(trimap), 1, 1, 1, device=trimap.device) < FORGOTTEN
                 trimap = torch.where(forgotten & unknown_region(trimap), 128, trimap)
             with exact:
                 rgb, known, hint = split(image, trimap)
-                seen, alphas = see(rgb, known, hint, double(look(gather(rgb, known, hint), beyond)), matte=matte)
+                seen, alphas = see(rgb, known, hint, double(look(gather(rgb, known, hint), beyond)))
                 colours = cells(rgb)
         x, kept = self._encode(F.relu_(self.stem(_last(seen))))
         for level in (3, 2, 1, 0):
             x = self._up(level, x, kept[level])
         with exact:
             alpha = _held(blend(self.head(x.float()), colours, alphas))
-            return {"alpha": settle(alpha, trimap, *small) if small and not self.training else alpha}
+            if small and not self.training:
+                alpha = settle(alpha, trimap, *small)
+            if self.fusion is not None and matte is not None:
+                alpha = fused(self.fusion, image, levels, alpha, matte / 255)
+            return {"alpha": alpha}
 
-    def _overview(
-        self, image: Tensor, trimap: Tensor, matte: Tensor | None
-    ) -> tuple[Tensor, tuple[int, Tensor] | None]:
+    def _overview(self, image: Tensor, trimap: Tensor) -> tuple[Tensor, tuple[int, Tensor] | None]:
         kind = image.device.type
         # Autocast caches weights that it casts without a gradient; the pass with a gradient must not get those.
         with torch.autocast(kind, enabled=torch.is_autocast_enabled(kind), cache_enabled=False):
-            return overview(lambda *copy, **more: self(*copy, **more)["alpha"], image, trimap, matte)
+            return overview(lambda *copy: self(*copy)["alpha"], image, trimap)
 
     def _part(self, part: Callable[..., Any], x: Tensor) -> Any:
         """A part of the forward pass; with `recompute` only its input is kept (Chen et al. 2016)."""

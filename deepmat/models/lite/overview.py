@@ -48,15 +48,14 @@ def _means(x: Tensor, times: int) -> Tensor:
 
 
 def overview(
-    network: Callable[..., Tensor], image: Tensor, trimap: Tensor, matte: Tensor | None = None
+    network: Callable[[Tensor, Tensor], Tensor], image: Tensor, trimap: Tensor
 ) -> tuple[Tensor, tuple[int, Tensor] | None]:
     """The `summary` of a whole picture, and the alpha of a smaller copy.
 
     The copy is given as (times, alpha [N, 1, H / times, W / times]); None for a picture of up to AT_ONCE pixels a side,
     which needs no copy.
 
-    network(image, trimap) or, with a matte, network(image, trimap, matte=matte) -> alpha; image: [N, 3, H, W]; trimap,
-    matte: [N, 1, H, W]; of any size.
+    network(image, trimap) -> alpha; image: [N, 3, H, W]; trimap: [N, 1, H, W]; of any size.
     """
     longer = max(trimap.shape[2:])
     if longer <= AT_ONCE:
@@ -65,9 +64,7 @@ def overview(
     small, levels = shrink(image, trimap, times)
     height, width = levels.shape[2:]
     border = (0, -width % 32, 0, -height % 32)
-    copies = {} if matte is None else {"matte": F.pad(_means(matte.float(), times), border, mode="replicate")}
-    shown = (F.pad(copy, border, mode="replicate") for copy in (small, levels))
-    alpha = network(*shown, **copies)
+    alpha = network(*(F.pad(copy, border, mode="replicate") for copy in (small, levels)))
     return summary(small, levels), (times, alpha[..., :height, :width])
 
 

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from deepmat.errors import TooLarge
-from deepmat.models.lite.classical import matte_of
 from deepmat.models.lite.overview import hinted, overview, settle
 from deepmat.models.session import Window, Windows, WindowsNearUnknown, as_tensor, forward
 
@@ -28,22 +27,16 @@ class LiteSession(Windows):
     """See deepmat.inference.predictor.Session."""
 
     @cached_property
-    def matte(self) -> np.ndarray | None:
-        """uint8 [H, W]: the alpha of closed-form matting; None for a network that does not take it."""
-        return matte_of(self.image, self.trimap) if self.network.closed_form else None
-
-    @cached_property
     @torch.inference_mode()
     def overview(self) -> Overview | None:
         """Made when the first part is asked for; None where the memory does not suffice even for the small copy."""
 
-        def network(small: Tensor, levels: Tensor, **more: Tensor) -> Tensor:
-            return forward(self.network, small, levels, **self.options, **more)
+        def network(small: Tensor, levels: Tensor) -> Tensor:
+            return forward(self.network, small, levels, **self.options)
 
         image, trimap = as_tensor(self.network, self.image), as_tensor(self.network, self.trimap)
-        matte = None if self.matte is None else as_tensor(self.network, self.matte)
         try:
-            beyond, copy = overview(network, image, trimap, matte)
+            beyond, copy = overview(network, image, trimap)
         except TooLarge:
             self.notices.append("the memory ran out for a view of the whole; each part is seen alone")
             return None
@@ -55,12 +48,9 @@ class LiteSession(Windows):
     def part(self, window: Window | None, size: tuple[int, int] | None = None) -> np.ndarray:
         """See Session.part. The whole picture is seen by forward(), which makes its own overview."""
         inside = window or np.s_[:, :]
-        image, trimap, maps = self.image[inside], self.trimap[inside], {}
-        if self.matte is not None:
-            maps["matte"] = self.matte[inside]
         if window is None or self.overview is None:
-            return self.see(image, trimap, size, maps)
-        return self.see(image, self.overview.trimap[inside], size, maps, beyond=self.overview.beyond)
+            return self.see(self.image[inside], self.trimap[inside], size)
+        return self.see(self.image[inside], self.overview.trimap[inside], size, beyond=self.overview.beyond)
 
     def finish(self, alpha: np.ndarray) -> np.ndarray:
         """See Session.finish. Corrects the alpha of parts of a large picture, as forward() does that of a whole one."""
