@@ -96,6 +96,13 @@ Crop = Annotated[
     typer.Option(metavar="MARGIN", help="Crop to the subject, with this margin: 0, pixels (20) or a share (5%)."),
 ]
 Square = Annotated[bool, typer.Option("--square", help="With --crop: to a square.")]
+Engine = Annotated[
+    str,
+    typer.Option(
+        metavar=choice("runtime.sharing", "ENGINES") + "[:CORES]",
+        help="Who works: this process or those of a launcher; or a Ray cluster, with so many cores a worker.",
+    ),
+]
 SkipExisting = Annotated[bool, typer.Option("--skip-existing", help="Skip pictures whose files all exist.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object per picture on stdout.")]
 
@@ -214,12 +221,12 @@ def show_batch(
     """
     from deepmat.runtime import distributed
 
-    finders: list[tuple[str, str]] = []
+    finders: Counter[tuple[str, str]] = Counter()
 
     def steps() -> Iterator[Any]:
         try:
             for record in work:
-                finders.append((record.get("finder", ""), record.get("why", "")))
+                finders[record.get("finder", ""), record.get("why", "")] += 1
                 if endless:
                     say(f"{record['name']}: " + (record.get("error") or ", ".join(record["paths"].values())))
                 yield record
@@ -233,22 +240,22 @@ def show_batch(
     everyone = distributed.gather((finders, work.existing, own))
     failures = {name: message for _, _, failed in everyone for name, message in failed.items()}
     if distributed.rank() == 0:
-        used = [each for found, _, _ in everyone for each in found]
+        work.finish()
+        used = sum((found for found, _, _ in everyone), Counter[tuple[str, str]]())
         existing = sum(each for _, each, _ in everyone)
         before = f" ({existing} more existed)" if existing else ""
         if not quiet:
             show_finders(used)
         where = f"in {out}" if out else "beside them"
-        done = f"{len(used) - len(failures)} of {len(used)} pictures cut out {where}{before}"
+        done = f"{used.total() - len(failures)} of {used.total()} pictures cut out {where}{before}"
         summarise(failures, "" if quiet else done)
     distributed.gather(None)  # a launcher ends all processes with the first that exits with an error
     if failures:
         raise typer.Exit(1)
 
 
-def show_finders(used: Iterable[tuple[str, str]]) -> None:
-    """Print which finders were used, and why. used: finder and reason of each picture; empty without a finder."""
-    counts = Counter(used)
+def show_finders(counts: Mapping[tuple[str, str], int]) -> None:
+    """Print which finders were used, and why. counts: of pictures by finder and reason; empty without a finder."""
     for finder in sorted({name for name, _ in counts if name}):
         reasons = [why for name, why in counts if name == finder]
         pictures = sum(count for (name, _), count in counts.items() if name == finder)

@@ -10,6 +10,7 @@ from deepmat.cli.options import (
     Colours,
     Crop,
     Device,
+    Engine,
     Exclude,
     Fit,
     Include,
@@ -67,6 +68,7 @@ def predict(
     max_megapixels: MaxMegapixels = 500,
     json: Json = False,
     device: Device = "auto",
+    engine: Engine = "processes",
     skip: Skip = None,
     set_: Set = None,
 ) -> None:
@@ -101,6 +103,7 @@ def predict(
         memory=memory,
         max_megapixels=max_megapixels,
         device=device,
+        engine=engine,
         assume={"skip": skip},
         settings=set_ or (),
     )

@@ -5,6 +5,7 @@ and every worker makes the same ones. An item that ends several workers fails al
 also take chunks that take unusually long elsewhere; the first result counts.
 """
 
+import logging
 import math
 import os
 import time
@@ -177,7 +178,7 @@ def open_pool(
     if own:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it would report to Ray's makers
         try:
-            ray.init(include_dashboard=False, log_to_driver=False, logging_level="error")
+            ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
         except (ConnectionError, OSError, RuntimeError, ValueError) as error:
             raise DeepmatError(f"Ray does not start ({error}); check RAY_ADDRESS, or the machine's /tmp") from error
     pool = _RayPool(start, cores, gpu)
@@ -212,7 +213,7 @@ class _RayPool:
 
     def hire(self) -> Any:
         options = {"num_cpus": self._cores, "num_gpus": self._gpus, "max_restarts": 0}
-        actor = self._ray.remote(_Worker).options(**options).remote(self._cores)
+        actor: Any = self._ray.remote(_Worker).options(**options).remote(self._cores)
         self._actors.add(actor)
         self._answers[actor.open.remote(self._start, os.getcwd())] = actor
         return actor
@@ -254,8 +255,8 @@ class _Worker:
             os.chdir(folder)
         except OSError as error:
             raise DeepmatError(
-                f"{folder}: not on every node of the cluster ({error.strerror}); run deepmat in a folder on a disk that "
-                "all nodes share"
+                f"{folder}: not on every node of the cluster ({error.strerror}); run deepmat in a folder on a disk "
+                "that all nodes share"
             ) from error
         self._do = start()
         return []
