@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -208,6 +208,28 @@ def finish(failures: Mapping[str, str], done: str) -> None:
     """Print the last lines of a batch (`summarise`), and exit with code 1 if anything failed."""
     summarise(failures, done)
     if failures:
+        raise typer.Exit(1)
+
+
+def finish_together(
+    failures: Mapping[str, str], counts: "Counter[str]", done: Callable[["Counter[str]", int], str]
+) -> None:
+    """Print the last lines of a batch that the processes of a launcher share; the first process prints those of all.
+
+    failures, counts: of this process. done: makes the line from the counts and the number of failures of all. Exit code
+    1 of all processes if anything failed.
+    """
+    from deepmat.runtime import distributed
+
+    everyone = distributed.gather((dict(failures), counts))
+    failed = {name: message for each, _ in everyone for name, message in each.items()}
+    if not distributed.rank():
+        total: Counter[str] = Counter()
+        for _, each in everyone:
+            total.update(each)
+        summarise(failed, done(total, len(failed)))
+    distributed.gather(None)  # a launcher ends all processes with the first that exits with an error
+    if failed:
         raise typer.Exit(1)
 
 
