@@ -83,6 +83,8 @@ def composite(
         raise ConfigError("--out DIR: where the data set goes (or --preview FILE.png to look first)")
     plan: dict[str, Any] = {"bg": bg, "test_bg": test_bg, "alpha": alpha, "split": split, "seed": seed}
     plan |= {"per_foreground": per_foreground, "compositor": compositor}
+    if preview and engine != "processes":
+        raise ConfigError("--engine: one process draws the preview; leave it out")
     if preview:
         shown = preview_composites(source, preview, **plan)
         notify(shown["notices"])

@@ -37,6 +37,8 @@ def synth(
     """
     if out is None and picture is None:
         raise ConfigError("nothing to write: give a folder OUT for a data set, --sheet FILE.png to look, or both")
+    if out is None and (skip_existing or engine != "processes"):
+        raise ConfigError("--skip-existing, --engine: are for a data set; give a folder OUT, or leave them out")
 
     from deepmat.runtime import distributed
     from deepmat.synth.dataset import synthesise
