@@ -77,7 +77,7 @@ def predict(
     Without weights the network is lite, which comes with deepmat. Trimaps or masks are paired by name; without either,
     the alpha channels of the pictures are the masks. Pictures that fail are listed at the end; OUT/log.jsonl has a
     line for each picture. To go on after a stop, repeat the command with --skip-existing. Under torchrun or accelerate
-    launch the processes share the pictures.
+    launch the processes share the pictures; with --engine ray the workers of a cluster do.
     """
     from deepmat.inference.folders import cut_out
 
