@@ -109,6 +109,22 @@ def test_engines_are_checked(text, message):
         sharing.parse_engine(text)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["composite", "source", "--preview", "sheet.png"], "--engine: one process draws the preview"),
+        (["synth", "--sheet", "sheet.png"], "--skip-existing, --engine: are for a data set"),
+        (["eval", "--data", "data", "--jpeg-sweep"], "--engine: a sweep does not use it"),
+        (["eval", "--data", "data", "--report", "page.html"], "--report: one process writes it"),
+        (["cut", ".", "--watch", "-o", "out"], "--engine ray: takes no --watch"),
+    ],
+)
+def test_what_a_cluster_cannot_do_is_refused(deepmat, monkeypatch, arguments, message):
+    monkeypatch.setattr(cluster, "find_spec", lambda name: True)
+    result = deepmat(*arguments, "--engine", "ray")
+    assert result.exit_code == 1 and message in result.stderr
+
+
 def test_ray_without_its_extra_and_under_a_launcher(monkeypatch):
     monkeypatch.setattr(cluster, "find_spec", lambda name: None)
     with pytest.raises(ConfigError, match=r"^--engine ray needs Ray: pip install 'deepmat\[ray\]'$"):
