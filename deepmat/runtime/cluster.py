@@ -100,7 +100,10 @@ def hand_out(items: Sequence[T], pool: Pool, lost: Callable[[T, str], R]) -> Ite
         elif given is None:
             false_starts += 1
             if false_starts > FALSE_STARTS:
-                raise DeepmatError(f"the workers of the cluster end as they start ({records.why}); mend the cluster")
+                raise DeepmatError(
+                    f"the workers of the cluster end as they start ({records.why}); check that every node has deepmat, "
+                    "its extras and free memory"
+                )
         elif board.lose(given):
             yield lost(given.items[0], records.why)
 
@@ -222,6 +225,9 @@ class _RayPool:
         self._answers[worker.do.remote(items)] = worker
 
     def answer(self, seconds: float) -> tuple[Any, list[Any] | Lost] | None:
+        if not self._answers:  # all nodes are gone; others may come
+            time.sleep(seconds)
+            return None
         done, _ = self._ray.wait(list(self._answers), num_returns=1, timeout=seconds)
         if not done:
             return None
@@ -238,6 +244,8 @@ class _RayPool:
     def close(self) -> None:
         for actor in self._actors:
             self._ray.kill(actor)
+        if waiting := list(self._answers):  # which are told when their workers have ended, and write no more
+            self._ray.wait(waiting, num_returns=len(waiting), timeout=10)
 
 
 class _Worker:
