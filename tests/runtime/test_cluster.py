@@ -13,9 +13,9 @@ from deepmat.runtime.cluster import LIVES, Lost, hand_out
 class FakePool:
     """Workers that square numbers, answering in a random order."""
 
-    def __init__(self, room=3, seed=0, mortality=0.0, deadly=(), stalls=()):
+    def __init__(self, room=3, seed=0, mortality=0.0, deadly=(), stalls=(), slow=()):
         self.rng, self.numbers, self.size = random.Random(seed), count(), room
-        self.mortality, self.deadly, self.stalls = mortality, set(deadly), set(stalls)
+        self.mortality, self.deadly, self.stalls, self.slow = mortality, set(deadly), set(stalls), set(slow)
         self.given, self.chunks = {}, []
 
     def room(self):
@@ -33,6 +33,7 @@ class FakePool:
 
     def answer(self, seconds):
         ready = [worker for worker in self.given if worker not in self.stalls or not self.given[worker]]
+        ready = [worker for worker in ready if worker not in self.slow or self.rng.random() < 0.05]
         if not ready:
             return None
         worker = self.rng.choice(ready)
@@ -47,9 +48,11 @@ def lost(item, why):
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_every_item_is_done_once_whatever_workers_end(seed):
+def test_every_item_is_done_once_whatever_workers_end(seed, monkeypatch):
+    now = count()
+    monkeypatch.setattr(cluster.time, "monotonic", lambda: next(now))
     items = list(range(seed * 7))
-    pool = FakePool(room=1 + seed % 5, seed=seed, mortality=0.1)
+    pool = FakePool(room=1 + seed % 5, seed=seed, mortality=0.1, slow=[0, 1])
     records = list(hand_out(items, pool, lost))
     assert sorted(item for item, _ in records) == items
     # Only with bad luck does an item fail that ends no worker itself.
@@ -79,6 +82,19 @@ def test_a_worker_that_stalls_does_not_hold_the_rest(monkeypatch):
     records = list(hand_out(range(100), pool, lost))
     assert sorted(item for item, _ in records) == list(range(100))
     assert sum(pool.given[0] == chunk for chunk in pool.chunks) == 2  # also elsewhere
+
+
+def test_a_chunk_that_another_worker_still_does_is_not_lost(monkeypatch):
+    now = count()
+    monkeypatch.setattr(cluster.time, "monotonic", lambda: next(now))
+    board = cluster._Board(cluster.deque([cluster._Chunk([1, 2]), cluster._Chunk([3])]))
+    board.working |= {"a": board.next(), "b": board.next()}
+    assert board.finish(board.working.pop("b")) and board.next() is None  # no time has passed yet
+    for _ in range(5):
+        next(now)
+    late = board.next()
+    assert late is board.working["a"] and not board.lose(late) and not board.waiting
+    assert board.finish(late) and not board.left
 
 
 def test_new_nodes_get_work():
