@@ -24,7 +24,7 @@ composite source -o data --per-foreground 2
 trimap data/test/alpha -o trimaps --preview trimaps.png
 predict data/test/image -t trimaps -o predicted -w WEIGHTS --device cpu
 cut data/test/image --masks data/test/alpha -o cut -w WEIGHTS --device cpu
-eval -w WEIGHTS --data data -o scores --save-alphas --sheet scores.png --device cpu
+eval -w WEIGHTS --data data -o scores --save-alphas --sheet scores.png --device cpu --json
 doctor data --write-checksums sums.txt
 doctor own --fix mended --json
 """

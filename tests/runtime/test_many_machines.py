@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -72,8 +71,9 @@ def alone(weights, tmp_path_factory):
 
 
 def spoken(said):
-    """The lines of stdout, without the column of seconds."""
-    return [re.sub(r"[\d.]+ │$", "", line) for line in said.splitlines() if "codes" not in line]
+    """What stdout says, without times."""
+    lines = [line for line in said.splitlines() if "codes" not in line]
+    return [untimed(json.loads(line)) if line.startswith("{") else line for line in lines]
 
 
 def same(files, others):
