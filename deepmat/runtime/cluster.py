@@ -27,7 +27,7 @@ ROUNDS = 4
 """Chunks for each worker, at least, where there are enough items."""
 LIVES = 3
 """Workers that an item may end before it fails."""
-FALSE_STARTS = 5
+FALSE_STARTS = 20
 """Workers in succession that may end before they have begun."""
 SLOW = 3
 """Times the longest time of a chunk so far, after which an idle worker repeats one."""
