@@ -10,13 +10,17 @@ import os
 import posixpath
 import re
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 from deepmat.checks.findings import Finding, finding
 from deepmat.errors import ConfigError, DataError
+from deepmat.runtime import distributed
+from deepmat.runtime.cluster import LIVES
 from deepmat.runtime.files import real, write_bytes
+from deepmat.runtime.sharing import Batch, Engine, do_for_all
 from deepmat.runtime.work import Work
 
 LINE = re.compile(rb"(\\?)([0-9a-fA-F]{64}) [ *](.+)", re.DOTALL)
@@ -69,10 +73,23 @@ def _digest(path: Path) -> Digest:
         return error
 
 
-def _digests(paths: Iterable[Path], workers: int) -> Iterator[Digest]:
-    """The digest of each file, in order. Threads suffice, since hashing and reading release the GIL."""
-    with ThreadPoolExecutor(workers) as pool:
-        yield from pool.map(_digest, paths)
+def _start(workers: int | None) -> Callable[[Sequence[Path]], Iterator[tuple[Path, Digest]]]:
+    """Threads suffice, since hashing and reading release the GIL."""
+
+    def digests(paths: Sequence[Path]) -> Iterator[tuple[Path, Digest]]:
+        with ThreadPoolExecutor(workers or distributed.own_cores()) as pool:
+            yield from zip(paths, pool.map(_digest, paths), strict=True)
+
+    return digests
+
+
+def _lost(path: Path, why: str) -> tuple[Path, Digest]:
+    return path, OSError(0, f"reading it ended {LIVES} workers: {why}")
+
+
+def _digests(paths: Sequence[Path], workers: int | None, engine: Engine) -> Iterator[tuple[Path, Digest]]:
+    """Each file and its digest, also those of the other processes of a launcher."""
+    return do_for_all(Batch(distributed.share(paths), partial(_start, workers), _lost), engine)
 
 
 def to_line(name: str, digest: str) -> bytes:
@@ -114,7 +131,7 @@ def refuse_checksums(out: Path) -> None:
         raise ConfigError(f"--write-checksums {out}: is there already; verify it with --verify, or remove it first")
 
 
-def write_checksums(root: Path, out: Path, workers: int = 1) -> Work[Finding | None]:
+def write_checksums(root: Path, out: Path, workers: int | None = 1, engine: Engine = Engine()) -> Work[Finding | None]:
     """Write the checksums of every file of a data folder, except hidden ones and `out`, to `out`, sorted by path.
 
     Iterating yields None for each file, or the finding on an unreadable one; without findings, `out` is written at the
@@ -128,20 +145,22 @@ def write_checksums(root: Path, out: Path, workers: int = 1) -> Work[Finding | N
     def results() -> Iterator[Finding | None]:
         yield from wrong
         lines: list[tuple[bytes, bytes]] = []
-        for path, digest in zip(paths, _digests(paths, workers), strict=True):
+        for path, digest in _digests(paths, workers, engine):
             if isinstance(digest, str):
                 name = path.relative_to(root).as_posix()
                 lines.append((os.fsencode(name), to_line(name, digest)))
                 yield None
             else:
                 yield finding("unreadable", path, f"cannot be read ({digest.strerror}), so no checksums were written")
-        if len(lines) == len(paths) and not wrong:
+        if len(lines) == len(paths) and not wrong and not distributed.rank():
             write_bytes(out, b"".join(line for _, line in sorted(lines)))
 
     return Work(len(paths) + len(wrong), results)
 
 
-def verify_checksums(root: Path, listing: Path, workers: int = 1) -> Work[Finding | None]:
+def verify_checksums(
+    root: Path, listing: Path, workers: int | None = 1, engine: Engine = Engine()
+) -> Work[Finding | None]:
     """Compare the files of a data folder with checksums that were written earlier.
 
     Iterating yields None for each unchanged file, else the finding: an error ("changed", "missing", "unreadable") or a
@@ -161,14 +180,14 @@ def verify_checksums(root: Path, listing: Path, workers: int = 1) -> Work[Findin
 
     def results() -> Iterator[Finding | None]:
         yield from wrong
-        for (name, before), digest in zip(sums.items(), _digests(map(root.joinpath, sums), workers), strict=True):
-            path = root / name
+        before = {root / name: digest for name, digest in sums.items()}
+        for path, digest in _digests(list(before), workers, engine):
             if isinstance(digest, FileNotFoundError | NotADirectoryError):
                 yield finding("missing", path, f"listed in {listing}, but missing; put it back")
             elif not isinstance(digest, str):
                 yield finding("unreadable", path, f"cannot be read ({digest.strerror}), so it was not verified")
             else:
                 message = f"not the bytes that {listing} lists (sha256); copy it again from an intact source"
-                yield None if digest == before else finding("changed", path, message)
+                yield None if digest == before[path] else finding("changed", path, message)
 
     return Work(len(sums) + len(wrong), results)

@@ -10,7 +10,7 @@ from deepmat import checks
 from deepmat.checks import Checked, Comparison, Counts, Finding, Survey
 from deepmat.errors import ConfigError
 from deepmat.runtime.files import AnyPath, as_path, as_path_or_none
-from deepmat.runtime.processes import cores
+from deepmat.runtime.sharing import Engine, parse_engine
 from deepmat.runtime.work import Work
 
 
@@ -75,10 +75,11 @@ class Checkup(Work[Checked]):
     verified: Path | None
     """The file of checksums to verify."""
     checksums: Work[Finding | None]
-    workers: int
+    workers: int | None
+    engine: Engine = Engine()
 
     def __iter__(self) -> Iterator[Checked]:
-        yield from checks.examine(self.found, self.workers)
+        yield from checks.examine(self.found, self.workers, self.engine)
         for item in self.checksums:
             yield Checked([item] if item else [], checksum=item["check"] if item else "intact")
 
@@ -111,7 +112,7 @@ class Checkup(Work[Checked]):
         report["summary"]["fix"] = {}
         if not any(item["fix"] for item in report["findings"]):
             return Work(0)
-        job = checks.mend(self.found, report["findings"], self.fix, self.workers)
+        job = checks.mend(self.found, report["findings"], self.fix, self.workers, self.engine)
 
         def steps() -> Iterator[str]:
             done: Counter[str] = Counter()
@@ -164,19 +165,22 @@ def doctor(
     write_checksums: AnyPath | None = None,
     verify: AnyPath | None = None,
     workers: int | None = None,
+    engine: str = "processes",
 ) -> Checkup:
     """Check a data folder: what `deepmat doctor` does.
 
     data: a folder of foregrounds in any layout, or of composites. bg, alpha: folders in place of the data's own.
     against: Adobe's data set, to compare a composited test set with. fix: new folder for a mended copy.
     write_checksums: new file for the sha256 of every file; verify: such a file, to compare with. workers: number of
-    processes, by default the number of cores.
+    processes, by default the number of cores. engine: "processes", or "ray" for the workers of a Ray cluster
+    (`runtime.sharing`). The processes of a launcher share the files (`runtime.distributed`).
 
     Raises ConfigError and DataError before any work. `run()` returns the Report. More than one worker needs a script
     that can be imported (`if __name__ == "__main__":`).
     """
     if write_checksums and verify:
         raise ConfigError("--verify, --write-checksums: one at a time; verify first")
+    runs_on = parse_engine(engine)
     data = as_path(data, "data")
     given = {"bg": bg, "alpha": alpha, "against": against, "fix": fix}
     given |= {"write_checksums": write_checksums, "verify": verify}
@@ -184,12 +188,11 @@ def doctor(
     found = checks.survey(data, bg, alpha, against)
     if fix:
         checks.refuse_copy(found, fix)
-    workers = workers or cores()
     sums: Work[Finding | None] = Work(0)
     if written:
-        sums = checks.write_checksums(found.root, written, workers)
+        sums = checks.write_checksums(found.root, written, workers, runs_on)
     elif verified:
-        sums = checks.verify_checksums(found.root, verified, workers)
+        sums = checks.verify_checksums(found.root, verified, workers, runs_on)
     return Checkup(
         total=len(found.cases) + 1 + sums.total,  # one of the whole folder
         found=found,
@@ -198,4 +201,5 @@ def doctor(
         verified=verified,
         checksums=sums,
         workers=workers,
+        engine=runs_on,
     )

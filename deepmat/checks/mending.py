@@ -4,6 +4,7 @@ import os
 import shutil
 from collections import Counter
 from collections.abc import Container, Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +14,15 @@ from deepmat.checks.adobe import coco_names
 from deepmat.checks.findings import CHECKS, LAYOUTS, SEVERITIES, Case, Finding, Survey
 from deepmat.checks.listing import within
 from deepmat.checks.pictures import is_binary_scale
-from deepmat.checks.reading import chunked, spread
+from deepmat.checks.reading import CHUNK, spread_items
 from deepmat.data.layouts import ADOBE_FOLDERS, adobe_foregrounds, read_names
-from deepmat.errors import ConfigError
+from deepmat.errors import ConfigError, DataError
 from deepmat.imaging import trimap
-from deepmat.runtime.files import whole_file, write_text
+from deepmat.runtime import distributed
+from deepmat.runtime.cluster import LIVES
+from deepmat.runtime.files import remove_leftovers, whole_file, write_text
 from deepmat.runtime.paths import is_folder, is_there
+from deepmat.runtime.sharing import Batch, Engine, do_for_all
 from deepmat.runtime.work import Work
 
 
@@ -43,9 +47,11 @@ def settle(found: Survey, findings: Iterable[Finding]) -> list[Finding]:
     if kept < {(case.kind, case.split) for case in found.cases}:  # nothing of one kind would be left
         settled = [_unfixed(item) if item["fix"] == "left out" else item for item in settled]
     order = list(CHECKS)
-    return sorted(
-        settled, key=lambda item: (SEVERITIES.index(item["severity"]), order.index(item["check"]), item["path"])
-    )
+
+    def rank(item: Finding) -> tuple[int, int, str, str]:
+        return SEVERITIES.index(item["severity"]), order.index(item["check"]), item["path"], item["message"]
+
+    return sorted(settled, key=rank)
 
 
 def _unfixed(item: Finding) -> Finding:
@@ -110,11 +116,18 @@ def refuse_copy(found: Survey, out: Path) -> None:
             raise ConfigError(f"--fix {out}: overlaps {home}, which is read; choose a folder beside it")
 
 
-def mend(found: Survey, findings: Sequence[Finding], out: Path, workers: int = 1) -> Work[str]:
+def _lost(job: tuple[Path, Path, str | None], why: str) -> str:
+    raise DataError(f"{job[0]}: copying it ended {LIVES} workers ({why}); leave it out, remove {job[1]} and begin anew")
+
+
+def mend(
+    found: Survey, findings: Sequence[Finding], out: Path, workers: int | None = 1, engine: Engine = Engine()
+) -> Work[str]:
     """Write a copy of a data folder in which every finding with a fix is fixed; the folder itself is only read.
 
     findings: those of `settle`. Iterating yields "copied" or "re-encoded" for each file; those of `left_out` are not
-    copied. ConfigError if no copy can be written to `out`, DataError if a file cannot be written.
+    copied. The processes of a launcher share the files, and each yields the records of all. ConfigError if no copy can
+    be written to `out`, DataError if a file cannot be written.
     """
     refuse_copy(found, out)
     assert not isinstance(found.homes, str)
@@ -140,10 +153,13 @@ def mend(found: Survey, findings: Sequence[Finding], out: Path, workers: int = 1
                 jobs[target] = source, target, role
 
     def steps() -> Iterator[str]:
-        for path, text in lists.items():
+        distributed.gather(None)  # nobody writes before all have found the folder empty
+        for path, text in lists.items() if not distributed.rank() else ():
             write_text(out / path.relative_to(found.root), text)
-        for done in spread(_write, chunked(list(jobs.values())), workers):
-            yield from done
+        own = distributed.share(list(jobs.values()), CHUNK)
+        yield from do_for_all(Batch(own, partial(spread_items, _write, workers), _lost), engine)
+        if engine.is_cluster:
+            remove_leftovers(out)  # of workers that were killed
 
     return Work(len(jobs), steps)
 

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
@@ -19,7 +19,10 @@ from deepmat.data.compositing import MANIFEST, Entry
 from deepmat.data.compositing.manifest import checksum
 from deepmat.data.layouts import read_foreground
 from deepmat.errors import DataError
+from deepmat.runtime import distributed
+from deepmat.runtime.cluster import LIVES
 from deepmat.runtime.processes import Workers, end_with_parent
+from deepmat.runtime.sharing import Batch, Engine, do_for_all
 
 CHUNK = 8
 """Cases that a worker process takes at a time."""
@@ -192,19 +195,37 @@ def chunked(items: Sequence[T]) -> list[Sequence[T]]:
     return [items[start : start + CHUNK] for start in range(0, len(items), CHUNK)]
 
 
-def examine(found: Survey, workers: int = 1) -> Iterator[Checked]:
+def spread_items(work: Callable[[Sequence[T]], list[R]], workers: int | None) -> Callable[[Sequence[T]], Iterator[R]]:
+    """Return the function that does items in chunks, in so many processes; by default one for each own core."""
+
+    def do(items: Sequence[T]) -> Iterator[R]:
+        for results in spread(work, chunked(items), workers or distributed.own_cores()):
+            yield from results
+
+    return do
+
+
+def _lost(case: Case, why: str) -> Examined:
+    path = case.files[0][1]
+    message = f"reading it or its partners ended {LIVES} workers ({why}); open it alone, repair or remove it"
+    return Examined([finding("unreadable", path, message)], 0, None, None)
+
+
+def examine(found: Survey, workers: int | None = 1, engine: Engine = Engine()) -> Iterator[Checked]:
     """Read every file of a survey once. Yields a record of each case, in the order of completion, and a last one.
+
+    The processes of a launcher share the cases, and each yields the records of all.
 
     The last one is of the whole folder: duplicates, and the comparison of a composited test set. More than one worker
     needs a script that can be imported (`if __name__ == "__main__":`).
     """
     digests: list[Digest] = []
     compared: list[Compared] = []
-    for results in spread(_examine_all, chunked(found.cases), workers):
-        for result in results:
-            digests += [result.digest] if result.digest else []
-            compared += [result.compared] if result.compared else []
-            yield Checked(result.findings, result.pixels)
+    own = distributed.share(found.cases, CHUNK)
+    for result in do_for_all(Batch(own, partial(spread_items, _examine_all, workers), _lost), engine):
+        digests += [result.digest] if result.digest else []
+        compared += [result.compared] if result.compared else []
+        yield Checked(result.findings, result.pixels)
     wrong, comparison = summarise(compared, found)
     yield Checked([*_duplicates(digests), *wrong], comparison=comparison)
 

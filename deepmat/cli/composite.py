@@ -1,9 +1,10 @@
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from deepmat.cli.options import Workers, finish, notify, progress_bar, say, stderr
+from deepmat.cli.options import Engine, Workers, finish, finish_together, notify, progress_bar, say, stderr
 from deepmat.cli.tables import choice
 from deepmat.errors import ConfigError
 
@@ -68,6 +69,7 @@ def composite(
         Path | None, typer.Option(help="Write only a sheet of some composites to this file, to look at first.")
     ] = None,
     workers: Workers = None,
+    engine: Engine = "processes",
 ) -> None:
     """Composite foregrounds over backgrounds: build a data set.
 
@@ -81,20 +83,22 @@ def composite(
         raise ConfigError("--out DIR: where the data set goes (or --preview FILE.png to look first)")
     plan: dict[str, Any] = {"bg": bg, "test_bg": test_bg, "alpha": alpha, "split": split, "seed": seed}
     plan |= {"per_foreground": per_foreground, "compositor": compositor}
+    if preview and engine != "processes":
+        raise ConfigError("--engine: one process draws the preview; leave it out")
     if preview:
         shown = preview_composites(source, preview, **plan)
         notify(shown["notices"])
         where = f" in {preview}" if shown["shown"] else ", so there is no picture"
         finish(shown["failures"], f"{shown['shown']} of {shown['planned']} composites{where}")
     elif out:
-        _build(prepare(source, out, layout=layout, format=format_, workers=workers, **plan), out)
+        _build(prepare(source, out, layout=layout, format=format_, workers=workers, engine=engine, **plan), out)
 
 
 def _build(work: "Composites", out: Path) -> None:
     """Run the job behind a progress bar for each split."""
     notify(work.notices)
     failures: dict[str, str] = {}
-    done = skipped = 0
+    counts: Counter[str] = Counter()
     try:
         with progress_bar(stderr()) as bar:
             tasks = {name: bar.add_task(f"composite {name}", total=len(plan)) for name, plan in work.plans}
@@ -103,9 +107,13 @@ def _build(work: "Composites", out: Path) -> None:
                 if "error" in record:
                     failures[f"{record['split']}/{record['name']}"] = record["error"]
                 else:
-                    done += 1
-                    skipped += record.get("skipped", False)
+                    counts["done"] += 1
+                    counts["skipped"] += record.get("skipped", False)
     except KeyboardInterrupt:
-        say(f"stopped with {done} composites in {out}; the same command continues")
+        say(f"stopped with {counts['done']} composites in {out}; the same command continues")
         raise typer.Exit(130) from None
-    finish(failures, f"{done} composites in {out}" + (f" ({skipped} from before)" if skipped else ""))
+
+    def done(total: Counter[str], failed: int) -> str:
+        return f"{total['done']} composites in {out}" + (f" ({total['skipped']} from before)" * bool(total["skipped"]))
+
+    finish_together(failures, counts, done)

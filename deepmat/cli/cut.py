@@ -12,6 +12,7 @@ from deepmat.cli.options import (
     Colours,
     Crop,
     Device,
+    Engine,
     Exclude,
     Fit,
     Include,
@@ -77,6 +78,7 @@ def cut(
     max_megapixels: MaxMegapixels = 500,
     json: Json = False,
     device: Device = "auto",
+    engine: Engine = "processes",
     skip: Skip = None,
     set_: Set = None,
 ) -> None:
@@ -118,6 +120,7 @@ def cut(
         memory=memory,
         max_megapixels=max_megapixels,
         device=device,
+        engine=engine,
         assume={"skip": skip},
         settings=set_ or (),
         progress=_show_fetching(),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from deepmat.cli.options import Workers, plain, progress_bar, say, stderr, stdout
+from deepmat.cli.options import Engine, Workers, plain, progress_bar, say, stderr, stdout
 
 if TYPE_CHECKING:
     from deepmat.checks import Comparison, Finding
@@ -58,6 +58,7 @@ def doctor(
         bool, typer.Option("--json", help="Every finding as one JSON object per line, then a summary.")
     ] = False,
     workers: Workers = None,
+    engine: Engine = "processes",
 ) -> None:
     """Check a data folder, and report what to fix and how.
 
@@ -66,21 +67,25 @@ def doctor(
     look.
     """
     from deepmat.checks.doctor import doctor as prepare
+    from deepmat.runtime import distributed
 
     options = {"bg": bg, "alpha": alpha, "against": against}
-    work = prepare(data, **options, fix=fix, write_checksums=write_checksums, verify=verify, workers=workers)
+    checksums = {"write_checksums": write_checksums, "verify": verify}
+    work = prepare(data, **options, fix=fix, **checksums, workers=workers, engine=engine)
     report = _examine(work)
-    if json:
+    first = not distributed.rank()  # it shows the report of all processes
+    if json and first:
         for item in report["findings"]:
             print(to_json.dumps(item))
-    else:
+    elif first:
         _show(report, data)
-    _mend(work, report, quiet=json)
-    if json:
+    _mend(work, report, quiet=json or not first)
+    if json and first:
         print(to_json.dumps(report["summary"]))
-    else:
+    elif first:
         given = "".join(f" --{name} {quote(str(path))}" for name, path in options.items() if path)
         print(plain(_verdict(report["summary"], f"deepmat doctor {quote(str(data))}{given}", fix)))
+    distributed.gather(None)  # a launcher ends all processes with the first that exits with an error
     if any(item["severity"] == "error" and not (fix and item["fix"]) for item in report["findings"]):
         raise typer.Exit(1)
 

@@ -8,6 +8,7 @@ import typer
 
 from deepmat.cli.options import (
     Device,
+    Engine,
     Fit,
     MaxSize,
     Mode,
@@ -101,6 +102,7 @@ def evaluate(
     device: Device = "auto",
     skip: Skip = None,
     workers: Workers = None,
+    engine: Engine = "processes",
     set_: Set = None,
 ) -> None:
     """Score weights or saved mattes.
@@ -129,6 +131,7 @@ def evaluate(
     }
     if axes:
         unused = {"--predictions": predictions, "--protocol": protocol, "--regions": regions, "--report": report}
+        unused |= {"--engine": engine != "processes"}
         unused |= {"--sheet": picture, "--save-alphas": save_alphas, "--skip-existing": skip_existing}
         _sweep(weights, axes, shared, unused, json)
         return
@@ -142,6 +145,7 @@ def evaluate(
         report=report,
         sheet=picture,
         workers=workers,
+        engine=engine,
         **shared,
     )
     _show(work, json, save_alphas)
@@ -183,7 +187,7 @@ def _score(work: "Evaluation") -> None:
         task = bar.add_task("eval", total=work.total)
         for scored in work:
             bar.advance(task)
-            notify([*scored.case.notices, *scored.case.doubts] if scored.case else [])
+            notify(scored.notices)
 
 
 def _print(summary: "Summary", json: bool) -> None:

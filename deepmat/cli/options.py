@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -96,6 +96,13 @@ Crop = Annotated[
     typer.Option(metavar="MARGIN", help="Crop to the subject, with this margin: 0, pixels (20) or a share (5%)."),
 ]
 Square = Annotated[bool, typer.Option("--square", help="With --crop: to a square.")]
+Engine = Annotated[
+    str,
+    typer.Option(
+        metavar=choice("runtime.sharing", "ENGINES") + "[:CORES]",
+        help="Who works: this process or those of a launcher; or a Ray cluster, with so many cores a worker.",
+    ),
+]
 SkipExisting = Annotated[bool, typer.Option("--skip-existing", help="Skip pictures whose files all exist.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object per picture on stdout.")]
 
@@ -204,6 +211,28 @@ def finish(failures: Mapping[str, str], done: str) -> None:
         raise typer.Exit(1)
 
 
+def finish_together(
+    failures: Mapping[str, str], counts: "Counter[str]", done: Callable[["Counter[str]", int], str]
+) -> None:
+    """Print the last lines of a batch that the processes of a launcher share; the first process prints those of all.
+
+    failures, counts: of this process. done: makes the line from the counts and the number of failures of all. Exit code
+    1 of all processes if anything failed.
+    """
+    from deepmat.runtime import distributed
+
+    everyone = distributed.gather((dict(failures), counts))
+    failed = {name: message for each, _ in everyone for name, message in each.items()}
+    if not distributed.rank():
+        total: Counter[str] = Counter()
+        for _, each in everyone:
+            total.update(each)
+        summarise(failed, done(total, len(failed)))
+    distributed.gather(None)  # a launcher ends all processes with the first that exits with an error
+    if failed:
+        raise typer.Exit(1)
+
+
 def show_batch(
     work: "CutOuts", out: Path | None, title: str, json: bool, *, quiet: bool = False, endless: bool = False
 ) -> None:
@@ -214,12 +243,12 @@ def show_batch(
     """
     from deepmat.runtime import distributed
 
-    finders: list[tuple[str, str]] = []
+    finders: Counter[tuple[str, str]] = Counter()
 
     def steps() -> Iterator[Any]:
         try:
             for record in work:
-                finders.append((record.get("finder", ""), record.get("why", "")))
+                finders[record.get("finder", ""), record.get("why", "")] += 1
                 if endless:
                     say(f"{record['name']}: " + (record.get("error") or ", ".join(record["paths"].values())))
                 yield record
@@ -233,22 +262,22 @@ def show_batch(
     everyone = distributed.gather((finders, work.existing, own))
     failures = {name: message for _, _, failed in everyone for name, message in failed.items()}
     if distributed.rank() == 0:
-        used = [each for found, _, _ in everyone for each in found]
+        work.finish()
+        used = sum((found for found, _, _ in everyone), Counter[tuple[str, str]]())
         existing = sum(each for _, each, _ in everyone)
         before = f" ({existing} more existed)" if existing else ""
         if not quiet:
             show_finders(used)
         where = f"in {out}" if out else "beside them"
-        done = f"{len(used) - len(failures)} of {len(used)} pictures cut out {where}{before}"
+        done = f"{used.total() - len(failures)} of {used.total()} pictures cut out {where}{before}"
         summarise(failures, "" if quiet else done)
     distributed.gather(None)  # a launcher ends all processes with the first that exits with an error
     if failures:
         raise typer.Exit(1)
 
 
-def show_finders(used: Iterable[tuple[str, str]]) -> None:
-    """Print which finders were used, and why. used: finder and reason of each picture; empty without a finder."""
-    counts = Counter(used)
+def show_finders(counts: Mapping[tuple[str, str], int]) -> None:
+    """Print which finders were used, and why. counts: of pictures by finder and reason; empty without a finder."""
     for finder in sorted({name for name, _ in counts if name}):
         reasons = [why for name, why in counts if name == finder]
         pictures = sum(count for (name, _), count in counts.items() if name == finder)

@@ -10,6 +10,7 @@ from deepmat.cli.options import (
     Colours,
     Crop,
     Device,
+    Engine,
     Exclude,
     Fit,
     Include,
@@ -67,6 +68,7 @@ def predict(
     max_megapixels: MaxMegapixels = 500,
     json: Json = False,
     device: Device = "auto",
+    engine: Engine = "processes",
     skip: Skip = None,
     set_: Set = None,
 ) -> None:
@@ -75,7 +77,7 @@ def predict(
     Without weights the network is lite, which comes with deepmat. Trimaps or masks are paired by name; without either,
     the alpha channels of the pictures are the masks. Pictures that fail are listed at the end; OUT/log.jsonl has a
     line for each picture. To go on after a stop, repeat the command with --skip-existing. Under torchrun or accelerate
-    launch the processes share the pictures.
+    launch the processes share the pictures; with --engine ray the workers of a cluster do.
     """
     from deepmat.inference.folders import cut_out
 
@@ -101,6 +103,7 @@ def predict(
         memory=memory,
         max_megapixels=max_megapixels,
         device=device,
+        engine=engine,
         assume={"skip": skip},
         settings=set_ or (),
     )

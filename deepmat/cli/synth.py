@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from deepmat.cli.options import progress_bar, say, stderr
+from deepmat.cli.options import Engine, progress_bar, say, stderr
 from deepmat.cli.tables import names
 from deepmat.errors import ConfigError
 
@@ -24,6 +24,10 @@ def synth(
         Path | None,
         typer.Option("--sheet", help="PNG to write: every kind of picture, and some training scenes."),
     ] = None,
+    skip_existing: Annotated[
+        bool, typer.Option("--skip-existing", help="Go on after a stop, with the same seed and size.")
+    ] = False,
+    engine: Engine = "processes",
 ) -> None:
     """Draw a procedural, licence-free data set.
 
@@ -33,19 +37,33 @@ def synth(
     """
     if out is None and picture is None:
         raise ConfigError("nothing to write: give a folder OUT for a data set, --sheet FILE.png to look, or both")
+    if out is None and (skip_existing or engine != "processes"):
+        raise ConfigError("--skip-existing, --engine: are for a data set; give a folder OUT, or leave them out")
 
+    from deepmat.runtime import distributed
     from deepmat.synth.dataset import synthesise
     from deepmat.synth.sheet import SCENES, check_sheet, draw_synth_sheet
 
     if picture:
         check_sheet(picture, seed)
     if out:
-        work = synthesise(out, train=train, test=test, backgrounds=backgrounds, size=size, seed=seed)
+        work = synthesise(
+            out,
+            train=train,
+            test=test,
+            backgrounds=backgrounds,
+            size=size,
+            seed=seed,
+            skip_existing=skip_existing,
+            engine=engine,
+        )
         with progress_bar(stderr()) as bar:
             task = bar.add_task("synth", total=work.total)
             for _ in work:
                 bar.advance(task)
-        say(f"{work.total} files in {out}; next: deepmat composite {quote(str(out))} -o DATA")
-    if picture:
+        files = sum(distributed.gather(work.total))
+        if not distributed.rank():
+            say(f"{files} files in {out}; next: deepmat composite {quote(str(out))} -o DATA")
+    if picture and not distributed.rank():
         draw_synth_sheet(picture, seed=seed)
         say(f"every kind of picture, and {SCENES} training scenes, in {picture}")

@@ -1,11 +1,12 @@
 """The command `deepmat trimap`."""
 
+from collections import Counter
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from deepmat.cli.options import Workers, do, finish, notify
+from deepmat.cli.options import Engine, Workers, do, finish_together, notify
 from deepmat.cli.tables import choice
 
 
@@ -41,6 +42,7 @@ def trimap(
     json: Annotated[bool, typer.Option("--json", help="One JSON object per picture on stdout.")] = False,
     skip_existing: Annotated[bool, typer.Option("--skip-existing", help="Keep trimaps that exist.")] = False,
     workers: Workers = None,
+    engine: Engine = "processes",
 ) -> None:
     """Make trimaps from alphas or masks.
 
@@ -61,11 +63,15 @@ def trimap(
         images=images,
         skip_existing=skip_existing,
         workers=workers,
+        engine=engine,
     )
     failures = do(work, "trimap", json)
     notify(work.preview_notices)
-    total = work.total + work.existing
-    made = total - len(failures)
-    before = f" ({work.existing} from before)" if work.existing else ""
-    seen = f"; see {preview}" if preview and made else ""
-    finish(failures, f"{made} of {total} trimaps in {out}{before}{seen}")
+
+    def done(counts: Counter[str], failed: int) -> str:
+        made = counts["total"] - failed
+        before = f" ({counts['existing']} from before)" if counts["existing"] else ""
+        seen = f"; see {preview}" if preview and made else ""
+        return f"{made} of {counts['total']} trimaps in {out}{before}{seen}"
+
+    finish_together(failures, Counter(total=work.total + work.existing, existing=work.existing), done)

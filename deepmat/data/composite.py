@@ -19,9 +19,10 @@ from deepmat.data.compositing import (
 from deepmat.data.layouts import background_folder, find_foregrounds, layout_of
 from deepmat.errors import ConfigError, DataError
 from deepmat.imaging.sheets import sheet
+from deepmat.runtime import distributed
 from deepmat.runtime.files import AnyPath, as_path, as_path_or_none, refuse_inside
 from deepmat.runtime.paths import is_folder, is_there
-from deepmat.runtime.processes import cores
+from deepmat.runtime.sharing import parse_engine
 from deepmat.runtime.work import Work
 
 SPLITS = {"both": ("train", "test"), "train": ("train",), "test": ("test",)}
@@ -72,6 +73,7 @@ def composite(
     format: str = "png",
     seed: int | None = None,
     workers: int | None = None,
+    engine: str = "processes",
 ) -> Composites:
     """Composite foregrounds over backgrounds: what `deepmat composite` does.
 
@@ -82,10 +84,13 @@ def composite(
     default 100 for train and 20 for test. compositor: a name of imaging.blend.COMPOSITORS. layout: "composites", or
     "full" to write fg/, bg/ and alpha/ as well. format: of training composites, "png", "jpg" or "webp". seed: chooses
     the backgrounds of each foreground of plain folders. workers: number of threads, by default the number of cores.
+    engine: "processes", or "ray" for the workers of a Ray cluster (`runtime.sharing`).
 
     Raises ConfigError and DataError before any work. The same call continues after a stop. Iterating yields a record
-    for each composite; one that fails has "error".
+    for each composite; one that fails has "error". The processes of a launcher share the composites
+    (`runtime.distributed`).
     """
+    runs_on = parse_engine(engine)
     source, out = as_path(source, "source"), as_path(out, "out")
     bg, test_bg, alpha = _folders(bg=bg, test_bg=test_bg, alpha=alpha)
     refuse_inside("--out", out, (source, alpha, bg, test_bg))
@@ -95,11 +100,12 @@ def composite(
 
     def steps() -> Iterator[Composited]:
         for name, plan in plans:
-            made = build_composites(plan, out, workers or cores(), layout=layout, image_format=format)
+            made = build_composites(plan, out, workers, layout=layout, image_format=format, engine=runs_on)
             for record in made:
                 yield {"split": name, **record}
 
-    return Composites(sum(len(plan) for _, plan in plans), steps, notices, plans=tuple(plans))
+    total = sum(len(distributed.share(plan)) for _, plan in plans)
+    return Composites(total, steps, [] if distributed.rank() else notices, plans=tuple(plans))
 
 
 def preview_composites(

@@ -1,7 +1,8 @@
 """A batch of pictures with its network and its files: what stands behind `deepmat predict` and `deepmat cut`."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +16,19 @@ from deepmat.inference import outputs
 from deepmat.inference.background import Background, open_background
 from deepmat.inference.cropping import Crop, cropped, parse_crop
 from deepmat.inference.jobs import Guide, Job, Read, read_job
+from deepmat.inference.logs import log_place, merge_logs
 from deepmat.inference.modes import mode_options
 from deepmat.inference.opening import Opened
 from deepmat.inference.pipeline import Picture, predict_jobs
 from deepmat.inference.places import Places
-from deepmat.runtime import distributed
+from deepmat.runtime import distributed, sharing
+from deepmat.runtime.cluster import LIVES
 from deepmat.runtime.files import append_line, refuse_inside, refuse_overwriting, remove_leftovers
 from deepmat.runtime.paths import is_file, is_folder
 from deepmat.runtime.records import to_json
+from deepmat.runtime.sharing import Batch, Engine
 from deepmat.runtime.work import Work
 
-LOG = "log.jsonl"
 COLOURS = ("estimated", "own")
 """Colours of cut-outs: those of the foreground, estimated without the background, or the picture's own."""
 
@@ -36,6 +39,8 @@ class CutOuts(Work[Picture]):
 
     existing: int
     """Pictures of this process that are left out since all their files exist."""
+    finish: Callable[[], None] = lambda: None
+    """What one process of several does when all are done: the log of all."""
 
 
 @dataclass(frozen=True)
@@ -134,14 +139,44 @@ def refuse_input_files(jobs: Sequence[Job], files: Files, background: str | None
     refuse_overwriting((path for job in jobs if not job.problem for path in files.of(job)), read)
 
 
-def run_batch(network: Opened, jobs: Sequence[Job], files: Files, options: TestConfig) -> Iterator[Picture]:
-    """Predict and write the pictures. Yields and logs the record of each."""
-    out = files.places.folder
+def run_batch(
+    opened: Callable[[], Opened],
+    jobs: Sequence[Job],
+    files: Files,
+    options: TestConfig,
+    engine: Engine = Engine(),
+    gpu: bool = False,
+) -> Iterator[Picture]:
+    """Predict and write the pictures. Yields and logs the record of each.
+
+    opened: opens the network, once in each process. gpu: whether it may run on a GPU of a cluster.
+    """
+    out, names = files.places.folder, [job.name for job in jobs]
     if out and distributed.world() == 1 and is_folder(out):
         remove_leftovers(out)
-    log = f"log-{distributed.rank()}.jsonl" if distributed.world() > 1 else LOG
-    for record in predict_jobs(network.network, jobs, files.read, files.write, options):
-        record["precision"] = network.precision
+        merge_logs(out, names)  # of a job of several processes that was killed
+    batch = Batch(jobs, partial(_start, opened, files, options), _lost, gpu)
+    for record in sharing.do(batch, engine):
         if out:
-            append_line(out / log, to_json(record))
+            append_line(log_place(out, engine), to_json(record))
         yield record
+    if out and engine.is_cluster:
+        merge_logs(out, names)
+        remove_leftovers(out)  # of workers that were killed
+
+
+def _start(
+    opened: Callable[[], Opened], files: Files, options: TestConfig
+) -> Callable[[Sequence[Job]], Iterator[Picture]]:
+    network = opened()
+
+    def predict(jobs: Sequence[Job]) -> Iterator[Picture]:
+        for record in predict_jobs(network.network, jobs, files.read, files.write, options):
+            record["precision"] = network.precision
+            yield record
+
+    return predict
+
+
+def _lost(job: Job, why: str) -> Picture:
+    return {"name": job.name, "error": f"{job.image}: its worker ended {LIVES} times ({why}); do it alone"}

@@ -1,7 +1,8 @@
 """Score weights and saved mattes on pictures of known alpha: what `deepmat eval` does."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,15 +17,16 @@ from deepmat.imaging.sheets import sheet as draw_sheet
 from deepmat.inference.kept_alphas import KeptAlphas
 from deepmat.inference.modes import mode_options
 from deepmat.inference.runs import Runs, Weights, as_list, load_settings, matte_folders, open_runs
+from deepmat.inference.scoring_work import Row, Scoring, lost
 from deepmat.report.page import Page, page_input
 from deepmat.report.tables import write_csv
-from deepmat.runtime import distributed
-from deepmat.runtime.files import AnyPath, as_path_or_none, refuse_overwriting, write_text
+from deepmat.runtime import distributed, sharing
+from deepmat.runtime.files import AnyPath, as_path_or_none, refuse_overwriting, remove_leftovers, write_text
 from deepmat.runtime.listing import is_picture
-from deepmat.runtime.processes import cores
 from deepmat.runtime.records import to_json
+from deepmat.runtime.sharing import Batch, Engine, parse_engine
 from deepmat.scoring.metrics import REGIONS
-from deepmat.scoring.pictures import Picture, ScoredPicture, find_mattes, score_pictures
+from deepmat.scoring.pictures import Network, Picture, ScoredPicture, find_mattes
 from deepmat.scoring.protocols import DEFAULT, Protocol, choose
 from deepmat.scoring.records import Summary
 from deepmat.scoring.results import KEYS, Results
@@ -53,7 +55,11 @@ class Plan:
     regions: Sequence[str]
     outputs: Outputs
     alphas: KeptAlphas | None
-    workers: int
+    workers: int | None
+    networks: Callable[[], Mapping[str, Network]]
+    """Opens the networks of the runs in the processes of the engine."""
+    engine: Engine = Engine()
+    gpu: bool = False
 
     @property
     def names(self) -> list[str]:
@@ -121,38 +127,44 @@ class Evaluation:
         plan = self._plan
         self.results, self.written, self.complete = plan.results(), [], False
         distributed.meet()
-        saved, first = plan.saved, plan.runs.first
-        if plan.alphas:
-            kept = plan.alphas.claim()
-            saved = {name: {first: kept[name], **each} if name in kept else each for name, each in saved.items()}
         page = Page(plan.outputs.report) if plan.outputs.report else None
-        shown = _spread(plan.names) if plan.outputs.sheet else set()
-        rows: dict[str, tuple[str, list[np.ndarray]]] = {}
-
-        def keep(scored: ScoredPicture) -> None:
-            if plan.alphas and first in scored.mattes and first not in saved[scored.name]:
-                imaging.write_image(plan.alphas.places[scored.name], scored.mattes[first])
-            if page and scored.case:
-                page.add(scored.name, scored.case.image, scored.case.trimap, scored.case.alpha, scored.mattes)
-
-        for scored in score_pictures(
-            distributed.share(plan.pictures),
-            plan.runs.networks,
-            saved,
-            protocols=plan.protocols,
-            regions=plan.regions,
-            keep=keep,
-            workers=plan.workers,
-        ):
-            self.results.add(scored)
-            if scored.name in shown and first in scored.mattes:
-                rows[scored.name] = _row(scored, first)
-            yield scored
-        self.results.gather()
+        batch = Batch(distributed.share(plan.pictures), self._scoring(page).start, lost, plan.gpu)
+        rows: dict[str, Row] = {}
+        for done in sharing.do(batch, plan.engine):
+            self.results.add_part(done.part)
+            if done.row:
+                rows[done.scored.name] = done.row
+            yield done.scored
+        if plan.alphas and plan.engine.is_cluster:
+            remove_leftovers(plan.alphas.folder)  # of workers that were killed
+        self.results.gather(plan.names)
         rows = {name: row for part in distributed.gather(rows) for name, row in part.items()}
         self.complete = True
         if not distributed.rank():
             self._write([rows[name] for name in plan.names if name in rows], page)
+
+    def _scoring(self, page: Page | None) -> Scoring:
+        def show(scored: ScoredPicture) -> None:
+            if page and scored.case:
+                page.add(scored.name, scored.case.image, scored.case.trimap, scored.case.alpha, scored.mattes)
+
+        plan, saved, first = self._plan, self._plan.saved, self._plan.runs.first
+        if plan.alphas:
+            kept = plan.alphas.claim()
+            saved = {name: {first: kept[name], **each} if name in kept else each for name, each in saved.items()}
+        return Scoring(
+            plan.networks,
+            first,
+            saved,
+            plan.protocols,
+            plan.regions,
+            self.results.settings,
+            plan.alphas.places if plan.alphas else {},
+            _spread(plan.names) if plan.outputs.sheet else set(),
+            show if page else None,
+            plan.workers,
+            plan.engine.is_cluster,
+        )
 
     def _write(self, rows: Sequence[tuple[str, list[np.ndarray]]], page: Page | None) -> None:
         out, sheet, _ = self._plan.outputs
@@ -191,6 +203,7 @@ def evaluate(
     device: str = "auto",
     assume: Mapping[str, Any] | None = None,
     workers: int | None = None,
+    engine: str = "processes",
     settings: Sequence[str] = (),
 ) -> Evaluation:
     """Score weights or saved mattes: what `deepmat eval` does.
@@ -200,10 +213,12 @@ def evaluate(
     its place. protocol: names of scoring.protocols.PROTOCOLS, or "all"; comparisons and page are by the first. regions:
     also score over each of scoring.metrics.REGIONS. out: folder of scores.csv, scores.json and, with save_alphas,
     prediction/. report: HTML page. sheet: picture. mode, max_size, fit: as in inference.modes. assume: as for
-    `load_model`. workers: threads. settings: config keys, "test.tile=512".
+    `load_model`. workers: threads. engine: "processes", or "ray" for the workers of a Ray cluster (`runtime.sharing`).
+    settings: config keys, "test.tile=512".
 
     Raises ConfigError, DataError, CheckpointError, DeviceError before any work.
     """
+    runs_on = parse_engine(engine)
     places = {"out": out, "sheet": sheet, "report": report}
     outputs = Outputs(**{name: as_path_or_none(path, name) for name, path in places.items()})
     geometry = {"mode": mode, "max_size": max_size, "fit": fit}
@@ -211,30 +226,39 @@ def evaluate(
     folders = matte_folders(predictions)
     networks = as_list(weights) or ([] if folders else [None])
     protocols = choose([protocol] if isinstance(protocol, str) else protocol or [DEFAULT])
-    _check_outputs(outputs, save_alphas, skip_existing, len(networks))
+    _check_outputs(outputs, save_alphas, skip_existing, len(networks), runs_on)
     _check_protocols(protocols, skip_existing)
     _check_geometry(geometry, assume, config.test, protocols, bool(networks))
     pictures, notices = pictures_to_score(config.test, config.data.root)
     names = [name for name, _ in pictures]
     saved = find_mattes(names, folders)
     first = next(iter(protocols.values()))
-    runs = open_runs(networks, folders, config.test, first.geometry, (device, precision, assume))
+    opening = partial(open_runs, networks, folders, config.test, first.geometry)
+    runs = opening((device, precision, assume))
+    used = runs.settings["precision"] if len(networks) == 1 else precision
+
+    def opened() -> Mapping[str, Network]:
+        return opening((device, used, assume)).networks
+
+    opener = opened if runs_on.is_cluster else lambda: runs.networks
     kept = None
     if save_alphas and outputs.out:
         kept = KeptAlphas(outputs.out, names, runs.made_with | {"levels": first.saved}, skip_existing)
-    plan = Plan(pictures, runs, saved, protocols, tuple(REGIONS) if regions else (), outputs, kept, workers or cores())
+    over = tuple(REGIONS) if regions else ()
+    gpu = bool(networks) and device != "cpu"
+    plan = Plan(pictures, runs, saved, protocols, over, outputs, kept, workers, opener, runs_on, gpu)
     plan.refuse_overwriting()
     return Evaluation(plan, notices)
 
 
-def _check_outputs(outputs: Outputs, save_alphas: bool, skip_existing: bool, networks: int) -> None:
+def _check_outputs(outputs: Outputs, save_alphas: bool, skip_existing: bool, networks: int, engine: Engine) -> None:
     out, sheet, report = outputs
     if sheet and not is_picture(sheet):
         raise ConfigError(f"--sheet {sheet}: not the name of a picture; write {sheet}.png")
     if report and report.suffix.lower() not in (".html", ".htm"):
         raise ConfigError(f"--report {report}: not the name of a page; write {report}.html")
-    if report and distributed.world() > 1:
-        raise ConfigError("--report: one process writes it; start it without a launcher")
+    if report and (distributed.world() > 1 or engine.is_cluster):
+        raise ConfigError("--report: one process writes it; start it without a launcher and without --engine")
     if save_alphas and not (networks == 1 and out):
         raise ConfigError("--save-alphas: give --weights once, whose alphas are saved, and -o DIR")
     if skip_existing and not save_alphas:
@@ -270,11 +294,3 @@ def _check_protocols(protocols: Mapping[str, Protocol], skip_existing: bool) -> 
 def _spread(names: Sequence[str]) -> set[str]:
     """Names of the sheet's pictures, spread over the whole set, since neighbours often share a foreground."""
     return set(names[:: max(1, len(names) // SHEET_ROWS)][:SHEET_ROWS])
-
-
-def _row(scored: ScoredPicture, run: str) -> tuple[str, list[np.ndarray]]:
-    """Caption and pictures of a row of the sheet."""
-    assert scored.case
-    case, scores = scored.case, next(record for record in scored.records if record["run"] == run)
-    about = "no score" if "error" in scores else f"SAD {scores['sad']:.2f}  MSE {scores['mse']:.4f}"
-    return f"{scored.name}   {about}", [case.image, case.trimap, case.alpha, scored.mattes[run]]

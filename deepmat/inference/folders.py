@@ -8,11 +8,13 @@ from deepmat.errors import ConfigError
 from deepmat.inference.batch import CutOuts, prepare_files, prepare_settings, refuse_input_files, run_batch
 from deepmat.inference.guides import mask_guide, trimap_guide
 from deepmat.inference.jobs import find_jobs
-from deepmat.inference.opening import open_network
+from deepmat.inference.logs import merge_logs
+from deepmat.inference.opening import Opening, opener
 from deepmat.inference.places import Places
 from deepmat.runtime import distributed
 from deepmat.runtime.files import AnyPath, as_path, as_path_or_none, as_paths
 from deepmat.runtime.paths import is_folder, is_there
+from deepmat.runtime.sharing import parse_engine
 from deepmat.subject.band import parse_width
 
 
@@ -41,6 +43,7 @@ def cut_out(
     device: str = "auto",
     assume: Mapping[str, Any] | None = None,
     settings: Sequence[str] = (),
+    engine: str = "processes",
 ) -> CutOuts:
     """Cut pictures out: what `deepmat predict` does.
 
@@ -49,12 +52,13 @@ def cut_out(
     pictures are the masks. width: of the unknown band on each side of a mask's edge, "20" (pixels) or "2%". save: kinds
     of `outputs.OUTPUTS`, "alpha,cutout.webp". background: for composites, a colour, a picture or a folder. crop: crops
     outputs to the subject with that margin, "0" or "5%" of its longer side; square: to a square. mode, max_size, fit,
-    memory: see `inference.modes`. assume: see `load_model`. settings: config keys, "test.tile=512".
+    memory: see `inference.modes`. assume: see `load_model`. settings: config keys, "test.tile=512". engine:
+    "processes", or "ray" for the workers of a Ray cluster (`runtime.sharing`).
 
     Raises ConfigError, DataError, CheckpointError, DeviceError before any work. Iterating yields a record for each
     picture; one that fails has "error". The processes of a launcher share the pictures (`runtime.distributed`).
     """
-    options = prepare_settings(mode, max_size, fit, memory, settings)
+    options, runs_on = prepare_settings(mode, max_size, fit, memory, settings), parse_engine(engine)
     given, place = as_paths(inputs, "inputs"), as_path(out, "out")
     trimaps, masks = as_path_or_none(trimaps, "trimaps"), as_path_or_none(masks, "masks")
     behind = background if isinstance(background, str) else str(as_path_or_none(background, "background") or "")
@@ -82,13 +86,16 @@ def cut_out(
     refuse_input_files(jobs, files, behind)
     own = distributed.share(jobs)  # before files count as existing, which another process may be writing
     todo = [job for job in own if not (skip_existing and files.exist(job))]
-    network = open_network(weights, device=distributed.device_name(device), precision=precision, assume=assume)
+    opening = Opening(weights, distributed.device_name(device), precision, assume)
+    network = opening.open()
+    opened = opener(opening, network, runs_on)
     return CutOuts(
         len(todo),
-        lambda: run_batch(network, todo, files, options),
+        lambda: run_batch(opened, todo, files, options, runs_on, opening.gpu),
         notices if distributed.rank() == 0 else [],
         f"{network.about}, mode {options.mode}",
         existing=len(own) - len(todo),
+        finish=lambda: merge_logs(place, [job.name for job in jobs]),
     )
 
 

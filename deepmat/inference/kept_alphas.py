@@ -18,6 +18,7 @@ class KeptAlphas:
     """
 
     def __init__(self, out: Path, names: list[str], made_with: Mapping[str, Any], continued: bool) -> None:
+        self.folder = out / "prediction"
         self.places = {name: out / "prediction" / f"{name}.png" for name in names}
         self._note = out / "prediction.json"
         self._text = dumps(made_with)

@@ -18,6 +18,7 @@ from deepmat.errors import TooLarge, lookup
 from deepmat.imaging import trimap as trimaps
 from deepmat.inference.predictor import Predictor
 from deepmat.models.session import Window, stretch
+from deepmat.runtime import distributed
 from deepmat.runtime.devices import free_memory
 
 TILES = (0, 2048, 1024, 512)
@@ -41,13 +42,13 @@ Answer = tuple[np.ndarray, Seen]
 def pixels_that_fit(predictor: Predictor, memory: float | None, picture: int) -> int:
     """Pixels that the network can see at once beside a picture of so many.
 
-    memory: GB that the process may take in all; None is half of what is free.
+    memory: GB that the process may take in all; None is half of what is free, shared by the processes of the machine.
     """
     device: torch.device = predictor.device
     if device.type == "cuda":
         left = min(free_memory(device) / 2, (memory or math.inf) * 1e9)
     elif memory is None:
-        left = free_memory(device) / 2
+        left = free_memory(device) / 2 / distributed.local_world()
     else:
         left = memory * 1e9 - PROCESS_BYTES
     if device.type == "cpu":

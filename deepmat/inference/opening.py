@@ -1,6 +1,6 @@
 """Open a network for prediction: find its weights, choose device and precision, make it fast."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
@@ -19,6 +19,7 @@ from deepmat.models import (
 )
 from deepmat.runtime.devices import describe_device, lacking_for_int8, pick_device, pick_precision
 from deepmat.runtime.files import AnyPath
+from deepmat.runtime.sharing import Engine
 
 SHIPPED_IS = {
     "lite": "deepmat's own (trained on procedural pictures alone)",
@@ -44,6 +45,34 @@ class Opened(NamedTuple):
     """"fp32", "bf16" or "int8"."""
     about: str
     """Weights, network, device and precision in one line."""
+
+
+class Opening(NamedTuple):
+    """The arguments of `open_network`, to open the network in another process too."""
+
+    weights: AnyPath | None = None
+    device: str = "auto"
+    precision: str = "auto"
+    assume: Mapping[str, Any] | None = None
+
+    @property
+    def gpu(self) -> bool:
+        """Whether the network may run on a GPU."""
+        return self.device != "cpu"
+
+    def open(self) -> Opened:
+        """Open the network. Raises the errors of `open_network`."""
+        return open_network(self.weights, device=self.device, precision=self.precision, assume=self.assume)
+
+
+def opener(opening: Opening, opened: Opened, engine: Engine) -> Callable[[], Opened]:
+    """Return what opens the network in the processes of an engine: each on its device, all in the same precision.
+
+    opened: the network in this process, which does the work itself unless there is a cluster.
+    """
+    if engine.is_cluster:
+        return opening._replace(precision=opened.precision).open
+    return lambda: opened
 
 
 def open_network(

@@ -1,18 +1,18 @@
 """Cut subjects out of photos without trimaps: files or folders in, cut-outs out."""
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-from deepmat.config import TestConfig
 from deepmat.errors import ConfigError, DataError
 from deepmat.inference import watching
 from deepmat.inference.batch import CutOuts, Files, prepare_files, prepare_settings, refuse_input_files, run_batch
 from deepmat.inference.guides import subject_guide
 from deepmat.inference.jobs import Job, find_jobs, piped_job
-from deepmat.inference.opening import Opened, open_network
+from deepmat.inference.logs import merge_logs
+from deepmat.inference.opening import Opening, opener
 from deepmat.inference.outputs import parse_outputs
 from deepmat.inference.pipeline import Picture
 from deepmat.inference.places import Places, places_of
@@ -20,6 +20,7 @@ from deepmat.runtime import distributed
 from deepmat.runtime.fetching import Progress
 from deepmat.runtime.files import AnyPath, as_path, as_path_or_none, real
 from deepmat.runtime.paths import is_folder
+from deepmat.runtime.sharing import parse_engine
 from deepmat.subject.finders.choice import settings_for
 from deepmat.subject.prompting import Box, Point, prompts_of
 from deepmat.subject.seeking import Seeker, check_finder, prepare
@@ -61,6 +62,7 @@ def cut_photos(
     assume: Mapping[str, Any] | None = None,
     settings: Sequence[str] = (),
     progress: Progress | None = None,
+    engine: str = "processes",
 ) -> CutOuts:
     """Find the subjects of photos and cut them out: what `deepmat cut` does.
 
@@ -71,7 +73,7 @@ def cut_photos(
     an ONNX file; None chooses. masks: a folder of rough masks, paired by name, or one file. watch: go on as pictures
     arrive in the folders, until the iteration is closed. settings: config keys, and "finder.side=1024" and the like for
     an ONNX file (`subject.finders.settings`). progress: called with the bytes that are there and that are to come while
-    a network is fetched. The others are as for `cut_out`.
+    a network is fetched. engine: as for `cut_out`, as are the others.
 
     Raises ConfigError, DataError, CheckpointError, DeviceError before any work. Iterating yields a record for each
     picture; one that fails has "error". The processes of a launcher share the pictures (`runtime.distributed`).
@@ -85,7 +87,10 @@ def cut_photos(
     seeker = Seeker(prompts_of(box, points, not_points), finder, None, progress)
     stream = cast(BinaryIO, out) if hasattr(out, "write") else None
     places = Places(stream=stream) if stream else places_of(as_path_or_none(out, "out"))
+    runs_on = parse_engine(engine)
     _check(given, seeker, masks, places, watch)
+    if runs_on.is_cluster and (watch or stream):
+        raise ConfigError(f"--engine {engine}: takes no {'--watch' if watch else 'pipe'}; leave one of the two out")
     seeker = seeker._replace(settings=settings_for(finder, of_finder))
     files = prepare_files(
         subject_guide(seeker, max_megapixels * 10**6),
@@ -104,13 +109,20 @@ def cut_photos(
         raise ConfigError(f"--box, --point, --not-point: are for one picture, but {len(jobs)} are given; {how}")
     own = distributed.share(jobs)  # before files count as existing, which another process may be writing
     todo = [job for job in own if not (skip_existing and files.exist(job))]
-    network = open_network(weights, device=distributed.device_name(device), precision=precision, assume=assume)
+    opening = Opening(weights, distributed.device_name(device), precision, assume)
+    network = opening.open()
+    opened = opener(opening, network, runs_on)
+
+    def run(pictures: Sequence[Job]) -> Iterator[Picture]:
+        return run_batch(opened, pictures, files, options, runs_on, opening.gpu)
+
     return CutOuts(
         len(todo),
-        lambda: _run(network, jobs, todo, search, options, seeker, watch),
+        lambda: _run(run, jobs, todo, search, seeker, watch),
         notices if distributed.rank() == 0 else [],
         f"{network.about}, mode {options.mode}",
         existing=len(own) - len(todo),
+        finish=lambda: merge_logs(places.folder, [job.name for job in jobs]) if places.folder else None,
     )
 
 
@@ -204,18 +216,17 @@ def _of_format(save: str, places: Places) -> str:
 
 
 def _run(
-    network: Opened,
+    run: Callable[[Sequence[Job]], Iterator[Picture]],
     jobs: Sequence[Job],
     todo: Sequence[Job],
     search: _Search,
-    options: TestConfig,
     seeker: Seeker,
     watched: bool,
 ) -> Iterator[Picture]:
     if todo or watched:
         prepare(seeker)
-    yield from run_batch(network, todo, search.files, options)
+    yield from run(todo)
     if watched:
         folders = [each for each in search.given if isinstance(each, Path)]
         for arrived in watching.watch(folders, jobs, lambda: search.find(True)[0]):
-            yield from run_batch(network, arrived, search.files, options)
+            yield from run(arrived)

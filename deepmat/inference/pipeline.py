@@ -16,7 +16,8 @@ from deepmat.inference.guides import doubts
 from deepmat.inference.jobs import Job, Read
 from deepmat.inference.modes import mode_options
 from deepmat.inference.predict import predict_seen
-from deepmat.runtime.processes import cores, give_back_memory, keep_memory
+from deepmat.runtime import distributed
+from deepmat.runtime.processes import give_back_memory, keep_memory
 
 AHEAD = 2
 """Pictures decoded while the network runs."""
@@ -65,7 +66,7 @@ def predict_jobs(
     options = mode_options(settings or TestConfig(mode="auto"))
     todo = deque(jobs)
     reading, writing = deque[_Task](), deque[_Task]()
-    with ThreadPoolExecutor(AHEAD) as readers, ThreadPoolExecutor(max(2, cores())) as writers:
+    with ThreadPoolExecutor(AHEAD) as readers, ThreadPoolExecutor(max(2, distributed.own_cores())) as writers:
         try:
             while todo or reading or writing:
                 while todo and len(reading) <= AHEAD:
@@ -79,7 +80,7 @@ def predict_jobs(
                     task = reading.popleft()
                     writing.append(_through(model, task, options, lambda *seen: writers.submit(_timed, write, *seen)))
                     del task
-                while writing and (not reading or writing[0].done() or len(writing) > 2 * cores()):
+                while writing and (not reading or writing[0].done() or len(writing) > 2 * distributed.own_cores()):
                     yield writing.popleft().finished()
         finally:
             readers.shutdown(wait=False, cancel_futures=True)

@@ -43,9 +43,16 @@ def local_world() -> int:
     return int(os.environ.get("LOCAL_WORLD_SIZE", world()))
 
 
-def share(items: Sequence[T]) -> Sequence[T]:
-    """Return this process's share of the items: every world()-th one."""
-    return items[rank() :: world()]
+def own_cores() -> int:
+    """Return the number of processors for this process, where those of its machine share them."""
+    return max(1, cores() // local_world())
+
+
+def share(items: Sequence[T], block: int = 1) -> Sequence[T]:
+    """Return this process's share of the items: every world()-th one, or every world()-th block of neighbours."""
+    if block == 1 or world() == 1:
+        return items[rank() :: world()]
+    return [item for index, item in enumerate(items) if index // block % world() == rank()]
 
 
 def device_name(asked: str) -> str:
@@ -79,7 +86,7 @@ def meet(device: str = "cpu") -> None:
 
     if device == "cpu":
         os.environ.setdefault("OMP_NUM_THREADS", "1")  # as torchrun sets it; accelerate warns where it is not set
-        torch.set_num_threads(max(1, cores() // local_world()))
+        torch.set_num_threads(own_cores())
     try:
         PartialState(
             cpu=device != "cuda",

@@ -41,6 +41,8 @@ class ScoredPicture(NamedTuple):
     """By run, uint8 [H, W], rounded or cut as the first protocol saves them."""
     digest: str = ""
     """Checksum of the pixels of image, trimap and alpha."""
+    notices: list[str] = []
+    """Remarks on its files."""
 
 
 class _Matte(NamedTuple):
@@ -113,7 +115,8 @@ class _Job(NamedTuple):
                 if not isinstance(made, np.ndarray):
                     record["seconds"] = made[name].seconds
                 records.append(cast(Scores, record))
-        return ScoredPicture(case.name, records, case, mattes, digest(case.image, case.trimap, case.alpha))
+        notices = [*case.notices, *case.doubts]
+        return ScoredPicture(case.name, records, case, mattes, digest(case.image, case.trimap, case.alpha), notices)
 
     def scores(self, case: Case, pred: np.ndarray, protocol: Protocol) -> dict[str, float]:
         """All scores of a matte by a protocol, those over other regions as "sad_fine"; empty without its own."""

@@ -22,12 +22,20 @@ class Part(NamedTuple):
 
     name: str
     records: list[Scores]
-    digest: str
+    digest: str = ""
     """Checksum of its pixels, "" if it cannot be used."""
-    odd: bool
+    odd: bool = False
     """There is a notice on its trimap."""
-    shrunk: bool
+    shrunk: bool = False
     """The network saw it smaller than it is."""
+
+
+def part_of(scored: ScoredPicture, settings: Settings) -> Part:
+    """Return what is kept of a scored picture. settings: as of Results."""
+    case = scored.case
+    large = case and settings.get("mode") == "whole" and max(case.alpha.shape) > settings["max_size"]
+    odd = bool(case and case.notices)
+    return Part(scored.name, scored.records, scored.digest if case else "", odd, bool(large))
 
 
 class Results:
@@ -44,15 +52,18 @@ class Results:
 
     def add(self, scored: ScoredPicture) -> None:
         """Add the scores of a picture, or its error."""
-        case = scored.case
-        large = case and self.settings.get("mode") == "whole" and max(case.alpha.shape) > self.settings["max_size"]
-        odd = bool(case and case.notices)
-        self.parts.append(Part(scored.name, scored.records, scored.digest if case else "", odd, bool(large)))
+        self.add_part(part_of(scored, self.settings))
+
+    def add_part(self, part: Part) -> None:
+        """Add what is kept of a picture."""
+        self.parts.append(part)
         self._summary = None
 
-    def gather(self) -> None:
-        """Collect the pictures of all processes of the job, in the order of the whole. Every process must call it."""
-        self.parts = distributed.merged(distributed.gather(self.parts))
+    def gather(self, names: Sequence[str]) -> None:
+        """Collect the pictures of all processes of the job, in the order of the names. Every process must call it."""
+        ranks = {name: rank for rank, name in enumerate(names)}
+        parts = [part for own in distributed.gather(self.parts) for part in own]
+        self.parts = sorted(parts, key=lambda part: ranks[part.name])
         self._summary = None
 
     @property

@@ -1,8 +1,9 @@
 """Make trimaps: masks in, trimaps out."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple, TypedDict
 
@@ -12,10 +13,20 @@ from deepmat import imaging
 from deepmat.errors import ConfigError, DataError, lookup
 from deepmat.imaging.masks import histogram, read_mask
 from deepmat.imaging.trimap import FOREGROUND, METHODS, UNKNOWN
-from deepmat.runtime.files import AnyPath, as_path, as_path_or_none, as_paths, refuse_inside, refuse_overwriting
+from deepmat.runtime import distributed, sharing
+from deepmat.runtime.cluster import LIVES
+from deepmat.runtime.files import (
+    AnyPath,
+    as_path,
+    as_path_or_none,
+    as_paths,
+    refuse_inside,
+    refuse_overwriting,
+    remove_leftovers,
+)
 from deepmat.runtime.listing import is_picture, list_inputs, pair
 from deepmat.runtime.paths import is_folder
-from deepmat.runtime.processes import cores
+from deepmat.runtime.sharing import Batch, parse_engine
 from deepmat.runtime.work import Work
 from deepmat.subject.band import WIDTH, Width, from_mask, parse_width
 from deepmat.subject.preview import write_preview
@@ -63,10 +74,10 @@ class MadeTrimap(TypedDict, total=False):
 
 @dataclass(frozen=True, kw_only=True)
 class Trimaps(Work[MadeTrimap]):
-    """A prepared batch of masks. Iterating yields the record of each trimap that is made."""
+    """A prepared batch of masks. Iterating yields the record of each trimap that this process makes."""
 
     existing: int
-    """Masks that are left out since their trimaps exist."""
+    """Masks of this process that are left out since their trimaps exist."""
     preview_notices: list[str] = field(default_factory=list)
     """Remarks on the preview, which is written at the end of the iteration."""
 
@@ -84,6 +95,7 @@ def make_trimaps(
     images: AnyPath | None = None,
     skip_existing: bool = False,
     workers: int | None = None,
+    engine: str = "processes",
 ) -> Trimaps:
     """Make trimaps of masks or alphas: what `deepmat trimap` does.
 
@@ -91,10 +103,12 @@ def make_trimaps(
     on each side of the edge, "20" (pixels) or "2%" (of the longer side); inwards, outwards: the same for one side.
     method: one of `imaging.trimap.METHODS`. threshold: masks are hard, with foreground from this level (1 to 255).
     preview: PNG for a sheet of some masks and trimaps; images: folder of the pictures to show there. workers: threads.
+    engine: "processes", or "ray" for the workers of a Ray cluster (`runtime.sharing`).
 
     Raises ConfigError and DataError before any work. Iterating yields a record for each mask, in order; one that fails
-    has "error".
+    has "error". The processes of a launcher share the masks (`runtime.distributed`).
     """
+    runs_on = parse_engine(engine)
     given, out = as_paths(masks, "masks"), as_path(out, "out")
     preview, images = as_path_or_none(preview, "preview"), as_path_or_none(images, "images")
     _check_places(given, out, preview, images)
@@ -102,22 +116,30 @@ def make_trimaps(
     if workers is not None and workers < 1:
         raise ConfigError(f"--workers {workers}: give 1 or more")
     jobs, notices = _find_jobs(given, making, preview)
-    existing = {job for job in jobs if skip_existing and not job.problem and making.place(job.name).is_file()}
-    todo = [job for job in jobs if job not in existing]
+    own = distributed.share(jobs)  # before trimaps count as existing, which another process may be writing
+    existing = {job for job in own if skip_existing and not job.problem and making.place(job.name).is_file()}
+    todo = [job for job in own if job not in existing]
     partners = pair([job.name for job in jobs if not job.problem], images, "picture")[0] if images else None
     about_preview: list[str] = []
 
     def steps() -> Iterator[MadeTrimap]:
+        distributed.meet()
         made = {job.name for job in existing}
-        for record in _make_all(todo, making, workers or cores()):
+        batch = Batch(todo, partial(_start, making, workers), _lost)
+        for record in sharing.do(batch, runs_on):
             if "error" not in record:
                 made.add(record["name"])
             yield record
+        if runs_on.is_cluster and is_folder(out):
+            remove_leftovers(out)  # of workers that were killed
+        made = set().union(*distributed.gather(made))
         shown = [(job.name, job.mask, making.place(job.name)) for job in jobs if job.name in made]
-        if preview and shown:
+        if preview and shown and not distributed.rank():
             about_preview[:] = write_preview(preview, shown, threshold, partners)
 
-    return Trimaps(len(todo), steps, notices, existing=len(existing), preview_notices=about_preview)
+    return Trimaps(
+        len(todo), steps, [] if distributed.rank() else notices, existing=len(existing), preview_notices=about_preview
+    )
 
 
 def _check_places(masks: Sequence[Path], out: Path, preview: Path | None, images: Path | None) -> None:
@@ -160,6 +182,14 @@ def _find_jobs(masks: Sequence[Path], making: Making, preview: Path | None) -> t
         else:
             jobs[name] = MaskJob(name, path)
     return list(jobs.values()), notices
+
+
+def _start(making: Making, workers: int | None) -> Callable[[Sequence[MaskJob]], Iterator[MadeTrimap]]:
+    return lambda jobs: _make_all(jobs, making, workers or distributed.own_cores())
+
+
+def _lost(job: MaskJob, why: str) -> MadeTrimap:
+    return {"name": job.name, "error": f"{job.mask}: its worker ended {LIVES} times ({why}); do it alone"}
 
 
 def _make_all(jobs: Sequence[MaskJob], making: Making, workers: int) -> Iterator[MadeTrimap]:

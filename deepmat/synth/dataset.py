@@ -1,20 +1,28 @@
 """A procedural data set as files."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from deepmat import imaging
 from deepmat.errors import DataError
 from deepmat.imaging import trimap
-from deepmat.runtime.files import AnyPath, as_path, write_text
-from deepmat.runtime.paths import is_folder
+from deepmat.runtime import distributed, sharing
+from deepmat.runtime.cluster import LIVES
+from deepmat.runtime.files import AnyPath, as_path, remove_leftovers, write_text
+from deepmat.runtime.paths import is_file, is_folder
+from deepmat.runtime.sharing import Batch, parse_engine
 from deepmat.runtime.work import Work
 from deepmat.synth.backgrounds import background
 from deepmat.synth.drawing import SMALLEST
 from deepmat.synth.foregrounds import KINDS, foreground
 from deepmat.synth.scenes import background_like
+
+PARTS = (("Training_set", ""), ("Test_set", "test_"))
+"""Folder of foregrounds, and what names begin with, of training and test."""
 
 
 def synthesise(
@@ -26,15 +34,20 @@ def synthesise(
     size: int = 512,
     seed: int = 0,
     per_foreground: tuple[int, int] = (100, 20),
+    skip_existing: bool = False,
+    engine: str = "processes",
 ) -> Work[Path]:
     """Draw a data set in Adobe's layout: what `deepmat synth` does.
 
     train, test: numbers of foregrounds. backgrounds: number of training backgrounds; half as many more are drawn for
     the test set. size: longer side of a foreground in pixels. per_foreground: numbers of backgrounds that the names
     lists give each training and each test foreground. A picture depends only on the seed and its own number, so a
-    larger data set begins with the smaller one. Raises DataError for numbers out of range or a folder that is not
-    empty. Iterating yields the path of each file written.
+    larger data set begins with the smaller one. skip_existing: goes on after a stop, with the same seed and size.
+    engine: "processes", or "ray" for the workers of a Ray cluster (`runtime.sharing`). Raises DataError for numbers out
+    of range or a folder that is not empty. Iterating yields the path of each file that this process writes; the
+    processes of a launcher share the pictures (`runtime.distributed`).
     """
+    runs_on = parse_engine(engine)
     out = as_path(out, "out")
     counts = {"train": train, "test": test, "backgrounds": backgrounds, "per_foreground": min(per_foreground)}
     for name, value in counts.items():
@@ -43,11 +56,36 @@ def synthesise(
     for name, value, least in (("size", size, 64), ("seed", seed, 0)):
         if value < least:
             raise DataError(f"{name} is {value}; it must be at least {least}")
-    if is_folder(out) and any(out.iterdir()):
-        raise DataError(f"{out}: is not empty, and old pictures would stay among the new ones; choose another folder")
-    scenes = (backgrounds, max(1, backgrounds // 2))
-    total = 2 * train + (2 + per_foreground[1]) * test + sum(scenes) + 4
-    return Work(total, lambda: _write(out, (train, test), scenes, size, seed, per_foreground))
+    if is_folder(out) and any(out.iterdir()) and not skip_existing:
+        remedy = "choose another folder, or --skip-existing to go on after a stop"
+        raise DataError(f"{out}: is not empty, and old pictures would stay among the new ones; {remedy}")
+    foregrounds, scenes = (train, test), (backgrounds, max(1, backgrounds // 2))
+    drawings = _drawings(out, foregrounds, scenes, per_foreground[1])
+    if skip_existing:
+        _refuse_others(drawings[0], seed, size)
+    first = not distributed.rank()
+    own = distributed.share(drawings)
+    todo = [each for each in own if not (skip_existing and all(map(is_file, each.paths)))]
+
+    def steps() -> Iterator[Path]:
+        distributed.meet()
+        distributed.gather(None)  # nobody writes before all have found the folder empty
+        yield from sharing.do(Batch(todo, partial(_start, seed, size), _lost), runs_on)
+        if runs_on.is_cluster:
+            remove_leftovers(out)  # of workers that were killed
+        if first:
+            yield from _write_lists(out, foregrounds, scenes, seed, per_foreground)
+        distributed.gather(None)
+
+    return Work(sum(len(each.paths) for each in todo) + 4 * first, steps)
+
+
+def _refuse_others(drawing: "_Drawing", seed: int, size: int) -> None:
+    """Raise DataError if the first picture is there and other arguments drew it."""
+    path = drawing.paths[0]
+    pixels = _draw_background(seed, drawing.part, drawing.number, size)
+    if is_file(path) and not np.array_equal(imaging.read_image(path), pixels):
+        raise DataError(f"{path}: was drawn with another seed or size; --skip-existing goes on with the same ones")
 
 
 def _draw_foreground(seed: int, part: int, number: int, size: int) -> tuple[np.ndarray, np.ndarray]:
@@ -67,26 +105,66 @@ def _draw_background(seed: int, part: int, number: int, size: int) -> np.ndarray
     return background(rng, height, width)
 
 
-def _write(out: Path, foregrounds: tuple, backgrounds: tuple, size: int, seed: int, per: tuple) -> Iterator[Path]:
-    for part, (folder, prefix) in enumerate((("Training_set", ""), ("Test_set", "test_"))):
-        scenes = [f"{prefix}bg_{i:04d}.png" for i in range(backgrounds[part])]
-        for i, name in enumerate(scenes):
-            yield _save(out / f"bg_{prefix.strip('_') or 'train'}" / name, _draw_background(seed, part, i, size))
+class _Drawing(NamedTuple):
+    """A background, or a foreground with its alpha and test trimaps."""
 
-        kinds = list(KINDS)
-        names = [f"{prefix}{kinds[i % len(kinds)]}_{i:04d}.png" for i in range(foregrounds[part])]
+    part: int
+    """0 for training, 1 for test."""
+    number: int
+    paths: tuple[Path, ...]
+    """The background; or colours, alpha and trimaps."""
+
+
+def _drawings(out: Path, foregrounds: Sequence[int], backgrounds: Sequence[int], trimaps: int) -> list[_Drawing]:
+    drawings = []
+    for part, (folder, prefix) in enumerate(PARTS):
+        for i, name in enumerate(_scenes(part, backgrounds[part])):
+            drawings.append(_Drawing(part, i, (out / f"bg_{prefix.strip('_') or 'train'}" / name,)))
+        names = _names(part, foregrounds[part])
         for i, name in enumerate(names):
-            colour, alpha = _draw_foreground(seed, part, i, size)
             licence = "Adobe-licensed images" if part or i < (len(names) + 1) // 2 else "Other"
-            yield _save(out / folder / licence / "fg" / name, colour)
-            yield _save(out / folder / licence / "alpha" / name, alpha)
-            if part:
-                rng = np.random.default_rng([seed, part, 3, i])
-                kernel = 2 * max(1, round(size / 256)) + 1
-                for k, iterations in enumerate(rng.integers(2, 8, per[part]).tolist()):
-                    path = out / folder / licence / "trimaps" / f"{name.removesuffix('.png')}_{k}.png"
-                    yield _save(path, trimap.from_alpha(alpha, kernel, iterations))
+            home, stem = out / folder / licence, name.removesuffix(".png")
+            more = [home / "trimaps" / f"{stem}_{k}.png" for k in range(trimaps * part)]
+            drawings.append(_Drawing(part, i, (home / "fg" / name, home / "alpha" / name, *more)))
+    return drawings
 
+
+def _scenes(part: int, count: int) -> list[str]:
+    return [f"{PARTS[part][1]}bg_{i:04d}.png" for i in range(count)]
+
+
+def _names(part: int, count: int) -> list[str]:
+    kinds = list(KINDS)
+    return [f"{PARTS[part][1]}{kinds[i % len(kinds)]}_{i:04d}.png" for i in range(count)]
+
+
+def _start(seed: int, size: int) -> Callable[[Sequence[_Drawing]], Iterator[Path]]:
+    return lambda drawings: (path for each in drawings for path in _draw(each, seed, size))
+
+
+def _draw(drawing: _Drawing, seed: int, size: int) -> Iterator[Path]:
+    part, number, (first, *others) = drawing
+    if not others:
+        yield _save(first, _draw_background(seed, part, number, size))
+        return
+    colour, alpha = _draw_foreground(seed, part, number, size)
+    yield _save(first, colour)
+    yield _save(others[0], alpha)
+    kernel = 2 * max(1, round(size / 256)) + 1
+    widths = np.random.default_rng([seed, part, 3, number]).integers(2, 8, len(others) - 1).tolist()
+    for path, iterations in zip(others[1:], widths, strict=True):
+        yield _save(path, trimap.from_alpha(alpha, kernel, iterations))
+
+
+def _lost(drawing: _Drawing, why: str) -> Path:
+    raise DataError(f"{drawing.paths[0]}: its worker ended {LIVES} times ({why}); draw smaller pictures")
+
+
+def _write_lists(
+    out: Path, foregrounds: Sequence[int], backgrounds: Sequence[int], seed: int, per: Sequence[int]
+) -> Iterator[Path]:
+    for part, (folder, _) in enumerate(PARTS):
+        names, scenes = _names(part, foregrounds[part]), _scenes(part, backgrounds[part])
         rng, wanted = np.random.default_rng([seed, part, 2]), len(names) * per[part]
         rounds = [rng.permutation(scenes) for _ in range(-(-wanted // len(scenes)))]
         lists = {"fg": names, "bg": np.concatenate(rounds)[:wanted].tolist()}

@@ -20,6 +20,15 @@ def test_parts_are_merged_in_the_order_of_the_whole(items, processes):
     assert ranks.merged([items[mine::processes] for mine in range(processes)]) == items
 
 
+def test_every_item_is_in_one_share_and_blocks_stay_together(monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "3")
+    shares = []
+    for rank in range(3):
+        monkeypatch.setenv("RANK", str(rank))
+        shares.append(list(ranks.share(list(range(10)), 2)))
+    assert shares == [[0, 1, 6, 7], [2, 3, 8, 9], [4, 5]]
+
+
 @pytest.mark.slow
 def test_eval_by_two_processes_is_eval_by_one(source, data, weights, tmp_path):
     def run(*launcher, out):

@@ -181,6 +181,20 @@ def test_same_seed_same_files_and_a_larger_set_begins_with_the_smaller(tmp_path)
     assert not any(first[name] == other[name] for name in first if "/fg/" in name or name.startswith("bg_"))
 
 
+def test_after_a_stop_the_rest_is_drawn(tmp_path):
+    few = {"train": 1, "test": 1, "backgrounds": 1, "size": 64, "seed": 5, "per_foreground": (1, 2)}
+    list(synthesise(tmp_path, **few))
+    whole = read_all(tmp_path)
+    for name in list(whole)[1::3]:
+        (tmp_path / name).unlink()
+    work = synthesise(tmp_path, **few, skip_existing=True)
+    assert len(list(work)) == work.total < len(whole) and read_all(tmp_path) == whole
+    with pytest.raises(DataError, match=r"bg_0000.png: was drawn with another seed or size"):
+        synthesise(tmp_path, **{**few, "seed": 6}, skip_existing=True)
+    with pytest.raises(DataError, match="is not empty"):
+        synthesise(tmp_path, **few)
+
+
 @pytest.mark.parametrize(
     "wrong", [{"size": 63}, {"seed": -1}, {"train": 0}, {"test": 0}, {"backgrounds": 0}, {"per_foreground": (1, 0)}]
 )

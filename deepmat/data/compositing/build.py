@@ -1,8 +1,8 @@
 """Write a planned data set: in several threads, whole files only, continued after a stop."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, as_completed, wait
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from threading import Lock
 from typing import TypedDict
@@ -18,6 +18,8 @@ from deepmat.data.compositing.manifest import (
     add_to_manifest,
     changed_source,
     checksum,
+    merge_manifests,
+    part_of,
     read_manifest,
     sort_manifest,
     stamp,
@@ -27,13 +29,18 @@ from deepmat.data.layouts import read_foreground
 from deepmat.errors import ConfigError, DataError, lookup
 from deepmat.imaging import trimap
 from deepmat.imaging.blend import COMPOSITORS
+from deepmat.runtime import distributed, sharing
+from deepmat.runtime.cluster import LIVES
 from deepmat.runtime.files import remove_leftovers, write_bytes
 from deepmat.runtime.processes import keep_memory
+from deepmat.runtime.sharing import Batch, Engine
 
 KINDS = {"train": ("image",), "test": ("image", "alpha", "trimap")}
 LAYOUTS = {"composites": (), "full": ("alpha", "fg", "bg")}
 """Kinds of pictures written besides KINDS."""
 FORMATS = ("png", "jpg", "webp")
+BLOCK = 20
+"""Neighbours in a plan, which share a foreground, that one process of several takes."""
 TEST_TRIMAP = (3, 10)
 """Kernel size and iterations of the trimap of a test picture without one."""
 
@@ -150,32 +157,57 @@ def _finished(plan: list[Entry], manifest: Path, layout: str) -> dict[str, Entry
     return done
 
 
-def _results(entries: Iterable[Entry], manifest: Path, layout: str, workers: int) -> Iterator[tuple[Entry, str | None]]:
-    """Write composites and their lines in `workers` threads. Yields each entry with its error message or None.
+Result = tuple[str, Entry | str]
+"""The name of a composite, and its entry as written, or the error message."""
+
+
+def _start(
+    folder: Path, layout: str, workers: int | None, keep: Callable[[Entry], None]
+) -> Callable[[Sequence[Entry]], Iterator[Result]]:
+    opened = lru_cache(maxsize=2)(_open_foreground)  # neighbours in a plan share a foreground
+    return lambda entries: _results(entries, folder, layout, workers or distributed.own_cores(), opened, keep)
+
+
+def _keep_nothing(entry: Entry) -> None:
+    pass
+
+
+def _lost(entry: Entry, why: str) -> Result:
+    return entry["name"], f"{entry['name']}: its worker ended {LIVES} times ({why}); do it alone"
+
+
+def _results(
+    entries: Iterable[Entry],
+    folder: Path,
+    layout: str,
+    workers: int,
+    opened: Callable[[str, str | None], Opened],
+    keep: Callable[[Entry], None],
+) -> Iterator[Result]:
+    """Write composites in `workers` threads. keep: gets the entry of each at once, one at a time.
 
     Threads suffice: nine tenths of the time goes to decoding, enlarging, blending and encoding, which release the GIL.
     """
-    opened = lru_cache(maxsize=2)(_open_foreground)  # neighbours in a plan share a foreground
     opening, adding = Lock(), Lock()
 
-    def write(entry: Entry) -> tuple[Entry, str | None]:
+    def write(entry: Entry) -> Result:
         try:
             with opening:  # the first thread reads it, the others take it from the cache
                 foreground = opened(entry["fg"], entry["alpha"])
-            written = _write_composite(entry, manifest.parent, layout, foreground)
+            written = _write_composite(entry, folder, layout, foreground)
         except DataError as error:
-            return entry, str(error)
+            return entry["name"], str(error)
         except (MemoryError, cv2.error) as error:
-            return entry, f"{entry['name']}: cannot be composited ({error})"
+            return entry["name"], f"{entry['name']}: cannot be composited ({error})"
         with adding:
-            add_to_manifest(manifest, written)
-        return entry, None
+            keep(written)
+        return entry["name"], written
 
     keep_memory()
     threads = cv2.getNumThreads()
     cv2.setNumThreads(1)  # threads of OpenCV would compete with those of the pool
     pool = ThreadPoolExecutor(workers)
-    waiting: set[Future[tuple[Entry, str | None]]] = set()
+    waiting: set[Future[Result]] = set()
     try:
         for entry in entries:
             waiting.add(pool.submit(write, entry))
@@ -205,14 +237,22 @@ def _placed(entry: Entry, suffix: str) -> Entry:
 
 
 def build_composites(
-    plan: list[Entry], out: Path, workers: int = 1, *, layout: str = "composites", image_format: str = "png"
+    plan: list[Entry],
+    out: Path,
+    workers: int | None = 1,
+    *,
+    layout: str = "composites",
+    image_format: str = "png",
+    engine: Engine = Engine(),
 ) -> Iterator[Built]:
     """Write every composite of a plan (one split) below out/split, and their manifest.
 
     layout "composites" writes image/ and, for a test set, alpha/ and trimap/; "full" also alpha/, fg/ and bg/.
-    image_format: png and webp are lossless, jpg (quality 95) is smaller; test sets are always png.
+    image_format: png and webp are lossless, jpg (quality 95) is smaller; test sets are always png. workers: threads, by
+    default one for each core of this process. The processes of a launcher share the plan and must all call this.
 
-    Yields one record per entry, in the order of completion; a picture that fails has "error", and the rest goes on.
+    Yields one record per entry of this process, in the order of completion; a picture that fails has "error", and the
+    rest goes on.
     Composites that an earlier, interrupted run listed in the manifest are skipped unless a source changed since.
     ConfigError if `out` holds another data set; errors of `check_plan`.
     """
@@ -221,17 +261,38 @@ def build_composites(
     suffix = "png" if plan[0]["split"] == "test" else image_format
     plan = [_placed(entry, suffix) for entry in plan]
     manifest = folder / MANIFEST
-    finished = _finished(plan, manifest, layout)
-    remove_leftovers(folder)
-    # Rewritten without a line that a kill cut short, which would run into the first new one.
-    write_manifest(manifest, finished.values())
-    done = set(finished)
-    del finished  # the entries of a large data set take memory that the pictures need
-    for name in done:
-        yield {"name": name, "skipped": True}
-    todo = (entry for entry in plan if entry["name"] not in done)
-    for entry, error in _results(todo, manifest, layout, workers):
-        yield {"name": entry["name"], "error": error} if error else {"name": entry["name"]}
+    distributed.meet()
+    if not distributed.rank():
+        merge_manifests(manifest)  # of several processes that were killed
+        finished = _finished(plan, manifest, layout)
+        remove_leftovers(folder)
+        # Rewritten without a line that a kill cut short, which would run into the first new one.
+        write_manifest(manifest, finished.values())
+        del finished  # the entries of a large data set take memory that the pictures need
+    distributed.gather(None)
+    done = {entry["name"] for entry in read_manifest(manifest)}
+    for entry in distributed.share([entry for entry in plan if entry["name"] in done]):
+        yield {"name": entry["name"], "skipped": True}
+    add = partial(add_to_manifest, part_of(manifest))
+    distributed.gather(None)  # nobody writes before all have read
+    own = distributed.share([entry for entry in plan if entry["name"] not in done], BLOCK)
+    keep = _keep_nothing if engine.is_cluster else add
+    batch = Batch(own, partial(_start, folder, layout, workers, keep), _lost)
+    for name, result in sharing.do(batch, engine):
+        if engine.is_cluster and not isinstance(result, str):
+            add(result)
+        yield {"name": name, "error": result} if isinstance(result, str) else {"name": name}
+    distributed.gather(None)
+    if not distributed.rank():
+        _complete(manifest, plan)
+        if engine.is_cluster:
+            remove_leftovers(folder)  # of workers that were killed
+    distributed.gather(None)
+
+
+def _complete(manifest: Path, plan: Sequence[Entry]) -> None:
+    """Make one sorted manifest of the parts of all processes; none if it lists nothing."""
+    merge_manifests(manifest)
     if read_manifest(manifest):
         sort_manifest(manifest, (entry["name"] for entry in plan))
     else:

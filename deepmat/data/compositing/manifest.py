@@ -23,8 +23,9 @@ from typing import Any, Literal, TypedDict
 
 from deepmat.errors import DataError
 from deepmat.imaging import crc32
+from deepmat.runtime import distributed
 from deepmat.runtime.files import append_line, write_text
-from deepmat.runtime.paths import is_file
+from deepmat.runtime.paths import is_file, is_folder
 
 MANIFEST = "manifest.jsonl"
 Kind = Literal["fg", "alpha", "bg", "trimap"]
@@ -170,6 +171,21 @@ def write_manifest(path: Path, entries: Iterable[Entry]) -> None:
 def add_to_manifest(path: Path, entry: Entry) -> None:
     """Append an entry to a manifest."""
     append_line(path, _to_line(entry, Path(os.path.abspath(path.parent))))
+
+
+def part_of(path: Path) -> Path:
+    """Return the file to which this process of a launcher adds its entries of a manifest."""
+    return path if distributed.world() == 1 else path.with_name(f"{path.stem}-{distributed.rank()}{path.suffix}")
+
+
+def merge_manifests(path: Path) -> None:
+    """Add the entries of all parts to a manifest, and remove the parts."""
+    parts = sorted(path.parent.glob(f"{path.stem}-*{path.suffix}")) if is_folder(path.parent) else []
+    if parts:
+        entries = {entry["name"]: entry for each in (path, *parts) for entry in read_manifest(each)}
+        write_manifest(path, entries.values())
+    for part in parts:
+        part.unlink()
 
 
 def sort_manifest(path: Path, names: Iterable[str]) -> None:

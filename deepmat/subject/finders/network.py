@@ -10,10 +10,10 @@ import numpy as np
 from PIL import Image
 
 from deepmat.errors import ConfigError, DataError
+from deepmat.runtime import distributed
 from deepmat.runtime.files import real
 from deepmat.runtime.onnx import first_line, open_session, runtime
 from deepmat.runtime.paths import is_file, is_there
-from deepmat.runtime.processes import cores
 from deepmat.subject.finders import Found, Prompts
 from deepmat.subject.finders.settings import DIVISORS, OUTPUTS, Settings, check_settings, is_share
 
@@ -62,7 +62,7 @@ def _load(path: Path, changed: int, size: int) -> Network:
     """Load a file as it was then: one that has been replaced since is loaded again."""
     onnxruntime = runtime()
     try:
-        session = open_session(onnxruntime, path, cores())
+        session = open_session(onnxruntime, path, distributed.own_cores())
     except Exception as error:  # onnxruntime's exceptions have no base class of their own
         raise DataError(
             f"{path}: onnxruntime cannot load it ({first_line(error)}); {EXPECTED}, in a whole file"
