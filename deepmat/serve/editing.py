@@ -2,6 +2,7 @@
 
 import io
 import zipfile
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,14 +16,13 @@ from deepmat.imaging.foreground import estimate_foreground
 from deepmat.imaging.writing import encode_lossy
 from deepmat.inference.outputs import CutOut
 from deepmat.serve.forms import Output, Picture, Where, read_form
-from deepmat.serve.making import MEDIA, Read, cut_out, encode, read_image, subject_in
+from deepmat.serve.making import MEDIA, Read, encode, matte, read_image, subject_in
 from deepmat.serve.pictures import Held
 from deepmat.serve.refusals import Refusal, refusal_of
 from deepmat.serve.service import Service
 from deepmat.serve.strokes import Rectangle, checked, levels_of, trimap_of, with_alpha, with_trimap
 from deepmat.serve.workers import Stop
 from deepmat.subject.finders import Prompts
-from deepmat.subject.key import foreground_over
 
 RAW = "application/octet-stream"
 QUALITY = 92
@@ -75,7 +75,7 @@ def _held(service: Service, read: Read, prompts: Prompts, stop: Stop) -> tuple[H
     size = read.size
     try:
         subject = subject_in(service.maker, read._replace(own=own), None, None, prompts)
-        cut, notices = cut_out(service.maker, read, subject, stop)
+        cut, notices = matte(service.maker, read, subject, stop)
         told = {"finder": subject.finder, "why": subject.why, "notices": notices, "problem": None}
     except (DeepmatError, Refusal) as error:
         refusal = refusal_of(error)
@@ -124,16 +124,13 @@ def _add_pictures(app: FastAPI, service: Service) -> None:
         return Response(status_code=204)
 
 
-def pixels(cut: CutOut, part: Rectangle) -> bytes:
+def pixels(cut: CutOut, at: Rectangle) -> bytes:
     """Return foreground colours and alpha of a part of a cut-out, four bytes a pixel, row by row."""
-    inside = part.inside
-    levels = np.rint(cut.alpha[inside] * 255).astype(np.uint8)
-    image = np.ascontiguousarray(cut.image[inside])
-    if cut.backdrop is not None:
-        colours = foreground_over(image, np.ascontiguousarray(cut.alpha[inside]), cut.backdrop[inside])
-    else:
-        colours = estimate_foreground(image, levels)
-    return np.dstack((colours, levels)).tobytes()
+    image, alpha, backdrop = (
+        each if each is None else np.ascontiguousarray(each[at.inside]) for each in (cut.image, cut.alpha, cut.backdrop)
+    )
+    part = replace(cut, image=image, alpha=alpha, backdrop=backdrop)
+    return np.dstack((part.foreground, part.levels)).tobytes()
 
 
 def _add_strokes(app: FastAPI, service: Service) -> None:
