@@ -19,7 +19,7 @@ function changed() {
   view.show(current);
   showList();
   const ready = current?.state === "ready";
-  const working = current?.state === "working" || current?.state === "waiting" || (current?.waiting ?? 0) > 0;
+  const working = current?.state === "working" || current?.state === "waiting" || current?.waiting > 0;
   one("start").hidden = pictures.length > 0;
   one("progress").hidden = !working;
   one("canvas").setAttribute("aria-busy", String(working));
@@ -165,7 +165,8 @@ function look() {
 }
 
 async function showUnsure() {
-  if (view.look.show !== "unsure" || current?.state !== "ready") return;
+  view.look.unsure = null;
+  if (view.look.show !== "unsure" || current?.state !== "ready" || current.previewed) return;
   const picture = current, { version } = picture;
   if (picture.unsure?.version !== version) {
     picture.unsure = { version, layer: null };
