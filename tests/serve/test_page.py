@@ -16,6 +16,17 @@ import deepmat
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not CHROMIUM, reason="no chromium on this machine")]
+CONTROLS = (
+    "button",
+    "checkbox",
+    "slider",
+    "combobox",
+    "textbox",
+    "ColorWell",
+    "application",
+    "progressbar",
+    "DisclosureTriangle",
+)
 play = pytest.importorskip("playwright.sync_api")
 
 
@@ -247,6 +258,18 @@ def test_with_keys_alone(url):
             page.keyboard.press("Tab")
             reached.add(page.evaluate("document.activeElement.id"))
         assert {"files", "undo", "again", "canvas", "show", "film", "what", "download"} - {"undo"} <= reached
+
+
+def test_all_controls_have_names(url):
+    with opened(url) as page:
+        choose(page, "named.png")
+        page.check("#wipe")
+        for show in ("colour", "picture"):
+            page.select_option("#show", show)
+            tree = page.context.new_cdp_session(page).send("Accessibility.getFullAXTree")["nodes"]
+            controls = [each for each in tree if not each["ignored"] and each["role"]["value"] in CONTROLS]
+            assert len(controls) > 25
+            assert not [each["role"]["value"] for each in controls if not each.get("name", {}).get("value", "").strip()]
 
 
 def test_errors_stand_beside_their_picture(url):
