@@ -90,21 +90,21 @@ def _sought(service: Service, read: Read, prompts: Prompts, preview: bool, stop:
     blank = np.zeros(read.size, np.uint8)
     cut = CutOut("image", read.photo.image, blank.astype(np.float32), blank, read.about, estimate_foreground)
     quick = preview_of(service.maker, read, prompts, stop) if preview else None
+    told: dict[str, Any] = {"preview": False, "finder": "", "why": "", "notices": read.notices, "problem": None}
     if quick:
-        told = {"finder": quick.finder, "why": quick.why, "notices": [], "problem": None}
-        return _Made(cut, quick.file, {"preview": True, **told})
+        return _Made(cut, quick.file, {**told, "preview": True, "finder": quick.finder, "why": quick.why})
     try:
         subject = subject_in(service.maker, read, None, None, prompts)
         cut, notices = matte(service.maker, read, subject, stop)
-        told = {"finder": subject.finder, "why": subject.why, "notices": notices, "problem": None}
+        told |= {"finder": subject.finder, "why": subject.why, "notices": notices}
     except NoSubject as error:  # the page has its own words for what helps
-        told = {"finder": "", "why": "", "notices": read.notices, "problem": f"image: {error.missing}"}
+        told["problem"] = f"image: {error.missing}"
     except (ConfigError, DataError) as error:
         refusal = refusal_of(error)
         if refusal.code not in ("unusable", "bad_request"):
             raise
-        told = {"finder": "", "why": "", "notices": read.notices, "problem": refusal.detail}
-    return _Made(cut, b"", {"preview": False, **told})
+        told["problem"] = refusal.detail
+    return _Made(cut, b"", told)
 
 
 def _add_pictures(app: FastAPI, service: Service) -> None:
@@ -151,9 +151,8 @@ def _add_pictures(app: FastAPI, service: Service) -> None:
 
 def pixels(cut: CutOut, at: Rectangle) -> bytes:
     """Return foreground colours and alpha of a part of a cut-out, four bytes a pixel, row by row."""
-    image, alpha, backdrop = (
-        each if each is None else np.ascontiguousarray(each[at.inside]) for each in (cut.image, cut.alpha, cut.backdrop)
-    )
+    image, alpha = (np.ascontiguousarray(each[at.inside]) for each in (cut.image, cut.alpha))
+    backdrop = None if cut.backdrop is None else np.ascontiguousarray(cut.backdrop[at.inside])
     part = replace(cut, image=image, alpha=alpha, backdrop=backdrop)
     return np.dstack((part.foreground, part.levels)).tobytes()
 

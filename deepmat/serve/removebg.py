@@ -18,6 +18,7 @@ from starlette.responses import JSONResponse, Response
 
 from deepmat.errors import ConfigError
 from deepmat.inference.cropping import SEEN
+from deepmat.serve.answers import documented
 from deepmat.serve.forms import Picture, body_of, read_form
 from deepmat.serve.making import MEDIA, Maker, Wanted, encode, matte, read_image, shrunk, subject_in, wanted_of
 from deepmat.serve.refusals import Refusal
@@ -143,6 +144,7 @@ def add_routes(app: FastAPI, service: Service) -> None:
         "/v1.0/removebg",
         summary="remove.bg's API",
         response_class=Response,
+        responses=documented(),
         openapi_extra=body_of(RemoveBgForm, example, "application/x-www-form-urlencoded", "application/json"),
     )
     async def remove(request: Request) -> Response:
