@@ -41,7 +41,6 @@ async function showPreview(picture) {
 /** Have the whole picture computed after its preview. Strokes on the preview wait, and are computed then. */
 function whole(picture, changed) {
   return queue(picture, changed, LARGER, async () => {
-    if (picture.finding > 0) return; // a click waits, which finds the subject anew
     try {
       const told = await (await ask("POST", `/v1/pictures/${picture.id}/subject`, { preview: false })).json();
       await picture.fetchAll();
