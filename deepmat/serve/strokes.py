@@ -11,11 +11,11 @@ from deepmat.inference.outputs import CutOut
 from deepmat.inference.predict import predict_seen
 
 AROUND = 32
-"""Pixels around a stroke whose alpha changes with it, less and less. With 64 the alpha nearby is no closer to that of the
-whole picture seen anew."""
+"""Pixels around a stroke whose alpha changes with it, less and less. With 64 the alpha nearby is no closer to that of
+the whole picture seen anew."""
 CONTEXT = 32
-"""Pixels around these that the network sees at least. With 96 a stroke takes half as long again, and its alpha differs from
-that of the whole picture by 0.0012 in place of 0.0016 (mean of the unknown pixels nearby, a portrait of 1 MP)."""
+"""Pixels around these that the network sees at least. With 96 a stroke takes half as long again, and its alpha differs
+from that of the whole picture by 0.0012 in place of 0.0016 (mean of unknown pixels nearby, a portrait of 1 MP)."""
 DOUBLED = 80_000
 """Pixels up to which a part of a small picture is seen at twice its size, as the whole of it is; more take seconds."""
 
