@@ -11,6 +11,7 @@ from .errors import (
     DeepmatError,
     DeepmatWarning,
     DeviceError,
+    NoSubject,
     TooLarge,
     TrainingError,
 )
@@ -45,6 +46,7 @@ __all__ = [
     "DeepmatError",
     "DeepmatWarning",
     "DeviceError",
+    "NoSubject",
     "TooLarge",
     "TrainingError",
     "Work",

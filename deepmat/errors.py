@@ -4,6 +4,7 @@ DeepmatError
   ConfigError       a wrong key, value or combination of options
   DataError         a picture, folder or list that is missing, broken or does not fit the others
     TooLarge        more pixels at once than the memory allows
+    NoSubject       a photo in which no subject is found
   CheckpointError   weights that are missing, broken or of another model
   DeviceError       a device that this machine does not have
   TrainingError     a run that cannot continue (the loss is NaN, say)
@@ -14,7 +15,7 @@ code 1.
 """
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeVar
 
 
@@ -32,6 +33,38 @@ class DataError(DeepmatError):
 
 class TooLarge(DataError):
     """More pixels at once than the memory allows."""
+
+
+REMEDIES = {
+    "trimap": "a trimap (deepmat predict --trimaps)",
+    "mask": "a rough mask (--masks)",
+    "box": "a box around the subject (--box LEFT,TOP,RIGHT,BOTTOM)",
+    "point": "a point on the subject (--point X,Y)",
+    "not_point": "a point beside it (--not-point X,Y)",
+    "finder": "another finder (--finder u2netp; --finder list names all)",
+}
+"""What helps where no subject is found, in the words of the command line."""
+
+
+class NoSubject(DataError):
+    """A photo in which no subject is found. The message is in the words of the command line.
+
+    missing: what the photo lacks; remedies: what helps, of REMEDIES; lacking: what this machine lacks, if anything;
+    name: of the photo.
+    """
+
+    def __init__(self, missing: str, remedies: Sequence[str], lacking: str = "", name: str = "") -> None:
+        self.missing, self.remedies, self.lacking, self.name = missing, tuple(remedies), lacking, name
+        *most, last = (REMEDIES[each] for each in remedies)
+        helps = f"{', '.join(most)} or {last}" if most else last
+        super().__init__(f"{name}: " * bool(name) + "; ".join(filter(None, (missing, lacking, f"give {helps}"))))
+
+    def __reduce__(self) -> tuple[type, tuple[object, ...]]:
+        return type(self), (self.missing, self.remedies, self.lacking, self.name)
+
+    def of(self, name: str) -> "NoSubject":
+        """Return the same error of a photo of that name."""
+        return NoSubject(self.missing, self.remedies, self.lacking, name)
 
 
 class CheckpointError(DeepmatError):

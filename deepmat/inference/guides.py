@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 
 from deepmat import imaging
-from deepmat.errors import DataError
+from deepmat.errors import DataError, NoSubject
 from deepmat.imaging import masks, trimap
 from deepmat.imaging.arrays import PATHS, Source, as_mask
 from deepmat.imaging.fitting import Photo
@@ -81,8 +81,8 @@ def subject_of(
 ) -> Subject:
     """Return the subject of a photo: of its rough mask where one is given, or else found.
 
-    own: the photo's alpha channel, uint8 [H, W], or None; name: of the photo, for messages. Raises DataError where
-    there is no subject or the mask cannot be used, ConfigError for an unknown finder.
+    own: the photo's alpha channel, uint8 [H, W], or None; name: of the photo, for messages. Raises NoSubject where
+    there is none, DataError where the mask cannot be used, ConfigError for an unknown finder.
     """
     size = _size(photo)
     if mask is None:
@@ -106,6 +106,8 @@ def _named(name: str) -> Iterator[None]:
     """Begin the messages of errors with the name of the file that they are about."""
     try:
         yield
+    except NoSubject as error:
+        raise error.of(name) from error
     except DataError as error:
         raise DataError(f"{name}: {error}") from error
 

@@ -1,5 +1,7 @@
 """Answers to refusals: JSON of deepmat's shape, and of the shape that clients of remove.bg know."""
 
+from typing import Any
+
 from starlette.responses import JSONResponse
 
 from deepmat.serve.refusals import STATUS, Refusal
@@ -16,6 +18,21 @@ SHAPES = {
     "busy": (429, "rate_limit_exceeded", "Rate limit exceeded"),
 }
 """Status, code and title there of codes of STATUS; others keep their own."""
+
+
+EXAMPLE = {"errors": [{"title": "File type not supported", "code": "invalid_file_type", "detail": "image: not a ..."}]}
+
+
+def documented() -> dict[int | str, dict[str, Any]]:
+    """Return the part of an OpenAPI operation of remove.bg's API that describes refusals."""
+    codes: dict[int, list[str]] = {}
+    for code, status in STATUS.items():
+        known = SHAPES.get(code)
+        codes.setdefault(known[0] if known else status, []).append(known[1] if known else code)
+    content = {"application/json": {"example": EXAMPLE}}
+    return {
+        status: {"description": ", ".join(dict.fromkeys(each)), "content": content} for status, each in codes.items()
+    }
 
 
 def answer(refusal: Refusal, path: str) -> JSONResponse:

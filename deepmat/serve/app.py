@@ -16,7 +16,7 @@ from deepmat.serve import editing, page_files, removebg
 from deepmat.serve.answers import answer
 from deepmat.serve.forms import CutoutForm, body_of, read_form
 from deepmat.serve.guards import Guards
-from deepmat.serve.making import MEDIA, TRIMAP, cut_out, encode, read_image, subject_in
+from deepmat.serve.making import MEDIA, TRIMAP, encode, matte, read_image, subject_in
 from deepmat.serve.refusals import STATUS, Refusal, refusal_of
 from deepmat.serve.service import Service
 from deepmat.serve.workers import Stop
@@ -103,7 +103,7 @@ def _add_cutout(app: FastAPI, service: Service) -> None:
             stop.check()
             read = read_image(form.image, limit)
             subject = subject_in(service.maker, read, form.trimap, form.mask, prompts)
-            cut, notices = cut_out(service.maker, read, subject, stop)
+            cut, notices = matte(service.maker, read, subject, stop)
             data, (height, width) = encode(cut, wanted)
             headers = {
                 "X-Width": str(width),

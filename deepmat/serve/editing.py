@@ -2,7 +2,8 @@
 
 import io
 import zipfile
-from typing import Any
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 import numpy as np
 from fastapi import FastAPI
@@ -10,19 +11,19 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 from starlette.responses import Response
 
-from deepmat.errors import DeepmatError
+from deepmat.errors import ConfigError, DataError, NoSubject
 from deepmat.imaging.foreground import estimate_foreground
 from deepmat.imaging.writing import encode_lossy
 from deepmat.inference.outputs import CutOut
 from deepmat.serve.forms import Output, Picture, Where, read_form
-from deepmat.serve.making import MEDIA, Read, cut_out, encode, read_image, subject_in
+from deepmat.serve.making import MEDIA, Read, encode, matte, read_image, subject_in
 from deepmat.serve.pictures import Held
+from deepmat.serve.previews import preview_of
 from deepmat.serve.refusals import Refusal, refusal_of
 from deepmat.serve.service import Service
 from deepmat.serve.strokes import Rectangle, checked, levels_of, trimap_of, with_alpha, with_trimap
 from deepmat.serve.workers import Stop
 from deepmat.subject.finders import Prompts
-from deepmat.subject.key import foreground_over
 
 RAW = "application/octet-stream"
 QUALITY = 92
@@ -33,7 +34,13 @@ ARCHIVE = 1_000_000_000
 """Bytes of an archive, which is made in memory."""
 
 
-class PictureForm(Where):
+class SubjectForm(Where):
+    """The fields of POST /v1/pictures/{id}/subject."""
+
+    preview: bool = Field(False, description="Where the whole takes seconds, make a preview of it and no more.")
+
+
+class PictureForm(SubjectForm):
     """The fields of POST /v1/pictures."""
 
     image: Picture
@@ -66,25 +73,38 @@ def add_routes(app: FastAPI, service: Service) -> None:
     _add_files(app, service)
 
 
-def _held(service: Service, read: Read, prompts: Prompts, stop: Stop) -> tuple[Held, dict[str, Any]]:
-    """Find the subject of a picture and cut it out. Returns the cut-out to keep, and the JSON that the page gets.
+class _Made(NamedTuple):
+    """What is made of a picture when its subject is sought."""
 
-    Where no subject is found the picture is kept all the same, as background, for a hand that shows the subject.
-    """
-    own = None if any(prompts) else read.own  # a click means the picture, whatever its alpha channel says
-    size = read.size
+    cut: CutOut
+    """Blank where no subject is found, for a hand that shows it, and beside a preview."""
+    preview: bytes
+    told: dict[str, Any]
+    """The JSON that the page gets."""
+
+
+def _sought(service: Service, read: Read, prompts: Prompts, preview: bool, stop: Stop) -> _Made:
+    """Find the subject of a picture and cut it out, or make a preview of it where one is wanted and worth it."""
+    if any(prompts):
+        read = read._replace(own=None)  # a click means the picture, whatever its alpha channel says
+    blank = np.zeros(read.size, np.uint8)
+    cut = CutOut("image", read.photo.image, blank.astype(np.float32), blank, read.about, estimate_foreground)
+    quick = preview_of(service.maker, read, prompts, stop) if preview else None
+    told: dict[str, Any] = {"preview": False, "finder": "", "why": "", "notices": read.notices, "problem": None}
+    if quick:
+        return _Made(cut, quick.file, {**told, "preview": True, "finder": quick.finder, "why": quick.why})
     try:
-        subject = subject_in(service.maker, read._replace(own=own), None, None, prompts)
-        cut, notices = cut_out(service.maker, read, subject, stop)
-        told = {"finder": subject.finder, "why": subject.why, "notices": notices, "problem": None}
-    except (DeepmatError, Refusal) as error:
+        subject = subject_in(service.maker, read, None, None, prompts)
+        cut, notices = matte(service.maker, read, subject, stop)
+        told |= {"finder": subject.finder, "why": subject.why, "notices": notices}
+    except NoSubject as error:  # the page has its own words for what helps
+        told["problem"] = f"image: {error.missing}"
+    except (ConfigError, DataError) as error:
         refusal = refusal_of(error)
-        if refusal.code not in ("no_subject", "unusable", "bad_request"):
+        if refusal.code not in ("unusable", "bad_request"):
             raise
-        blank = np.zeros(size, np.uint8)
-        cut = CutOut("image", read.photo.image, blank.astype(np.float32), blank, read.about, estimate_foreground)
-        told = {"finder": "", "why": "", "notices": read.notices, "problem": refusal.detail}
-    return Held(read, cut), {"width": size[1], "height": size[0], **told}
+        told["problem"] = refusal.detail
+    return _Made(cut, b"", told)
 
 
 def _add_pictures(app: FastAPI, service: Service) -> None:
@@ -97,24 +117,29 @@ def _add_pictures(app: FastAPI, service: Service) -> None:
 
         def work(stop: Stop) -> dict[str, Any]:
             stop.check()
-            held, told = _held(service, read_image(form.image, limit), prompts, stop)
+            read = read_image(form.image, limit)
+            made = _sought(service, read, prompts, form.preview, stop)
             stop.check()
-            return {"id": service.pictures.add(held), **told}
+            name = service.pictures.add(Held(read, made.cut, made.preview))
+            return {"id": name, "width": read.size[1], "height": read.size[0], **made.told}
 
         return await service.do(request, work)
 
     @app.post("/v1/pictures/{name}/subject", include_in_schema=False)
     async def find(request: Request, name: str) -> dict[str, Any]:
-        form = await read_form(request, Where, limits.max_bytes)
+        form = await read_form(request, SubjectForm, limits.max_bytes)
         held, prompts = service.pictures.get(name), form.prompts()
 
         def work(stop: Stop) -> dict[str, Any]:
             with held.lock:
-                found, told = _held(service, held.read, prompts, stop)
-                if told["problem"]:
-                    raise Refusal("no_subject", told["problem"])
-                held.cut = found.cut
-            return told
+                stop.check()
+                made = _sought(service, held.read, prompts, form.preview, stop)
+                if made.told["problem"]:
+                    raise Refusal("no_subject", made.told["problem"])
+                held.preview = made.preview
+                if not made.preview:
+                    held.cut = made.cut
+            return made.told
 
         return await service.do(request, work)
 
@@ -124,16 +149,12 @@ def _add_pictures(app: FastAPI, service: Service) -> None:
         return Response(status_code=204)
 
 
-def pixels(cut: CutOut, part: Rectangle) -> bytes:
+def pixels(cut: CutOut, at: Rectangle) -> bytes:
     """Return foreground colours and alpha of a part of a cut-out, four bytes a pixel, row by row."""
-    inside = part.inside
-    levels = np.rint(cut.alpha[inside] * 255).astype(np.uint8)
-    image = np.ascontiguousarray(cut.image[inside])
-    if cut.backdrop is not None:
-        colours = foreground_over(image, np.ascontiguousarray(cut.alpha[inside]), cut.backdrop[inside])
-    else:
-        colours = estimate_foreground(image, levels)
-    return np.dstack((colours, levels)).tobytes()
+    image, alpha = (np.ascontiguousarray(each[at.inside]) for each in (cut.image, cut.alpha))
+    backdrop = None if cut.backdrop is None else np.ascontiguousarray(cut.backdrop[at.inside])
+    part = replace(cut, image=image, alpha=alpha, backdrop=backdrop)
+    return np.dstack((part.foreground, part.levels)).tobytes()
 
 
 def _add_strokes(app: FastAPI, service: Service) -> None:
@@ -165,8 +186,10 @@ def _add_strokes(app: FastAPI, service: Service) -> None:
         cut, (height, width) = held.cut, held.read.size
         if what == "trimap":
             return Response(cut.trimap.tobytes(), media_type=RAW)
+        if what == "preview" and held.preview:
+            return Response(held.preview, media_type="image/png")
         if what not in ("photo", "pixels"):
-            raise Refusal("not_found", "ask for photo, pixels or trimap")
+            raise Refusal("not_found", "ask for photo, preview, pixels or trimap")
 
         def work(stop: Stop) -> Response:
             stop.check()

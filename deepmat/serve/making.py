@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import cv2
 import numpy as np
 
 from deepmat import imaging
@@ -15,7 +16,7 @@ from deepmat.imaging.foreground import estimate_foreground
 from deepmat.imaging.trimap import one_sided
 from deepmat.imaging.unread import Unread
 from deepmat.inference.background import Background, of_picture, plain
-from deepmat.inference.cropping import cropped, parse_crop
+from deepmat.inference.cropping import Crop, cropped, parse_crop
 from deepmat.inference.guides import doubts, subject_of
 from deepmat.inference.outputs import OUTPUTS, Choice, CutOut, encode_output, parse_outputs
 from deepmat.inference.predict import predict_seen
@@ -81,8 +82,7 @@ class Wanted(NamedTuple):
     kind: str
     suffix: str
     background: Background
-    crop: str | None
-    square: bool
+    crop: Crop | None
     max_pixels: int
 
 
@@ -105,6 +105,27 @@ def read_image(data: bytes, max_pixels: int) -> Read:
     return Read(*read_photo(data, max_pixels, "image"))
 
 
+def shrunk(read: Read, prompts: Prompts, pixels: float) -> tuple[Read, Prompts]:
+    """Return a picture of at most so many pixels, and the prompts at their places in it."""
+    height, width = read.size
+    scale = min(1.0, (pixels / (height * width)) ** 0.5)
+    size = max(1, int(width * scale)), max(1, int(height * scale))
+    if size == (width, height):
+        return read, prompts
+    image = cv2.resize(read.photo.image, size, interpolation=cv2.INTER_AREA)
+    own = None if read.own is None else cv2.resize(read.own, size, interpolation=cv2.INTER_AREA)
+    across, down = size[0] / width, size[1] / height
+
+    def placed(points: tuple[tuple[int, int], ...]) -> tuple[tuple[int, int], ...]:
+        return tuple((int(x * across), int(y * down)) for x, y in points)
+
+    box = prompts.box
+    if box:
+        box = round(box[0] * across), round(box[1] * down), round(box[2] * across), round(box[3] * down)
+    moved = Prompts(box, placed(prompts.points), placed(prompts.not_points))
+    return read._replace(photo=read.photo._replace(image=image), own=own), moved
+
+
 def subject_in(maker: Maker, read: Read, trimap: bytes | None, mask: bytes | None, prompts: Prompts) -> Subject:
     """Return the subject of a picture, of a trimap or mask if there is one. Raises Refusal, DeepmatError."""
     if (trimap is not None) + (mask is not None) + any(prompts) > 1:
@@ -121,16 +142,14 @@ def subject_in(maker: Maker, read: Read, trimap: bytes | None, mask: bytes | Non
     if mask is not None:
         subject = subject_of(read.photo, read.own, mask, seeker, "image", maker.max_pixels)
         return subject._replace(notices=[*subject.notices, *more])
-    try:
-        return subject_of(read.photo, read.own, None, seeker, "image", maker.max_pixels)
-    except DataError as error:
-        raise Refusal("no_subject", worded(str(error))) from error
+    return subject_of(read.photo, read.own, None, seeker, "image", maker.max_pixels)
 
 
-def cut_out(maker: Maker, read: Read, subject: Subject, stop: Stop) -> tuple[CutOut, list[str]]:
-    """Return the cut-out of a picture by its subject, and notices."""
+def matte(maker: Maker, read: Read, subject: Subject, stop: Stop, quick: bool = False) -> tuple[CutOut, list[str]]:
+    """Return the cut-out of a picture by its subject, and notices. quick: neither seen doubled nor corrected."""
     stop.check()
-    alpha, seen = predict_seen(maker.network, read.photo.image, subject.trimap)
+    options: dict[str, Any] = {"double": 0, "correct": False} if quick else {}
+    alpha, seen = predict_seen(maker.network, read.photo.image, subject.trimap, **options)
     stop.check()
     about = doubts("mask" if subject.finder == "mask" else "image", subject, subject.trimap, alpha)
     notices = [*read.notices, *subject.notices, *seen.notices, *about]
@@ -152,7 +171,7 @@ def wanted_of(
         raise ConfigError("background and background_image: send one of them")
     if (background or picture) and kind != "composite":
         raise ConfigError("background: is for the output composite; ask for that")
-    parse_crop(crop, square)
+    window = parse_crop(crop, square)
     if kind == TRIMAP:
         if form not in (None, "png"):
             raise ConfigError(f"format {form}: a trimap is a PNG")
@@ -164,15 +183,14 @@ def wanted_of(
         behind = of_picture(picture, max_pixels)
     else:
         behind = plain(imaging.parse_colour(background or "white"))
-    return Wanted(choice.kind, choice.suffix, behind, crop, square, max_pixels)
+    return Wanted(choice.kind, choice.suffix, behind, window, max_pixels)
 
 
 def encode(cut: CutOut, wanted: Wanted) -> tuple[bytes, tuple[int, int]]:
     """Return the file that is wanted of a cut-out, and the height and width of its picture. Raises TooLarge."""
     cut = replace(cut, background=wanted.background)
-    crop = parse_crop(wanted.crop, wanted.square)
-    if crop:
-        cut = cropped(cut, crop, wanted.max_pixels)
+    if wanted.crop:
+        cut = cropped(cut, wanted.crop, wanted.max_pixels)
     size = cut.alpha.shape[0], cut.alpha.shape[1]
     if wanted.kind == TRIMAP:
         return imaging.encode(cut.trimap, wanted.suffix), size

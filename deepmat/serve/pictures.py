@@ -24,6 +24,8 @@ class Held:
 
     read: Read
     cut: CutOut
+    preview: bytes = b""
+    """What is shown until the cut-out is there."""
     lock: threading.Lock = field(default_factory=threading.Lock)
     used: float = field(default_factory=time.monotonic)
 
@@ -38,7 +40,7 @@ class Held:
             self.cut.mask,
             self.cut.backdrop,
         )
-        return sum(each.nbytes for each in arrays if isinstance(each, np.ndarray))
+        return sum(each.nbytes for each in arrays if isinstance(each, np.ndarray)) + len(self.preview)
 
 
 class Pictures:

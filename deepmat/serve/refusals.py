@@ -4,8 +4,7 @@ import logging
 import re
 from typing import Any
 
-from deepmat.errors import ConfigError, DataError, DeepmatError, TooLarge
-from deepmat.subject.finders.choice import WAYS
+from deepmat.errors import ConfigError, DataError, DeepmatError, NoSubject, TooLarge
 
 LOG = logging.getLogger("deepmat.serve")
 STATUS = {
@@ -30,13 +29,13 @@ RETRY_AFTER = 2
 FIELDS = {"--not-point": "not_points", "--point": "points", "--box": "box", "--masks": "mask", "--trimaps": "trimap"}
 """Fields of a request by the options of the command line, which messages of deepmat name."""
 HERE = {
-    WAYS: "Give a trimap, a mask, a box or points",
     "--save sheet shows the mask; ": "",
     "--save sheet shows its mask, ": "",
     "; --save sheet shows it": "",
-    "give --box LEFT,TOP,RIGHT,BOTTOM or --point X,Y on the subject": "give box or points on the subject",
 }
-"""Remedies of the command line, and what replaces them here."""
+"""What only the command line can do, and what replaces it here."""
+REMEDIES = {"trimap": "a trimap", "mask": "a mask", "box": "a box", "point": "points", "not_point": "points beside it"}
+"""Fields of a request by the remedies of `errors.NoSubject`; a request chooses no finder."""
 
 
 class Refusal(Exception):
@@ -67,10 +66,16 @@ def worded(message: str) -> str:
     """Return a message of deepmat with the names of fields in place of options of the command line, in one line."""
     for said, here in HERE.items():
         message = message.replace(said, here)
-    message = re.sub(r"; [^;]*\.onnx: .*(?=\. Give)", "", message)  # why no network is there is no client's business
     message = re.sub(r"(?<![\w:/])/(?:[^\s/:;,]+/)+", "", message)  # folders of this machine
     message = re.sub(r" \((deepmat |--)[^)]*\)", "", message)  # examples of options
     return " ".join(re.sub(r"--[a-z-]+", lambda option: FIELDS.get(option[0], option[0][2:]), message).split())
+
+
+def no_subject(error: NoSubject) -> Refusal:
+    """Return the refusal of a picture without a subject. What this machine lacks is no business of the client."""
+    *most, last = (REMEDIES[each] for each in error.remedies if each in REMEDIES)
+    helps = f"{', '.join(most)} or {last}" if most else last
+    return Refusal("no_subject", f"{error.name or 'image'}: {error.missing}; give {helps}")
 
 
 def refusal_of(error: BaseException) -> Refusal:
@@ -81,6 +86,8 @@ def refusal_of(error: BaseException) -> Refusal:
         return Refusal("too_large", worded(str(error)) or "the picture is too large for the memory")
     if isinstance(error, ConfigError):
         return Refusal("bad_request", worded(str(error)))
+    if isinstance(error, NoSubject):
+        return no_subject(error)
     if isinstance(error, DataError):
         return Refusal("unusable", worded(str(error)))
     LOG.error("a request failed: %s", type(error).__name__, exc_info=None if isinstance(error, DeepmatError) else error)

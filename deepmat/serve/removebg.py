@@ -5,6 +5,7 @@ Pictures are never fetched: `image_url` is refused.
 """
 
 import base64
+import math
 from dataclasses import replace
 from typing import Any, Literal, NamedTuple
 
@@ -17,8 +18,9 @@ from starlette.responses import JSONResponse, Response
 
 from deepmat.errors import ConfigError
 from deepmat.inference.cropping import SEEN
+from deepmat.serve.answers import documented
 from deepmat.serve.forms import Picture, body_of, read_form
-from deepmat.serve.making import MEDIA, Maker, Read, Wanted, cut_out, encode, read_image, subject_in, wanted_of
+from deepmat.serve.making import MEDIA, Maker, Wanted, encode, matte, read_image, shrunk, subject_in, wanted_of
 from deepmat.serve.refusals import Refusal
 from deepmat.serve.service import Service
 from deepmat.serve.workers import Stop
@@ -56,7 +58,7 @@ class _Asked(NamedTuple):
     image: bytes
     wanted: Wanted
     roi: str | None
-    megapixels: float | None
+    megapixels: float
 
 
 def asked(form: RemoveBgForm, max_pixels: int) -> _Asked:
@@ -82,7 +84,7 @@ def asked(form: RemoveBgForm, max_pixels: int) -> _Asked:
     margin = form.crop_margin.replace("px", "") if form.crop else None
     suffix = "png" if kind == "alpha" else suffix
     wanted = wanted_of(kind, suffix, colour, picture, margin, False, max_pixels)
-    return _Asked(image, wanted, form.roi or None, MEGAPIXELS.get(form.size))
+    return _Asked(image, wanted, form.roi or None, MEGAPIXELS.get(form.size, math.inf))
 
 
 def _decoded(text: str) -> bytes:
@@ -115,29 +117,12 @@ def box_of(roi: str, size: tuple[int, int]) -> str:
         raise ConfigError(f'roi {roi!r}: give "x1 y1 x2 y2" in px or %') from error
 
 
-def _shrunk(read: Read, megapixels: float | None) -> Read:
-    """Return a picture of at most that many megapixels."""
-    height, width = read.size
-    scale = (megapixels * 1e6 / (height * width)) ** 0.5 if megapixels else 1.0
-    if scale >= 1:
-        return read
-    size = max(1, int(width * scale)), max(1, int(height * scale))
-    image = cv2.resize(read.photo.image, size, interpolation=cv2.INTER_AREA)
-    own = None if read.own is None else cv2.resize(read.own, size, interpolation=cv2.INTER_AREA)
-    return read._replace(photo=read.photo._replace(image=image), own=own)
-
-
 def _made(maker: Maker, ask: _Asked, stop: Stop) -> tuple[bytes, dict[str, Any]]:
     """Return the answer's picture, and its size and the place of its foreground."""
     whole = read_image(ask.image, maker.max_pixels)
-    read = _shrunk(whole, ask.megapixels)
-    prompts = Prompts()
-    if ask.roi:
-        given = prompts_of(box_of(ask.roi, whole.size)).box
-        assert given is not None
-        scale = read.size[1] / whole.size[1]
-        prompts = prompts_of([round(each * scale) for each in given])
-    cut, _ = cut_out(maker, read, subject_in(maker, read, None, None, prompts), stop)
+    roi = prompts_of(box_of(ask.roi, whole.size)) if ask.roi else Prompts()
+    read, prompts = shrunk(whole, roi, ask.megapixels * 1e6)
+    cut, _ = matte(maker, read, subject_in(maker, read, None, None, prompts), stop)
     if prompts.box:
         left, top, right, bottom = prompts.box
         inside = np.zeros_like(cut.alpha)
@@ -159,6 +144,7 @@ def add_routes(app: FastAPI, service: Service) -> None:
         "/v1.0/removebg",
         summary="remove.bg's API",
         response_class=Response,
+        responses=documented(),
         openapi_extra=body_of(RemoveBgForm, example, "application/x-www-form-urlencoded", "application/json"),
     )
     async def remove(request: Request) -> Response:

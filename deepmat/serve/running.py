@@ -24,6 +24,8 @@ NEEDED = ("fastapi", "uvicorn", "python_multipart")
 BACKLOG = 128
 CONNECTIONS = 64
 """Open connections beside those of workers and queue."""
+HEADERS = 10.0
+"""Seconds in which the headers of a request have to arrive."""
 
 
 def run_service(settings: ServeSettings, say: Callable[[str], None] = print) -> None:
@@ -101,6 +103,8 @@ def _listening(settings: ServeSettings) -> Iterator[socket.socket]:
 def _serve(service: "Service", app: Callable, listener: socket.socket) -> None:
     import uvicorn
 
+    from deepmat.serve.connections import patient
+
     settings = service.settings
 
     class Server(uvicorn.Server):
@@ -111,7 +115,7 @@ def _serve(service: "Service", app: Callable, listener: socket.socket) -> None:
 
     config = uvicorn.Config(
         app,
-        http="h11",
+        http=patient(min(HEADERS, settings.timeout)),
         ws="none",
         access_log=False,
         server_header=False,

@@ -10,12 +10,13 @@ from deepmat.imaging.trimap import BACKGROUND, FOREGROUND, UNKNOWN
 from deepmat.inference.outputs import CutOut
 from deepmat.inference.predict import predict_seen
 
-AROUND = 64
-"""Pixels around a stroke whose alpha changes with it, less and less."""
-CONTEXT = 96
-"""Pixels around these that the network sees at least. Its whole reach would take three times as long."""
-
-DOUBLED = 125_000
+AROUND = 32
+"""Pixels around a stroke whose alpha changes with it, less and less. With 64 the alpha nearby is no closer to that of
+the whole picture seen anew."""
+CONTEXT = 32
+"""Pixels around these that the network sees at least. With 96 a stroke takes half as long again, and its alpha differs
+from that of the whole picture by 0.0012 in place of 0.0016 (mean of unknown pixels nearby, a portrait of 1 MP)."""
+DOUBLED = 80_000
 """Pixels up to which a part of a small picture is seen at twice its size, as the whole of it is; more take seconds."""
 
 
@@ -89,10 +90,12 @@ def with_trimap(network: Any, cut: CutOut, patch: np.ndarray, at: Rectangle) -> 
     found, _ = predict_seen(network, np.ascontiguousarray(cut.image[seen.inside]), trimap[seen.inside], double=double)
     alpha = cut.alpha.copy()
     weight = _weight(at, changed)
-    alpha[changed.inside] += weight * (found[changed.within(seen)] - alpha[changed.inside])
-    alpha[trimap == FOREGROUND] = 1
-    alpha[trimap == BACKGROUND] = 0
-    return replace(cut, trimap=trimap, alpha=np.clip(alpha, 0, 1)), changed
+    part, known = alpha[changed.inside], trimap[changed.inside]
+    part += weight * (found[changed.within(seen)] - part)
+    np.clip(part, 0, 1, out=part)
+    part[known == FOREGROUND] = 1
+    part[known == BACKGROUND] = 0
+    return replace(cut, trimap=trimap, alpha=alpha), changed
 
 
 def with_alpha(cut: CutOut, patch: np.ndarray, levels: np.ndarray, at: Rectangle) -> CutOut:

@@ -64,8 +64,8 @@ def check_finder(finder: str | None) -> None:
 def seek(image: np.ndarray, own: np.ndarray | None, seeker: Seeker) -> Subject:
     """Find the subject of a photo, and make its trimap.
 
-    image: uint8 RGB [H, W, 3]; own: its alpha channel, uint8 [H, W], or None. Raises DataError where there is no
-    subject, ConfigError for an unknown finder.
+    image: uint8 RGB [H, W, 3]; own: its alpha channel, uint8 [H, W], or None. Raises NoSubject where there is none,
+    ConfigError for an unknown finder.
     """
     found, name, why = find(
         image, seeker.prompts, seeker.finder, own, settings=seeker.settings, progress=seeker.progress

@@ -1,16 +1,19 @@
 """What the page asks for: pictures kept in memory, strokes, undo, files."""
 
 import io
+import pickle
 import zipfile
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
 from serving import encoded, studio
 
-from deepmat.serve import editing
+from deepmat.errors import NoSubject
+from deepmat.serve import editing, previews
 from deepmat.serve.pictures import Held, Pictures
-from deepmat.serve.refusals import Refusal, worded
+from deepmat.serve.refusals import Refusal, refusal_of, worded
 
 
 def added(client, photo):
@@ -94,6 +97,35 @@ def test_clicks_show_the_subject(client, photo):
     assert outside.status_code == 422 and "outside the picture" in outside.json()["error"]["detail"]
 
 
+def test_a_preview_comes_first_where_the_whole_takes_long(client, photo, monkeypatch):
+    expected = pixels(client, added(client, photo)["id"])
+    wanted = {"preview": "true"}
+    assert not client.post("/v1/pictures", files={"image": photo}, data=wanted).json()["preview"]  # it is fast enough
+    monkeypatch.setattr(previews, "LARGE", 1000)
+    monkeypatch.setattr(previews, "PIXELS", 2400)
+    first = client.post("/v1/pictures", files={"image": photo}, data=wanted).json()
+    assert (first["preview"], first["finder"], first["width"], first["height"]) == (True, "plain", 120, 80)
+    url = f"/v1/pictures/{first['id']}"
+    seen = np.asarray(Image.open(io.BytesIO(client.get(f"{url}/preview").content)))
+    assert seen.shape == (40, 60, 4) and seen[20, 30].tolist() == [200, 30, 40, 255] and not seen[5, 5, 3]
+    assert not pixels(client, first["id"])[..., 3].any()
+    whole = client.post(f"{url}/subject", data={"preview": "false"}).json()
+    assert not whole["preview"] and client.get(f"{url}/preview").status_code == 404
+    np.testing.assert_array_equal(pixels(client, first["id"]), expected)
+    clicked = client.post(f"{url}/subject", data={"points": "88,58", **wanted}).json()  # at the block's lower right
+    assert clicked["preview"] and clicked["finder"] == "prompts"
+    np.testing.assert_array_equal(pixels(client, first["id"]), expected)  # the cut-out stays until the whole is made
+    noise = encoded(np.random.default_rng(0).integers(0, 255, (80, 120, 3), dtype=np.uint8))
+    none = client.post("/v1/pictures", files={"image": noise}, data=wanted).json()
+    assert not none["preview"] and "not plain" in none["problem"] and "give" not in none["problem"]
+
+
+def test_what_takes_long_depends_on_what_the_network_sees():
+    network = SimpleNamespace(enlarge_up_to=1024)
+    assert previews.is_slow(network, (500, 400)) and not previews.is_slow(network, (300, 400))
+    assert previews.is_slow(network, (500, 1100)) and not previews.is_slow(SimpleNamespace(enlarge_up_to=0), (500, 900))
+
+
 def test_files_and_an_archive(client, photo, monkeypatch):
     name = added(client, photo)["id"]
     same = client.post("/v1/cutout", files={"image": photo}).content
@@ -133,7 +165,12 @@ def test_memory_of_pictures_is_bounded(client, photo):
 
 
 def test_clients_are_told_nothing_of_this_machine():
-    said = "image: no finder finds the subject: it has a texture; /root/.cache/x/u2netp.onnx: is not there. Give a mask"
-    assert worded(said) == "image: no finder finds the subject: it has a texture. Give a mask"
+    why = "no finder finds the subject: it has a texture"
+    ways = ("trimap", "mask", "box", "point", "finder")
+    error = NoSubject(why, ways, "/root/.cache/x/u2netp.onnx: is not there", "image")
+    assert "--masks" in str(error) and "u2netp.onnx: is not there" in str(pickle.loads(pickle.dumps(error)))
+    refusal = refusal_of(error)
+    assert refusal.code == "no_subject"
+    assert refusal.detail == f"image: {why}; give a trimap, a mask, a box or points"
     assert worded("/home/me/my.onnx: cannot run (--finder x)") == "my.onnx: cannot run"
     assert worded("1/2 of --point 1,2: lies outside") == "1/2 of points 1,2: lies outside"

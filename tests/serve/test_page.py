@@ -16,6 +16,17 @@ import deepmat
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not CHROMIUM, reason="no chromium on this machine")]
+CONTROLS = (
+    "button",
+    "checkbox",
+    "slider",
+    "combobox",
+    "textbox",
+    "ColorWell",
+    "application",
+    "progressbar",
+    "DisclosureTriangle",
+)
 play = pytest.importorskip("playwright.sync_api")
 
 
@@ -71,11 +82,13 @@ def done(page):
     play.expect(page.locator("#status")).to_contain_text("Done", timeout=30_000)
 
 
-def at(page, x, y):
-    """Point of the page at a pixel of the picture of 360 x 240, which fills the canvas."""
-    box = page.locator("#canvas").bounding_box()
-    scale = min(box["width"] / 360, box["height"] / 240, 8) * 0.96
-    return box["x"] + box["width"] / 2 + (x - 180) * scale, box["y"] + box["height"] / 2 + (y - 120) * scale
+def at(page, x, y, size=(360, 240)):
+    """Point of the page at a pixel of the picture of (width, height), which fills the canvas."""
+    box, (width, height) = page.locator("#canvas").bounding_box(), size
+    scale = min(box["width"] / width, box["height"] / height, 8) * 0.96
+    return box["x"] + box["width"] / 2 + (x - width / 2) * scale, box["y"] + box["height"] / 2 + (
+        y - height / 2
+    ) * scale
 
 
 def test_upload_brush_undo_click_and_download(url):
@@ -146,6 +159,54 @@ def test_strokes_stay_over_a_click_and_the_eraser_knows_what_was_found(url):
         assert film(page, 20, 20) == 128
 
 
+def test_a_preview_comes_first_and_strokes_on_it_are_kept(url):
+    with opened(url) as page:
+        photo, whole = encoded(studio(700, 900, 300)), []
+        page.route("**/subject", lambda route: whole.append(route))  # the whole waits
+        page.set_input_files("#files", [{"name": "large.png", "mimeType": "image/png", "buffer": photo}])
+        play.expect(page.locator("#status")).to_contain_text("preview", timeout=30_000)
+        play.expect(page.locator("#progress")).to_be_visible()
+        colour = page.evaluate("document.querySelector('#list canvas').getContext('2d').getImageData(94, 8, 1, 1).data")
+        assert colour[:3] == [200, 30, 40]  # the block is there
+        page.click("[data-tool=foreground]")
+        page.mouse.move(*at(page, 700, 500, (900, 700)))
+        page.mouse.down()
+        page.mouse.move(*at(page, 760, 500, (900, 700)), steps=3)
+        page.mouse.up()
+        assert page.is_disabled("#undo")  # not computed yet
+        whole[0].continue_()
+        done(page)
+        expected = deepmat.cut(photo, finder="plain", weights="closed-form", device="cpu").rgba
+        painted = picture(taken(page)[1])
+        assert painted[500, 730, 3] == 255 and expected[500, 730, 3] == 0
+        np.testing.assert_array_equal(painted[:300, :, 3], expected[:300, :, 3])
+        page.click("#undo")
+        play.expect(page.locator("#redo")).to_be_enabled()
+        np.testing.assert_array_equal(picture(taken(page)[1]), expected)
+
+
+def test_of_clicks_that_wait_the_last_one_finds_the_subject_by_all(url):
+    with opened(url) as page:
+        choose(page, "block.png")
+        found, asked = picture(taken(page)[1]), []
+        page.route("**/trimap", lambda route: asked.append(route))  # a stroke that takes long
+        page.click("[data-tool=unknown]")
+        page.mouse.click(*at(page, 300, 200))
+        page.on("request", lambda request: asked.append(request.post_data) if "/subject" in request.url else None)
+        for tool, place in (("add", (120, 40)), ("drop", (20, 20))):
+            page.click(f"[data-tool={tool}]")
+            page.mouse.click(*at(page, *place))
+        asked.pop(0).continue_()
+        page.unroute("**/trimap")
+        done(page)
+        (sent,) = asked
+        assert sent.count('name="points"') == sent.count('name="not_points"') == 1
+        page.keyboard.press("Control+z")
+        page.keyboard.press("Control+z")
+        play.expect(page.locator("#undo")).to_be_disabled()
+        np.testing.assert_array_equal(picture(taken(page)[1]), found)
+
+
 def test_where_nothing_is_found_the_page_waits_for_a_click(url):
     with opened(url) as page:
         noise = encoded(np.random.default_rng(0).integers(0, 255, (240, 360, 3), np.uint8))
@@ -197,6 +258,18 @@ def test_with_keys_alone(url):
             page.keyboard.press("Tab")
             reached.add(page.evaluate("document.activeElement.id"))
         assert {"files", "undo", "again", "canvas", "show", "film", "what", "download"} - {"undo"} <= reached
+
+
+def test_all_controls_have_names(url):
+    with opened(url) as page:
+        choose(page, "named.png")
+        page.check("#wipe")
+        for show in ("colour", "picture"):
+            page.select_option("#show", show)
+            tree = page.context.new_cdp_session(page).send("Accessibility.getFullAXTree")["nodes"]
+            controls = [each for each in tree if not each["ignored"] and each["role"]["value"] in CONTROLS]
+            assert len(controls) > 25
+            assert not [each["role"]["value"] for each in controls if not each.get("name", {}).get("value", "").strip()]
 
 
 def test_errors_stand_beside_their_picture(url):

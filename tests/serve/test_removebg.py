@@ -73,6 +73,11 @@ def test_errors(client, fields, status, code):
     assert error_of(client.post(URL, json=fields)) == (status, code)
 
 
+def test_its_statuses_are_described(client):
+    responses = client.get("/openapi.json").json()["paths"][URL]["post"]["responses"]
+    assert {"200", "400", "403", "429", "503"} <= set(responses) and "auth_failed" in responses["403"]["description"]
+
+
 def test_errors_of_the_service(serving, photo, tmp_path):
     (tmp_path / "keys").write_text("key\n")
     client = serving(api_key_file=tmp_path / "keys", max_upload=1)

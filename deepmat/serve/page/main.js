@@ -19,8 +19,9 @@ function changed() {
   view.show(current);
   showList();
   const ready = current?.state === "ready";
-  const working = current?.state === "working" || current?.state === "waiting" || (current?.waiting ?? 0) > 0;
+  const working = current?.state === "working" || current?.state === "waiting" || current?.waiting > 0;
   one("start").hidden = pictures.length > 0;
+  one("stage").classList.toggle("empty", !pictures.length);
   one("progress").hidden = !working;
   one("canvas").setAttribute("aria-busy", String(working));
   setText("status", current?.told ?? "");
@@ -165,7 +166,8 @@ function look() {
 }
 
 async function showUnsure() {
-  if (view.look.show !== "unsure" || current?.state !== "ready") return;
+  view.look.unsure = null;
+  if (view.look.show !== "unsure" || current?.state !== "ready" || current.previewed) return;
   const picture = current, { version } = picture;
   if (picture.unsure?.version !== version) {
     picture.unsure = { version, layer: null };
@@ -225,6 +227,7 @@ function shortcuts(event) {
 
 function wire() {
   const on = (id, name, act) => one(id).addEventListener(name, act);
+  on("stage", "click", () => { if (!pictures.length) one("files").click(); });
   on("files", "change", (event) => { add(event.target.files); event.target.value = ""; });
   for (const button of document.querySelectorAll("[data-tool]")) button.addEventListener("click", () => choose(button.dataset.tool));
   on("size", "input", () => resizeBrush(one("size").value));

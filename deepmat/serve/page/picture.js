@@ -4,7 +4,10 @@ import { ask } from "./service.js";
 
 export const FOREGROUND = 255, UNKNOWN = 128, BACKGROUND = 0;
 export const UNTOUCHED = 1; // no level of a trimap: what no brush has painted
-const FILM = { [FOREGROUND]: [30, 120, 255, 110], [UNKNOWN]: [255, 200, 0, 130], [BACKGROUND]: [216, 52, 126, 95] };
+const FILM = new Uint32Array(256); // colours of the trimap's levels, as ImageData has them; the others are transparent
+for (const [level, colour] of [[FOREGROUND, [30, 120, 255, 110]], [UNKNOWN, [255, 200, 0, 130]], [BACKGROUND, [216, 52, 126, 95]]]) {
+  new Uint8Array(FILM.buffer).set(colour, 4 * level);
+}
 
 export class Picture {
   constructor(file, name) {
@@ -21,15 +24,16 @@ export class Picture {
     this.box = null;
     this.version = 0; // counts changes of the result
     this.work = Promise.resolve(); // edits wait for each other
-    this.finding = 0; // clicks and boxes that are under way: brushes wait for them
+    this.waiting = 0; // edits that are under way
+    this.finding = 0; // clicks and boxes among them: the last one finds the subject by all
+    this.first = null; // points and box before these
   }
 
-  /** Take the size, and arrays for trimap and result (straight RGBA). */
+  /** Take the size, and arrays for trimap and result (straight RGBA). The trimap is what was found below what is painted. */
   begin(width, height) {
     this.width = width;
     this.height = height;
-    this.trimap = new Uint8Array(width * height);
-    this.found = new Uint8Array(width * height); // the trimap as it was found
+    this.found = new Uint8Array(width * height); // levels, or UNTOUCHED while they are not known
     this.painted = new Uint8Array(width * height).fill(UNTOUCHED); // levels that brushes have painted
     this.pixels = new Uint8ClampedArray(4 * width * height);
     this.result = canvasOf(width, height);
@@ -40,50 +44,40 @@ export class Picture {
     return { left: 0, top: 0, right: this.width, bottom: this.height };
   }
 
-  /** Copy a rectangle of the trimap; from: another array of the picture's size. */
-  levels(at, from = this.trimap) {
-    return copy(from, this.width, at, 1);
+  /** A rectangle of the trimap; painted, found: layers of the picture's size. */
+  levels(at, painted = this.painted, found = this.found) {
+    return this.over(at, this.strokes(at, painted), found);
+  }
+
+  /** A rectangle of the trimap, with these strokes in it. */
+  over(at, strokes, found = this.found) {
+    const levels = copy(found, this.width, at, 1);
+    for (let i = 0; i < levels.length; i++) if (strokes[i] !== UNTOUCHED) levels[i] = strokes[i];
+    return levels;
   }
 
   colours(at) {
     return copy(this.pixels, this.width, at, 4);
   }
 
-  setLevels(at, levels) {
-    paste(this.trimap, this.width, at, levels, 1);
+  /** A rectangle of what is painted; painted: at another time. */
+  strokes(at, painted = this.painted) {
+    return copy(painted, this.width, at, 1);
+  }
+
+  setStrokes(at, strokes) {
+    paste(this.painted, this.width, at, strokes, 1);
     this.drawFilm(at);
   }
 
-  /** Trimap and strokes as they are now, for part(). */
-  copied() {
-    return { trimap: this.trimap.slice(), painted: this.painted.slice() };
+  setFound(levels) {
+    this.found = levels;
+    this.drawFilm(this.whole);
   }
 
-  /** A rectangle of trimap and strokes; from: of an earlier time. */
-  part(at, from = this) {
-    return { levels: this.levels(at, from.trimap), painted: this.levels(at, from.painted) };
-  }
-
-  setPart(at, { levels, painted }) {
-    paste(this.painted, this.width, at, painted, 1);
-    this.setLevels(at, levels);
-  }
-
-  /** Lay what brushes have painted over the trimap. Returns the rectangle around it, or null where there is none. */
-  repaint() {
-    const at = { left: this.width, top: this.height, right: 0, bottom: 0 };
-    for (let i = 0; i < this.painted.length; i++) {
-      if (this.painted[i] === UNTOUCHED) continue;
-      this.trimap[i] = this.painted[i];
-      const x = i % this.width, y = Math.floor(i / this.width);
-      at.left = Math.min(at.left, x);
-      at.right = Math.max(at.right, x + 1);
-      at.top = Math.min(at.top, y);
-      at.bottom = y + 1;
-    }
-    if (at.right === 0) return null;
-    this.drawFilm(at);
-    return at;
+  /** Whether a preview is shown, and the trimap not known yet. */
+  get previewed() {
+    return this.found?.[0] === UNTOUCHED;
   }
 
   /** Whether nothing is cut out yet. */
@@ -106,17 +100,47 @@ export class Picture {
   drawFilm(at) {
     const levels = this.levels(at);
     const data = new ImageData(at.right - at.left, at.bottom - at.top);
-    for (let i = 0; i < levels.length; i++) data.data.set(FILM[levels[i]], 4 * i);
+    const colours = new Uint32Array(data.data.buffer);
+    for (let i = 0; i < levels.length; i++) colours[i] = FILM[levels[i]];
     this.film.getContext("2d").putImageData(data, at.left, at.top);
+  }
+
+  /** Show a cut-out that was made at a smaller size. What is painted stays; the rest of the trimap is not known yet. */
+  setPreview(layer) {
+    this.setFound(new Uint8Array(this.width * this.height).fill(UNTOUCHED));
+    const context = this.result.getContext("2d");
+    context.clearRect(0, 0, this.width, this.height);
+    context.imageSmoothingQuality = "high";
+    context.drawImage(layer, 0, 0, this.width, this.height);
+    this.pixels = context.getImageData(0, 0, this.width, this.height).data;
+    this.version += 1;
   }
 
   /** Fetch trimap and cut-out of the whole picture. */
   async fetchAll() {
-    const [levels, colours] = await Promise.all(
-      ["trimap", "pixels"].map(async (what) => (await ask("GET", `/v1/pictures/${this.id}/${what}`)).arrayBuffer()));
-    this.setLevels(this.whole, new Uint8Array(levels));
+    const [levels, colours] = await Promise.all(["trimap", "pixels"].map(async (what) => (await this.get(what)).arrayBuffer()));
+    this.setFound(new Uint8Array(levels));
     this.setColours(this.whole, new Uint8ClampedArray(colours));
   }
+
+  /** Fetch what the service keeps of it. */
+  get(what) {
+    return ask("GET", `/v1/pictures/${this.id}/${what}`);
+  }
+}
+
+/** The rectangle around what is painted, in an array of that width; null where nothing is. */
+export function around(painted, width) {
+  const at = { left: width, top: painted.length / width, right: 0, bottom: 0 };
+  for (let i = 0; i < painted.length; i++) {
+    if (painted[i] === UNTOUCHED) continue;
+    const x = i % width, y = Math.floor(i / width);
+    at.left = Math.min(at.left, x);
+    at.right = Math.max(at.right, x + 1);
+    at.top = Math.min(at.top, y);
+    at.bottom = y + 1;
+  }
+  return at.right ? at : null;
 }
 
 export function canvasOf(width, height) {

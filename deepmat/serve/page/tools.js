@@ -3,7 +3,7 @@
 import { BACKGROUND, FOREGROUND, UNKNOWN, UNTOUCHED } from "./picture.js";
 import { find, stroke } from "./edits.js";
 
-export const BRUSHES = { foreground: FOREGROUND, background: BACKGROUND, unknown: UNKNOWN, eraser: null };
+export const BRUSHES = { foreground: FOREGROUND, background: BACKGROUND, unknown: UNKNOWN, eraser: UNTOUCHED };
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
 export class Tools {
@@ -87,7 +87,7 @@ export class Tools {
     if (!this.stroke) return;
     const { picture, before, at } = this.stroke;
     this.stroke = null;
-    if (at) picture.setPart(at, picture.part(at, before));
+    if (at) picture.setStrokes(at, picture.strokes(at, before));
     this.view.draw();
   }
 
@@ -135,11 +135,7 @@ export class Tools {
 
   begin(at) {
     const { picture } = this;
-    if (picture.finding) {
-      picture.told = "Brushes wait until the subject is found.";
-      return this.changed();
-    }
-    this.stroke = { picture, before: picture.copied(), at: null, last: at };
+    this.stroke = { picture, before: picture.painted.slice(), at: null, last: at };
     this.paint(at);
   }
 
@@ -163,15 +159,12 @@ export class Tools {
   }
 
   disc(picture, x, y, radius) {
-    const level = BRUSHES[this.tool];
     for (let row = Math.max(0, Math.floor(y - radius)); row <= Math.min(picture.height - 1, y + radius); row++) {
       const half = Math.sqrt(Math.max(0, radius * radius - (row + 0.5 - y) ** 2));
       const [left, right] = [Math.max(0, Math.round(x - half)), Math.min(picture.width, Math.round(x + half))];
       if (left >= right) continue;
       const start = row * picture.width;
-      if (level === null) picture.trimap.set(picture.found.subarray(start + left, start + right), start + left);
-      else picture.trimap.fill(level, start + left, start + right);
-      picture.painted.fill(level ?? UNTOUCHED, start + left, start + right);
+      picture.painted.fill(BRUSHES[this.tool], start + left, start + right);
     }
   }
 

@@ -34,7 +34,7 @@ class Found(NamedTuple):
 
 
 Finder = Callable[[np.ndarray, Prompts], Found]
-"""From a photo, uint8 RGB [H, W, 3], and prompts. Raises DataError where it finds no subject, with what would help."""
+"""From a photo, uint8 RGB [H, W, 3], and prompts. Raises NoSubject where it finds no subject."""
 
 FINDERS: dict[str, Finder] = {}
 

@@ -7,9 +7,10 @@ where the backdrop is seen, for paper has folds and lamps have edges.
 import cv2
 import numpy as np
 
-from deepmat.errors import DataError
+from deepmat.errors import NoSubject
 
-REMEDY = "use another finder (--finder u2netp) or say where the subject is (--box LEFT,TOP,RIGHT,BOTTOM)"
+REMEDIES = "finder", "box"
+"""What helps where the finder `plain` finds no subject (`errors.NoSubject`)."""
 TINY = 160
 """Longer side of the copy on which the border is fitted."""
 RING = 0.03
@@ -117,7 +118,7 @@ def model_backdrop(small: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
     """Model the backdrop of a reduced picture, float32 [H, W, 3] of 0 to 255, smoothed against noise.
 
     Returns its colours continued over the whole picture, float32 [H, W, 3]; the pixels of the border that are backdrop,
-    bool [H, W]; how far these scatter around the model, in levels. Raises DataError where the border is not plain.
+    bool [H, W]; how far these scatter around the model, in levels. Raises NoSubject where the border is not plain.
     """
     height, width = small.shape[:2]
     scale = min(1.0, TINY / max(height, width))
@@ -125,7 +126,7 @@ def model_backdrop(small: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
     tiny = cv2.resize(small, size, interpolation=cv2.INTER_AREA)
     model, seeds = fit_border(tiny)
     if not seeds.any():
-        raise DataError(f"the border is not plain: no smooth backdrop fits it; {REMEDY}")
+        raise NoSubject("the border is not plain: no smooth backdrop fits it", REMEDIES)
     sigma, terms = max(size) / 24, _terms(size[1], size[0], 3)
     region = seeds
     for _ in range(6):
@@ -136,7 +137,7 @@ def model_backdrop(small: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
         model = model + spread(tiny - model, region, sigma)
     scatter = float(np.median(distance(model, tiny)[region])) if region.any() else NEAR
     if scatter > ROUGH:
-        raise DataError(f"the border is not plain: it has a texture; {REMEDY}")
+        raise NoSubject("the border is not plain: it has a texture", REMEDIES)
     full = cv2.resize(model, (width, height), interpolation=cv2.INTER_CUBIC)
     seeds = cv2.resize(region.view(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST) > 0
     border = np.logical_or.reduce(list(_sides(height, width).values()))
@@ -149,7 +150,7 @@ def shares(region: np.ndarray) -> dict[str, float]:
 
 
 def check_border(region: np.ndarray, brightness: float) -> None:
-    """Raise DataError unless enough of the border is backdrop: most of three sides, or nearly all where it is dark.
+    """Raise NoSubject unless enough of the border is backdrop: most of three sides, or nearly all where it is dark.
 
     region: the backdrop, bool [H, W]. brightness: its mean level; at night most of a border is dark and has no edges.
     """
@@ -157,4 +158,4 @@ def check_border(region: np.ndarray, brightness: float) -> None:
     most = sorted(covered.values(), reverse=True)
     least = (0.9, 0.9, 0.9) if brightness < DARK else (0.8, 0.75, 0.65)
     if covered["top"] < 0.5 or any(share < limit for share, limit in zip(most, least, strict=False)):
-        raise DataError(f"the border is not plain: one smooth backdrop fits {25 * sum(most):.0f} % of it; {REMEDY}")
+        raise NoSubject(f"the border is not plain: one smooth backdrop fits {25 * sum(most):.0f} % of it", REMEDIES)

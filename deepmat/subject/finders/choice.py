@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from deepmat.errors import ConfigError, DataError, lookup
+from deepmat.errors import ConfigError, DataError, NoSubject, lookup
 from deepmat.imaging.layers import is_opaque
 from deepmat.runtime.fetching import Progress
 from deepmat.subject.finders import FINDERS, Found, Prompts, network
@@ -17,10 +17,8 @@ from deepmat.subject.finders.settings import Settings, parse_settings
 DEFAULT = "u2netp"
 ALPHA = "alpha"
 """Name of what is no finder: the alpha channel that the photo has."""
-WAYS = (
-    "Four ways on: a trimap (deepmat predict --trimaps), a rough mask (--masks), --box or --point on the subject, or "
-    "--finder with an ONNX file or a network of --finder list"
-)
+WAYS = "trimap", "mask", "box", "point", "finder"
+"""What helps where no finder finds the subject (`errors.NoSubject`)."""
 
 
 class Choice(NamedTuple):
@@ -47,7 +45,7 @@ def find(
 
     finder None: the photo's own alpha, uint8 [H, W], unless it is opaque or empty; `prompts`, if there are any;
     `plain`, if the border is plain; else `u2netp`, if it is there or can be fetched. settings, offline, progress: of
-    networks (see `network.find`, `known.obtain`). Raises DataError where no subject is found, which names the ways on,
+    networks (see `network.find`, `known.obtain`). Raises NoSubject where no subject is found,
     ConfigError for an unknown finder or settings that do not fit.
     """
     prompts = prompts or Prompts()
@@ -63,12 +61,14 @@ def find(
         return Choice(lookup(FINDERS, "prompts", "finder")(image, prompts), "prompts", "there are prompts")
     try:
         return Choice(lookup(FINDERS, "plain", "finder")(image, prompts), "plain", "the border is plain")
-    except DataError as error:
-        not_plain = str(error).partition("; ")[0]  # the remedies are those below
+    except NoSubject as error:
+        not_plain = error.missing
     try:
         found = _find(DEFAULT, image, prompts, settings, offline, progress)
+    except NoSubject as error:
+        raise NoSubject(f"no finder finds the subject: {not_plain}; {error.missing}", WAYS) from error
     except (DataError, ConfigError) as error:
-        raise DataError(f"no finder finds the subject: {not_plain}; {error}. {WAYS}") from error
+        raise NoSubject(f"no finder finds the subject: {not_plain}", WAYS, str(error)) from error
     return Choice(found, DEFAULT, not_plain)
 
 

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from deepmat.errors import ConfigError, DataError
+from deepmat.errors import ConfigError, DataError, NoSubject
 from deepmat.runtime import distributed
 from deepmat.runtime.files import real
 from deepmat.runtime.onnx import first_line, open_session, runtime
@@ -89,8 +89,8 @@ def find(path: Path | str, image: np.ndarray, prompts: Prompts, settings: Settin
     """Find the subject of a photo, uint8 RGB [H, W, 3], by the network in an ONNX file.
 
     A box limits what the network sees, and the mask; points are not used. Sureness is the smaller one of the mean
-    shares of the foreground in the mask and of the background beside it. Raises DataError if the network finds no
-    subject, or is none, ConfigError if the settings do not fit it.
+    shares of the foreground in the mask and of the background beside it. Raises NoSubject if the network finds none,
+    DataError if it is none, ConfigError if the settings do not fit it.
     """
     network, settings = load(path), check_settings(settings or Settings())
     notices = []
@@ -103,9 +103,7 @@ def find(path: Path | str, image: np.ndarray, prompts: Prompts, settings: Settin
     stretched = settings.output in ("auto", "minmax") and is_share(values)
     plain = np.clip(values, 0, 1) if stretched else shares
     if plain.max() < NONE:
-        raise DataError(
-            f"{Path(path).name} finds no subject; show it with --box or --point, or give a mask or a trimap"
-        )
+        raise NoSubject(f"{Path(path).name} finds no subject", ("box", "point", "mask", "trimap"))
     sure = min(_certainty(plain), _certainty(1 - plain))
     mask = np.zeros(image.shape[:2], np.uint8)
     mask[top:bottom, left:right] = _resized(shares, seen.shape[:2])

@@ -11,11 +11,11 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from deepmat.errors import DataError
+from deepmat.errors import NoSubject
 from deepmat.subject.finders import Found, Prompts
 from deepmat.subject.finders.backdrop import (
     DARK,
-    REMEDY,
+    REMEDIES,
     brightest,
     check_border,
     distance,
@@ -60,7 +60,7 @@ def find_plain(image: np.ndarray, prompts: Prompts = Prompts()) -> Found:
     """The subject before a plain backdrop, without its shadow; needs no network.
 
     Prompts choose among what stands out: parts in the box, parts under points, and none under points of the background.
-    Raises DataError where the border is not plain, or nothing or nearly everything stands out.
+    Raises NoSubject where the border is not plain, or nothing or nearly everything stands out.
     """
     small = reduced(image)
     model, seeds, scatter = model_backdrop(small)
@@ -205,17 +205,17 @@ def chosen(subject: np.ndarray, prompts: Prompts, shape: tuple[int, ...]) -> np.
 def check_subject(subject: np.ndarray, doubt: np.ndarray, cues: Cues) -> float:
     """Return the share of the outline that is an edge.
 
-    Raises DataError where nothing or nearly everything stands out, or where little of the outline is an edge.
+    Raises NoSubject where nothing or nearly everything stands out, or where little of the outline is an edge.
     """
     if subject.mean() < LEAST:
-        raise DataError(f"nothing stands out from the plain backdrop; {REMEDY}")
+        raise NoSubject("nothing stands out from the plain backdrop", REMEDIES)
     if subject.mean() > MOST:
-        raise DataError(f"{100 * subject.mean():.0f} % of the picture is no plain backdrop; {REMEDY}")
+        raise NoSubject(f"{100 * subject.mean():.0f} % of the picture is no plain backdrop", REMEDIES)
     rim = cv2.morphologyEx(subject.view(np.uint8), cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)) > 0
     rim &= ~doubt
     crisp = float(np.mean((cv2.dilate(cues.edge.view(np.uint8), np.ones((5, 5), np.uint8)) > 0)[rim]))
     if crisp < CRISP:
-        raise DataError(f"what stands out from the backdrop has no edge, as clouds and lights have none; {REMEDY}")
+        raise NoSubject("what stands out from the backdrop has no edge, as clouds and lights have none", REMEDIES)
     return crisp
 
 

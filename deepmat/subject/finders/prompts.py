@@ -11,7 +11,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from deepmat.errors import ConfigError, DataError
+from deepmat.errors import ConfigError, NoSubject
 from deepmat.subject.finders import Found, Prompts
 from deepmat.subject.finders.backdrop import distance, touching
 from deepmat.subject.finders.upsampling import enlarge
@@ -34,7 +34,7 @@ Point = tuple[int, int]
 def find_prompted(image: np.ndarray, prompts: Prompts) -> Found:
     """The object in a box or under points; needs no network.
 
-    Prompts lie in the picture (`prompting.fitted`). Raises ConfigError if there is neither a box nor a point; DataError
+    Prompts lie in the picture (`prompting.fitted`). Raises ConfigError if there is neither a box nor a point; NoSubject
     where no object was found.
     """
     if prompts.box is None and not prompts.points:
@@ -47,8 +47,8 @@ def find_prompted(image: np.ndarray, prompts: Prompts) -> Found:
     subject = segment(small, seeds_of(small, prompts, columns.start, rows.start, part.shape))
     subject = chosen(subject, places(prompts.points, columns.start, rows.start, part.shape, subject.shape))
     if not subject.any():
-        where = "--box" if prompts.box else "--point"
-        raise DataError(f"{where}: no object stands out there; add --point X,Y on it and --not-point X,Y beside it")
+        where = "in the box" if prompts.box else "at the points"
+        raise NoSubject(f"no object stands out {where}", ("point", "not_point"))
     mask = np.zeros(image.shape[:2], np.uint8)
     mask[rows, columns] = enlarge(part, subject.view(np.uint8) * 255)
     if prompts.box:

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from onnx_files import mean_of_colours
 
-from deepmat.errors import ConfigError, DataError
+from deepmat.errors import ConfigError, DataError, NoSubject
 from deepmat.runtime.fetching import CACHE
 from deepmat.subject.finders import FINDERS, Found, Prompts, choice
 from deepmat.subject.finders.choice import find, list_finders, settings_for
@@ -26,7 +26,7 @@ def finders(monkeypatch, tmp_path):
     def plain(image, prompts):
         """Find the subject before a plain backdrop."""
         if image[0, 0, 0]:
-            raise DataError("the border is not plain")
+            raise NoSubject("the border is not plain", ("box",))
         return answer(2)(image, prompts)
 
     monkeypatch.setitem(FINDERS, "plain", plain)
@@ -70,8 +70,9 @@ def test_a_network_comes_last_by_itself(network):
 
 
 def test_where_none_fits_the_ways_on_are_named():
-    with pytest.raises(DataError) as error:
+    with pytest.raises(NoSubject) as error:
         find(255 - PHOTO, offline=True)
+    assert error.value.missing == "no finder finds the subject: the border is not plain"
     message = str(error.value)
     for part in ("not plain", "u2netp.onnx: is not there", "https://", "--trimaps", "--masks", "--box", "--finder"):
         assert part in message

@@ -67,7 +67,7 @@ def test_sureness_tells_a_hard_mask_from_a_grey_one(tmp_path, photo):
     hard = network.find(path, np.where(photo > 128, 255, 0).astype(np.uint8), Prompts(), RAW)
     grey = network.find(path, np.where(photo > 128, 90, 60).astype(np.uint8), Prompts(), RAW)
     assert hard.sure > 0.9 and grey.sure < 0.5
-    with pytest.raises(DataError, match="finds no subject; show it with --box"):
+    with pytest.raises(DataError, match="finds no subject; give a box around the subject .--box"):
         network.find(path, photo // 20, Prompts(), RAW)
 
 
