@@ -10,7 +10,7 @@ from scipy.sparse import diags_array
 from scipy.sparse.linalg import LinearOperator, cg
 
 from deepmat.imaging.laplacian import system
-from deepmat.imaging.trimap import UNKNOWN, unknown_region
+from deepmat.imaging.trimap import BACKGROUND, FOREGROUND, UNKNOWN, unknown_region
 
 EPSILON = 1e-7
 """Weight of the slope of alpha over colour, for colours from 0 to 1, in the paper's own code."""
@@ -23,6 +23,8 @@ DOUBT, TRUST = 1e-3, 0.03
 """Weight of another method's alpha where it is 0.5, and where it is 0 or 1 (`correct`)."""
 CORRECTION = 60
 """Steps of conjugate gradients that `correct` takes."""
+SURE, MARGIN = 0.02, 3
+"""`correct` leaves a pixel as it is where alpha is within SURE of 0, or of 1, for so many pixels around."""
 MOST = 1_000_000
 """Unknown pixels above which `correct` would take too long: about 5 s."""
 AT_ONCE, OVERLAP = 150_000, 64
@@ -65,9 +67,10 @@ def correct(image: np.ndarray, trimap: np.ndarray, alpha: np.ndarray) -> np.ndar
 
     trimap: uint8 [H, W]; all but 0 and 255 is unknown, and the rest of alpha stays. Over the unknown pixels the result
     x minimises x' L x + sum of c (x - alpha)^2, with the matting Laplacian L. c grows from DOUBT to TRUST with
-    |2 alpha - 1|^4, since a method that says 0 or 1 is seldom misled by details. With more than MOST unknown pixels
-    alpha is returned as it is.
+    |2 alpha - 1|^4, since a method that says 0 or 1 is seldom misled by details. Where it says so for a whole
+    neighbourhood, the pixel counts as known. With more than MOST pixels left alpha is returned as it is.
     """
+    trimap = _doubtful(trimap, alpha)
     total = np.cumsum(np.count_nonzero(unknown_region(trimap), axis=1))
     if not 0 < total[-1] <= MOST:
         return alpha
@@ -78,6 +81,16 @@ def correct(image: np.ndarray, trimap: np.ndarray, alpha: np.ndarray) -> np.ndar
         seen = slice(begin, bottom + OVERLAP)
         corrected[top:bottom] = _corrected(image[seen], trimap[seen], alpha[seen])[top - begin : bottom - begin]
     return corrected
+
+
+def _doubtful(trimap: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    """The trimap with fewer unknown pixels: none that alpha is sure of."""
+    unknown, levels = unknown_region(trimap), trimap.copy()
+    around = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * MARGIN + 1, 2 * MARGIN + 1))
+    for level, sure in ((BACKGROUND, alpha < SURE), (FOREGROUND, alpha > 1 - SURE)):
+        everywhere = np.where(unknown, sure, trimap == level).astype(np.uint8)
+        levels[(cv2.erode(everywhere, around) > 0) & unknown] = level
+    return levels
 
 
 def _corrected(image: np.ndarray, trimap: np.ndarray, alpha: np.ndarray) -> np.ndarray:

@@ -132,3 +132,18 @@ def test_a_correction_in_strips_is_that_of_the_whole(monkeypatch):
     whole = correct(image, trimap, coarse)
     monkeypatch.setattr(solver, "AT_ONCE", 4000)
     assert np.abs(correct(image, trimap, coarse) - whole).max() < 0.01
+
+
+def test_a_correction_leaves_neighbourhoods_that_are_sure(monkeypatch):
+    image, alpha, trimap, coarse = with_a_blurred_guess(70, 90)
+    coarse[15:55, 25:55] = 0.5
+    coarse[20:50, 30:50] = np.where(np.arange(20) < 10, 0.01, 0.99)
+    unknown, plain = [], solver.system
+    monkeypatch.setattr(solver, "system", lambda *given: unknown.append(given[1] == 128) or plain(*given))
+    corrected = correct(image, trimap, coarse)
+    (doubtful,) = unknown
+    # Three pixels from what is not sure, and from the jump between 0 and 1.
+    assert not doubtful[23:47, 33:37].any() and not doubtful[23:47, 43:47].any()
+    assert doubtful[20:50, 37:43].all() and doubtful[20:50, 30:33].all() and doubtful[15:20, 25:55].all()
+    assert np.array_equal(corrected[~doubtful], coarse[~doubtful])
+    assert (corrected[25:45, 38:42] != coarse[25:45, 38:42]).mean() > 0.9
