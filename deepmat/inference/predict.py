@@ -60,15 +60,12 @@ def predict_seen(
             alpha, seen = run(predictor, image, levels, **options)
         if not np.isfinite(alpha[unknown]).all():
             raise CheckpointError("the network's alpha is not a finite number; its weights are broken")
-        alpha = np.clip(alpha, 0, 1)
+        alpha = np.where(unknown, np.clip(alpha, 0, 1), levels == trimaps.FOREGROUND).astype(np.float32)
         correction = predictor.correction or (closed_form.correct if correct else None)
         if correction and correct is not False:
             alpha = correction(image, levels, alpha)
-    else:
-        alpha, seen = np.zeros(levels.shape, np.float32), Seen("none", [])
-    alpha[levels == trimaps.BACKGROUND] = 0
-    alpha[levels == trimaps.FOREGROUND] = 1
-    return alpha, seen
+        return alpha, seen
+    return (levels == trimaps.FOREGROUND).astype(np.float32), Seen("none", [])
 
 
 def predict(

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -412,35 +413,54 @@ def test_a_tile_that_knows_nothing_of_one_side_goes_by_the_whole_picture(form, w
 
 
 @pytest.mark.parametrize("share", [0, 0.5, 1])
-def test_its_alpha_is_fused_with_that_of_closed_form_matting(fusing, share):
+def test_its_alpha_is_fused_with_that_of_closed_form_matting(fusing, share, monkeypatch):
     """At the picture's own size; then the whole is corrected."""
     image, levels, _ = ramp(64, 300)
     image = image + np.random.default_rng(0).integers(0, 9, image.shape, dtype=np.uint8)
+    monkeypatch.setattr(fusion, "FAR", 1e6)
     fusing.fusion.head.weight.data[:] = 0
     fusing.fusion.head.bias.data[:] = np.log(share / (1 - share)) if 0 < share < 1 else 200 * share - 100
     alone, matte = inference.predict(fusing, image, levels, correct=False), coarse(image, levels, steps=fusion.STEPS)
-    mixed = np.where(levels == 128, (1 - share) * alone + share * matte, alone)
     assert np.abs(alone - matte)[levels == 128].mean() > 0.05
     for network in (fusing, for_prediction(fusing), for_prediction(fusing, "bf16")):
         found = fusion.fuse(network.net.fusion if network is not fusing else fusing.fusion, image, levels, alone)
-        np.testing.assert_allclose(found, mixed, atol=1e-5)
+        change, wanted = (cv2.blur(each - alone, (9, 9))[8:-8, 104:196] for each in (found, matte))
+        assert np.abs(wanted).max() > 0.1
+        np.testing.assert_allclose(change, share * wanted, atol=0.02)
+        assert np.array_equal(found[levels != 128], alone[levels != 128])
         np.testing.assert_allclose(network.correction(image, levels, alone), correct(image, levels, found), atol=1e-6)
-    np.testing.assert_allclose(inference.predict(fusing, image, levels), correct(image, levels, mixed), atol=1e-4)
+    np.testing.assert_allclose(inference.predict(fusing, image, levels), correct(image, levels, found), atol=1e-3)
 
 
-def test_training_fuses_as_prediction_does(fusing):
-    """It halves known regions and alphas alike; the mixed alpha is at full size."""
+def test_far_from_what_is_known_closed_form_matting_counts_for_little(fusing, monkeypatch):
+    image, levels, _ = ramp(64, 300)
+    fusing.fusion.head.weight.data[:] = 0
+    fusing.fusion.head.bias.data[:] = 100
+    alone = np.where(levels == 128, np.float32(0.5), levels / np.float32(255))
+    changes = {}
+    for far in (1e6, 0.05):
+        monkeypatch.setattr(fusion, "FAR", far)
+        changes[far] = np.abs(fusion.fuse(fusing.fusion, image, levels, alone) - alone)[32]
+    begin = int(np.flatnonzero(levels[32] == 128)[0])
+    assert (changes[1e6][begin + 2 : begin + 30] > 0.001).all()
+    share = changes[0.05] / changes[1e6].clip(1e-6)
+    assert share[begin + 2] > 0.8 and 0.2 < share[begin + 15] < 0.5 and share[begin + 30] < 0.05  # 15 is .05 of 300
+
+
+def test_training_fuses_as_prediction_does(fusing, monkeypatch):
     image, levels, _ = ramp(64, 320)
+    monkeypatch.setattr(fusion, "FAR", 1e6)
     alone = inference.predict(fusing, image, levels, correct=False)
     fusing.fusion.head.weight.data.normal_(std=3, generator=torch.Generator().manual_seed(0))
-    matte = coarse(image, levels, steps=fusion.STEPS)
+    small, known = (cv2.resize(each, (160, 32), interpolation=cv2.INTER_AREA) for each in (image, levels))
+    matte = fusion.closed_form(small, known, steps=fusion.STEPS).repeat(2, 0).repeat(2, 1)
     pixels = torch.from_numpy(image).permute(2, 0, 1)[None].float()
     maps = [torch.from_numpy(each)[None, None].float() for each in (levels, alone, matte)]
     with torch.no_grad():
-        found = fusion.fused(fusing.fusion, pixels, *maps)[0, 0].numpy()
+        found = fusion.fused(fusing.fusion, pixels, *maps)[0, 0].clamp(0, 1).numpy()
     expected = fusion.fuse(fusing.fusion, image, levels, alone)
     assert np.abs(expected - alone).max() > 0.1
-    np.testing.assert_allclose(found, expected, atol=0.01)
+    np.testing.assert_allclose(found, expected, atol=0.02)
 
 
 def test_of_a_large_picture_the_fusion_sees_a_smaller_copy(fusing, monkeypatch):

@@ -56,8 +56,7 @@ class FastLite(nn.Module):
         super().__init__()
         self.net = copy.deepcopy(model).to(dtype).to(memory_format=LAST).eval().requires_grad_(False)
         self.net.head.to(torch.float32)
-        if self.net.fusion:
-            self.net.fusion.to(torch.float32)
+        self.net.fusion = copy.deepcopy(model.fusion)
         self.config, self.dtype = model.config, dtype
         self.bytes_a_pixel = 100 + 30 * dtype.itemsize
 

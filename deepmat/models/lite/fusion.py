@@ -25,6 +25,9 @@ STEPS = 100
 """Most steps of closed-form matting at each size. More of them change its alpha by little."""
 MOST = 150_000
 """Unknown pixels of the copy above which a smaller one is made."""
+FAR = 0.04
+"""Distance from what is known, as a share of the longer side, at which closed-form matting counts for 1/e only. Where
+whole parts are unknown (a flag), it guesses, and the network cannot tell."""
 
 
 class Fusion(nn.Module):
@@ -68,18 +71,23 @@ class Fusion(nn.Module):
 
 
 def fused(fusion: Fusion, image: Tensor, trimap: Tensor, alpha: Tensor, matte: Tensor) -> Tensor:
-    """The fused alpha of pictures with even sides, [N, 1, H, W]; arguments as for Fusion.forward, at full size."""
+    """The fused alpha of samples with even sides, [N, 1, H, W]; arguments as for Fusion.forward, at full size.
+
+    They are parts of pictures, so that FAR has no meaning for them.
+    """
     small, levels, *both = (F.avg_pool2d(each, 2) for each in (image, trimap, alpha, matte))
     levels = torch.where((levels > 0) & (levels < 255), trimaps.UNKNOWN, levels)
-    share = F.interpolate(fusion(small, levels, *both), scale_factor=2, mode="bilinear", align_corners=False)
-    return alpha + share * (matte - alpha) * unknown_region(trimap)
+    change = fusion(small, levels, *both) * (both[1] - both[0])
+    change = F.interpolate(change, scale_factor=2, mode="bilinear", align_corners=False)
+    return alpha + change * unknown_region(trimap)
 
 
 @torch.inference_mode()
 def fuse(fusion: Fusion, image: np.ndarray, trimap: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     """The fused alpha of a picture, float32 [H, W] in [0, 1].
 
-    image: uint8 RGB [H, W, 3]; trimap: uint8 [H, W] of 0, 128, 255; alpha: lite's, float32 [H, W]. What is known stays.
+    image: uint8 RGB [H, W, 3]; trimap: uint8 [H, W] of 0, 128, 255; alpha: lite's, float32 [H, W]. It keeps its
+    details, which the copy lacks; what is known stays.
     """
     unknown, times = trimaps.unknown_region(trimap), 2
     while np.count_nonzero(unknown) > MOST * times**2:
@@ -91,5 +99,7 @@ def fuse(fusion: Fusion, image: np.ndarray, trimap: np.ndarray, alpha: np.ndarra
     matte = closed_form(small, levels, steps=STEPS)
     maps = [as_tensor(fusion.head, each).float() for each in (small, levels, shown, matte)]
     share = fusion(*maps)[0, 0].cpu().numpy()
-    share, matte = (cv2.resize(each, (width, height), interpolation=cv2.INTER_LINEAR) for each in (share, matte))
-    return np.where(unknown, alpha + share * (matte - alpha), alpha)
+    away = cv2.distanceTransform((levels == trimaps.UNKNOWN).astype(np.uint8), cv2.DIST_L2, 5) / max(size)
+    share *= np.exp(-((away / FAR) ** 2))
+    change = cv2.resize(share * (matte - shown), (width, height), interpolation=cv2.INTER_LINEAR)
+    return np.where(unknown, (alpha + change).clip(0, 1), alpha)
