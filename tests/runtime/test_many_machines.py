@@ -33,7 +33,7 @@ def run(folder, *arguments, launcher=()):
         cwd=folder,
         capture_output=True,
         text=True,
-        timeout=600,
+        timeout=1200,  # on a busy machine each worker takes half a minute to start
         env={**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "200"},
     )
     assert "Traceback" not in result.stderr.replace("(raylet)", ""), result.stderr
