@@ -57,6 +57,7 @@ def main(weights, engine=None, kills="0"):
         import ray
 
         os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+        os.environ["RAY_raylet_start_wait_time_s"] = "300"  # a busy machine may need it
         ray.init(num_cpus=3, include_dashboard=False, log_to_driver=False)
         threading.Thread(target=kill, args=[int(kills)], daemon=True).start()
     codes = []

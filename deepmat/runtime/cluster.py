@@ -182,8 +182,8 @@ def open_pool(
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it would report to Ray's makers
         try:
             ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
-        except (ConnectionError, OSError, RuntimeError, ValueError) as error:
-            raise DeepmatError(f"Ray does not start ({error}); check RAY_ADDRESS, or the machine's /tmp") from error
+        except Exception as error:  # Ray's own have no base class for this
+            raise DeepmatError(f"Ray does not start ({error}); check RAY_ADDRESS, or try again") from error
     pool = _RayPool(start, cores, gpu)
     try:
         yield pool

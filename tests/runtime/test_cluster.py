@@ -1,7 +1,9 @@
 """Handing out of chunks, with workers of a fake cluster that end, stall and come as the test wants."""
 
 import random
+import sys
 from itertools import count
+from types import SimpleNamespace
 
 import pytest
 
@@ -139,6 +141,13 @@ def test_what_a_cluster_cannot_do_is_refused(deepmat, monkeypatch, arguments, me
     monkeypatch.setattr(cluster, "find_spec", lambda name: True)
     result = deepmat(*arguments, "--engine", "ray")
     assert result.exit_code == 1 and message in result.stderr
+
+
+def test_a_ray_that_does_not_start_is_one_line(monkeypatch):
+    ray = SimpleNamespace(is_initialized=lambda: False, init=lambda **options: 1 / 0)
+    monkeypatch.setitem(sys.modules, "ray", ray)
+    with pytest.raises(DeepmatError, match=r"Ray does not start \(division by zero\)"), cluster.open_pool(list):
+        pass
 
 
 def test_ray_without_its_extra_and_under_a_launcher(monkeypatch):
