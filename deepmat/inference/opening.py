@@ -22,7 +22,7 @@ from deepmat.runtime.files import AnyPath
 from deepmat.runtime.sharing import Engine
 
 SHIPPED_IS = {
-    "lite": "deepmat's own (trained on procedural pictures alone)",
+    "lite": "deepmat's own (trained on procedural pictures and free photographs)",
     "closed-form": "classical matting of 2008, not trained",
 }
 """What is said of shipped weights, by name."""

@@ -19,7 +19,7 @@ from deepmat.training.loop import run_plan
 from deepmat.training.plan import prepare
 
 LITE = SHIPPED["lite"]
-OWN = "lite, deepmat's own (trained on procedural pictures alone): lite"
+OWN = "lite, deepmat's own (trained on procedural pictures and free photographs): lite"
 
 
 @pytest.mark.parametrize("name", SHIPPED)

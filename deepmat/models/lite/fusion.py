@@ -19,6 +19,8 @@ from deepmat.models.session import as_tensor
 
 WIDTHS = (16, 32, 48, 64, 64)
 """Channels at 1/2, 1/4 ... 1/32 of the size that it sees."""
+BLOCKS = 3
+"""Levels with a residual block on the way down, from the first."""
 SEEN = 3 + 2 + 4
 """Input channels: colours, known regions, both alphas, their difference, and how undecided closed-form matting is."""
 STEPS = 100
@@ -38,7 +40,7 @@ class Fusion(nn.Module):
         widths = [max(1, round(width * channels)) for channels in WIDTHS]
         steps = list(zip(widths, widths[1:], strict=False))
         self.stem = nn.Conv2d(4 * SEEN, widths[0], 3, padding=1)
-        self.encode = nn.ModuleList(Block(width) for width in widths)
+        self.encode = nn.ModuleList(Block(width) for width in widths[:BLOCKS])
         self.down = nn.ModuleList(nn.Conv2d(wide, deep, 3, stride=2, padding=1) for wide, deep in steps)
         self.across = nn.ModuleList(nn.Conv2d(deep, wide, 1) for wide, deep in steps)
         self.decode = nn.ModuleList(Block(width) for width in widths[:-1])
@@ -59,10 +61,9 @@ class Fusion(nn.Module):
         height, width = trimap.shape[2:]
         x = F.pixel_unshuffle(F.pad(x, (0, -width % 32, 0, -height % 32), mode="replicate"), 2)
         x, kept = F.relu_(self.stem(x.contiguous(memory_format=torch.channels_last))), []
-        for encode, down in zip(self.encode, self.down, strict=False):
-            kept.append(encode(x))
+        for level, down in enumerate(self.down):
+            kept.append(self.encode[level](x) if level < BLOCKS else x)
             x = F.relu_(down(kept[-1]))
-        x = self.encode[-1](x)
         for level, features in reversed(list(enumerate(kept))):
             x = features + F.interpolate(self.across[level](x), scale_factor=2, mode="nearest")
             x = self.decode[level](x)
