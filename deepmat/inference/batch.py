@@ -1,6 +1,7 @@
 """A batch of pictures with its network and its files: what stands behind `deepmat predict` and `deepmat cut`."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,9 +21,10 @@ from deepmat.inference.opening import Opened
 from deepmat.inference.pipeline import Picture, predict_jobs
 from deepmat.inference.places import Places
 from deepmat.runtime import distributed
-from deepmat.runtime.files import append_line, refuse_inside, refuse_overwriting, remove_leftovers
-from deepmat.runtime.paths import is_file, is_folder
+from deepmat.runtime.files import existing, open_log, refuse_inside, refuse_overwriting, remove_leftovers
+from deepmat.runtime.paths import is_folder
 from deepmat.runtime.records import to_json
+from deepmat.runtime.storage import addressed
 from deepmat.runtime.work import Work
 
 LOG = "log.jsonl"
@@ -51,9 +53,12 @@ class Files:
     crop: Crop | None
     max_pixels: int
 
-    def exist(self, job: Job) -> bool:
-        """Return whether all files of a picture exist."""
-        return not job.problem and not self.places.stream and all(is_file(path) for path in self.of(job))
+    def left(self, jobs: Sequence[Job]) -> list[Job]:
+        """Return the jobs without those whose files all exist. A storage is listed, not asked for each file."""
+        if self.places.stream:
+            return list(jobs)
+        there = existing(self.places.folders(jobs, self.choices), len(jobs) * len(self.choices))
+        return [job for job in jobs if job.problem or not all(map(there, self.of(job)))]
 
     def of(self, job: Job) -> list[Path]:
         """Return the paths of the files of a picture."""
@@ -127,10 +132,10 @@ def refuse_input_files(jobs: Sequence[Job], files: Files, background: str | None
     if files.places.stream:
         return
     read = [path for job in jobs for path in (job.image, job.partner) if path and job.data is None]
-    if background and files.places.folder and is_folder(Path(background)):
-        refuse_inside("--out", files.places.folder / "composite", [Path(background)])
+    if background and files.places.folder and is_folder(addressed(background)):
+        refuse_inside("--out", files.places.folder / "composite", [addressed(background)])
     elif background:
-        read.append(Path(background))
+        read.append(addressed(background))
     refuse_overwriting((path for job in jobs if not job.problem for path in files.of(job)), read)
 
 
@@ -140,8 +145,9 @@ def run_batch(network: Opened, jobs: Sequence[Job], files: Files, options: TestC
     if out and distributed.world() == 1 and is_folder(out):
         remove_leftovers(out)
     log = f"log-{distributed.rank()}.jsonl" if distributed.world() > 1 else LOG
-    for record in predict_jobs(network.network, jobs, files.read, files.write, options):
-        record["precision"] = network.precision
-        if out:
-            append_line(out / log, to_json(record))
-        yield record
+    with open_log(out / log) if out and jobs else nullcontext() as append:
+        for record in predict_jobs(network.network, jobs, files.read, files.write, options):
+            record["precision"] = network.precision
+            if append:
+                append(to_json(record))
+            yield record

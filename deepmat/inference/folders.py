@@ -81,7 +81,7 @@ def cut_out(
     )
     refuse_input_files(jobs, files, behind)
     own = distributed.share(jobs)  # before files count as existing, which another process may be writing
-    todo = [job for job in own if not (skip_existing and files.exist(job))]
+    todo = files.left(own) if skip_existing else list(own)
     network = open_network(weights, device=distributed.device_name(device), precision=precision, assume=assume)
     return CutOuts(
         len(todo),

@@ -103,7 +103,7 @@ def cut_photos(
         how = "cut the pictures one by one, or give --masks with a rough mask for each"
         raise ConfigError(f"--box, --point, --not-point: are for one picture, but {len(jobs)} are given; {how}")
     own = distributed.share(jobs)  # before files count as existing, which another process may be writing
-    todo = [job for job in own if not (skip_existing and files.exist(job))]
+    todo = files.left(own) if skip_existing else list(own)
     network = open_network(weights, device=distributed.device_name(device), precision=precision, assume=assume)
     return CutOuts(
         len(todo),

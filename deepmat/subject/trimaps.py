@@ -12,10 +12,12 @@ from deepmat import imaging
 from deepmat.errors import ConfigError, DataError, lookup
 from deepmat.imaging.masks import histogram, read_mask
 from deepmat.imaging.trimap import FOREGROUND, METHODS, UNKNOWN
+from deepmat.runtime import files
 from deepmat.runtime.files import AnyPath, as_path, as_path_or_none, as_paths, refuse_inside, refuse_overwriting
 from deepmat.runtime.listing import is_picture, list_inputs, pair
 from deepmat.runtime.paths import is_folder
 from deepmat.runtime.processes import cores
+from deepmat.runtime.storage import Address, check_bucket
 from deepmat.runtime.work import Work
 from deepmat.subject.band import WIDTH, Width, from_mask, parse_width
 from deepmat.subject.preview import write_preview
@@ -102,7 +104,8 @@ def make_trimaps(
     if workers is not None and workers < 1:
         raise ConfigError(f"--workers {workers}: give 1 or more")
     jobs, notices = _find_jobs(given, making, preview)
-    existing = {job for job in jobs if skip_existing and not job.problem and making.place(job.name).is_file()}
+    there = files.existing([out], len(jobs)) if skip_existing else None
+    existing = {job for job in jobs if there and not job.problem and there(making.place(job.name))}
     todo = [job for job in jobs if job not in existing]
     partners = pair([job.name for job in jobs if not job.problem], images, "picture")[0] if images else None
     about_preview: list[str] = []
@@ -129,6 +132,9 @@ def _check_places(masks: Sequence[Path], out: Path, preview: Path | None, images
         raise ConfigError("--images: is only for --preview FILE.png; add that or leave it out")
     if is_picture(out) and not is_folder(out):
         raise ConfigError(f"--out {out}: the name of a picture; give a folder, {out.parent}")
+    for written in filter(None, (out, preview)):
+        if isinstance(written, Address):
+            check_bucket(written)
 
 
 def _making(
