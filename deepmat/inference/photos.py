@@ -20,6 +20,7 @@ from deepmat.runtime import distributed
 from deepmat.runtime.fetching import Progress
 from deepmat.runtime.files import AnyPath, as_path, as_path_or_none, real
 from deepmat.runtime.paths import is_folder
+from deepmat.runtime.storage import Address
 from deepmat.subject.finders.choice import settings_for
 from deepmat.subject.prompting import Box, Point, prompts_of
 from deepmat.subject.seeking import Seeker, check_finder, prepare
@@ -178,6 +179,11 @@ def _check(given: Sequence[Path | bytes], seeker: Seeker, masks: Path | None, pl
         raise ConfigError("out: give a file, a folder or a stream for the cut-out of a picture given as bytes")
     if not watched:
         return
+    for each in (*given, masks):
+        if isinstance(each, Address):
+            raise ConfigError(
+                f"--watch: {each} lies in a storage; watch a local folder, or repeat with --skip-existing"
+            )
     for each in given:
         if isinstance(each, bytes) or not is_folder(each):
             name = "a pipe" if isinstance(each, bytes) else each

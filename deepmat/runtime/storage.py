@@ -6,6 +6,7 @@ or 5xx) is tried again, with longer and longer waits. fsspec is imported at the 
 """
 
 import os
+import posixpath
 import re
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
@@ -116,6 +117,14 @@ def addressed(path: str | os.PathLike[str]) -> Path:
     return Address(shown)
 
 
+def joined(folder: Path, place: str) -> str:
+    """Return the absolute path of a place that is relative to a folder ("../fg/cat.png"), or is absolute itself."""
+    if isinstance(folder, Address) and not os.path.isabs(place) and not isinstance(addressed(place), Address):
+        head, *parts = folder.parts
+        return str(Address(head, posixpath.normpath("/".join((*parts, place)))))
+    return place if isinstance(addressed(place), Address) else os.path.normpath(os.path.join(folder, place))
+
+
 def _system(address: Address) -> Any:
     """Return fsspec's file system of an address. Raises ConfigError for a missing library or an unknown scheme."""
     scheme = address.scheme
@@ -167,6 +176,15 @@ def read(address: Address) -> bytes:
     options = {"max_concurrency": 1} if EXTRAS.get(address.scheme) == "s3" else {}
     try:
         return bytes(tried(address, "read", lambda: system.cat_file(_place(address, system), **options)))
+    except FileNotFoundError as error:
+        raise explained(address, "read", error, 1) from error
+
+
+def download(address: Address, file: Path) -> None:
+    """Copy a file to a local one, which may be left incomplete. Raises DataError if it cannot be read."""
+    system = _system(address)
+    try:
+        tried(address, "read", lambda: system.get_file(_place(address, system), str(file)))
     except FileNotFoundError as error:
         raise explained(address, "read", error, 1) from error
 

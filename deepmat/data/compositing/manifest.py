@@ -25,6 +25,7 @@ from deepmat.errors import DataError
 from deepmat.imaging import crc32
 from deepmat.runtime.files import append_line, write_text
 from deepmat.runtime.paths import is_file
+from deepmat.runtime.storage import Address, addressed, joined
 
 MANIFEST = "manifest.jsonl"
 Kind = Literal["fg", "alpha", "bg", "trimap"]
@@ -75,11 +76,15 @@ def stamp(path: str) -> Stamp:
 def is_unchanged(path: str, before: Stamp) -> bool:
     """Whether a file has the content that it had when it was stamped; a copy of it counts as unchanged."""
     try:
+        place = addressed(path)
+        if isinstance(place, Address):
+            data = place.read_bytes()
+            return len(data) == before[0] and checksum(data) == before[2]
         about = os.stat(path)
         if about.st_size != before[0]:
             return False
         return about.st_mtime_ns == before[1] or checksum(Path(path).read_bytes()) == before[2]
-    except OSError:
+    except (OSError, DataError):
         return False
 
 
@@ -143,7 +148,7 @@ def read_manifest(path: Path) -> list[Entry]:
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from error
     entries: dict[str, Entry] = {}
-    folder = os.path.abspath(path.parent)
+    folder = path.parent.absolute()
     for number, line in enumerate(lines, start=1):
         try:
             entry = json.loads(line)
@@ -157,7 +162,7 @@ def read_manifest(path: Path) -> list[Entry]:
                 f"{path}, line {number}: no {wrong[0]} that fits (edited, or of another version of deepmat); remove "
                 "the folder and run `deepmat composite` again"
             )
-        entries[entry["name"]] = _relocated(entry, lambda place: os.path.normpath(os.path.join(folder, place)))
+        entries[entry["name"]] = _relocated(entry, lambda place: joined(folder, place))
     return list(entries.values())
 
 
