@@ -78,8 +78,9 @@ def write_text(path: Path, text: str) -> None:
 def append_line(path: Path, line: str) -> None:
     """Append a line to a log, after a line break if a killed process left the last line incomplete.
 
-    Raises DataError if that fails.
+    Raises DataError if that fails, and for an address, where no file grows (`open_log`).
     """
+    path = storage.addressed(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with open(path, "ab+") as lines:
@@ -125,9 +126,8 @@ def open_log(path: Path) -> Iterator[Callable[[str], None]]:
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder and its parents if missing; a storage has none. Raises DataError if that fails."""
-    if isinstance(folder, storage.Address):
-        return
+    """Make a folder and its parents if missing. Raises DataError if that fails, and for an address."""
+    folder = storage.addressed(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -125,6 +125,30 @@ def joined(folder: Path, place: str) -> str:
     return place if isinstance(addressed(place), Address) else os.path.normpath(os.path.join(folder, place))
 
 
+def relative(path: str, folder: Path) -> str:
+    """Return a path as `joined` reads it: relative to the folder, if both are local or in one bucket."""
+    place = addressed(path)
+    if isinstance(place, Address) and isinstance(folder, Address) and place.parts[:2] == folder.parts[:2]:
+        return posixpath.relpath("/".join(place.parts[1:]), "/".join(folder.parts[1:]))
+    if isinstance(place, Address) or isinstance(folder, Address):
+        return path
+    try:
+        return Path(os.path.relpath(path, folder)).as_posix()
+    except ValueError:  # another drive
+        return path
+
+
+def absolute(path: Path) -> Path:
+    """Return the absolute path without dots; an address stays as it is."""
+    return path if isinstance(path, Address) else Path(os.path.abspath(path))
+
+
+def local_only(path: Path, option: str) -> None:
+    """Raise ConfigError for an address, where only local places are taken. option: its name in the message."""
+    if isinstance(place := addressed(path), Address):
+        raise ConfigError(f"{option} {place}: lies in a storage; only local places are taken here, so copy it first")
+
+
 def _system(address: Address) -> Any:
     """Return fsspec's file system of an address. Raises ConfigError for a missing library or an unknown scheme."""
     scheme = address.scheme

@@ -14,6 +14,7 @@ from deepmat.models import MODELS, parts_of
 from deepmat.runtime import distributed
 from deepmat.runtime.devices import pick_device, pick_training_precision
 from deepmat.runtime.paths import is_file
+from deepmat.runtime.storage import local_only
 from deepmat.training.losses import LOSSES
 from deepmat.training.optimisers import OPTIMIZERS, learning_rate, warmup_notices
 from deepmat.training.run import BEST, states
@@ -55,6 +56,7 @@ def prepare(config: Config) -> Plan:
         lookup(LOSSES, name, "loss")
     lookup(OPTIMIZERS, settings.optimizer.name, "train.optimizer.name")
     mode_options(config.test)
+    local_only(settings.runs, "--runs")
     origins, notices = find_origins(config.data)
     tests, more = find_tests(config)
     pictures = sum(map(len, origins))

@@ -11,6 +11,7 @@ from deepmat import imaging
 from deepmat.inference.opening import open_network
 from deepmat.models import find_weights, label_of
 from deepmat.runtime import fetching, retrying
+from deepmat.runtime.files import write_bytes
 from deepmat.runtime.storage import addressed, names
 
 SIZE = (24, 20)
@@ -157,20 +158,64 @@ def test_weights_are_copied_once_and_again_when_they_change(weights, monkeypatch
     assert find_weights(str(address)).read_bytes() == b"other" and len(got) == 2
 
 
+def test_composite_reads_and_writes_addresses_and_goes_on(deepmat, monkeypatch, source):
+    def copy(home, to):
+        for path in home.rglob("*"):
+            if path.is_file():
+                write_bytes(to / path.relative_to(home), path.read_bytes())
+
+    copy(source, addressed("memory://b/src"))
+    command = ["composite", "memory://b/src", "--per-foreground", 2]
+    result = deepmat(*command, "-o", "memory://b/set")
+    assert result.exit_code == 0, result.output
+    assert deepmat("composite", source, "--per-foreground", 2, "-o", "set").exit_code == 0
+    made, local = files(addressed("memory://b/set")), files(Path("set"))
+    assert {*made} == {*local} and len(made) == 22
+    pictures = {name for name in made if not name.endswith(".jsonl")}
+    assert {name: made[name] for name in pictures} == {name: local[name] for name in pictures}
+    line = json.loads(made["train/manifest.jsonl"].splitlines()[0])
+    assert line["fg"].startswith("../../src/Training_set") and line["sources"]["fg"][1].startswith("created=")
+    # It goes on where a file is gone, and where a source has changed.
+    lost = next(name for name in sorted(pictures) if name.startswith("train/image"))
+    (addressed("memory://b/set") / lost).unlink()
+    put = calls(monkeypatch, "pipe_file")
+    result = deepmat(*command, "-o", "memory://b/set")
+    assert "12 composites in memory://b/set (11 from before)" in result.stderr
+    assert len([path for path in put if path.endswith(".png")]) == 1 and {*files(addressed("memory://b/set"))} == {
+        *made
+    }
+    result = deepmat("composite", "memory://b/src", "--per-foreground", 2, "-o", "out")  # addresses in, files out
+    assert result.exit_code == 0 and {name: Path("out", name).read_bytes() for name in pictures} == {
+        name: made[name] for name in pictures
+    }
+    assert "(12 from before)" in deepmat("composite", "memory://b/src", "--per-foreground", 2, "-o", "out").stderr
+
+
+def test_training_data_lies_in_a_storage(deepmat, data, source):
+    for home, name in ((data, "full"), (source, "adobe")):
+        for path in home.rglob("*"):
+            if path.is_file():
+                write_bytes(addressed(f"memory://{name}") / path.relative_to(home), path.read_bytes())
+    for name, home in (("full", data), ("adobe", source)):
+        here = deepmat("data", "show", f"memory://{name}", "-o", "a.png")
+        assert here.exit_code == 0, here.output
+        assert deepmat("data", "show", home, "-o", "b.png").exit_code == 0
+        assert Path("a.png").read_bytes() == Path("b.png").read_bytes()
+    result = deepmat("data", "show", "memory://full", "--set", "data.cache=memory://cache", "-o", "c.png")
+    assert result.exit_code == 1 and "data.cache memory://cache: lies in a storage" in result.stderr
+
+
 @pytest.mark.parametrize(
     "command",
     [
-        "composite in/image --bg in/image --alpha in/alpha -o memory://out",
-        "composite memory://in/image --bg in/image --alpha in/alpha -o out",
         "doctor memory://in",
-        "train --stage 1 --data memory://in",
-        "synth memory://out",
-        "export -w lite -o memory://out/x.onnx",
+        "doctor in --fix memory://out",
+        "train --stage 1 --data in --runs memory://out",
         "info memory://in",
         "runs memory://in",
     ],
 )
 def test_what_takes_no_addresses_says_so(deepmat, photos, command):
     result = deepmat(*command.split())
-    assert result.exit_code == 1 and "error: memory://" in result.stderr and "\n" not in result.stderr.strip()
+    assert result.exit_code == 1 and sum("memory://" in line for line in result.stderr.splitlines()) == 1, result.output
     assert not Path("memory:").exists() and not [*names(addressed("memory://out"))]
