@@ -18,6 +18,8 @@ FORGET = 30.0
 """Seconds for which a storage that failed is tried once only: not every picture waits for a server that is gone."""
 TRANSIENT = (408, 425, 429)
 """Status codes below 500 that are worth another try."""
+TRANSIENT_CODES = ("RequestTimeout", "IncompleteBody", "BadDigest", "XAmzContentSHA256Mismatch", "OperationAborted")
+"""S3's words for errors of 400 and 409 that are the connection's, or that pass."""
 LIBRARIES = ("aiohttp", "aiobotocore", "botocore", "azure", "gcsfs", "google", "httpcore", "httpx", "requests")
 """Libraries whose errors without a status are those of the network."""
 
@@ -34,8 +36,9 @@ def _status(error: BaseException | None) -> int | None:
         answer = getattr(error, "response", None)
         if isinstance(answer, dict):  # botocore's
             code = answer.get("ResponseMetadata", {}).get("HTTPStatusCode")
-        else:  # of httpx and requests; of azure; of aiohttp; of gcsfs
-            places = ((answer, "status_code"), (error, "status_code"), (error, "status"), (error, "code"))
+        else:  # of httpx and requests; of azure; of aiohttp; of gcsfs. An aiohttp error of a cut answer has a code too
+            places = [(answer, "status_code"), (error, "status_code"), (error, "status")]
+            places += [(error, "code")] * (type(error).__module__.split(".")[0] == "gcsfs")
             code = next((getattr(each, name) for each, name in places if hasattr(each, name)), None)
         if isinstance(code, int) and 100 <= code < 600:
             return code
@@ -55,7 +58,7 @@ def _passes(error: Exception) -> bool:
     if _without_credentials(error) or isinstance(error, (ImportError, NotImplementedError)):
         return False
     if status := _status(error):
-        return status >= 500 or status in TRANSIENT
+        return status >= 500 or status in TRANSIENT or _code(error) in TRANSIENT_CODES
     return isinstance(error, (OSError, TimeoutError)) or type(error).__module__.split(".")[0] in LIBRARIES
 
 

@@ -45,6 +45,17 @@ class Answered(Exception):
         self.response = {"ResponseMetadata": {"HTTPStatusCode": status}, "Error": {"Code": code}}
 
 
+class Cut(Exception):
+    """What aiohttp raises for an answer that ends too early. Its cause has a code, which no server sent."""
+
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        self.__cause__ = type("ContentLengthError", (Exception,), {"code": 400})()
+
+
+Cut.__module__ = "aiohttp.client_exceptions"
+
+
 def test_an_address_is_a_path_with_two_slashes():
     cat = addressed(Path("s3://bucket/photos/cat.large.jpg"))  # which pathlib writes with one
     assert isinstance(cat, Address) and isinstance(cat, Path) and str(cat) == "s3://bucket/photos/cat.large.jpg"
@@ -160,7 +171,16 @@ def test_a_listing_of_s3_comes_in_pages_and_goes_on_after_a_failure(monkeypatch)
 
 @pytest.mark.parametrize(
     "error",
-    [Answered(503), Answered(500), Answered(429), ConnectionResetError("cut"), TimeoutError(), OSError(5, "io")],
+    [
+        Answered(503),
+        Answered(500),
+        Answered(429),
+        Answered(400, "RequestTimeout"),
+        ConnectionResetError("cut"),
+        TimeoutError(),
+        OSError(5, "io"),
+        Cut("of aiohttp"),
+    ],
 )
 def test_what_may_pass_is_tried_again_with_longer_waits(monkeypatch, memory, error):
     cat = addressed("memory://b/cat.png")
