@@ -10,6 +10,7 @@ from deepmat.errors import DataError
 from deepmat.imaging import trimap
 from deepmat.runtime.files import AnyPath, as_path, write_text
 from deepmat.runtime.paths import is_folder
+from deepmat.runtime.storage import Address
 from deepmat.runtime.work import Work
 from deepmat.synth.backgrounds import background
 from deepmat.synth.drawing import SMALLEST
@@ -43,7 +44,7 @@ def synthesise(
     for name, value, least in (("size", size, 64), ("seed", seed, 0)):
         if value < least:
             raise DataError(f"{name} is {value}; it must be at least {least}")
-    if is_folder(out) and any(out.iterdir()):
+    if is_folder(out) and (isinstance(out, Address) or any(out.iterdir())):  # a storage has no empty folders
         raise DataError(f"{out}: is not empty, and old pictures would stay among the new ones; choose another folder")
     scenes = (backgrounds, max(1, backgrounds // 2))
     total = 2 * train + (2 + per_foreground[1]) * test + sum(scenes) + 4
