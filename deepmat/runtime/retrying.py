@@ -53,6 +53,8 @@ def _without_credentials(error: BaseException) -> bool:
 
 def _passes(error: Exception) -> bool:
     """Return whether an error may be gone at the next try."""
+    if _code(error) == "NoSuchUpload":  # an answer that was lost ended or aborted the upload; it is made anew
+        return True
     if isinstance(error, (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError, FileExistsError)):
         return False
     if _without_credentials(error) or isinstance(error, (ImportError, NotImplementedError)):
@@ -117,10 +119,12 @@ def tried(address: object, done: str, request: Callable[[], T]) -> T:
             result = request()
             _gone.pop(bucket, None)
             return result
-        except (FileNotFoundError, DataError, ConfigError):
+        except (DataError, ConfigError):
             raise
         except Exception as error:  # libraries have no class in common
             passes = _passes(error)
+            if isinstance(error, FileNotFoundError) and not passes:
+                raise
             wait = min(FIRST_WAIT * 2 ** (attempt - 1), LONGEST_WAIT) * _waits.uniform(0.5, 1)
             if not passes or attempt == tries or time.monotonic() + wait - begin > PATIENCE:
                 if passes:

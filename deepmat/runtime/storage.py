@@ -182,6 +182,14 @@ def _place(address: Address, system: Any) -> str:
     return str(system._strip_protocol(str(address)))
 
 
+def _options(address: Address) -> dict[str, Any]:
+    """Return what s3fs is called with, so that it does not ask for the size of each file before it reads it.
+
+    It also sends the parts of an upload one by one then, and none after the upload is aborted.
+    """
+    return {"max_concurrency": 1} if EXTRAS.get(address.scheme) == "s3" else {}
+
+
 def kind(address: Address) -> str | None:
     """Return "file", "directory" or None for nothing. Raises DataError if the storage does not say."""
     if not address.name or not SCHEME.fullmatch(address.parts[0]):
@@ -196,10 +204,8 @@ def kind(address: Address) -> str | None:
 def read(address: Address) -> bytes:
     """Return the bytes of a file. Raises DataError if it cannot be read."""
     system = _system(address)
-    # Without its option, s3fs asks for the size of each file before it reads it.
-    options = {"max_concurrency": 1} if EXTRAS.get(address.scheme) == "s3" else {}
     try:
-        return bytes(tried(address, "read", lambda: system.cat_file(_place(address, system), **options)))
+        return bytes(tried(address, "read", lambda: system.cat_file(_place(address, system), **_options(address))))
     except FileNotFoundError as error:
         raise explained(address, "read", error, 1) from error
 
@@ -215,12 +221,12 @@ def download(address: Address, file: Path) -> None:
 
 def write(address: Address, data: bytes | memoryview) -> None:
     """Write a file, whole or not at all. Raises DataError if that fails."""
-    _put(address, lambda system, place: system.pipe_file(place, bytes(data)))
+    _put(address, lambda system, place: system.pipe_file(place, bytes(data), **_options(address)))
 
 
 def upload(address: Address, file: Path) -> None:
     """Copy a local file to an address, whole or not at all. Raises DataError if that fails."""
-    _put(address, lambda system, place: system.put_file(str(file), place))
+    _put(address, lambda system, place: system.put_file(str(file), place, **_options(address)))
 
 
 def _put(address: Address, put: Callable[[Any, str], object]) -> None:

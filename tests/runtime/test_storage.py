@@ -176,6 +176,7 @@ def test_a_listing_of_s3_comes_in_pages_and_goes_on_after_a_failure(monkeypatch)
         Answered(500),
         Answered(429),
         Answered(400, "RequestTimeout"),
+        Answered(404, "NoSuchUpload"),
         ConnectionResetError("cut"),
         TimeoutError(),
         OSError(5, "io"),
