@@ -48,7 +48,8 @@ def _status(error: BaseException | None) -> int | None:
 
 def _without_credentials(error: BaseException) -> bool:
     """Return whether an error says that there are no credentials, or that they are of no use."""
-    return "credential" in type(error).__name__.lower()
+    # adlfs says it by a ValueError.
+    return "credential" in (str(error) if isinstance(error, ValueError) else type(error).__name__).lower()
 
 
 def _passes(error: Exception) -> bool:

@@ -5,6 +5,7 @@ DataError from it, never a folder called "s3:". Whatever fails for a while (no c
 or 5xx) is tried again, with longer and longer waits. fsspec is imported at the first request.
 """
 
+import logging
 import os
 import posixpath
 import re
@@ -26,6 +27,8 @@ EXTRAS = {
 }
 """Extras of deepmat by scheme. In all of these an upload is visible when it is complete, not before."""
 WHOLE = (*EXTRAS, "memory")
+LOGGING = ("adlfs", "fsspec", "gcsfs", "s3fs")
+"""Libraries that would print errors, and what was sent with them, unless the caller asks for their logs."""
 PAGE = 1000
 """Names in a page of a listing."""
 
@@ -168,10 +171,14 @@ def _system(address: Address) -> Any:
         system = fsspec.filesystem(scheme, **options)
     except ImportError as error:
         raise ConfigError(f"{address}: needs a library that is not installed; {how}") from error
-    except ValueError as error:
-        if "rotocol not known" not in str(error):
-            raise
-        raise ConfigError(f"{address}: {scheme}:// is no scheme that fsspec knows; check the address") from error
+    except Exception as error:  # libraries have no class in common
+        if isinstance(error, ValueError) and "rotocol not known" in str(error):
+            raise ConfigError(f"{address}: {scheme}:// is no scheme that fsspec knows; check the address") from error
+        raise explained(address, "reached", error, 1) from error
+    for library in LOGGING:
+        logger = logging.getLogger(library)
+        if not logger.handlers:
+            logger.addHandler(logging.NullHandler())
     if extra == "s3":
         system.retries = 1
     return system

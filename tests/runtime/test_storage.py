@@ -284,6 +284,13 @@ def test_a_missing_library_or_scheme_says_what_to_install(monkeypatch):
 
     with pytest.raises(ConfigError, match="nope://b/x: nope:// is no scheme that fsspec knows"):
         paths.is_there(addressed("nope://b/x"))
+
+    def closed(scheme, **options):
+        raise ValueError("provide either a connection_string or account_name with credentials")
+
+    monkeypatch.setattr(fsspec, "filesystem", closed)
+    with pytest.raises(DataError, match="az://b/x: there are no credentials for az://b; give them"):
+        paths.is_there(addressed("az://b/x"))
     monkeypatch.setattr(fsspec, "filesystem", missing)
     for scheme, extra in {"s3": "s3", "gs": "gcs", "az": "azure", "hf": "hub"}.items():
         with pytest.raises(ConfigError, match=rf"{scheme}://b/x: needs a library .* 'deepmat\[{extra}\]'"):
