@@ -9,9 +9,9 @@ from typing import TypedDict, cast
 from deepmat import checks
 from deepmat.checks import Checked, Comparison, Counts, Finding, Survey
 from deepmat.errors import ConfigError
+from deepmat.runtime.addresses import local_only
 from deepmat.runtime.files import AnyPath, as_path, as_path_or_none
 from deepmat.runtime.processes import cores
-from deepmat.runtime.storage import local_only
 from deepmat.runtime.work import Work
 
 

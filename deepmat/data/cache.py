@@ -21,9 +21,10 @@ from deepmat import imaging
 from deepmat.data.augment import edge_points
 from deepmat.data.layouts import Foreground, read_foreground
 from deepmat.errors import DataError
+from deepmat.runtime.addresses import joined
 from deepmat.runtime.files import remove_leftovers, whole_file
 from deepmat.runtime.paths import is_folder
-from deepmat.runtime.storage import Address, joined, version
+from deepmat.runtime.storage import Address, version
 
 HASH = 16
 VERSION = 2

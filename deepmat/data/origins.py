@@ -17,10 +17,11 @@ from deepmat.data.compositing import MANIFEST, Entry, asked_once, changed_source
 from deepmat.data.layouts import Foreground, background_folder, find_foregrounds, layout_of, read_foreground
 from deepmat.data.pairs import HOW_TO_GET_DATA, Paths, refuse_failed, refuse_foreign, training_folders
 from deepmat.errors import DataError
+from deepmat.runtime.addresses import local_only
 from deepmat.runtime.files import existing
 from deepmat.runtime.listing import find_pictures
 from deepmat.runtime.paths import is_file, is_folder
-from deepmat.runtime.storage import addressed, local_only
+from deepmat.runtime.storage import addressed
 
 _is_unchanged = asked_once()
 

@@ -7,7 +7,6 @@ or 5xx) is tried again, with longer and longer waits. fsspec is imported at the 
 
 import logging
 import os
-import posixpath
 import re
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
@@ -27,6 +26,7 @@ EXTRAS = {
 }
 """Extras of deepmat by scheme. In all of these an upload is visible when it is complete, not before."""
 WHOLE = (*EXTRAS, "memory")
+SILENT = logging.NullHandler()
 LOGGING = ("adlfs", "fsspec", "gcsfs", "s3fs")
 """Libraries that would print errors, and what was sent with them, unless the caller asks for their logs."""
 PAGE = 1000
@@ -49,9 +49,6 @@ class Address(_LocalPath):
 
     def __fspath__(self) -> str:
         raise DataError(f"{self}: lies in a storage, and only local files are taken here; copy it to this machine")
-
-    def __repr__(self) -> str:
-        return f"Address({str(self)!r})"
 
     @property
     def scheme(self) -> str:
@@ -120,38 +117,6 @@ def addressed(path: str | os.PathLike[str]) -> Path:
     return Address(shown)
 
 
-def joined(folder: Path, place: str) -> str:
-    """Return the absolute path of a place that is relative to a folder ("../fg/cat.png"), or is absolute itself."""
-    if isinstance(folder, Address) and not os.path.isabs(place) and not isinstance(addressed(place), Address):
-        head, *parts = folder.parts
-        return str(Address(head, posixpath.normpath("/".join((*parts, place)))))
-    return place if isinstance(addressed(place), Address) else os.path.normpath(os.path.join(folder, place))
-
-
-def relative(path: str, folder: Path) -> str:
-    """Return a path as `joined` reads it: relative to the folder, if both are local or in one bucket."""
-    place = addressed(path)
-    if isinstance(place, Address) and isinstance(folder, Address) and place.parts[:2] == folder.parts[:2]:
-        return posixpath.relpath("/".join(place.parts[1:]), "/".join(folder.parts[1:]))
-    if isinstance(place, Address) or isinstance(folder, Address):
-        return path
-    try:
-        return Path(os.path.relpath(path, folder)).as_posix()
-    except ValueError:  # another drive
-        return path
-
-
-def absolute(path: Path) -> Path:
-    """Return the absolute path without dots; an address stays as it is."""
-    return path if isinstance(path, Address) else Path(os.path.abspath(path))
-
-
-def local_only(path: Path, option: str) -> None:
-    """Raise ConfigError for an address, where only local places are taken. option: its name in the message."""
-    if isinstance(place := addressed(path), Address):
-        raise ConfigError(f"{option} {place}: lies in a storage; only local places are taken here, so copy it first")
-
-
 def _system(address: Address) -> Any:
     """Return fsspec's file system of an address. Raises ConfigError for a missing library or an unknown scheme."""
     scheme = address.scheme
@@ -176,9 +141,7 @@ def _system(address: Address) -> Any:
             raise ConfigError(f"{address}: {scheme}:// is no scheme that fsspec knows; check the address") from error
         raise explained(address, "reached", error, 1) from error
     for library in LOGGING:
-        logger = logging.getLogger(library)
-        if not logger.handlers:
-            logger.addHandler(logging.NullHandler())
+        logging.getLogger(library).addHandler(SILENT)  # once: it is the same each time
     if extra == "s3":
         system.retries = 1
     return system
@@ -208,22 +171,24 @@ def kind(address: Address) -> str | None:
         return None
 
 
+def _found(address: Address, done: str, request: Callable[[], Any]) -> Any:
+    """Return what a request returns, as `tried`, with a DataError for a missing file too."""
+    try:
+        return tried(address, done, request)
+    except FileNotFoundError as error:
+        raise explained(address, done, error, 1) from error
+
+
 def read(address: Address) -> bytes:
     """Return the bytes of a file. Raises DataError if it cannot be read."""
     system = _system(address)
-    try:
-        return bytes(tried(address, "read", lambda: system.cat_file(_place(address, system), **_options(address))))
-    except FileNotFoundError as error:
-        raise explained(address, "read", error, 1) from error
+    return bytes(_found(address, "read", lambda: system.cat_file(_place(address, system), **_options(address))))
 
 
 def download(address: Address, file: Path) -> None:
     """Copy a file to a local one, which may be left incomplete. Raises DataError if it cannot be read."""
     system = _system(address)
-    try:
-        tried(address, "read", lambda: system.get_file(_place(address, system), str(file)))
-    except FileNotFoundError as error:
-        raise explained(address, "read", error, 1) from error
+    _found(address, "read", lambda: system.get_file(_place(address, system), str(file)))
 
 
 def write(address: Address, data: bytes | memoryview) -> None:
@@ -255,10 +220,7 @@ def _put(address: Address, put: Callable[[Any, str], object]) -> None:
             if system.exists(part):
                 system.rm_file(part)
 
-    try:
-        tried(address, "written", request)
-    except FileNotFoundError as error:
-        raise explained(address, "written", error, 1) from error
+    _found(address, "written", request)
 
 
 def remove(address: Address) -> None:
@@ -331,10 +293,7 @@ def _folder_by_folder(folder: Address, system: Any, top: str) -> Iterator[str]:
 def version(address: Address) -> str:
     """Return what changes when a file is replaced: its ETag, checksum or time. Raises DataError if it is missing."""
     system = _system(address)
-    try:
-        about = tried(address, "looked at", lambda: system.info(_place(address, system)))
-    except FileNotFoundError as error:
-        raise explained(address, "read", error, 1) from error
+    about = _found(address, "read", lambda: system.info(_place(address, system)))
     if about["type"] != "file":
         raise DataError(f"{address}: is a folder; name a file")
     kept = ("ETag", "etag", "md5Hash", "crc32c", "blob_id", "last_commit", "created", "LastModified", "mtime", "size")

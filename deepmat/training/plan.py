@@ -12,9 +12,9 @@ from deepmat.errors import ConfigError, lookup
 from deepmat.inference.modes import mode_options
 from deepmat.models import MODELS, parts_of
 from deepmat.runtime import distributed
+from deepmat.runtime.addresses import local_only
 from deepmat.runtime.devices import pick_device, pick_training_precision
 from deepmat.runtime.paths import is_file
-from deepmat.runtime.storage import local_only
 from deepmat.training.losses import LOSSES
 from deepmat.training.optimisers import OPTIMIZERS, learning_rate, warmup_notices
 from deepmat.training.run import BEST, states

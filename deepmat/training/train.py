@@ -11,9 +11,9 @@ from deepmat.config import Config
 from deepmat.errors import ConfigError
 from deepmat.report.records import TrainingRecord
 from deepmat.runtime import distributed
+from deepmat.runtime.addresses import local_only
 from deepmat.runtime.files import AnyPath, as_path
 from deepmat.runtime.paths import is_file
-from deepmat.runtime.storage import local_only
 from deepmat.runtime.work import Work
 from deepmat.training.board import require_tensorboard
 from deepmat.training.log import logged

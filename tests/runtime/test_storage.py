@@ -9,6 +9,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 
 from deepmat.errors import ConfigError, DataError
 from deepmat.runtime import files, listing, paths, retrying, storage
+from deepmat.runtime.addresses import joined
 from deepmat.runtime.storage import Address, addressed
 
 
@@ -65,8 +66,8 @@ def test_an_address_is_a_path_with_two_slashes():
     assert str(cat.relative_to(cat.parent)) == "cat.large.jpg" and not isinstance(cat.relative_to(cat.parent), Address)
     assert pickle.loads(pickle.dumps(cat)) == cat == files.as_path("s3://bucket/photos/cat.large.jpg", "x")
     assert cat.is_absolute() and files.real(cat) is cat and cat.resolve() is cat
-    assert storage.joined(cat.parent, "../fg/a.png") == "s3://bucket/fg/a.png"
-    assert storage.joined(Path("/data"), "../fg/a.png") == "/fg/a.png"
+    assert joined(cat.parent, "../fg/a.png") == "s3://bucket/fg/a.png"
+    assert joined(Path("/data"), "../fg/a.png") == "/fg/a.png"
 
 
 @pytest.mark.parametrize("local", ["C:/x/cat.png", "a:b/cat.png", "photos/s3:/cat.png", "s3", "-"])

@@ -24,9 +24,10 @@ from typing import Any, Literal, TypedDict
 
 from deepmat.errors import DataError
 from deepmat.imaging import crc32
+from deepmat.runtime.addresses import absolute, joined, relative
 from deepmat.runtime.files import open_log, write_text
 from deepmat.runtime.paths import is_file
-from deepmat.runtime.storage import Address, absolute, addressed, joined, relative, version
+from deepmat.runtime.storage import Address, addressed, version
 
 MANIFEST = "manifest.jsonl"
 Kind = Literal["fg", "alpha", "bg", "trimap"]

@@ -12,9 +12,10 @@ from deepmat.data.compositing.manifest import Entry
 from deepmat.data.layouts import ADOBE_FOLDERS, adobe_foregrounds, find_foregrounds, read_names
 from deepmat.errors import DataError, lookup
 from deepmat.imaging.blend import COMPOSITORS
+from deepmat.runtime.addresses import absolute
 from deepmat.runtime.listing import find_pictures
 from deepmat.runtime.paths import is_file
-from deepmat.runtime.storage import absolute, addressed
+from deepmat.runtime.storage import addressed
 
 BACKGROUNDS_PER_FOREGROUND = {"train": 100, "test": 20}
 COCO_2014_PREFIX = len("COCO_train2014_")
