@@ -9,6 +9,7 @@ from typing import TypedDict, cast
 from deepmat import checks
 from deepmat.checks import Checked, Comparison, Counts, Finding, Survey
 from deepmat.errors import ConfigError
+from deepmat.runtime.addresses import local_only
 from deepmat.runtime.files import AnyPath, as_path, as_path_or_none
 from deepmat.runtime.sharing import Engine, parse_engine
 from deepmat.runtime.work import Work
@@ -182,9 +183,13 @@ def doctor(
         raise ConfigError("--verify, --write-checksums: one at a time; verify first")
     runs_on = parse_engine(engine)
     data = as_path(data, "data")
+    local_only(data, "DATA")
     given = {"bg": bg, "alpha": alpha, "against": against, "fix": fix}
     given |= {"write_checksums": write_checksums, "verify": verify}
     bg, alpha, against, fix, written, verified = (as_path_or_none(path, name) for name, path in given.items())
+    for option, path in zip(given, (bg, alpha, against, fix, written, verified), strict=True):
+        if path:
+            local_only(path, f"--{option.replace('_', '-')}")
     found = checks.survey(data, bg, alpha, against)
     if fix:
         checks.refuse_copy(found, fix)

@@ -1,12 +1,14 @@
 """The command line: each command is a thin shell around a public function. Its import loads no torch."""
 
 import errno
+import functools
 import importlib
 import io
 import os
 import sys
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import PurePath
 from typing import Annotated, Any, NamedTuple
 
 import typer
@@ -45,6 +47,23 @@ COMMANDS = {
 STYLE: dict[str, Any] = {"add_completion": False, "rich_markup_mode": None, "pretty_exceptions_enable": False}
 
 
+def _with_addresses(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a command that gets addresses (s3://bucket/key) as such: pathlib, by which Typer reads them, drops a /."""
+
+    @functools.wraps(command)
+    def run(**options: Any) -> Any:
+        from deepmat.runtime.storage import addressed
+
+        def read(value: Any) -> Any:
+            if isinstance(value, (list, tuple)):
+                return type(value)(map(read, value))
+            return addressed(value) if isinstance(value, PurePath) else value
+
+        return command(**{name: read(value) for name, value in options.items()})
+
+    return run
+
+
 class _Commands(Mapping[str, Any]):
     """The commands as Typer takes them. The module of one is imported when it is asked for."""
 
@@ -59,7 +78,7 @@ class _Commands(Mapping[str, Any]):
         command = getattr(importlib.import_module(f"deepmat.cli.{module}"), function)
         if not isinstance(command, typer.Typer):
             alone = typer.Typer(**STYLE)
-            alone.command(name)(command)
+            alone.command(name)(_with_addresses(command))
             command = alone
         return typer.main.get_command(command)
 

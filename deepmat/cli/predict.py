@@ -46,7 +46,9 @@ Width = Annotated[
 
 
 def predict(
-    inputs: Annotated[list[Path], typer.Argument(help="Pictures, or folders of them with all their subfolders.")],
+    inputs: Annotated[
+        list[Path], typer.Argument(help="Pictures, or folders of them with all their subfolders; s3://... too.")
+    ],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the results: OUT/alpha/NAME.png and so on.")],
     weights: Weights = None,
     trimaps: Trimaps = None,

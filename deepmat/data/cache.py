@@ -21,8 +21,10 @@ from deepmat import imaging
 from deepmat.data.augment import edge_points
 from deepmat.data.layouts import Foreground, read_foreground
 from deepmat.errors import DataError
+from deepmat.runtime.addresses import joined
 from deepmat.runtime.files import remove_leftovers, whole_file
 from deepmat.runtime.paths import is_folder
+from deepmat.runtime.storage import Address, version
 
 HASH = 16
 VERSION = 2
@@ -47,14 +49,25 @@ def job_of(picture: Foreground | Path) -> Job:
 @cache
 def _home(job: Job, here: str) -> str:
     """The hash of the paths of the sources; relative ones are relative to `here`."""
-    places = "".join(f"\n{os.path.normpath(os.path.join(here, path))}" for path in (job.colours, job.alpha) if path)
+    places = "".join(f"\n{joined(Path(here), str(path))}" for path in (job.colours, job.alpha) if path)
     return hashlib.sha256(os.fsencode(f"{VERSION} {job.is_foreground}{places}")).hexdigest()[:HASH]
+
+
+def _stamp(path: Path) -> tuple[int, int] | str:
+    """What changes with a file. Of one in a storage it is asked once in a process, not for each sample."""
+    if isinstance(path, Address):
+        return _version(path)
+    about = os.stat(path)
+    return about.st_size, about.st_mtime_ns
+
+
+_version = cache(version)
 
 
 def _place(job: Job, folder: Path) -> Path:
     """The picture's file in the cache for the current state of its sources. DataError if one is missing."""
     try:
-        stamps = [(about.st_size, about.st_mtime_ns) for about in map(os.stat, filter(None, job[:2]))]
+        stamps = [_stamp(path) for path in (job.colours, job.alpha) if path]
     except OSError as error:
         raise DataError(f"{error.filename}: no such file; check the path") from error
     state = hashlib.sha256(repr(stamps).encode()).hexdigest()[:HASH]

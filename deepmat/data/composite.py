@@ -22,7 +22,8 @@ from deepmat.imaging.sheets import sheet
 from deepmat.runtime import distributed
 from deepmat.runtime.files import AnyPath, as_path, as_path_or_none, refuse_inside
 from deepmat.runtime.paths import is_folder, is_there
-from deepmat.runtime.sharing import parse_engine
+from deepmat.runtime.sharing import parse_engine, refuse_storage
+from deepmat.runtime.storage import Address, check_bucket
 from deepmat.runtime.work import Work
 
 SPLITS = {"both": ("train", "test"), "train": ("train",), "test": ("test",)}
@@ -94,6 +95,9 @@ def composite(
     source, out = as_path(source, "source"), as_path(out, "out")
     bg, test_bg, alpha = _folders(bg=bg, test_bg=test_bg, alpha=alpha)
     refuse_inside("--out", out, (source, alpha, bg, test_bg))
+    refuse_storage(runs_on, [out])
+    if isinstance(out, Address):
+        check_bucket(out)
     plans, notices = plan_splits(source, bg, test_bg, alpha, split, per_foreground, compositor, seed)
     for _, plan in plans:
         check_plan(plan, layout, format)

@@ -19,11 +19,19 @@ from deepmat.errors import DataError
 from deepmat.imaging.fitting import read_alpha_like, read_photo
 from deepmat.runtime.listing import list_pictures, pair
 from deepmat.runtime.paths import is_file, is_folder, is_there
+from deepmat.runtime.storage import Address
 
 ADOBE_FOLDERS = {
     "train": ("Training_set", ("Adobe-licensed images", "Other"), "training"),
     "test": ("Test_set", ("Adobe-licensed images",), "test"),
 }
+LAYOUTS = (
+    ("adobe", ("Training_set", "Test_set")),
+    ("composites", ("image",)),
+    ("folders", ("fg",)),
+    ("composites", ("train", "test")),
+)
+"""Layouts, and the folders of which one is enough to recognise each, in the order of the table above."""
 
 
 class Foreground(NamedTuple):
@@ -40,16 +48,10 @@ def layout_of(root: Path) -> str:
     if not is_folder(root):
         wrong = "is not a folder" if is_there(root) else "no such folder"
         raise DataError(f"{root}: {wrong}; check the path (`deepmat synth {root}` writes a procedural data set there)")
+    if isinstance(root, Address):  # a listing could be long
+        return next((layout for layout, marks in LAYOUTS if any(is_folder(root / mark) for mark in marks)), "pictures")
     folders = {path.name for path in root.iterdir() if is_folder(path)}
-    for layout, marks in (
-        ("adobe", {"Training_set", "Test_set"}),
-        ("composites", {"image"}),
-        ("folders", {"fg"}),
-        ("composites", {"train", "test"}),
-    ):
-        if folders & marks:
-            return layout
-    return "pictures"
+    return next((layout for layout, marks in LAYOUTS if folders.intersection(marks)), "pictures")
 
 
 def read_names(path: Path) -> list[str]:

@@ -13,12 +13,17 @@ from deepmat import imaging, synth
 from deepmat.config import DataConfig
 from deepmat.data.augment import Layers, background, edge_points
 from deepmat.data.cache import open_picture
-from deepmat.data.compositing import MANIFEST, Entry, changed_source, fitted, read_manifest
+from deepmat.data.compositing import MANIFEST, Entry, asked_once, changed_source, fitted, read_manifest
 from deepmat.data.layouts import Foreground, background_folder, find_foregrounds, layout_of, read_foreground
 from deepmat.data.pairs import HOW_TO_GET_DATA, Paths, refuse_failed, refuse_foreign, training_folders
 from deepmat.errors import DataError
+from deepmat.runtime.addresses import local_only
+from deepmat.runtime.files import existing
 from deepmat.runtime.listing import find_pictures
 from deepmat.runtime.paths import is_file, is_folder
+from deepmat.runtime.storage import addressed
+
+_is_unchanged = asked_once()
 
 
 class Origin(Protocol):
@@ -106,7 +111,7 @@ class Composites:
 
     def open(self, index: int, rng: np.random.Generator) -> tuple[str, Layers]:
         entry, path = self.entries[index], self.folder / self.entries[index]["image"]
-        changed = changed_source(entry)
+        changed = changed_source(entry, _is_unchanged)
         if changed:
             raise DataError(
                 f"{path}: {changed} is missing or has changed since; run the same `deepmat composite` again"
@@ -114,12 +119,13 @@ class Composites:
         image = imaging.read_image(path)
         rgba, points = open_picture(_foreground_of(entry), self.cache)
         bg = fitted(entry, *rgba.shape[:2])
-        imaging.check_same_size(path, image, Path(entry["fg"]), rgba)
+        imaging.check_same_size(path, image, addressed(entry["fg"]), rgba)
         return entry["name"], {"rgba": rgba, "points": points, "image": image, "bg": bg}
 
 
 def _foreground_of(entry: Entry) -> Foreground:
-    return Foreground(Path(entry["fg"]).stem, Path(entry["fg"]), Path(entry["alpha"]) if entry["alpha"] else None)
+    fg, alpha = addressed(entry["fg"]), addressed(entry["alpha"]) if entry["alpha"] else None
+    return Foreground(fg.stem, fg, alpha)
 
 
 class Folders:
@@ -181,6 +187,7 @@ class Procedural:
 
 def find_origins(data: DataConfig) -> tuple[list[Origin], list[str]]:
     """The origins of a run's training samples, and notices. DataError if there are none or a partner is missing."""
+    data = _with_addresses(data)
     origins: list[Origin] = []
     notices: list[str] = []
     if data.root or data.fg or data.image:
@@ -195,6 +202,14 @@ def find_origins(data: DataConfig) -> tuple[list[Origin], list[str]]:
     return origins, notices
 
 
+def _with_addresses(data: DataConfig) -> DataConfig:
+    """The section with its folders as addresses where they are some. ConfigError for a cache that is no local one."""
+    if data.cache:
+        local_only(data.cache, "data.cache")
+    kinds = ("root", "fg", "alpha", "bg", "image", "photos")
+    return data.model_copy(update={kind: addressed(path) for kind in kinds if (path := getattr(data, kind))})
+
+
 def _of_files(data: DataConfig) -> tuple[Origin, list[str]]:
     if not data.image and (data.fg or (data.root and layout_of(data.root) != "composites")):
         return _pairs(data)
@@ -203,7 +218,8 @@ def _of_files(data: DataConfig) -> tuple[Origin, list[str]]:
         entries = read_manifest(base / MANIFEST)
         if not entries:
             raise DataError(f"{base / MANIFEST}: lists nothing; run `deepmat composite` again")
-        missing = [base / entry["image"] for entry in entries if not is_file(base / entry["image"])]
+        exists = existing([base / "image"], len(entries))
+        missing = [base / entry["image"] for entry in entries if not exists(base / entry["image"])]
         refuse_failed([f"{path}: no such file; run the same `deepmat composite` again" for path in missing])
         return Composites(base, entries, data.cache), []
     pictures, notices = training_folders(data)

@@ -8,6 +8,7 @@ from deepmat.config import DataConfig, TestConfig
 from deepmat.errors import DataError
 from deepmat.runtime.listing import is_picture, list_pictures, pair
 from deepmat.runtime.paths import is_folder
+from deepmat.runtime.storage import addressed
 
 TRAINING_KINDS = ("image", "alpha", "fg", "bg")
 TEST_KINDS = ("image", "trimap", "alpha")
@@ -25,12 +26,14 @@ Paths = dict[str, Path]
 
 def _folders(root: Path | None, split: str, kinds: Sequence[str], given: DataConfig | TestConfig) -> dict[str, Path]:
     """The folder of each kind of picture: the given one, else below root/split or, without that, below root."""
+    root = addressed(root) if root else None
     base = root / split if root and is_folder(root / split) else root
     how = HOW_TO_GET_TESTS if split == "test" else HOW_TO_GET_DATA
     section = "test" if split == "test" else "data"
     folders: dict[str, Path] = {}
     for kind in kinds:
-        folder = getattr(given, kind) or (base / kind if base else None)
+        own = getattr(given, kind)
+        folder = addressed(own) if own else base / kind if base else None
         if folder is None:
             if folders or any(getattr(given, other) for other in kinds):
                 raise DataError(f"no {kind} folder beside the others: give {section}.{kind} too (eval: --{kind}s)")

@@ -1,7 +1,6 @@
 """Pictures, trimaps and alphas from any Python source: a file's path or bytes, a PIL picture, a NumPy array."""
 
 from os import PathLike
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -17,6 +16,7 @@ from deepmat.imaging.reading import matte_of
 from deepmat.imaging.trimap import fit_levels, read_trimap
 from deepmat.imaging.unread import MAX_PIXELS, ORIENTATION, Unread, explained
 from deepmat.imaging.writing import to_uint8
+from deepmat.runtime.files import as_path
 
 Source = str | PathLike[str] | bytes | Image.Image | np.ndarray
 """A picture: the path of a file, the bytes of one, a PIL picture, or an array.
@@ -66,7 +66,7 @@ def as_trimap(
     not of that size, and as `as_image`.
     """
     if isinstance(source, PATHS):
-        return read_trimap(Path(source), size, max_pixels, photo)
+        return read_trimap(as_path(source, name), size, max_pixels, photo)
     orientation = 1
     if isinstance(source, bytes):
         file = Unread(source, max_pixels, name)

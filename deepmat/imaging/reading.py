@@ -1,5 +1,6 @@
 """Read picture files: RGB or grey uint8 of any format, upright."""
 
+import io
 from pathlib import Path
 from typing import TypedDict
 
@@ -33,10 +34,10 @@ def read_picture(path: File, max_pixels: int = MAX_PIXELS) -> tuple[np.ndarray, 
     return Unread(path, max_pixels).whole()
 
 
-def count_pixels(path: Path) -> int:
-    """Return the number of pixels by the header alone, 0 for a file that is no picture."""
+def count_pixels(path: Path | bytes) -> int:
+    """Return the number of pixels by the header alone, 0 for a file that is no picture. path: or the bytes in it."""
     try:
-        with explained(path), open(path, "rb") as file:
+        with explained(path), io.BytesIO(path) if isinstance(path, bytes) else open(path, "rb") as file:
             width, height = open_picture(file).size
             return width * height
     except DataError:

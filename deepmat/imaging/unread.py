@@ -5,7 +5,6 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from os import PathLike
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -64,7 +63,7 @@ class Unread:
         path = None if isinstance(file, bytes) else as_path(file, name or "picture")
         self.name = name or str(path or "picture")
         with explained(self.name):
-            self.data = file if isinstance(file, bytes) else Path(file).read_bytes()
+            self.data = file if isinstance(file, bytes) else as_path(file, self.name).read_bytes()
             self.picture = _opened(self.data, path.suffix if path else "", self.name)
             width, height = self.picture.size
             if width * height > max_pixels:

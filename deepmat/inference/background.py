@@ -16,6 +16,7 @@ from deepmat.imaging import About
 from deepmat.imaging.unread import File
 from deepmat.runtime.listing import find_pictures, key_of
 from deepmat.runtime.paths import is_file, is_folder
+from deepmat.runtime.storage import addressed
 
 Background = Callable[[str, int, int, About | None], np.ndarray]
 """Name, height, width and `about` of a picture -> its background, uint8 RGB [H, W, 3] in the picture's colour space."""
@@ -31,7 +32,7 @@ def open_background(text: str, max_pixels: int = imaging.MAX_PIXELS) -> Backgrou
     try:
         return plain(imaging.parse_colour(text))
     except ConfigError as error:
-        path = Path(text)
+        path = addressed(text)
         if is_folder(path):
             return _from_pictures([(key_of(each, path), each) for each in find_pictures(path)[0]], max_pixels)
         if not is_file(path):

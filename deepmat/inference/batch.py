@@ -1,6 +1,7 @@
 """A batch of pictures with its network and its files: what stands behind `deepmat predict` and `deepmat cut`."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -23,10 +24,11 @@ from deepmat.inference.pipeline import Picture, predict_jobs
 from deepmat.inference.places import Places
 from deepmat.runtime import distributed, sharing
 from deepmat.runtime.cluster import LIVES
-from deepmat.runtime.files import append_line, refuse_inside, refuse_overwriting, remove_leftovers
-from deepmat.runtime.paths import is_file, is_folder
+from deepmat.runtime.files import existing, open_log, refuse_inside, refuse_overwriting, remove_leftovers
+from deepmat.runtime.paths import is_folder
 from deepmat.runtime.records import to_json
 from deepmat.runtime.sharing import Batch, Engine
+from deepmat.runtime.storage import addressed
 from deepmat.runtime.work import Work
 
 COLOURS = ("estimated", "own")
@@ -56,9 +58,12 @@ class Files:
     crop: Crop | None
     max_pixels: int
 
-    def exist(self, job: Job) -> bool:
-        """Return whether all files of a picture exist."""
-        return not job.problem and not self.places.stream and all(is_file(path) for path in self.of(job))
+    def left(self, jobs: Sequence[Job]) -> list[Job]:
+        """Return the jobs without those whose files all exist. A storage is listed, not asked for each file."""
+        if self.places.stream:
+            return list(jobs)
+        there = existing(self.places.folders(jobs, self.choices), len(jobs) * len(self.choices))
+        return [job for job in jobs if job.problem or not all(map(there, self.of(job)))]
 
     def of(self, job: Job) -> list[Path]:
         """Return the paths of the files of a picture."""
@@ -132,10 +137,10 @@ def refuse_input_files(jobs: Sequence[Job], files: Files, background: str | None
     if files.places.stream:
         return
     read = [path for job in jobs for path in (job.image, job.partner) if path and job.data is None]
-    if background and files.places.folder and is_folder(Path(background)):
-        refuse_inside("--out", files.places.folder / "composite", [Path(background)])
+    if background and files.places.folder and is_folder(addressed(background)):
+        refuse_inside("--out", files.places.folder / "composite", [addressed(background)])
     elif background:
-        read.append(Path(background))
+        read.append(addressed(background))
     refuse_overwriting((path for job in jobs if not job.problem for path in files.of(job)), read)
 
 
@@ -156,10 +161,11 @@ def run_batch(
         remove_leftovers(out)
         merge_logs(out, names)  # of a job of several processes that was killed
     batch = Batch(jobs, partial(_start, opened, files, options), _lost, gpu)
-    for record in sharing.do(batch, engine):
-        if out:
-            append_line(log_place(out, engine), to_json(record))
-        yield record
+    with open_log(log_place(out, engine)) if out and jobs else nullcontext() as append:
+        for record in sharing.do(batch, engine):
+            if append:
+                append(to_json(record))
+            yield record
     if out and engine.is_cluster:
         merge_logs(out, names)
         remove_leftovers(out)  # of workers that were killed

@@ -17,6 +17,7 @@ from deepmat.inference.opening import open_network
 from deepmat.inference.outputs import CutOut, make_cutout
 from deepmat.inference.predict import checked_options, predict_seen
 from deepmat.inference.predictor import Predictor
+from deepmat.runtime.copies import local_copy
 from deepmat.runtime.files import AnyPath, as_path_or_none
 from deepmat.runtime.paths import is_file
 from deepmat.subject.prompting import Box, Point, prompts_of
@@ -89,6 +90,7 @@ def cut(
 
 def _network(weights: AnyPath | None, device: str, precision: str) -> Predictor:
     path = as_path_or_none(weights, "weights")
+    path = local_copy(path) if path else None
     changed = path.stat().st_mtime_ns if path and is_file(path) else 0
     with OPENING:
         return _opened(path, device, precision, changed)

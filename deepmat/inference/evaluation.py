@@ -24,7 +24,7 @@ from deepmat.runtime import distributed, sharing
 from deepmat.runtime.files import AnyPath, as_path_or_none, refuse_overwriting, remove_leftovers, write_text
 from deepmat.runtime.listing import is_picture
 from deepmat.runtime.records import to_json
-from deepmat.runtime.sharing import Batch, Engine, parse_engine
+from deepmat.runtime.sharing import Batch, Engine, parse_engine, refuse_storage
 from deepmat.scoring.metrics import REGIONS
 from deepmat.scoring.pictures import Network, Picture, ScoredPicture, find_mattes
 from deepmat.scoring.protocols import DEFAULT, Protocol, choose
@@ -221,6 +221,7 @@ def evaluate(
     runs_on = parse_engine(engine)
     places = {"out": out, "sheet": sheet, "report": report}
     outputs = Outputs(**{name: as_path_or_none(path, name) for name, path in places.items()})
+    refuse_storage(runs_on, outputs)
     geometry = {"mode": mode, "max_size": max_size, "fit": fit}
     config = load_settings(data, images, trimaps, alphas, geometry, settings)
     folders = matte_folders(predictions)

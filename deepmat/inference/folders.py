@@ -14,7 +14,7 @@ from deepmat.inference.places import Places
 from deepmat.runtime import distributed
 from deepmat.runtime.files import AnyPath, as_path, as_path_or_none, as_paths
 from deepmat.runtime.paths import is_folder, is_there
-from deepmat.runtime.sharing import parse_engine
+from deepmat.runtime.sharing import parse_engine, refuse_storage
 from deepmat.subject.band import parse_width
 
 
@@ -60,6 +60,7 @@ def cut_out(
     """
     options, runs_on = prepare_settings(mode, max_size, fit, memory, settings), parse_engine(engine)
     given, place = as_paths(inputs, "inputs"), as_path(out, "out")
+    refuse_storage(runs_on, [place])
     trimaps, masks = as_path_or_none(trimaps, "trimaps"), as_path_or_none(masks, "masks")
     behind = background if isinstance(background, str) else str(as_path_or_none(background, "background") or "")
     _check(place, trimaps, masks, width)
@@ -85,7 +86,7 @@ def cut_out(
     )
     refuse_input_files(jobs, files, behind)
     own = distributed.share(jobs)  # before files count as existing, which another process may be writing
-    todo = [job for job in own if not (skip_existing and files.exist(job))]
+    todo = files.left(own) if skip_existing else list(own)
     opening = Opening(weights, distributed.device_name(device), precision, assume)
     network = opening.open()
     opened = opener(opening, network, runs_on)

@@ -1,7 +1,10 @@
 """Jobs of a batch: pictures, each with its trimap or mask, paired by name."""
 
 import fnmatch
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,7 +15,11 @@ from deepmat.errors import DataError
 from deepmat.imaging.fitting import Photo, read_photo, unused_alpha
 from deepmat.runtime.listing import Input, list_inputs, pair
 from deepmat.runtime.paths import is_file, is_folder, is_there
+from deepmat.runtime.storage import Address
 from deepmat.subject.seeking import Subject
+
+FETCHED = 8
+"""Pictures of a storage that are read before it is their turn."""
 
 
 class Job(NamedTuple):
@@ -26,7 +33,7 @@ class Job(NamedTuple):
     problem: str | None = None
     """Why the picture cannot be used."""
     data: bytes | None = None
-    """The file, where it came through a pipe and `image` is but its name."""
+    """The file, where it came through a pipe and `image` is but its name, or was read ahead of its turn."""
 
 
 class Read(NamedTuple):
@@ -97,7 +104,9 @@ def piped_job(data: bytes) -> Job:
 
 
 def _lost(path: Path) -> str | None:
-    """Return why a picture file cannot be opened; None if it can."""
+    """Return why a picture file cannot be opened; None if it can. A storage says that when the file is read."""
+    if isinstance(path, Address):
+        return None
     try:
         if is_file(path):
             return None
@@ -126,6 +135,31 @@ def _partners(names: Sequence[str], partners: Path | None, what: str) -> dict[st
     if len(names) > 1:
         raise DataError(f"{partners}: {len(names)} pictures need a folder of {what}s")
     return {names[0]: partners}
+
+
+def files_ahead(jobs: Sequence[Job]) -> Generator[Job, None, None]:
+    """Yield the jobs in their order. Threads read the files of those in a storage before it is their turn."""
+    if not any(isinstance(job.image, Address) for job in jobs):
+        yield from jobs
+        return
+    pool, left = ThreadPoolExecutor(FETCHED), iter(jobs)
+    try:
+        waiting = deque(pool.submit(_with_data, job) for job in islice(left, FETCHED))
+        while waiting:
+            yield waiting.popleft().result()
+            waiting.extend(pool.submit(_with_data, job) for job in islice(left, 1))
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _with_data(job: Job) -> Job:
+    """Return a job with the file of its picture, or with the reason why there is none."""
+    if job.problem or not isinstance(job.image, Address):
+        return job
+    try:
+        return job._replace(data=job.image.read_bytes())
+    except DataError as error:
+        return job._replace(problem=str(error))
 
 
 def read_job(job: Job, guide: Guide, max_pixels: int = imaging.MAX_PIXELS) -> Read:

@@ -7,7 +7,7 @@ from typing import Any
 
 from deepmat.errors import ConfigError
 from deepmat.runtime import distributed
-from deepmat.runtime.files import write_text
+from deepmat.runtime.files import existing, write_text
 
 
 class KeptAlphas:
@@ -19,18 +19,17 @@ class KeptAlphas:
 
     def __init__(self, out: Path, names: list[str], made_with: Mapping[str, Any], continued: bool) -> None:
         self.folder = out / "prediction"
-        self.places = {name: out / "prediction" / f"{name}.png" for name in names}
+        self.places = {name: self.folder / f"{name}.png" for name in names}
         self._note = out / "prediction.json"
         self._text = dumps(made_with)
         self._continued = continued
         if continued and self.existing() and not self._same():
-            raise ConfigError(
-                f"{out / 'prediction'}: its alphas are of other weights or settings; leave --skip-existing out"
-            )
+            raise ConfigError(f"{self.folder}: its alphas are of other weights or settings; leave --skip-existing out")
 
     def existing(self) -> dict[str, Path]:
         """The files that exist, by picture."""
-        return {name: place for name, place in self.places.items() if place.is_file()}
+        there = existing([self.folder], len(self.places))
+        return {name: place for name, place in self.places.items() if there(place)}
 
     def _same(self) -> bool:
         return self._note.is_file() and self._note.read_text(encoding="utf-8") == self._text

@@ -11,6 +11,7 @@ from deepmat.runtime import distributed
 from deepmat.runtime.files import write_text
 from deepmat.runtime.paths import is_file, is_folder
 from deepmat.runtime.sharing import Engine
+from deepmat.runtime.storage import Address
 
 LOG = "log.jsonl"
 
@@ -24,8 +25,11 @@ def log_place(out: Path, engine: Engine) -> Path:
 def merge_logs(out: Path, names: Iterable[str]) -> None:
     """Move the lines of all parts to the end of the log, in the order of the names, and remove the parts.
 
-    Parts of a job that was killed are among them. Call it in one process, when no other one writes.
+    Parts of a job that was killed are among them. Call it in one process, when no other one writes. A storage has no
+    parts (`sharing.refuse_storage`).
     """
+    if isinstance(out, Address):
+        return
     parts = sorted(out.glob("log-*.jsonl")) if is_folder(out) else []
     if not parts:
         return

@@ -20,7 +20,8 @@ from deepmat.runtime import distributed
 from deepmat.runtime.fetching import Progress
 from deepmat.runtime.files import AnyPath, as_path, as_path_or_none, real
 from deepmat.runtime.paths import is_folder
-from deepmat.runtime.sharing import parse_engine
+from deepmat.runtime.sharing import parse_engine, refuse_storage
+from deepmat.runtime.storage import Address
 from deepmat.subject.finders.choice import settings_for
 from deepmat.subject.prompting import Box, Point, prompts_of
 from deepmat.subject.seeking import Seeker, check_finder, prepare
@@ -88,6 +89,7 @@ def cut_photos(
     stream = cast(BinaryIO, out) if hasattr(out, "write") else None
     places = Places(stream=stream) if stream else places_of(as_path_or_none(out, "out"))
     runs_on = parse_engine(engine)
+    refuse_storage(runs_on, given if places == Places() else [places.folder, places.file])
     _check(given, seeker, masks, places, watch)
     if runs_on.is_cluster and (watch or stream):
         raise ConfigError(f"--engine {engine}: takes no {'--watch' if watch else 'pipe'}; leave one of the two out")
@@ -108,7 +110,7 @@ def cut_photos(
         how = "cut the pictures one by one, or give --masks with a rough mask for each"
         raise ConfigError(f"--box, --point, --not-point: are for one picture, but {len(jobs)} are given; {how}")
     own = distributed.share(jobs)  # before files count as existing, which another process may be writing
-    todo = [job for job in own if not (skip_existing and files.exist(job))]
+    todo = files.left(own) if skip_existing else list(own)
     opening = Opening(weights, distributed.device_name(device), precision, assume)
     network = opening.open()
     opened = opener(opening, network, runs_on)
@@ -190,6 +192,11 @@ def _check(given: Sequence[Path | bytes], seeker: Seeker, masks: Path | None, pl
         raise ConfigError("out: give a file, a folder or a stream for the cut-out of a picture given as bytes")
     if not watched:
         return
+    for each in (*given, masks):
+        if isinstance(each, Address):
+            raise ConfigError(
+                f"--watch: {each} lies in a storage; watch a local folder, or repeat with --skip-existing"
+            )
     for each in given:
         if isinstance(each, bytes) or not is_folder(each):
             name = "a pipe" if isinstance(each, bytes) else each

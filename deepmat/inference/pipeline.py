@@ -13,7 +13,7 @@ from deepmat import imaging
 from deepmat.config import TestConfig
 from deepmat.errors import CheckpointError, DataError, DeepmatError
 from deepmat.inference.guides import doubts
-from deepmat.inference.jobs import Job, Read
+from deepmat.inference.jobs import Job, Read, files_ahead
 from deepmat.inference.modes import mode_options
 from deepmat.inference.predict import predict_seen
 from deepmat.runtime import distributed
@@ -64,18 +64,19 @@ def predict_jobs(
     """
     keep_memory()
     options = mode_options(settings or TestConfig(mode="auto"))
-    todo = deque(jobs)
+    coming = files_ahead(jobs)
+    job = next(coming, None)
     reading, writing = deque[_Task](), deque[_Task]()
     with ThreadPoolExecutor(AHEAD) as readers, ThreadPoolExecutor(max(2, distributed.own_cores())) as writers:
         try:
-            while todo or reading or writing:
-                while todo and len(reading) <= AHEAD:
-                    pixels = imaging.count_pixels(todo[0].image)
+            while job or reading or writing:
+                while job and len(reading) <= AHEAD:
+                    pixels = imaging.count_pixels(job.data or job.image)
                     if (reading or writing) and pixels + _pixels(reading) + _pixels(writing) > IN_MEMORY:
                         break
-                    job = todo.popleft()
                     record: Picture = {"name": job.name}
                     reading.append(_Task(job, record, pixels, readers.submit(_timed, _read, read, job)))
+                    job = next(coming, None)
                 if reading:
                     task = reading.popleft()
                     writing.append(_through(model, task, options, lambda *seen: writers.submit(_timed, write, *seen)))
@@ -83,6 +84,7 @@ def predict_jobs(
                 while writing and (not reading or writing[0].done() or len(writing) > 2 * distributed.own_cores()):
                     yield writing.popleft().finished()
         finally:
+            coming.close()
             readers.shutdown(wait=False, cancel_futures=True)
             writers.shutdown(wait=False, cancel_futures=True)
     give_back_memory()

@@ -11,6 +11,7 @@ from deepmat.inference.jobs import Job
 from deepmat.inference.outputs import OUTPUTS, Choice
 from deepmat.runtime.listing import is_picture
 from deepmat.runtime.paths import is_folder, is_there
+from deepmat.runtime.storage import Address, check_bucket
 
 
 @dataclass(frozen=True)
@@ -36,9 +37,19 @@ class Places:
         """Return the folders that hold no inputs."""
         return [self.folder, *(self.folder / kind for kind in OUTPUTS)] if self.folder else []
 
+    def folders(self, jobs: Sequence[Job], choices: Sequence[Choice]) -> list[Path]:
+        """Return folders that hold the outputs of the jobs, with all folders below them."""
+        if self.folder:
+            return [self.folder / choice.kind for choice in choices]
+        parents = sorted({job.image.parent for job in jobs})
+        return [each for each in parents if not any(other in each.parents for other in parents)]
+
     def check(self, jobs: Sequence[Job], choices: Sequence[Choice]) -> None:
         """Raise ConfigError if the jobs and outputs do not fit these places, or if a folder is closed to writing."""
         given = f"--out {self.file}" if self.file else "a pipe"
+        for out in (self.folder, self.file):
+            if isinstance(out, Address):
+                check_bucket(out)
         if self.file or self.stream:
             if len(jobs) > 1:
                 raise ConfigError(f"{given}: is for one picture, but {len(jobs)} are given; name a folder")
@@ -46,7 +57,7 @@ class Places:
                 raise ConfigError(f"{given}: takes one kind of --save; name a folder for {len(choices)}")
         elif not self.folder:
             for parent in {job.image.parent for job in jobs if not job.problem}:
-                if not os.access(parent, os.W_OK):
+                if not isinstance(parent, Address) and not os.access(parent, os.W_OK):
                     raise ConfigError(f"{parent}: may not be written to; say where cut-outs go, as --out cutouts")
 
 

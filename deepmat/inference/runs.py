@@ -17,6 +17,7 @@ from deepmat.models.weights import sha256
 from deepmat.runtime import distributed, hub
 from deepmat.runtime.files import AnyPath, as_path, as_path_or_none, as_paths
 from deepmat.runtime.paths import is_folder, is_there
+from deepmat.runtime.storage import addressed
 from deepmat.scoring.pictures import Network
 from deepmat.scoring.records import Run, Settings
 
@@ -139,11 +140,11 @@ def matte_folders(predictions: AnyPath | Iterable[AnyPath] | Mapping[str, AnyPat
 def _named_folder(text: str) -> tuple[str, Path]:
     """Name, "" where there is none, and folder of "NAME=DIR" or "DIR"."""
     name, equals, rest = text.partition("=")
-    if not equals or is_there(Path(text)):
-        return "", Path(text)
+    if not equals or is_there(addressed(text)):
+        return "", addressed(text)
     if not (name and rest):
         raise ConfigError(f"--predictions {text}: write NAME=DIR, or the folder alone")
-    return name, Path(rest)
+    return name, addressed(rest)
 
 
 def label(path: Path) -> str:

@@ -6,6 +6,7 @@ from deepmat.errors import CheckpointError
 from deepmat.models import folders
 from deepmat.models.checkpoint import Weights, load_weights
 from deepmat.runtime import hub
+from deepmat.runtime.copies import local_copy, origin_of
 from deepmat.runtime.files import AnyPath, as_path
 from deepmat.runtime.paths import is_file, is_there
 
@@ -20,12 +21,13 @@ def find_weights(named: AnyPath | None = None, argument: str = "weights") -> Pat
     """The file that `named` stands for: shipped weights for None or a name of SHIPPED, unless a file has that name.
 
     A folder with transformers' config.json stands for the weights in it, USER/NAME for a model of the hub, which is
-    fetched; a file or folder of that name goes before both. argument: its name in messages. Raises CheckpointError
+    fetched; a file or folder of that name goes before both. An address (s3://bucket/best.safetensors) stands for a copy
+    of its file in deepmat's cache (`copies.local_copy`). argument: its name in messages. Raises CheckpointError
     for a model of the hub or a folder that is of no use.
     """
     if named is None:
         return next(iter(SHIPPED.values()))
-    path = as_path(named, argument)
+    path = local_copy(as_path(named, argument))
     if is_file(path):
         return path
     return SHIPPED.get(str(named)) or folders.find_file(path) or path
@@ -40,6 +42,6 @@ def read_weights(path: Path) -> Weights:
 
 
 def label_of(path: Path) -> str:
-    """The name of a weights file in messages: that of SHIPPED, the model's on the hub, or its path."""
+    """The name of a weights file in messages: that of SHIPPED, the model's on the hub, its address, or its path."""
     shipped = next((name for name, shipped in SHIPPED.items() if shipped == path), None)
-    return shipped or hub.id_of(path) or str(path)
+    return shipped or hub.id_of(path) or origin_of(path) or str(path)

@@ -93,7 +93,7 @@ class Page:
     """
 
     def __init__(self, path: Path) -> None:
-        self.path = Path(path)
+        self.path = path
         self.folder = self.path.with_name(f"{self.path.stem}_files")
         self.kept: dict[str, _Kept] = {}
 

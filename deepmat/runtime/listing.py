@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from deepmat.errors import DataError
+from deepmat.runtime import storage
 from deepmat.runtime.files import real
-from deepmat.runtime.formats import is_foreign, lacking_extension
+from deepmat.runtime.formats import SUFFIXES, is_foreign, lacking_extension
 from deepmat.runtime.names import NearNames, composed, without_role
 from deepmat.runtime.paths import is_folder, is_there
 
@@ -41,6 +42,8 @@ def scan(folder: Path) -> Listing:
     Pictures of formats that cannot be read (`runtime.formats`) are among them, unless one of the same name lies beside
     it. Raises DataError if the folder is missing, cannot be listed, or holds neither pictures nor closed subfolders.
     """
+    if isinstance(folder, storage.Address):
+        return _scan_storage(folder)
     if not is_folder(folder):
         raise DataError(f"{folder}: {'is not a folder' if is_there(folder) else 'no such folder'}; check the path")
     pictures, foreign, notices = [], [], []
@@ -70,18 +73,48 @@ def scan(folder: Path) -> Listing:
                     f"a picture without an extension; rename it to {path.name}{suffix}" if suffix else "not a picture"
                 )
                 notices.append(f"{path}: skipped, {what}")
-    twins = {path.with_suffix(""): path for path in pictures}
-    for path in foreign:
-        if twin := twins.get(path.with_suffix("")):
-            notices.append(f"{path}: skipped, since {twin.name} lies beside it")
-        else:
-            pictures.append(path)
+    _add_foreign(foreign, pictures, notices)
     if folder in closed:
         raise DataError(closed[folder])
     if not pictures and not closed:
         unnamed = [f" ({notice})" for notice in sorted(notices) if "without an extension" in notice]
         raise DataError(f"{folder}: holds no pictures; expected files such as .png or .jpg{''.join(unnamed[:1])}")
     return Listing(sorted(pictures), sorted(notices), closed)
+
+
+def _add_foreign(foreign: Iterable[Path], pictures: list[Path], notices: list[str]) -> None:
+    """Add pictures of formats that cannot be read, or a notice if one of the same name lies beside it."""
+    twins = {path.with_suffix(""): path for path in pictures} if foreign else {}
+    for path in foreign:
+        if twin := twins.get(path.with_suffix("")):
+            notices.append(f"{path}: skipped, since {twin.name} lies beside it")
+        else:
+            pictures.append(path)
+
+
+def _scan_storage(folder: storage.Address) -> Listing:
+    """List the pictures below an address, as `scan`, by their names alone: no file is opened."""
+    pictures: list[Path] = []
+    foreign: list[Path] = []
+    notices: list[str] = []
+    for name in storage.names(folder):
+        parts = name.split("/")
+        path = folder / name
+        if any(part in ("", ".", "..") for part in parts):
+            notices.append(f"{folder}/{name}: skipped, its name has an empty part or dots for one; rename it")
+        elif any(part.startswith(".") for part in parts):
+            continue
+        elif is_picture(path):
+            pictures.append(path)
+        elif path.suffix.lower() in SUFFIXES:
+            foreign.append(path)
+        else:
+            notices.append(f"{path}: skipped, not a picture")
+    _add_foreign(foreign, pictures, notices)
+    if not pictures:
+        what = "holds no pictures" if notices else "no such folder, or an empty one"
+        raise DataError(f"{folder}: {what}; expected files such as .png or .jpg, check the address")
+    return Listing(sorted(pictures), sorted(notices), {})
 
 
 def find_pictures(folder: Path) -> tuple[list[Path], list[str]]:
@@ -123,7 +156,7 @@ def list_inputs(inputs: Iterable[Path], apart: Iterable[Path]) -> tuple[list[Inp
     if not inputs:
         raise DataError("no pictures are given; name files or folders")
     for given in inputs:
-        if not os.path.isdir(given):
+        if not (is_folder(given) if isinstance(given, storage.Address) else os.path.isdir(given)):
             pictures.append(Input(given.stem, given))
             continue
         found, ignored, closed = scan(given)
@@ -131,7 +164,9 @@ def list_inputs(inputs: Iterable[Path], apart: Iterable[Path]) -> tuple[list[Inp
         below = {folder for folder in apart if real(given) in folder.parents}
         listed = [Input(key_of(path, given), path) for path in found]
         listed += [Input(_key_of_closed(path, given), path, why) for path, why in closed.items()]
-        pictures += [each for each in listed if below.isdisjoint((real(each.path), *real(each.path).parents))]
+        if below:
+            listed = [each for each in listed if below.isdisjoint((real(each.path), *real(each.path).parents))]
+        pictures += listed
     if not pictures:
         raise DataError(f"no pictures in {', '.join(map(str, inputs))} outside {', '.join(map(str, apart))}")
     return pictures, notices

@@ -6,12 +6,15 @@ import stat
 from pathlib import Path
 
 from deepmat.errors import DataError
+from deepmat.runtime import storage
 
 MAY_NOT = "change the permissions of its folders, or choose another place"
 
 
 def _kind(path: Path) -> int:
     """Return the type of the file or folder there, following links; 0 for nothing. Raises DataError if it is hidden."""
+    if isinstance(path, storage.Address):
+        return {"file": stat.S_IFREG, "directory": stat.S_IFDIR}.get(storage.kind(path) or "", 0)
     try:
         return stat.S_IFMT(os.stat(path).st_mode)
     except (FileNotFoundError, NotADirectoryError, ValueError):

@@ -4,12 +4,13 @@ Which process does an item, and when, has no influence on its result. Under a la
 its share of the items (`distributed.share`); with Ray one process prepares all of them and hands them out.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Generic, NamedTuple, TypeVar
 
 from deepmat.errors import ConfigError, lookup
 from deepmat.runtime import cluster, distributed
+from deepmat.runtime.storage import Address
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -43,12 +44,12 @@ class Engine(NamedTuple):
         return self.name != "processes"
 
 
-def _by_this_process(batch: Batch[T, R], cores: int) -> Iterator[R]:
+def _by_this_process(batch: Batch[T, R], cores: int) -> Generator[R, None, None]:
     if batch.items:
         yield from batch.start()(batch.items)
 
 
-def _by_ray(batch: Batch[T, R], cores: int) -> Iterator[R]:
+def _by_ray(batch: Batch[T, R], cores: int) -> Generator[R, None, None]:
     if not batch.items:
         return
     with cluster.open_pool(batch.start, cores, batch.gpu) as pool:
@@ -72,7 +73,19 @@ def parse_engine(text: str) -> Engine:
     return engine
 
 
-def do(batch: Batch[T, R], engine: Engine) -> Iterator[R]:
+def refuse_storage(engine: Engine, written: Iterable[object]) -> None:
+    """Raise ConfigError if several processes would write to an address, where parts of logs cannot be put together."""
+    if distributed.world() == 1 and not engine.is_cluster:
+        return
+    for path in written:
+        if isinstance(path, Address):
+            raise ConfigError(
+                f"{path}: several processes or --engine ray write to local folders only; write to one and copy it, or "
+                "start one process"
+            )
+
+
+def do(batch: Batch[T, R], engine: Engine) -> Generator[R, None, None]:
     """Do the items of a batch. Yields the record of each as it is done."""
     return ENGINES[engine.name](batch, engine.cores)
 

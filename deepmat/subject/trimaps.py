@@ -13,7 +13,7 @@ from deepmat import imaging
 from deepmat.errors import ConfigError, DataError, lookup
 from deepmat.imaging.masks import histogram, read_mask
 from deepmat.imaging.trimap import FOREGROUND, METHODS, UNKNOWN
-from deepmat.runtime import distributed, sharing
+from deepmat.runtime import distributed, files, sharing
 from deepmat.runtime.cluster import LIVES
 from deepmat.runtime.files import (
     AnyPath,
@@ -26,7 +26,8 @@ from deepmat.runtime.files import (
 )
 from deepmat.runtime.listing import is_picture, list_inputs, pair
 from deepmat.runtime.paths import is_folder
-from deepmat.runtime.sharing import Batch, parse_engine
+from deepmat.runtime.sharing import Batch, parse_engine, refuse_storage
+from deepmat.runtime.storage import Address, check_bucket
 from deepmat.runtime.work import Work
 from deepmat.subject.band import WIDTH, Width, from_mask, parse_width
 from deepmat.subject.preview import write_preview
@@ -111,13 +112,15 @@ def make_trimaps(
     runs_on = parse_engine(engine)
     given, out = as_paths(masks, "masks"), as_path(out, "out")
     preview, images = as_path_or_none(preview, "preview"), as_path_or_none(images, "images")
+    refuse_storage(runs_on, [out, preview])
     _check_places(given, out, preview, images)
     making = _making(out, width, inwards, outwards, method, threshold)
     if workers is not None and workers < 1:
         raise ConfigError(f"--workers {workers}: give 1 or more")
     jobs, notices = _find_jobs(given, making, preview)
     own = distributed.share(jobs)  # before trimaps count as existing, which another process may be writing
-    existing = {job for job in own if skip_existing and not job.problem and making.place(job.name).is_file()}
+    there = files.existing([out], len(own)) if skip_existing else None
+    existing = {job for job in own if there and not job.problem and there(making.place(job.name))}
     todo = [job for job in own if job not in existing]
     partners = pair([job.name for job in jobs if not job.problem], images, "picture")[0] if images else None
     about_preview: list[str] = []
@@ -151,6 +154,9 @@ def _check_places(masks: Sequence[Path], out: Path, preview: Path | None, images
         raise ConfigError("--images: is only for --preview FILE.png; add that or leave it out")
     if is_picture(out) and not is_folder(out):
         raise ConfigError(f"--out {out}: the name of a picture; give a folder, {out.parent}")
+    for written in filter(None, (out, preview)):
+        if isinstance(written, Address):
+            check_bucket(written)
 
 
 def _making(

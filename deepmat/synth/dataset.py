@@ -12,9 +12,10 @@ from deepmat.errors import DataError
 from deepmat.imaging import trimap
 from deepmat.runtime import distributed, sharing
 from deepmat.runtime.cluster import LIVES
-from deepmat.runtime.files import AnyPath, as_path, remove_leftovers, write_text
+from deepmat.runtime.files import AnyPath, as_path, existing, remove_leftovers, write_text
 from deepmat.runtime.paths import is_file, is_folder
-from deepmat.runtime.sharing import Batch, parse_engine
+from deepmat.runtime.sharing import Batch, parse_engine, refuse_storage
+from deepmat.runtime.storage import Address
 from deepmat.runtime.work import Work
 from deepmat.synth.backgrounds import background
 from deepmat.synth.drawing import SMALLEST
@@ -49,6 +50,7 @@ def synthesise(
     """
     runs_on = parse_engine(engine)
     out = as_path(out, "out")
+    refuse_storage(runs_on, [out])
     counts = {"train": train, "test": test, "backgrounds": backgrounds, "per_foreground": min(per_foreground)}
     for name, value in counts.items():
         if value < 1:
@@ -56,7 +58,8 @@ def synthesise(
     for name, value, least in (("size", size, 64), ("seed", seed, 0)):
         if value < least:
             raise DataError(f"{name} is {value}; it must be at least {least}")
-    if is_folder(out) and any(out.iterdir()) and not skip_existing:
+    kept = is_folder(out) and (isinstance(out, Address) or any(out.iterdir()))  # a storage has no empty folders
+    if kept and not skip_existing:
         remedy = "choose another folder, or --skip-existing to go on after a stop"
         raise DataError(f"{out}: is not empty, and old pictures would stay among the new ones; {remedy}")
     foregrounds, scenes = (train, test), (backgrounds, max(1, backgrounds // 2))
@@ -65,7 +68,8 @@ def synthesise(
         _refuse_others(drawings[0], seed, size)
     first = not distributed.rank()
     own = distributed.share(drawings)
-    todo = [each for each in own if not (skip_existing and all(map(is_file, each.paths)))]
+    there = existing([out], sum(len(each.paths) for each in own)) if skip_existing else None
+    todo = [each for each in own if not (there and all(map(there, each.paths)))]
 
     def steps() -> Iterator[Path]:
         distributed.meet()

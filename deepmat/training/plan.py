@@ -12,6 +12,7 @@ from deepmat.errors import ConfigError, lookup
 from deepmat.inference.modes import mode_options
 from deepmat.models import MODELS, parts_of
 from deepmat.runtime import distributed
+from deepmat.runtime.addresses import local_only
 from deepmat.runtime.devices import pick_device, pick_training_precision
 from deepmat.runtime.paths import is_file
 from deepmat.training.losses import LOSSES
@@ -55,6 +56,7 @@ def prepare(config: Config) -> Plan:
         lookup(LOSSES, name, "loss")
     lookup(OPTIMIZERS, settings.optimizer.name, "train.optimizer.name")
     mode_options(config.test)
+    local_only(settings.runs, "--runs")
     origins, notices = find_origins(config.data)
     tests, more = find_tests(config)
     pictures = sum(map(len, origins))

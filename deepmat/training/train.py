@@ -11,6 +11,7 @@ from deepmat.config import Config
 from deepmat.errors import ConfigError
 from deepmat.report.records import TrainingRecord
 from deepmat.runtime import distributed
+from deepmat.runtime.addresses import local_only
 from deepmat.runtime.files import AnyPath, as_path
 from deepmat.runtime.paths import is_file
 from deepmat.runtime.work import Work
@@ -143,6 +144,7 @@ def train(
     if tensorboard:
         require_tensorboard()
     if resume and resume != "auto":
+        local_only(Path(resume), "--resume")
         read_state(Path(resume))
     for each in chosen:
         refuse_loss(each.run_folder, resume, overwrite)

@@ -14,6 +14,7 @@ from deepmat.models import for_prediction, label_of, load_model
 from deepmat.report.records import Sample, TrainingRecord
 from deepmat.runtime import distributed
 from deepmat.runtime.paths import is_folder
+from deepmat.runtime.storage import addressed
 from deepmat.scoring.metrics import mean
 from deepmat.scoring.pictures import ScoredPicture, score_pictures
 from deepmat.scoring.records import Scores
@@ -33,7 +34,7 @@ def score(model: nn.Module, pictures: Pictures, settings: TestConfig) -> Iterato
 def find_tests(config: Config) -> tuple[Pictures, list[str]]:
     """Return the test pictures of a run, and notices; without any the latest weights count as the best."""
     given = [config.test.root, config.test.image, config.test.trimap, config.test.alpha]
-    if not any(given) and not (config.data.root and is_folder(config.data.root / "test")):
+    if not any(given) and not (config.data.root and is_folder(addressed(config.data.root) / "test")):
         return [], ["no test pictures (DATA/test, or --test DIR): best is the latest"]
     return pictures_to_score(config.test, config.data.root)
 

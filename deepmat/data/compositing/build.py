@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, as_completed, wait
+from contextlib import closing
 from functools import lru_cache, partial
 from pathlib import Path
 from threading import Lock
@@ -15,9 +16,10 @@ from deepmat.data.compositing.manifest import (
     MANIFEST,
     Entry,
     Stamp,
-    add_to_manifest,
+    asked_once,
     changed_source,
     checksum,
+    growing_manifest,
     merge_manifests,
     part_of,
     read_manifest,
@@ -31,9 +33,10 @@ from deepmat.imaging import trimap
 from deepmat.imaging.blend import COMPOSITORS
 from deepmat.runtime import distributed, sharing
 from deepmat.runtime.cluster import LIVES
-from deepmat.runtime.files import remove_leftovers, write_bytes
+from deepmat.runtime.files import existing, remove_leftovers, write_bytes
 from deepmat.runtime.processes import keep_memory
 from deepmat.runtime.sharing import Batch, Engine
+from deepmat.runtime.storage import Address, addressed
 
 KINDS = {"train": ("image",), "test": ("image", "alpha", "trimap")}
 LAYOUTS = {"composites": (), "full": ("alpha", "fg", "bg")}
@@ -63,15 +66,15 @@ def _places(entry: Entry, layout: str) -> dict[str, str]:
 def _test_trimap(entry: Entry, alpha: np.ndarray) -> np.ndarray:
     if not entry["trimap"]:
         return trimap.from_alpha(alpha, *TEST_TRIMAP)
-    source = Path(entry["trimap"])
+    source = addressed(entry["trimap"])
     levels = trimap.read_trimap(source)[0]
-    imaging.check_same_size(source, levels, Path(entry["fg"]), alpha)
+    imaging.check_same_size(source, levels, addressed(entry["fg"]), alpha)
     return levels
 
 
 def fitted(entry: Entry, height: int, width: int) -> np.ndarray:
     """A composite's background, uint8 [height, width, 3], as its compositor fits it. DataError if it cannot."""
-    background = imaging.read_image(Path(entry["bg"]))
+    background = imaging.read_image(addressed(entry["bg"]))
     try:
         return lookup(COMPOSITORS, entry["compositor"], "compositor").fit(background, height, width)
     except DataError as error:
@@ -92,7 +95,7 @@ def preview(plan: Sequence[Entry], count: int) -> Iterator[tuple[str, dict[str, 
     for place in sorted({round(each) for each in np.linspace(0, len(plan) - 1, min(count, len(plan)))}):
         entry = plan[place]
         try:
-            layers = read_foreground(Path(entry["fg"]), Path(entry["alpha"]) if entry["alpha"] else None)
+            layers = read_foreground(addressed(entry["fg"]), addressed(entry["alpha"]) if entry["alpha"] else None)
             yield entry["name"], _pictures(entry, *layers, ["trimap"])
         except DataError as error:
             yield entry["name"], error
@@ -104,7 +107,7 @@ Opened = tuple[dict[str, Stamp], np.ndarray, np.ndarray]
 def _open_foreground(fg: str, alpha: str | None) -> Opened:
     """Stamps of the files, taken before they are read; colours; alpha."""
     before: dict[str, Stamp] = {kind: stamp(path) for kind, path in (("fg", fg), ("alpha", alpha)) if path}
-    return before, *read_foreground(Path(fg), Path(alpha) if alpha else None)
+    return before, *read_foreground(addressed(fg), addressed(alpha) if alpha else None)
 
 
 def _write_composite(entry: Entry, folder: Path, layout: str, foreground: Opened) -> Entry:
@@ -124,10 +127,18 @@ def _write_composite(entry: Entry, folder: Path, layout: str, foreground: Opened
     return written
 
 
-def _unchanged(entry: Entry, before: Entry, manifest: Path, layout: str) -> bool:
+def _unchanged(
+    entry: Entry,
+    before: Entry,
+    manifest: Path,
+    layout: str,
+    exists: Callable[[Path], bool],
+    is_unchanged: Callable[[str, Stamp], bool],
+) -> bool:
     """Whether this composite is written already, from sources that have not changed.
 
-    ConfigError if one of that name was made with other options.
+    exists: whether a file does; is_unchanged: whether a source is as it was. ConfigError if one of that name was made
+    with other options.
     """
     changed = sorted(key for key, value in entry.items() if before.get(key) != value)
     if changed:
@@ -136,18 +147,23 @@ def _unchanged(entry: Entry, before: Entry, manifest: Path, layout: str) -> bool
             f"{manifest}: {entry['name']} was made with another {what}; choose another output folder or remove this one"
         )
     places = {kind: manifest.parent / place for kind, place in _places(entry, layout).items()}
-    if not all(map(Path.is_file, places.values())) or places["image"].stat().st_size != before["bytes"]:
+    if not all(map(exists, places.values())):
         return False
-    return changed_source(before) is None
+    # In a storage files are whole, and their sizes would take a request for each.
+    if not isinstance(manifest, Address) and places["image"].stat().st_size != before["bytes"]:
+        return False
+    return changed_source(before, is_unchanged) is None
 
 
 def _finished(plan: list[Entry], manifest: Path, layout: str) -> dict[str, Entry]:
     """The entries of the plan, all of one split, that are written already, by name."""
     listed = {entry["name"]: entry for entry in read_manifest(manifest)}
+    exists = existing([manifest.parent], len(listed))
+    unchanged = asked_once()
     done = {}
     for entry in plan:
         before = listed.pop(entry["name"], None)
-        if before is not None and _unchanged(entry, before, manifest, layout):
+        if before is not None and _unchanged(entry, before, manifest, layout, exists, unchanged):
             done[entry["name"]] = before
     if listed:
         raise ConfigError(
@@ -257,7 +273,7 @@ def build_composites(
     ConfigError if `out` holds another data set; errors of `check_plan`.
     """
     check_plan(plan, layout, image_format)
-    folder = Path(out) / plan[0]["split"]
+    folder = out / plan[0]["split"]
     suffix = "png" if plan[0]["split"] == "test" else image_format
     plan = [_placed(entry, suffix) for entry in plan]
     manifest = folder / MANIFEST
@@ -273,15 +289,16 @@ def build_composites(
     done = {entry["name"] for entry in read_manifest(manifest)}
     for entry in distributed.share([entry for entry in plan if entry["name"] in done]):
         yield {"name": entry["name"], "skipped": True}
-    add = partial(add_to_manifest, part_of(manifest))
     distributed.gather(None)  # nobody writes before all have read
     own = distributed.share([entry for entry in plan if entry["name"] not in done], BLOCK)
-    keep = _keep_nothing if engine.is_cluster else add
-    batch = Batch(own, partial(_start, folder, layout, workers, keep), _lost)
-    for name, result in sharing.do(batch, engine):
-        if engine.is_cluster and not isinstance(result, str):
-            add(result)
-        yield {"name": name, "error": result} if isinstance(result, str) else {"name": name}
+    with growing_manifest(part_of(manifest)) as add:
+        keep = _keep_nothing if engine.is_cluster else add
+        batch = Batch(own, partial(_start, folder, layout, workers, keep), _lost)
+        with closing(sharing.do(batch, engine)) as results:  # its threads end before the manifest is closed
+            for name, result in results:
+                if engine.is_cluster and not isinstance(result, str):
+                    add(result)
+                yield {"name": name, "error": result} if isinstance(result, str) else {"name": name}
     distributed.gather(None)
     if not distributed.rank():
         _complete(manifest, plan)

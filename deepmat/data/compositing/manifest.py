@@ -10,29 +10,32 @@
 | image | the composite's file, relative to the manifest |
 | size | [height, width] |
 | bytes, crc32 | of the composite's file |
-| sources | kind: [bytes, time of last change in ns, crc32] of each source file before it was read |
+| sources | kind: stamp of each source file before it was read (`Stamp`) |
 
 crc32 is in hexadecimal. An entry of a plan lacks what only writing shows: size, bytes, crc32, sources.
 """
 
 import json
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, TypedDict
 
 from deepmat.errors import DataError
 from deepmat.imaging import crc32
 from deepmat.runtime import distributed
-from deepmat.runtime.files import append_line, write_text
+from deepmat.runtime.addresses import absolute, joined, relative
+from deepmat.runtime.files import open_log, write_text
 from deepmat.runtime.paths import is_file, is_folder
+from deepmat.runtime.storage import Address, addressed, version
 
 MANIFEST = "manifest.jsonl"
 Kind = Literal["fg", "alpha", "bg", "trimap"]
 SOURCES: tuple[Kind, ...] = ("fg", "alpha", "bg", "trimap")
 
 Stamp = list[int | str | None]
-"""[bytes, time of last change in ns or None, crc32] of a file."""
+"""[bytes, time of last change in ns or None, crc32] of a file; [None, its version, None] of one in a storage."""
 
 
 class Planned(TypedDict):
@@ -66,6 +69,9 @@ def checksum(data: bytes) -> str:
 
 def stamp(path: str) -> Stamp:
     """The stamp of a file. DataError if it cannot be read."""
+    place = addressed(path)
+    if isinstance(place, Address):
+        return [None, version(place), None]
     try:
         about = os.stat(path)
         return [about.st_size, about.st_mtime_ns, checksum(Path(path).read_bytes())]
@@ -76,15 +82,35 @@ def stamp(path: str) -> Stamp:
 def is_unchanged(path: str, before: Stamp) -> bool:
     """Whether a file has the content that it had when it was stamped; a copy of it counts as unchanged."""
     try:
+        place = addressed(path)
+        if isinstance(place, Address):
+            if before[2] is None:
+                return version(place) == before[1]
+            return checksum(place.read_bytes()) == before[2]
         about = os.stat(path)
         if about.st_size != before[0]:
             return False
         return about.st_mtime_ns == before[1] or checksum(Path(path).read_bytes()) == before[2]
-    except OSError:
+    except (OSError, DataError):
         return False
 
 
-def changed_source(entry: Entry) -> str | None:
+def asked_once() -> Callable[[str, Stamp], bool]:
+    """`is_unchanged`, which asks a storage once only for each file, a source of many composites."""
+    answers: dict[str, bool] = {}
+
+    def unchanged(path: str, before: Stamp) -> bool:
+        if not isinstance(addressed(path), Address):
+            return is_unchanged(path, before)
+        key = f"{path} {before}"
+        if key not in answers:
+            answers[key] = is_unchanged(path, before)
+        return answers[key]
+
+    return unchanged
+
+
+def changed_source(entry: Entry, is_unchanged: Callable[[str, Stamp], bool] = is_unchanged) -> str | None:
     """The first source file of a composite that is missing or has changed since; None if there is none."""
     sources = ((entry[kind], entry["sources"][kind]) for kind in SOURCES if kind in entry["sources"])
     return next((path for path, before in sources if path and not is_unchanged(path, before)), None)
@@ -100,13 +126,7 @@ def _relocated(entry: Entry, relocate: Callable[[str], str]) -> Entry:
 
 
 def _to_line(entry: Entry, folder: Path) -> str:
-    def relative(path: str) -> str:
-        try:
-            return Path(os.path.relpath(path, folder)).as_posix()
-        except ValueError:  # another drive
-            return path
-
-    return json.dumps(_relocated(entry, relative))
+    return json.dumps(_relocated(entry, lambda path: relative(path, folder)))
 
 
 def _is_text(value: Any) -> bool:
@@ -144,7 +164,7 @@ def read_manifest(path: Path) -> list[Entry]:
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from error
     entries: dict[str, Entry] = {}
-    folder = os.path.abspath(path.parent)
+    folder = absolute(path.parent)
     for number, line in enumerate(lines, start=1):
         try:
             entry = json.loads(line)
@@ -158,19 +178,22 @@ def read_manifest(path: Path) -> list[Entry]:
                 f"{path}, line {number}: no {wrong[0]} that fits (edited, or of another version of deepmat); remove "
                 "the folder and run `deepmat composite` again"
             )
-        entries[entry["name"]] = _relocated(entry, lambda place: os.path.normpath(os.path.join(folder, place)))
+        entries[entry["name"]] = _relocated(entry, lambda place: joined(folder, place))
     return list(entries.values())
 
 
 def write_manifest(path: Path, entries: Iterable[Entry]) -> None:
     """Replace a manifest by one of these entries."""
-    folder = Path(os.path.abspath(path.parent))
+    folder = absolute(path.parent)
     write_text(path, "".join(_to_line(entry, folder) + "\n" for entry in entries))
 
 
-def add_to_manifest(path: Path, entry: Entry) -> None:
-    """Append an entry to a manifest."""
-    append_line(path, _to_line(entry, Path(os.path.abspath(path.parent))))
+@contextmanager
+def growing_manifest(path: Path) -> Iterator[Callable[[Entry], None]]:
+    """Yield a function that appends an entry to a manifest (`files.open_log`)."""
+    folder = absolute(path.parent)
+    with open_log(path) as append:
+        yield lambda entry: append(_to_line(entry, folder))
 
 
 def part_of(path: Path) -> Path:
@@ -179,7 +202,12 @@ def part_of(path: Path) -> Path:
 
 
 def merge_manifests(path: Path) -> None:
-    """Add the entries of all parts to a manifest, and remove the parts."""
+    """Add the entries of all parts to a manifest, and remove the parts.
+
+    A storage has no parts (`sharing.refuse_storage`).
+    """
+    if isinstance(path, Address):
+        return
     parts = sorted(path.parent.glob(f"{path.stem}-*{path.suffix}")) if is_folder(path.parent) else []
     if parts:
         entries = {entry["name"]: entry for each in (path, *parts) for entry in read_manifest(each)}

@@ -12,8 +12,10 @@ from deepmat.data.compositing.manifest import Entry
 from deepmat.data.layouts import ADOBE_FOLDERS, adobe_foregrounds, find_foregrounds, read_names
 from deepmat.errors import DataError, lookup
 from deepmat.imaging.blend import COMPOSITORS
+from deepmat.runtime.addresses import absolute
 from deepmat.runtime.listing import find_pictures
 from deepmat.runtime.paths import is_file
+from deepmat.runtime.storage import addressed
 
 BACKGROUNDS_PER_FOREGROUND = {"train": 100, "test": 20}
 COCO_2014_PREFIX = len("COCO_train2014_")
@@ -36,7 +38,7 @@ def plan_adobe(
     listed pictures is in `backgrounds`; a single missing picture fails later, for its own composites only.
     """
     lookup(COMPOSITORS, compositor, "compositor")
-    root, backgrounds = Path(os.path.abspath(root)), Path(os.path.abspath(backgrounds))
+    root, backgrounds = absolute(root), absolute(backgrounds)
     folder, _, prefix = ADOBE_FOLDERS[split]
     foregrounds = adobe_foregrounds(root, split)
     bg_list = root / folder / f"{prefix}_bg_names.txt"
@@ -64,7 +66,7 @@ def plan_adobe(
                     "compositor": compositor,
                 }
             )
-    if not any(Path(entry["bg"]).is_file() for entry in entries):
+    if not any(is_file(addressed(entry["bg"])) for entry in entries):
         raise DataError(f"{backgrounds}: holds none of the pictures named in {bg_list}; check --bg and --test-bg")
     return entries
 
@@ -84,8 +86,8 @@ def plan_folders(
     DataError if a folder is missing or empty.
     """
     lookup(COMPOSITORS, compositor, "compositor")
-    root, backgrounds = Path(os.path.abspath(root)), Path(os.path.abspath(backgrounds))
-    foregrounds, notices = find_foregrounds(root, Path(os.path.abspath(alphas)) if alphas else None)
+    root, backgrounds = absolute(root), absolute(backgrounds)
+    foregrounds, notices = find_foregrounds(root, absolute(alphas) if alphas else None)
     found, more = find_pictures(backgrounds)
     bgs = list(map(str, found))
     notices += more
