@@ -16,7 +16,7 @@ from deepmat.imaging.arrays import PATHS, Source, as_photo, as_trimap
 from deepmat.imaging.fitting import unused_alpha
 from deepmat.inference.modes import IN_PARTS, MODES, Seen, enlarged, mode_options, reduced
 from deepmat.inference.predictor import Predictor
-from deepmat.runtime.processes import survive_forks
+from deepmat.runtime.processes import give_back_memory, survive_forks
 from deepmat.scoring.pictures import Network
 
 __all__ = ["as_network", "mode_options", "predict", "predict_seen"]
@@ -63,6 +63,8 @@ def predict_seen(
         alpha = np.where(unknown, np.clip(alpha, 0, 1), levels == trimaps.FOREGROUND).astype(np.float32)
         correction = predictor.correction or (closed_form.correct if correct else None)
         if correction and correct is not False:
+            if levels.size > 1 << 20:
+                give_back_memory()  # the network's, before the equations take theirs
             alpha = correction(image, levels, alpha)
         return alpha, seen
     return (levels == trimaps.FOREGROUND).astype(np.float32), Seen("none", [])
