@@ -108,7 +108,7 @@ def test_the_main_job(deepmat, read_log, network):
         (["train", "--stage", 9], "stage9: deepmat ships no such recipe; known: finetune, fusion, lite, stage0"),
         (["train", "--stage", 1, "--set", "train.epoch=3"], "train.epoch: unknown key, did you mean train.epochs?"),
         (["train", "--config", "finetune"], "no training data: give some with --data DIR"),
-        (["train", "--config", "finetun"], "finetun: deepmat ships no such recipe; known: finetune, fusion, lite, stage0"),
+        (["train", "--config", "finetun"], "finetun: deepmat ships no such recipe; known: finetune, fusion, lite"),
         (["train", "--stage", "0,1", "--name", "x"], "several stages need their own names"),
         (["composite", "nowhere", "-o", "x"], "nowhere: no such folder; check the path (`deepmat synth"),
         (["convert-vgg", "--weights", "none.pth"], "none.pth: no such file"),
