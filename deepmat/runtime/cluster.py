@@ -244,7 +244,7 @@ class _RayPool:
     def close(self) -> None:
         for actor in self._actors:
             self._ray.kill(actor)
-        if waiting := list(self._answers):  # which are told when their workers have ended, and write no more
+        if waiting := list(self._answers):  # they end when their workers have; nothing is written after that
             self._ray.wait(waiting, num_returns=len(waiting), timeout=10)
 
 

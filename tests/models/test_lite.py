@@ -447,6 +447,15 @@ def test_far_from_what_is_known_closed_form_matting_counts_for_little(fusing, mo
     assert share[begin + 2] > 0.8 and 0.2 < share[begin + 15] < 0.5 and share[begin + 30] < 0.05  # 15 is .05 of 300
 
 
+@pytest.mark.parametrize("known", [0, 1])
+def test_where_next_to_nothing_is_known_nothing_is_fused(fusing, known):
+    image, levels, _ = ramp(64, 96)
+    levels[:] = 128
+    levels[:known, :known] = 255  # lost in the copy
+    alone = np.where(levels == 128, np.float32(0.3), np.float32(1))
+    assert fusion.fuse(fusing.fusion, image, levels, alone) is alone
+
+
 def test_training_fuses_as_prediction_does(fusing, monkeypatch):
     image, levels, _ = ramp(64, 320)
     monkeypatch.setattr(fusion, "FAR", 1e6)

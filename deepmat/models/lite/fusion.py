@@ -97,6 +97,8 @@ def fuse(fusion: Fusion, image: np.ndarray, trimap: np.ndarray, alpha: np.ndarra
     size = -(-width // times), -(-height // times)
     small, levels, shown = (cv2.resize(each, size, interpolation=cv2.INTER_AREA) for each in (image, trimap, alpha))
     levels[trimaps.unknown_region(levels)] = trimaps.UNKNOWN
+    if (levels == trimaps.UNKNOWN).all():
+        return alpha  # closed-form matting has nothing to begin with
     matte = closed_form(small, levels, steps=STEPS)
     maps = [as_tensor(fusion.head, each).float() for each in (small, levels, shown, matte)]
     share = fusion(*maps)[0, 0].cpu().numpy()
