@@ -37,6 +37,12 @@ def test_the_model_card_is_of_this_file():
     assert sha256(LITE) in card and f"{LITE.stat().st_size / 1e6:.1f} MB" in card
 
 
+def test_its_alpha_is_fused_with_that_of_closed_form_matting():
+    weights = load_weights(LITE)
+    assert weights.about["model"]["fusion"] and weights.state["fusion.head.weight"].abs().max() > 0
+    assert load_model("lite").fusion is not None
+
+
 def test_no_name_and_its_own_name_are_the_same_network_in_float32():
     model, again = load_model(), load_model("lite")
     assert not model.training and {value.dtype for value in model.state_dict().values()} == {torch.float32}
