@@ -27,6 +27,9 @@ SURE, MARGIN = 0.02, 3
 """`correct` leaves a pixel as it is where alpha is within SURE of 0, or of 1, for so many pixels around."""
 MOST = 1_000_000
 """Unknown pixels above which `correct` would take too long: about 5 s."""
+FINE = 1024
+"""Pixels of the longer side above which `correct` begins with a copy of half the size. There a window reaches twice as
+far, so that the means of whole regions are corrected too."""
 AT_ONCE, OVERLAP = 150_000, 64
 """Unknown pixels that `correct` sees at once, in less than 0.2 GB, and rows around them; others hardly matter."""
 
@@ -56,10 +59,15 @@ def coarse(image: np.ndarray, trimap: np.ndarray, epsilon: float = EPSILON, step
     height, width = trimap.shape
     if min(height, width) <= COARSEST:
         return np.full(trimap.shape, 0.5, np.float32)
-    size = (width + 1) // 2, (height + 1) // 2
-    small, levels = (cv2.resize(pixels, size, interpolation=cv2.INTER_AREA) for pixels in (image, trimap))
+    small, levels = _halved(image), _halved(trimap)
     levels[unknown_region(levels)] = UNKNOWN
     return cv2.resize(closed_form(small, levels, epsilon, steps), (width, height), interpolation=cv2.INTER_LINEAR)
+
+
+def _halved(pixels: np.ndarray) -> np.ndarray:
+    """A picture, a trimap or an alpha at half its size, rounded up."""
+    height, width = pixels.shape[:2]
+    return cv2.resize(pixels, ((width + 1) // 2, (height + 1) // 2), interpolation=cv2.INTER_AREA)
 
 
 def correct(image: np.ndarray, trimap: np.ndarray, alpha: np.ndarray) -> np.ndarray:
@@ -68,8 +76,10 @@ def correct(image: np.ndarray, trimap: np.ndarray, alpha: np.ndarray) -> np.ndar
     trimap: uint8 [H, W]; all but 0 and 255 is unknown, and the rest of alpha stays. Over the unknown pixels the result
     x minimises x' L x + sum of c (x - alpha)^2, with the matting Laplacian L. c grows from DOUBT to TRUST with
     |2 alpha - 1|^4, since a method that says 0 or 1 is seldom misled by details. Where it says so for a whole
-    neighbourhood, the pixel counts as known. With more than MOST pixels left alpha is returned as it is.
+    neighbourhood, the pixel counts as known. With more than MOST pixels left only a copy is solved, if any.
     """
+    if max(trimap.shape) > FINE:
+        alpha = _with_copy(image, trimap, alpha)
     trimap = _doubtful(trimap, alpha)
     total = np.cumsum(np.count_nonzero(unknown_region(trimap), axis=1))
     if not 0 < total[-1] <= MOST:
@@ -81,6 +91,15 @@ def correct(image: np.ndarray, trimap: np.ndarray, alpha: np.ndarray) -> np.ndar
         seen = slice(begin, bottom + OVERLAP)
         corrected[top:bottom] = _corrected(image[seen], trimap[seen], alpha[seen])[top - begin : bottom - begin]
     return corrected
+
+
+def _with_copy(image: np.ndarray, trimap: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    """Alpha with what `correct` changes in a copy of half the size."""
+    small, levels, shown = _halved(image), _halved(trimap), _halved(alpha)
+    levels[unknown_region(levels)] = UNKNOWN
+    change = correct(small, levels, shown) - shown
+    change = cv2.resize(change, (trimap.shape[1], trimap.shape[0]), interpolation=cv2.INTER_LINEAR)
+    return np.where(unknown_region(trimap), (alpha + change).clip(0, 1), alpha)
 
 
 def _doubtful(trimap: np.ndarray, alpha: np.ndarray) -> np.ndarray:

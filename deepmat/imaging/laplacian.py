@@ -3,15 +3,17 @@
 Levin, Lischinski and Weiss, "A closed-form solution to natural image matting", PAMI 2008, equation 12.
 """
 
+from concurrent.futures import ThreadPoolExecutor
 from itertools import product
 
+import cv2
 import numpy as np
 from scipy.sparse import csr_array
 
 WINDOW = list(product((-1, 0, 1), repeat=2))
 AROUND = list(product((-2, -1, 0, 1, 2), repeat=2))
 """Rows and columns from a pixel to those that share a window with it."""
-PART = 1 << 14
+PART = 1 << 12
 """Pixels at a time, so that intermediate values stay in the processor's caches."""
 
 
@@ -58,7 +60,8 @@ def _weights(image: np.ndarray, places: np.ndarray, steps: np.ndarray, epsilon: 
     means, inverses = _statistics(colours, windows, shifts, epsilon)
 
     weights = np.empty((len(places), len(steps)), np.float32)
-    for begin in range(0, len(places), PART):
+
+    def fill(begin: int) -> None:
         part = places[begin : begin + PART]
         around = colours[:, steps[:, None] + part].reshape(3, 5, 5, -1) / 255
         total = np.zeros((5, 5, len(part)))
@@ -72,6 +75,9 @@ def _weights(image: np.ndarray, places: np.ndarray, steps: np.ndarray, epsilon: 
             total[inside] -= shared * ((window < len(windows)) / 9)
         total[2, 2] -= total.sum((0, 1))  # rows of a Laplacian sum to 0
         weights[begin : begin + PART] = total.reshape(len(steps), -1).T
+
+    with ThreadPoolExecutor(cv2.getNumThreads()) as threads:
+        list(threads.map(fill, range(0, len(places), PART)))
     return weights
 
 

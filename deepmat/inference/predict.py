@@ -1,9 +1,11 @@
 """Image + trimap -> alpha of the same size: the one path of eval, predict and the tests during training."""
 
+import math
 import warnings
 from collections.abc import Mapping
 from typing import Any, cast
 
+import cv2
 import numpy as np
 from torch import nn
 
@@ -14,6 +16,7 @@ from deepmat.imaging import closed_form
 from deepmat.imaging import trimap as trimaps
 from deepmat.imaging.arrays import PATHS, Source, as_photo, as_trimap
 from deepmat.imaging.fitting import unused_alpha
+from deepmat.imaging.guided import enlarge as enlarge_along
 from deepmat.inference.modes import IN_PARTS, MODES, Seen, enlarged, mode_options, reduced
 from deepmat.inference.predictor import Predictor
 from deepmat.runtime.processes import give_back_memory, survive_forks
@@ -44,30 +47,58 @@ def predict_seen(
             "expected uint8 [H, W, 3] and uint8 [H, W] of one size"
         )
     levels, _ = trimaps.quantise(trimap)
+    if not trimaps.unknown_region(levels).any():
+        return (levels == trimaps.FOREGROUND).astype(np.float32), Seen("none", [])
+    if isinstance(model, type) or not hasattr(model, "begin"):
+        raise ConfigError(f"model: {model!r:.60} is no network that predicts; deepmat.load_model(path) gives one")
+    survive_forks()
+    predictor = cast(Predictor, model)
+    if mode == "auto" and 0 < predictor.shrink_from <= levels.size:
+        return _seen_smaller(predictor, image, levels, double, correct, options)
+    enlarge = max(levels.shape) <= (predictor.enlarge_up_to if double is None else double)
+    if mode not in IN_PARTS:
+        alpha, seen = run(predictor, image, levels, enlarge, **options)
+    elif enlarge:  # the whole picture, before it is seen in parts
+        alpha, seen = run(predictor, enlarged(image), enlarged(levels), **options)
+        alpha = reduced(alpha)
+    else:
+        alpha, seen = run(predictor, image, levels, **options)
+    alpha = _with_known(alpha, levels)
+    correction = predictor.correction or (closed_form.correct if correct else None)
+    if correction and correct is not False:
+        if levels.size > 1 << 20:
+            give_back_memory()  # the network's, before the equations take theirs
+        alpha = correction(image, levels, alpha)
+    return alpha, seen
+
+
+def _with_known(alpha: np.ndarray, levels: np.ndarray) -> np.ndarray:
+    """A network's alpha, float32 [H, W], held to [0, 1], with what is known. Raises CheckpointError if not finite."""
     unknown = trimaps.unknown_region(levels)
-    if unknown.any():
-        if isinstance(model, type) or not hasattr(model, "begin"):
-            raise ConfigError(f"model: {model!r:.60} is no network that predicts; deepmat.load_model(path) gives one")
-        survive_forks()
-        predictor = cast(Predictor, model)
-        enlarge = max(levels.shape) <= (predictor.enlarge_up_to if double is None else double)
-        if mode not in IN_PARTS:
-            alpha, seen = run(predictor, image, levels, enlarge, **options)
-        elif enlarge:  # the whole picture, before it is seen in parts
-            alpha, seen = run(predictor, enlarged(image), enlarged(levels), **options)
-            alpha = reduced(alpha)
-        else:
-            alpha, seen = run(predictor, image, levels, **options)
-        if not np.isfinite(alpha[unknown]).all():
-            raise CheckpointError("the network's alpha is not a finite number; its weights are broken")
-        alpha = np.where(unknown, np.clip(alpha, 0, 1), levels == trimaps.FOREGROUND).astype(np.float32)
-        correction = predictor.correction or (closed_form.correct if correct else None)
-        if correction and correct is not False:
-            if levels.size > 1 << 20:
-                give_back_memory()  # the network's, before the equations take theirs
-            alpha = correction(image, levels, alpha)
-        return alpha, seen
-    return (levels == trimaps.FOREGROUND).astype(np.float32), Seen("none", [])
+    if not np.isfinite(alpha[unknown]).all():
+        raise CheckpointError("the network's alpha is not a finite number; its weights are broken")
+    return np.where(unknown, np.clip(alpha, 0, 1), levels == trimaps.FOREGROUND).astype(np.float32)
+
+
+def _seen_smaller(
+    predictor: Predictor,
+    image: np.ndarray,
+    levels: np.ndarray,
+    double: int | None,
+    correct: bool | None,
+    options: dict[str, Any],
+) -> tuple[np.ndarray, Seen]:
+    """`predict_seen` of a large picture from a copy of it, enlarged along the picture's edges.
+
+    The copy is a half, a third ... as large, and has a quarter of predictor.shrink_from or more.
+    """
+    times = math.isqrt(4 * levels.size // predictor.shrink_from)
+    height, width = (round(side / times) or 1 for side in levels.shape)
+    small = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
+    known = trimaps.resize(levels, (height, width))
+    alpha, seen = predict_seen(predictor, small, known, double=double, correct=correct, **options)
+    large = enlarge_along(image, alpha * 255, radius=1) / 255
+    return _with_known(large, levels), Seen(f"{seen.mode}, 1/{times}", seen.notices)
 
 
 def predict(

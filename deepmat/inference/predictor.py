@@ -43,6 +43,9 @@ class Predictor(Protocol):
     """Memory that the network takes for each pixel it sees at once."""
     enlarge_up_to: int
     """Pictures of up to so many pixels a side are seen at twice their size; 0 for none."""
+    shrink_from: int
+    """Mode auto sees pictures of so many pixels at half their size, and larger ones smaller still (`predict`); 0 for
+    full size always."""
     correction: Correction | None
     """What is done last to the alpha of a whole picture; None for nothing."""
 

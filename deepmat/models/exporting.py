@@ -108,6 +108,7 @@ def _metadata(model: Any) -> dict[str, str]:
         "reach": about["reach"],
         "bytes_a_pixel": about["bytes_a_pixel"],
         "enlarge_up_to": model.enlarge_up_to,
+        "shrink_from": model.shrink_from,
         "corrected": model.correction is not None,
     }
     return {

@@ -66,6 +66,7 @@ class OnnxNetwork(nn.Module):
             self.name = f"{self.about['network']} as an ONNX graph"
             self.stride, self.reach = contract["stride"], contract["reach"]
             self.bytes_a_pixel, self.enlarge_up_to = contract["bytes_a_pixel"], contract["enlarge_up_to"]
+            self.shrink_from = contract.get("shrink_from", 0)  # files of earlier releases have none
             self.correction: Correction | None = correct if contract["corrected"] else None
             ours = [each.name for each in self.session.get_inputs()] == INPUTS
         except (KeyError, ValueError, AttributeError, TypeError):

@@ -147,3 +147,16 @@ def test_a_correction_leaves_neighbourhoods_that_are_sure(monkeypatch):
     assert doubtful[20:50, 37:43].all() and doubtful[20:50, 30:33].all() and doubtful[15:20, 25:55].all()
     assert np.array_equal(corrected[~doubtful], coarse[~doubtful])
     assert (corrected[25:45, 38:42] != coarse[25:45, 38:42]).mean() > 0.9
+
+
+def test_a_correction_of_a_large_picture_begins_with_a_copy(monkeypatch):
+    image, alpha, trimap, coarse = with_a_blurred_guess(70, 90)
+    fine = correct(image, trimap, coarse)
+    monkeypatch.setattr(solver, "FINE", max(trimap.shape) - 1)
+    both = correct(image, trimap, coarse)
+    assert np.abs(both - fine).max() > 0.001
+    assert np.abs(both - alpha).mean() < np.abs(coarse - alpha).mean()
+    assert (both[trimap == 0] == 0).all() and (both[trimap == 255] == 1).all()
+    monkeypatch.setattr(solver, "MOST", np.count_nonzero(trimap == 128) // 3)  # too many, but not in the copy
+    copied = correct(image, trimap, coarse)
+    assert np.abs(copied - alpha).mean() < np.abs(coarse - alpha).mean()

@@ -71,6 +71,29 @@ def test_small_pictures_are_enlarged_as_the_network_asks(weights, monkeypatch):
         predict(model, image, trimap, mode="whole")
 
 
+def test_large_pictures_are_seen_smaller_by_mode_auto_alone(weights, monkeypatch):
+    model = load_model(weights)
+    shown = []
+    monkeypatch.setattr(
+        model, "forward", lambda image, trimap: shown.append(trimap.shape[2:]) or Toy.forward(model, image, trimap)
+    )
+    image, trimap, expected = scene(96, 160)
+    trimap[0], trimap[:, 0], trimap[-1], trimap[:, -1] = 128, 128, 128, 128  # or auto would leave out what is known
+    expected = np.where(trimap == 128, image[..., 0], trimap) / np.float32(255)
+    for pixels, side, said in ((96 * 160 + 1, (96, 160), "whole"), (96 * 160, (64, 96), "whole, 1/2")):
+        monkeypatch.setattr(model, "shrink_from", pixels)
+        alpha, seen = predict_seen(model, image, trimap)
+        assert shown.pop() == side and seen.mode == said
+        assert alpha.shape == trimap.shape and alpha.dtype == np.float32
+        assert (alpha[trimap == 0] == 0).all() and (alpha[trimap == 255] == 1).all()
+        assert np.abs(alpha - expected).mean() < 0.02
+    monkeypatch.setattr(model, "shrink_from", 96 * 160 * 4 // 9)
+    predict(model, image, trimap)
+    assert shown.pop() == (32, 64)
+    for mode in ("whole", "tile"):
+        np.testing.assert_allclose(predict(model, image, trimap, mode=mode), expected, atol=1e-6)
+
+
 def test_the_planner_counts_with_its_bytes_a_pixel(weights, monkeypatch):
     model = load_model(weights)
     monkeypatch.setattr(modes, "TILES", (0, 96, 32))

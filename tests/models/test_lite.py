@@ -432,19 +432,21 @@ def test_its_alpha_is_fused_with_that_of_closed_form_matting(fusing, share, monk
     np.testing.assert_allclose(inference.predict(fusing, image, levels), correct(image, levels, found), atol=1e-3)
 
 
-def test_far_from_what_is_known_closed_form_matting_counts_for_little(fusing, monkeypatch):
+def test_far_from_either_known_side_closed_form_matting_counts_for_little(fusing, monkeypatch):
     image, levels, _ = ramp(64, 300)
     fusing.fusion.head.weight.data[:] = 0
     fusing.fusion.head.bias.data[:] = 100
     alone = np.where(levels == 128, np.float32(0.5), levels / np.float32(255))
     changes = {}
-    for far in (1e6, 0.05):
+    for far in (1e6, 0.4, 0.1):
         monkeypatch.setattr(fusion, "FAR", far)
         changes[far] = np.abs(fusion.fuse(fusing.fusion, image, levels, alone) - alone)[32]
-    begin = int(np.flatnonzero(levels[32] == 128)[0])
-    assert (changes[1e6][begin + 2 : begin + 30] > 0.001).all()
-    share = changes[0.05] / changes[1e6].clip(1e-6)
-    assert share[begin + 2] > 0.8 and 0.2 < share[begin + 15] < 0.5 and share[begin + 30] < 0.05  # 15 is .05 of 300
+    first, last = np.flatnonzero(levels[32] == 128)[[0, -1]]
+    places = np.array([first + 5, (3 * first + last) // 4, last - 5])
+    away = np.maximum(places - first, last - places) / 300  # from the foreground, from the background
+    assert (changes[1e6][places] > 0.05).all()
+    np.testing.assert_allclose(changes[0.4][places] / changes[1e6][places], np.exp(-((away / 0.4) ** 2)), atol=0.02)
+    assert changes[0.1].max() < 0.01
 
 
 @pytest.mark.parametrize("known", [0, 1])

@@ -85,7 +85,8 @@ def windows(trimap: Tensor, strip: int, everywhere: bool = False) -> Iterator[tu
 class FastDIM(nn.Module):
     """The fast form of DIM, for one picture at a time. Where a whole neighbourhood is known, alpha is the trimap's."""
 
-    stride, reach, enlarge_up_to, correction = DIM.stride, DIM.reach, DIM.enlarge_up_to, DIM.correction
+    stride, reach, correction = DIM.stride, DIM.reach, DIM.correction
+    enlarge_up_to, shrink_from = DIM.enlarge_up_to, DIM.shrink_from
     mean: Tensor
     std: Tensor
 

@@ -39,7 +39,8 @@ class DIM(nn.Module):
     LASTING = ("conv6", "skip", "width")
     UNSEEN = ("skip",)
     FIRST_WEIGHTS = "deepmat convert-vgg"
-    stride, reach, enlarge_up_to, correction = 32, 224, 0, None  # its receptive field reaches 217 pixels
+    stride, reach = 32, 224  # its receptive field reaches 217 pixels
+    enlarge_up_to, shrink_from, correction = 0, 0, None
     bytes_a_pixel = 2000
     mean: Tensor
     std: Tensor

@@ -50,7 +50,8 @@ def _guesses(strips: list[tuple[int, int]], image: Tensor, trimap: Tensor, beyon
 class FastLite(nn.Module):
     """The fast form of Lite, for one picture at a time. Where a whole neighbourhood is known, alpha is the trimap's."""
 
-    stride, reach, enlarge_up_to = Lite.stride, Lite.reach, Lite.enlarge_up_to
+    stride, reach = Lite.stride, Lite.reach
+    enlarge_up_to, shrink_from = Lite.enlarge_up_to, Lite.shrink_from
 
     def __init__(self, model: Lite, dtype: torch.dtype = torch.float32) -> None:
         super().__init__()

@@ -27,9 +27,10 @@ STEPS = 100
 """Most steps of closed-form matting at each size. More of them change its alpha by little."""
 MOST = 150_000
 """Unknown pixels of the copy above which a smaller one is made."""
-FAR = 0.04
-"""Distance from what is known, as a share of the longer side, at which closed-form matting counts for 1/e only. Where
-whole parts are unknown (a flag), it guesses, and the network cannot tell."""
+FAR = 0.08
+"""Distance, as a share of the longer side, from what is known of the foreground or of the background, whichever is
+farther, at which closed-form matting counts for 1/e only. Where whole parts are unknown (a flag), it guesses, and the
+network cannot tell."""
 
 
 class Fusion(nn.Module):
@@ -97,12 +98,13 @@ def fuse(fusion: Fusion, image: np.ndarray, trimap: np.ndarray, alpha: np.ndarra
     size = -(-width // times), -(-height // times)
     small, levels, shown = (cv2.resize(each, size, interpolation=cv2.INTER_AREA) for each in (image, trimap, alpha))
     levels[trimaps.unknown_region(levels)] = trimaps.UNKNOWN
-    if (levels == trimaps.UNKNOWN).all():
-        return alpha  # closed-form matting has nothing to begin with
+    if not all((levels == level).any() for level in (trimaps.FOREGROUND, trimaps.BACKGROUND)):
+        return alpha  # closed-form matting would spread the one side that is known over everything
     matte = closed_form(small, levels, steps=STEPS)
     maps = [as_tensor(fusion.head, each).float() for each in (small, levels, shown, matte)]
     share = fusion(*maps)[0, 0].cpu().numpy()
-    away = cv2.distanceTransform((levels == trimaps.UNKNOWN).astype(np.uint8), cv2.DIST_L2, 5) / max(size)
+    sides = [(levels != level).astype(np.uint8) for level in (trimaps.FOREGROUND, trimaps.BACKGROUND)]
+    away = np.maximum(*(cv2.distanceTransform(side, cv2.DIST_L2, 5) for side in sides)) / max(size)
     share *= np.exp(-((away / FAR) ** 2))
     change = cv2.resize(share * (matte - shown), (width, height), interpolation=cv2.INTER_LINEAR)
     return np.where(unknown, (alpha + change).clip(0, 1), alpha)

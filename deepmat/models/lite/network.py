@@ -28,6 +28,9 @@ BLOCKS = (1, 2, 2, 2, 1)
 """Residual blocks of the encoder at each of them."""
 SMALL = 1024
 """Pixels of the longer side up to which alphas are better when the picture is seen at twice its size."""
+LARGE = 6_000_000
+"""Pixels from which a picture is seen smaller: in so large ones lite takes long, and sees too little of what surrounds
+a place."""
 FORGOTTEN = 0.25
 """Share of the training samples that get no hints."""
 
@@ -59,7 +62,7 @@ class Lite(nn.Module):
     LASTING = ("width",)
     UNSEEN = ()
     FIRST_WEIGHTS = "deepmat train --config lite"
-    stride, reach, enlarge_up_to = 32, 224, SMALL
+    stride, reach, enlarge_up_to, shrink_from = 32, 224, SMALL, LARGE
     bytes_a_pixel = 650
 
     def __init__(self, width: float = 1.0, fusion: bool = False) -> None:

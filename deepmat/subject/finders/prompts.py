@@ -1,8 +1,8 @@
 """The finder `prompts`: the object in a box or under points, by GrabCut.
 
 Rother et al., "GrabCut" (SIGGRAPH 2004), as OpenCV has it, on a reduced copy of the part of the photo that matters;
-then along the photo's edges in full size (`upsampling`). With points alone, the first guess is what is nearer to them
-than to the border by geodesic distance, which grows where colours change (Bai and Sapiro, ICCV 2007).
+then along the photo's edges in full size (`imaging.guided`). With points alone, the first guess is what is nearer to
+them than to the border by geodesic distance, which grows where colours change (Bai and Sapiro, ICCV 2007).
 """
 
 from collections.abc import Iterable, Sequence
@@ -12,9 +12,9 @@ import cv2
 import numpy as np
 
 from deepmat.errors import ConfigError, NoSubject
+from deepmat.imaging.guided import enlarge
 from deepmat.subject.finders import Found, Prompts
 from deepmat.subject.finders.backdrop import distance, touching
-from deepmat.subject.finders.upsampling import enlarge
 
 SIDE = 320
 """Longer side of the copy on which GrabCut runs."""
