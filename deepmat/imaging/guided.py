@@ -70,7 +70,8 @@ def enlarge(image: np.ndarray, mask: np.ndarray, radius: int = RADIUS) -> np.nda
     Away from the mask's edge its levels are kept. radius: of the windows, in pixels of the mask.
     """
     small = cv2.resize(image, mask.shape[::-1], interpolation=cv2.INTER_AREA).astype(np.float32)
-    planes = _mean(_coefficients(small, mask.astype(np.float32), edge_band(mask, 3 * radius) > 0, radius), radius)
+    around = edge_band(mask, 3 * radius + 1) > 0  # smoothing and interpolation reach beyond the band that is enlarged
+    planes = _mean(_coefficients(small, mask.astype(np.float32), around, radius), radius)
     band, enlarged = edge_band(mask, 2 * radius), np.empty(image.shape[:2], mask.dtype)
     half = 0.5 if mask.dtype == np.uint8 else 0  # to round
     for rows, larger in strips(enlarged.shape, mask.shape):

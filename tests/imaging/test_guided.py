@@ -35,6 +35,14 @@ def test_away_from_edges_levels_stay_whatever_the_photo_shows():
     assert (enlarge(image, mask) == 77).all()
 
 
+@pytest.mark.parametrize("radius", [1, 3])
+def test_where_the_photo_shows_no_edge_the_levels_stay_between_those_of_the_mask(radius):
+    mask = np.full((40, 40), 251, np.float32)
+    mask[:, 20:] = 255
+    found = enlarge(np.full((120, 120, 3), 200, np.uint8), mask, radius)
+    assert found.min() > 250.99 and found.max() < 255.01
+
+
 def test_the_height_of_a_strip_makes_no_difference(monkeypatch):
     image, alpha = disc(90)
     small = cv2.resize(alpha, (30, 30), interpolation=cv2.INTER_AREA) * 255
