@@ -13,6 +13,9 @@ least-squares fit of F and B.
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from importlib import import_module
+from types import ModuleType
 from typing import Any, NamedTuple
 
 import cv2
@@ -37,6 +40,8 @@ FINE = 3
 STEP = 1 << FINE
 MARGIN = 8
 """Pixels around a tile that affect it, at each level: one for each 3x3 mean, and half of those of the level above."""
+LARGE = 1 << 18
+"""Pixels from which on loops are compiled where numba is installed. Loading numba takes half a second, once."""
 
 
 class Backend(NamedTuple):
@@ -50,6 +55,7 @@ class Backend(NamedTuple):
     double: Callable[[Any], Any]  # bilinear
     mean: Callable[[Any], Any]  # of the 3x3 pixels around each
     side: int  # of a tile, a multiple of STEP
+    kernels: ModuleType | None = None  # compiled loops for tiles, in place of these operations
 
 
 def _each(work: Callable[[np.ndarray, np.ndarray], Any], planes: np.ndarray, scale: float = 1) -> np.ndarray:
@@ -63,7 +69,8 @@ def _each(work: Callable[[np.ndarray, np.ndarray], Any], planes: np.ndarray, sca
 
 def _load(image: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     planes = np.empty((4, *alpha.shape), np.float32)
-    planes[:3], planes[3] = image.transpose(2, 0, 1), alpha
+    for plane, levels in zip(planes, (*cv2.split(image), alpha), strict=True):
+        plane[:] = levels
     return planes
 
 
@@ -89,6 +96,15 @@ CPU = Backend(
     mean=lambda planes: _each(_blur, planes),
     side=256,
 )
+
+
+@cache
+def _compiled() -> Backend:
+    """Return CPU with compiled loops, or without numba as it is. Results differ from CPU's by rounding errors only."""
+    try:
+        return CPU._replace(kernels=import_module("deepmat.imaging.foreground_kernels"))
+    except ImportError:  # numba is missing, or does not fit the installed numpy
+        return CPU
 
 
 def torch_backend(device: Any) -> Backend:
@@ -125,8 +141,13 @@ def torch_backend(device: Any) -> Backend:
 
 
 def _sums(backend: Backend, planes: Any) -> Any:
-    """Return the sums of a least-squares fit, [8, H, W]: picture, alpha, alpha * picture, alpha * alpha."""
-    return backend.join([planes, planes[3:] * planes], 0)
+    """Return the sums of a least-squares fit, [8, H / 2, W / 2], of picture and alpha, [4, H, W].
+
+    They are means over 2x2 pixels of picture, alpha, alpha * picture, alpha * alpha.
+    """
+    if backend.kernels:
+        return backend.kernels.halved_sums(planes)
+    return backend.halve(backend.join([planes, planes[3:] * planes], 0))
 
 
 def _improve(backend: Backend, sums: Any, layers: Any) -> Any:
@@ -150,7 +171,7 @@ def _improve(backend: Backend, sums: Any, layers: Any) -> Any:
         if number:
             means = backend.mean(layers * weight)
             means *= around
-            if number == 1:
+            if number == 1 and len(layers) == 2:
                 variance = ((layers - means) ** 2).sum(1)[:, None]
                 spread = backend.mean(variance * weight) * around + LEAST_SPREAD
             layers = means
@@ -192,21 +213,23 @@ def _trim(planes: Any, lines: int) -> Any:
     return planes[..., lines : planes.shape[-2] - lines, lines : planes.shape[-1] - lines]
 
 
-def _refine(backend: Backend, sums: Any, layers: Any) -> Any:
+def _refine(backend: Backend, planes: Any, layers: Any) -> Any:
     """Return F, [3, h, w], of a tile.
 
-    sums: [8, ...] of the tile with MARGIN * STEP / 2 around it; layers: [2, 3, ...] at 1/STEP of its size, with MARGIN
-    around.
+    planes: picture and alpha, [4, ...], of the tile with MARGIN * STEP / 2 around it; layers: [2, 3, ...] at 1/STEP of
+    its size, with MARGIN around.
     """
-    levels = [sums]
-    for _ in range(FINE - 1):
+    levels = [planes, _sums(backend, planes)]
+    while len(levels) < FINE:
         levels.append(backend.halve(levels[-1]))
-    if not sums[3].any():  # B is the picture; F is only continued
+    if not planes[3].any():  # B is the picture; F is only continued
         layers = layers[:1]
     for level in reversed(levels):
-        layers = _trim(backend.double(layers), MARGIN)
-        part = _trim(level, (level.shape[-2] - layers.shape[-2]) // 2)
-        layers = _improve(backend, part[:4] if level is sums else part, layers)
+        edge = level.shape[-2] // 2 + MARGIN - layers.shape[-2]
+        if backend.kernels and len(layers) == 2:
+            layers = backend.kernels.improved(level, edge, layers)
+        else:
+            layers = _improve(backend, _trim(level, edge), _trim(backend.double(layers), MARGIN))
     return _trim(layers[0], MARGIN)
 
 
@@ -219,7 +242,7 @@ def _tiles(height: int, width: int, side: int) -> Iterator[tuple[slice, slice]]:
 
 
 def _read(backend: Backend, image: np.ndarray, alpha: np.ndarray, tile: tuple[slice, slice], margin: int = 0) -> Any:
-    """Return the sums [8, H, W] of a tile and a margin around it; the picture is continued by its edges."""
+    """Return picture and alpha, [4, H, W], of a tile and a margin around it; the picture is continued by its edges."""
     (top, bottom), (left, right) = ((part.start - margin, part.stop + margin) for part in tile)
     inside = slice(max(top, 0), bottom), slice(max(left, 0), right)
     planes = backend.load(image[inside], alpha[inside])
@@ -227,15 +250,15 @@ def _read(backend: Backend, image: np.ndarray, alpha: np.ndarray, tile: tuple[sl
         planes[3] /= 255
     height, width = alpha.shape
     beyond = max(-top, 0), max(bottom - height, 0), max(-left, 0), max(right - width, 0)
-    return _sums(backend, backend.extend(planes, *beyond) if any(beyond) else planes)
+    return backend.extend(planes, *beyond) if any(beyond) else planes
 
 
 def _coarse(backend: Backend, image: np.ndarray, alpha: np.ndarray) -> Any:
     """Return F and B of the picture at 1/STEP of its size, [2, 3, h, w], with MARGIN around."""
     lines: dict[int, list[Any]] = {}
     for tile in _tiles(alpha.shape[0], alpha.shape[1], backend.side):
-        sums = _read(backend, image, alpha, tile)
-        for _ in range(FINE):
+        sums = _sums(backend, _read(backend, image, alpha, tile))
+        for _ in range(FINE - 1):
             sums = backend.halve(sums)
         lines.setdefault(tile[0].start, []).append(sums)
     layers = _solve(backend, backend.join([backend.join(line, -1) for line in lines.values()], -2))
@@ -253,12 +276,12 @@ def estimate_with(backend: Backend, image: np.ndarray, alpha: np.ndarray) -> np.
         opaque = (alpha[tile] == (255 if alpha.dtype == np.uint8 else 1)).astype(np.uint8)
         if not opaque.all():
             rows, columns = (slice(part.start // STEP, part.stop // STEP + 2 * MARGIN) for part in tile)
-            sums = _read(backend, image, alpha, tile, MARGIN * STEP // 2)
-            guess = backend.store(_refine(backend, sums, coarse[..., rows, columns]))
+            planes = _read(backend, image, alpha, tile, MARGIN * STEP // 2)
+            guess = backend.store(_refine(backend, planes, coarse[..., rows, columns]))
             made = cv2.copyTo(made, opaque, guess[: opaque.shape[0], : opaque.shape[1]])
         foreground[tile] = made
 
-    with ThreadPoolExecutor(min(4, cores()) if backend is CPU else 1) as pool:
+    with ThreadPoolExecutor(min(4, cores()) if backend.load is _load else 1) as pool:
         list(pool.map(fill, _tiles(alpha.shape[0], alpha.shape[1], backend.side)))
     return foreground
 
@@ -278,4 +301,6 @@ def estimate_foreground(image: Source, alpha: Source, device: Any = "cpu") -> np
     if pixels.shape != (*levels.shape, 3):
         (h, w), (height, width) = levels.shape, pixels.shape[:2]
         raise DataError(f"alpha: {w}x{h}, but its image is {width}x{height}; make them the same size")
-    return estimate_with(CPU if str(device) == "cpu" else torch_backend(device), pixels, levels)
+    if str(device) != "cpu":
+        return estimate_with(torch_backend(device), pixels, levels)
+    return estimate_with(_compiled() if levels.size >= LARGE else CPU, pixels, levels)
