@@ -40,6 +40,8 @@ FINE = 3
 STEP = 1 << FINE
 MARGIN = 8
 """Pixels around a tile that affect it, at each level: one for each 3x3 mean, and half of those of the level above."""
+REACH = MARGIN * STEP // 2
+"""Pixels of the picture around a tile that affect it."""
 LARGE = 1 << 18
 """Pixels of the smallest picture for which loops are compiled, where numba is installed: loading it takes a second."""
 
@@ -155,7 +157,7 @@ def _improve(backend: Backend, sums: Any, layers: Any) -> Any:
     """Improve layers so that they fit the picture and vary smoothly.
 
     sums: [8, H, W], or the first four at full size, where the others follow from them and a round less suffices;
-    layers: [2, 3, H, W], F and B, or [1, 3, H, W], F alone where alpha is 0 everywhere.
+    layers: [2, 3, H, W], F and B.
     """
     picture, alpha, whole = sums[:3], sums[3:4], len(sums) == 4
     beta, ff = 1 - alpha, alpha * alpha
@@ -165,19 +167,17 @@ def _improve(backend: Backend, sums: Any, layers: Any) -> Any:
         ff += WITHIN * (sums[7:] - ff)
     fb = alpha - ff
     bb = beta - fb
-    weight = backend.join([ff[None], bb[None]], 0)[: len(layers)] + FAITH
+    weight = backend.join([ff[None], bb[None]], 0) + FAITH
     around = 1 / backend.mean(weight)
     spread: Any = (SPREAD, SPREAD)
     for number in range(ROUNDS - whole):
         if number:
             means = backend.mean(layers * weight)
             means *= around
-            if number == 1 and len(layers) == 2:
+            if number == 1:
                 variance = ((layers - means) ** 2).sum(1)[:, None]
                 spread = backend.mean(variance * weight) * around + LEAST_SPREAD
             layers = means
-        if len(layers) == 1:
-            continue
         fg, bg = layers
         if number < 2:  # the fit's normal equations, [[ff + f, fb], [fb, bb + b]], inverted
             if not number:
@@ -219,20 +219,30 @@ def _trim(planes: Any, lines: int) -> Any:
 def _refine(backend: Backend, planes: Any, layers: Any) -> Any:
     """Return F, [3, h, w], of a tile.
 
-    planes: picture and alpha, [4, ...], of the tile with MARGIN * STEP / 2 around it; layers: [2, 3, ...] at 1/STEP of
+    planes: picture and alpha, [4, ...], of the tile with REACH around it; layers: [2, 3, ...] at 1/STEP of
     its size, with MARGIN around.
     """
     levels = [planes, _sums(backend, planes)]
     while len(levels) < FINE:
         levels.append(backend.halve(levels[-1]))
-    if not planes[3].any():  # B is the picture; F is only continued
-        layers = layers[:1]
     for level in reversed(levels):
         edge = level.shape[-2] // 2 + MARGIN - layers.shape[-2]
-        if backend.kernels and len(layers) == 2:
+        if backend.kernels:
             layers = backend.kernels.improved(level, edge, layers)
         else:
             layers = _improve(backend, _trim(level, edge), _trim(backend.double(layers), MARGIN))
+    return _trim(layers[0], MARGIN)
+
+
+def _continue(backend: Backend, layers: Any) -> Any:
+    """Return F, [3, h, w], of a tile where alpha is 0 all around: B is the picture, and F only varies smoothly.
+
+    layers: [1, 3, ...], F at 1/STEP of the tile's size, with MARGIN around.
+    """
+    for level in range(FINE):
+        layers = _trim(backend.double(layers), MARGIN)
+        for _ in range(ROUNDS - 1 - (level == FINE - 1)):  # as _improve
+            layers = backend.mean(layers)
     return _trim(layers[0], MARGIN)
 
 
@@ -244,10 +254,16 @@ def _tiles(height: int, width: int, side: int) -> Iterator[tuple[slice, slice]]:
             yield slice(top, bottom), slice(left, right)
 
 
+def _around(tile: tuple[slice, slice], margin: int) -> tuple[slice, slice]:
+    """Return the rows and columns of a tile and a margin, as far as the picture goes."""
+    rows, columns = (slice(max(part.start - margin, 0), part.stop + margin) for part in tile)
+    return rows, columns
+
+
 def _read(backend: Backend, image: np.ndarray, alpha: np.ndarray, tile: tuple[slice, slice], margin: int = 0) -> Any:
     """Return picture and alpha, [4, H, W], of a tile and a margin around it; the picture is continued by its edges."""
     (top, bottom), (left, right) = ((part.start - margin, part.stop + margin) for part in tile)
-    inside = slice(max(top, 0), bottom), slice(max(left, 0), right)
+    inside = _around(tile, margin)
     height, width = alpha.shape
     beyond = max(-top, 0), max(bottom - height, 0), max(-left, 0), max(right - width, 0)
     around = (cv2.copyMakeBorder(each[inside], *beyond, cv2.BORDER_REPLICATE) for each in (image, alpha))
@@ -280,9 +296,11 @@ def estimate_with(backend: Backend, image: np.ndarray, alpha: np.ndarray) -> np.
         opaque = (alpha[tile] == (255 if alpha.dtype == np.uint8 else 1)).astype(np.uint8)
         if not opaque.all():
             rows, columns = (slice(part.start // STEP, part.stop // STEP + 2 * MARGIN) for part in tile)
-            planes = _read(backend, image, alpha, tile, MARGIN * STEP // 2)
-            guess = backend.store(_refine(backend, planes, coarse[..., rows, columns]))
-            made = cv2.copyTo(made, opaque, guess[: opaque.shape[0], : opaque.shape[1]])
+            if alpha[_around(tile, REACH)].any():
+                found = _refine(backend, _read(backend, image, alpha, tile, REACH), coarse[..., rows, columns])
+            else:
+                found = _continue(backend, coarse[:1, :, rows, columns])
+            made = cv2.copyTo(made, opaque, backend.store(found)[: opaque.shape[0], : opaque.shape[1]])
         foreground[tile] = made
 
     with ThreadPoolExecutor(min(4, cores()) if backend.load is _load else 1) as pool:
