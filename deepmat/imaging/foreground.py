@@ -13,6 +13,9 @@ least-squares fit of F and B.
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from importlib import import_module
+from types import ModuleType
 from typing import Any, NamedTuple
 
 import cv2
@@ -37,6 +40,10 @@ FINE = 3
 STEP = 1 << FINE
 MARGIN = 8
 """Pixels around a tile that affect it, at each level: one for each 3x3 mean, and half of those of the level above."""
+REACH = MARGIN * STEP // 2
+"""Pixels of the picture around a tile that affect it."""
+LARGE = 1 << 18
+"""Pixels of the smallest picture for which loops are compiled, where numba is installed: loading it takes a second."""
 
 
 class Backend(NamedTuple):
@@ -50,6 +57,7 @@ class Backend(NamedTuple):
     double: Callable[[Any], Any]  # bilinear
     mean: Callable[[Any], Any]  # of the 3x3 pixels around each
     side: int  # of a tile, a multiple of STEP
+    kernels: ModuleType | None = None  # compiled loops for tiles, in place of these operations
 
 
 def _each(work: Callable[[np.ndarray, np.ndarray], Any], planes: np.ndarray, scale: float = 1) -> np.ndarray:
@@ -63,12 +71,13 @@ def _each(work: Callable[[np.ndarray, np.ndarray], Any], planes: np.ndarray, sca
 
 def _load(image: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     planes = np.empty((4, *alpha.shape), np.float32)
-    planes[:3], planes[3] = image.transpose(2, 0, 1), alpha
+    for plane, levels in zip(planes, (*cv2.split(image), alpha), strict=True):
+        plane[:] = levels
     return planes
 
 
 def _extend(planes: np.ndarray, top: int, bottom: int, left: int, right: int) -> np.ndarray:
-    return np.pad(planes, ((0, 0), (top, bottom), (left, right)), mode="edge")
+    return np.pad(planes, [(0, 0)] * (planes.ndim - 2) + [(top, bottom), (left, right)], mode="edge")
 
 
 def _resize(method: int) -> Callable[[np.ndarray, np.ndarray], Any]:
@@ -89,6 +98,16 @@ CPU = Backend(
     mean=lambda planes: _each(_blur, planes),
     side=256,
 )
+
+
+@cache
+def compiled_backend() -> Backend:
+    """Return CPU with compiled loops, or CPU itself without numba. Results differ by rounding errors only."""
+    try:
+        kernels = import_module("deepmat.imaging.foreground_kernels")
+        return CPU._replace(kernels=kernels, halve=kernels.halved, side=kernels.LONGEST - 2 * MARGIN)
+    except ImportError:  # numba is missing, or does not fit the installed numpy
+        return CPU
 
 
 def torch_backend(device: Any) -> Backend:
@@ -125,15 +144,20 @@ def torch_backend(device: Any) -> Backend:
 
 
 def _sums(backend: Backend, planes: Any) -> Any:
-    """Return the sums of a least-squares fit, [8, H, W]: picture, alpha, alpha * picture, alpha * alpha."""
-    return backend.join([planes, planes[3:] * planes], 0)
+    """Return the sums of a least-squares fit, [8, H / 2, W / 2], of picture and alpha, [4, H, W].
+
+    They are means over 2x2 pixels of picture, alpha, alpha * picture, alpha * alpha.
+    """
+    if backend.kernels:
+        return backend.kernels.halved_sums(planes)
+    return backend.halve(backend.join([planes, planes[3:] * planes], 0))
 
 
 def _improve(backend: Backend, sums: Any, layers: Any) -> Any:
     """Improve layers so that they fit the picture and vary smoothly.
 
     sums: [8, H, W], or the first four at full size, where the others follow from them and a round less suffices;
-    layers: [2, 3, H, W], F and B, or [1, 3, H, W], F alone where alpha is 0 everywhere.
+    layers: [2, 3, H, W], F and B.
     """
     picture, alpha, whole = sums[:3], sums[3:4], len(sums) == 4
     beta, ff = 1 - alpha, alpha * alpha
@@ -143,7 +167,7 @@ def _improve(backend: Backend, sums: Any, layers: Any) -> Any:
         ff += WITHIN * (sums[7:] - ff)
     fb = alpha - ff
     bb = beta - fb
-    weight = backend.join([ff[None], bb[None]], 0)[: len(layers)] + FAITH
+    weight = backend.join([ff[None], bb[None]], 0) + FAITH
     around = 1 / backend.mean(weight)
     spread: Any = (SPREAD, SPREAD)
     for number in range(ROUNDS - whole):
@@ -154,8 +178,6 @@ def _improve(backend: Backend, sums: Any, layers: Any) -> Any:
                 variance = ((layers - means) ** 2).sum(1)[:, None]
                 spread = backend.mean(variance * weight) * around + LEAST_SPREAD
             layers = means
-        if len(layers) == 1:
-            continue
         fg, bg = layers
         if number < 2:  # the fit's normal equations, [[ff + f, fb], [fb, bb + b]], inverted
             if not number:
@@ -183,8 +205,10 @@ def _solve(backend: Backend, sums: Any) -> Any:
     if height == width == 1:
         guess = backend.join([sums[None, :3]] * 2, 0)
     else:
-        smaller = backend.halve(backend.extend(sums, 0, height % 2, 0, width % 2))
-        guess = backend.double(_solve(backend, smaller))[..., :height, :width]
+        smaller = _solve(backend, backend.halve(backend.extend(sums, 0, height % 2, 0, width % 2)))
+        if backend.kernels and width <= backend.kernels.LONGEST:
+            return backend.kernels.improved(sums, 0, _extend(smaller, *[MARGIN // 2] * 4))
+        guess = backend.double(smaller)[..., :height, :width]
     return _improve(backend, sums, guess)
 
 
@@ -192,21 +216,33 @@ def _trim(planes: Any, lines: int) -> Any:
     return planes[..., lines : planes.shape[-2] - lines, lines : planes.shape[-1] - lines]
 
 
-def _refine(backend: Backend, sums: Any, layers: Any) -> Any:
+def _refine(backend: Backend, planes: Any, layers: Any) -> Any:
     """Return F, [3, h, w], of a tile.
 
-    sums: [8, ...] of the tile with MARGIN * STEP / 2 around it; layers: [2, 3, ...] at 1/STEP of its size, with MARGIN
-    around.
+    planes: picture and alpha, [4, ...], of the tile with REACH around it; layers: [2, 3, ...] at 1/STEP of
+    its size, with MARGIN around.
     """
-    levels = [sums]
-    for _ in range(FINE - 1):
+    levels = [planes, _sums(backend, planes)]
+    while len(levels) < FINE:
         levels.append(backend.halve(levels[-1]))
-    if not sums[3].any():  # B is the picture; F is only continued
-        layers = layers[:1]
     for level in reversed(levels):
+        edge = level.shape[-2] // 2 + MARGIN - layers.shape[-2]
+        if backend.kernels:
+            layers = backend.kernels.improved(level, edge, layers)
+        else:
+            layers = _improve(backend, _trim(level, edge), _trim(backend.double(layers), MARGIN))
+    return _trim(layers[0], MARGIN)
+
+
+def _continue(backend: Backend, layers: Any) -> Any:
+    """Return F, [3, h, w], of a tile where alpha is 0 all around: B is the picture, and F only varies smoothly.
+
+    layers: [1, 3, ...], F at 1/STEP of the tile's size, with MARGIN around.
+    """
+    for level in range(FINE):
         layers = _trim(backend.double(layers), MARGIN)
-        part = _trim(level, (level.shape[-2] - layers.shape[-2]) // 2)
-        layers = _improve(backend, part[:4] if level is sums else part, layers)
+        for _ in range(ROUNDS - 1 - (level == FINE - 1)):  # as _improve
+            layers = backend.mean(layers)
     return _trim(layers[0], MARGIN)
 
 
@@ -218,24 +254,31 @@ def _tiles(height: int, width: int, side: int) -> Iterator[tuple[slice, slice]]:
             yield slice(top, bottom), slice(left, right)
 
 
+def _around(tile: tuple[slice, slice], margin: int) -> tuple[slice, slice]:
+    """Return the rows and columns of a tile and a margin, as far as the picture goes."""
+    rows, columns = (slice(max(part.start - margin, 0), part.stop + margin) for part in tile)
+    return rows, columns
+
+
 def _read(backend: Backend, image: np.ndarray, alpha: np.ndarray, tile: tuple[slice, slice], margin: int = 0) -> Any:
-    """Return the sums [8, H, W] of a tile and a margin around it; the picture is continued by its edges."""
+    """Return picture and alpha, [4, H, W], of a tile and a margin around it; the picture is continued by its edges."""
     (top, bottom), (left, right) = ((part.start - margin, part.stop + margin) for part in tile)
-    inside = slice(max(top, 0), bottom), slice(max(left, 0), right)
-    planes = backend.load(image[inside], alpha[inside])
-    if alpha.dtype == np.uint8:
-        planes[3] /= 255
+    inside = _around(tile, margin)
     height, width = alpha.shape
     beyond = max(-top, 0), max(bottom - height, 0), max(-left, 0), max(right - width, 0)
-    return _sums(backend, backend.extend(planes, *beyond) if any(beyond) else planes)
+    around = (cv2.copyMakeBorder(each[inside], *beyond, cv2.BORDER_REPLICATE) for each in (image, alpha))
+    planes = backend.load(*around)
+    if alpha.dtype == np.uint8:
+        planes[3] /= 255
+    return planes
 
 
 def _coarse(backend: Backend, image: np.ndarray, alpha: np.ndarray) -> Any:
     """Return F and B of the picture at 1/STEP of its size, [2, 3, h, w], with MARGIN around."""
     lines: dict[int, list[Any]] = {}
     for tile in _tiles(alpha.shape[0], alpha.shape[1], backend.side):
-        sums = _read(backend, image, alpha, tile)
-        for _ in range(FINE):
+        sums = _sums(backend, _read(backend, image, alpha, tile))
+        for _ in range(FINE - 1):
             sums = backend.halve(sums)
         lines.setdefault(tile[0].start, []).append(sums)
     layers = _solve(backend, backend.join([backend.join(line, -1) for line in lines.values()], -2))
@@ -253,12 +296,14 @@ def estimate_with(backend: Backend, image: np.ndarray, alpha: np.ndarray) -> np.
         opaque = (alpha[tile] == (255 if alpha.dtype == np.uint8 else 1)).astype(np.uint8)
         if not opaque.all():
             rows, columns = (slice(part.start // STEP, part.stop // STEP + 2 * MARGIN) for part in tile)
-            sums = _read(backend, image, alpha, tile, MARGIN * STEP // 2)
-            guess = backend.store(_refine(backend, sums, coarse[..., rows, columns]))
-            made = cv2.copyTo(made, opaque, guess[: opaque.shape[0], : opaque.shape[1]])
+            if alpha[_around(tile, REACH)].any():
+                found = _refine(backend, _read(backend, image, alpha, tile, REACH), coarse[..., rows, columns])
+            else:
+                found = _continue(backend, coarse[:1, :, rows, columns])
+            made = cv2.copyTo(made, opaque, backend.store(found)[: opaque.shape[0], : opaque.shape[1]])
         foreground[tile] = made
 
-    with ThreadPoolExecutor(min(4, cores()) if backend is CPU else 1) as pool:
+    with ThreadPoolExecutor(min(4, cores()) if backend.load is _load else 1) as pool:
         list(pool.map(fill, _tiles(alpha.shape[0], alpha.shape[1], backend.side)))
     return foreground
 
@@ -269,8 +314,9 @@ def estimate_foreground(image: Source, alpha: Source, device: Any = "cpu") -> np
     image: a picture; alpha: its alpha, of the same size; both by path, as bytes, PIL pictures or arrays (uint8, or
     floats in [0, 1]). Where alpha is 1 the result is the image; where alpha is 0 the colours nearby are continued, so
     that a cut-out can be blurred, scaled or rotated without a rim. 100 megapixels take 0.3 GB beyond image and result.
-    device: "cpu" or the name of another device, whose result is the same to within a level. Raises DataError if the
-    sizes differ, or if a picture cannot be read or has no such shape, dtype or values, DeviceError for an absent
+    device: "cpu" or the name of another device, whose result is the same to within a level, as is that without numba
+    (`pip install 'deepmat[fast]'`) in three times the time; the number of threads changes nothing. Raises DataError if
+    the sizes differ, or if a picture cannot be read or has no such shape, dtype or values, DeviceError for an absent
     device.
     """
     pixels = as_image(image)[0]
@@ -278,4 +324,6 @@ def estimate_foreground(image: Source, alpha: Source, device: Any = "cpu") -> np
     if pixels.shape != (*levels.shape, 3):
         (h, w), (height, width) = levels.shape, pixels.shape[:2]
         raise DataError(f"alpha: {w}x{h}, but its image is {width}x{height}; make them the same size")
-    return estimate_with(CPU if str(device) == "cpu" else torch_backend(device), pixels, levels)
+    if str(device) != "cpu":
+        return estimate_with(torch_backend(device), pixels, levels)
+    return estimate_with(compiled_backend() if levels.size >= LARGE else CPU, pixels, levels)

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from deepmat import synth
 from deepmat.data.compositing import COMPOSITORS
 from deepmat.errors import DataError
-from deepmat.imaging.foreground import CPU, estimate_foreground, estimate_with, torch_backend
+from deepmat.imaging import foreground
+from deepmat.imaging.foreground import CPU, compiled_backend, estimate_foreground, estimate_with, torch_backend
 
 
 def composite(kind, seed=0, size=200, places=tuple(synth.PLACES)):
@@ -56,7 +57,8 @@ def test_any_picture_in_any_tiles_on_any_backend(picture, side):
         made = estimate_foreground(image, alpha)
     assert made.shape == image.shape and made.dtype == np.uint8
     np.testing.assert_array_equal(made[alpha == 1], image[alpha == 1])
-    for backend in (CPU._replace(side=side), torch_backend("cpu")._replace(side=4 * side)):
+    for plain, tile in ((CPU, side), (compiled_backend(), side), (torch_backend("cpu"), 4 * side)):
+        backend = plain._replace(side=tile)
         np.testing.assert_allclose(estimate_with(backend, image, alpha).astype(int), made, atol=1)
 
 
@@ -69,6 +71,19 @@ def test_a_picture_of_many_tiles_is_the_same_in_one():
         made = estimate_with(CPU._replace(side=side), image, alpha)
         np.testing.assert_allclose(made.astype(int), whole, atol=1)
         assert (made != whole).mean() < 1e-4  # sums rounded in another order
+
+
+def test_compiled_loops_give_the_same_picture_in_any_number_of_threads(monkeypatch):
+    """A picture that they are for, of an odd size."""
+    _, alpha, image = composite("fur", size=601)
+    assert alpha.size > foreground.LARGE and compiled_backend().kernels
+    made = estimate_foreground(image, alpha)
+    plain = estimate_with(CPU, image, alpha)
+    np.testing.assert_allclose(made.astype(int), plain, atol=1)
+    assert 0 < (made != plain).mean() < 1e-4
+    for threads in (1, 3):
+        monkeypatch.setattr(foreground, "cores", lambda threads=threads: threads)
+        np.testing.assert_array_equal(estimate_foreground(image, alpha), made)
 
 
 @settings(max_examples=10)
