@@ -1,9 +1,10 @@
 """Batches of samples in a fixed order, from any number of processes."""
 
 import signal
-import weakref
 from collections.abc import Generator, Iterator, Sequence
-from typing import Any, NamedTuple, cast
+from dataclasses import dataclass
+from typing import Any, cast
+from weakref import WeakValueDictionary, finalize
 
 import cv2
 import numpy as np
@@ -20,16 +21,32 @@ CHANNELS = {"composite": 3, "fg": 3, "bg": 3, "alpha": 1, "trimap": 1, "matte": 
 """Channels of each kind, in the order of a batch in memory; matte and image can be absent."""
 
 
-class Block(NamedTuple):
-    """The memory of a batch. In shared memory its last byte is 1 while it is in use."""
+@dataclass
+class Block:
+    """The memory of a batch. In shared memory the last byte is 1 while it is in use."""
 
     memory: torch.Tensor
+    place: tuple[int, int, int] = (0, 0, 0)
+    """Of shared memory: loader, worker, number."""
+    known: bool = False
+    """Whether the trainer has this memory from an earlier batch: to send it is a round trip, and a mapping."""
 
     def pin_memory(self) -> "Block":
-        """Copy to pinned memory, as torch's loader asks for; a shared block is then free."""
+        """Copy to pinned memory, as torch's loader asks for; shared memory is then free."""
         pinned = Block(self.memory.pin_memory())
         self.memory[-1] = 0
         return pinned
+
+    def __reduce__(self) -> Any:
+        return _receive, (self.place, None if self.known else self.memory)
+
+
+def _receive(place: tuple[int, int, int], memory: torch.Tensor | None) -> Block:
+    loader, *block = place
+    blocks = _LOADERS[loader].received
+    if memory is not None:
+        blocks[tuple(block)] = memory
+    return Block(blocks[tuple(block)])
 
 
 class Gather:
@@ -40,7 +57,10 @@ class Gather:
     """
 
     def __init__(self) -> None:
-        self._blocks: list[torch.Tensor] = []
+        self.loader = id(self)
+        _LOADERS[self.loader] = self
+        self.received: dict[tuple[int, ...], torch.Tensor] = {}
+        self._own: list[torch.Tensor] = []
 
     def __call__(self, samples: list[Any]) -> dict[str, Any] | DataError:
         """Return {"name": list of str, "kinds": list of str, "block": kind after kind, "size": (H, W)}.
@@ -53,22 +73,27 @@ class Gather:
         untouched = all(sample["image"] is sample["composite"] for sample in samples)
         kinds = [kind for kind in CHANNELS if kind in samples[0] and not (kind == "image" and untouched)]
         rows = [torch.from_numpy(sample[kind].reshape(-1)) for kind in kinds for sample in samples]
-        count = sum(map(len, rows))
-        memory = (self._shared if get_worker_info() else torch.ByteTensor)(count + 1)
-        torch.cat(rows, out=memory[:count])
+        count, worker = sum(map(len, rows)), get_worker_info()
+        block = self._shared(count + 1, worker.id) if worker else Block(torch.ByteTensor(count + 1))
+        torch.cat(rows, out=block.memory[:count])
         names = [sample["name"] for sample in samples]
-        return {"name": names, "kinds": kinds, "block": Block(memory), "size": samples[0]["alpha"].shape}
+        return {"name": names, "kinds": kinds, "block": block, "size": samples[0]["alpha"].shape}
 
-    def _shared(self, least: int) -> torch.Tensor:
-        """Mark a free block of at least so many bytes as in use, and return it. If there is none, make one."""
-        free = [block for block in self._blocks if not block[-1]]
-        block = next((block for block in free if len(block) >= least), None)
-        if block is None:
-            block = torch.ByteTensor().set_(torch.UntypedStorage._new_shared(least))
-            # Free blocks are too small here; those in use are all that are needed besides.
-            self._blocks = [*(block for block in self._blocks if block[-1]), block]
-        block[-1] = 1
-        return block
+    def _shared(self, size: int, worker: int) -> Block:
+        """Return a free block of at least so many bytes; without one, a new one, in place of one that is too small."""
+        free = [number for number, memory in enumerate(self._own) if not memory[-1]]
+        number = next((each for each in free if len(self._own[each]) >= size), None)
+        known = number is not None
+        if number is None:
+            memory = torch.ByteTensor().set_(torch.UntypedStorage._new_shared(size))
+            number = free[0] if free else len(self._own)
+            self._own[number : number + 1] = [memory]
+        self._own[number][-1] = 1
+        return Block(self._own[number], (self.loader, worker, number), known)
+
+
+_LOADERS = WeakValueDictionary[int, Gather]()
+"""The collating functions of this process by `loader`."""
 
 
 def _unpack(gathered: Any) -> Any:
@@ -82,7 +107,7 @@ def _unpack(gathered: Any) -> Any:
     if memory.is_shared():
         # Every tensor of the batch keeps this array; when the last one is gone, the block is free.
         view = memory.numpy()
-        weakref.finalize(view, memory[-1].zero_)
+        finalize(view, memory[-1].zero_)
         memory = torch.from_numpy(view)
     (height, width), count, start = gathered["size"], len(gathered["name"]), 0
     batch = {"name": gathered["name"]}
