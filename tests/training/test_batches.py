@@ -65,5 +65,5 @@ def test_pinned_batches_are_copies_that_leave_the_shared_memory_free(send, monke
     batch = batches._unpack(pinned)
     assert send(2)["block"].memory.data_ptr() == gathered["block"].memory.data_ptr()
     assert (batch["fg"] == 1).all() and batch["name"] == ["1", "1"]
-    # Tensors of its own memory, of which torch's allocator knows until when the GPU reads it.
-    assert batch["fg"].untyped_storage().data_ptr() == pinned["block"].memory.data_ptr()
+    # Of torch's own storage: by it the allocator of pinned memory knows until when the GPU reads it.
+    assert batch["fg"].untyped_storage()._cdata == pinned["block"].memory.untyped_storage()._cdata
