@@ -5,7 +5,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, as_c
 from contextlib import closing
 from functools import lru_cache, partial
 from pathlib import Path
-from threading import Lock
+from threading import Lock, Semaphore
 from typing import TypedDict
 
 import cv2
@@ -110,21 +110,19 @@ def _open_foreground(fg: str, alpha: str | None) -> Opened:
     return before, *read_foreground(addressed(fg), addressed(alpha) if alpha else None)
 
 
-def _write_composite(entry: Entry, folder: Path, layout: str, foreground: Opened) -> Entry:
-    """Write the files of one composite. Returns its entry with size, checksum and stamps."""
+def _make(entry: Entry, layout: str, foreground: Opened) -> tuple[Entry, dict[str, bytes]]:
+    """The entry of a composite with size, checksum and stamps, and its files by place."""
     before, colours, alpha = foreground
     sources = before | {kind: stamp(path) for kind, path in (("bg", entry["bg"]), ("trimap", entry["trimap"])) if path}
     places = _places(entry, layout)
     pictures = _pictures(entry, colours, alpha, places)
-    written = entry.copy()
-    written["size"] = list(alpha.shape)
-    for kind, place in places.items():
-        data = imaging.encode(pictures[kind], Path(place).suffix)
-        write_bytes(folder / place, data)
-        if kind == "image":
-            written["bytes"], written["crc32"] = len(data), checksum(data)
-    written["sources"] = sources
-    return written
+    files = {place: imaging.encode(pictures[kind], Path(place).suffix) for kind, place in places.items()}
+    made = entry.copy()
+    made["size"] = list(alpha.shape)
+    image = files[places["image"]]
+    made["bytes"], made["crc32"] = len(image), checksum(image)
+    made["sources"] = sources
+    return made, files
 
 
 def _unchanged(
@@ -200,17 +198,21 @@ def _results(
     opened: Callable[[str, str | None], Opened],
     keep: Callable[[Entry], None],
 ) -> Iterator[Result]:
-    """Write composites in `workers` threads. keep: gets the entry of each at once, one at a time.
+    """Write composites, `workers` of them at a time. keep: gets the entry of each at once, one at a time.
 
     Threads suffice: nine tenths of the time goes to decoding, enlarging, blending and encoding, which release the GIL.
+    There are twice as many, so that cores do not wait for the disk or for the next foreground.
     """
-    opening, adding = Lock(), Lock()
+    opening, making, adding = Lock(), Semaphore(workers), Lock()
 
     def write(entry: Entry) -> Result:
         try:
             with opening:  # the first thread reads it, the others take it from the cache
                 foreground = opened(entry["fg"], entry["alpha"])
-            written = _write_composite(entry, folder, layout, foreground)
+            with making:
+                written, files = _make(entry, layout, foreground)
+            for place, data in files.items():
+                write_bytes(folder / place, data)
         except DataError as error:
             return entry["name"], str(error)
         except (MemoryError, cv2.error) as error:
@@ -222,7 +224,7 @@ def _results(
     keep_memory()
     threads = cv2.getNumThreads()
     cv2.setNumThreads(1)  # threads of OpenCV would compete with those of the pool
-    pool = ThreadPoolExecutor(workers)
+    pool = ThreadPoolExecutor(2 * workers)
     waiting: set[Future[Result]] = set()
     try:
         for entry in entries:
