@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import zlib
 from pathlib import Path
 
@@ -109,6 +110,25 @@ def test_adobes_lists_say_which_background_goes_where(adobe, tmp_path):
         np.testing.assert_array_equal(bg, COMPOSITORS["adobe"].fit(imaging.read_image(Path(entry["bg"])), 40, 50))
     listed = read_manifest(folder / "manifest.jsonl")
     assert [{key: entry[key] for key in plan[0]} for entry in listed] == plan and listed[0]["compositor"] == "adobe"
+
+
+def test_composites_are_made_while_others_are_written(adobe, tmp_path, monkeypatch):
+    """Also with one worker, a slow disk leaves no core idle."""
+    make, write, made, two = build.make, build.write_bytes, [], threading.Event()
+
+    def counted(entry, *arguments):
+        made.append(entry["name"])
+        if len(made) == 2:
+            two.set()
+        return make(entry, *arguments)
+
+    def slow(*arguments):
+        assert two.wait(60)
+        write(*arguments)
+
+    monkeypatch.setattr(build, "make", counted)
+    monkeypatch.setattr(build, "write_bytes", slow)
+    assert set(run(plan_adobe(adobe, "train", tmp_path / "coco", 2), tmp_path / "out").values()) == {None}
 
 
 def test_foreground_background_and_alpha_follow_from_the_manifest(adobe, tmp_path):
