@@ -16,7 +16,15 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from deepmat import imaging
-from deepmat.data.compositing import COMPOSITORS, build, build_composites, plan_adobe, plan_folders, read_manifest
+from deepmat.data.compositing import (
+    COMPOSITORS,
+    build,
+    build_composites,
+    making,
+    plan_adobe,
+    plan_folders,
+    read_manifest,
+)
 from deepmat.data.layouts import read_foreground
 from deepmat.errors import ConfigError, DataError
 from deepmat.imaging import blend as pixels
@@ -387,14 +395,14 @@ def contents(folder):
 def test_a_source_is_stamped_before_it_is_read(adobe, tmp_path, monkeypatch):
     """One that changes in between must not pass for what was composited."""
     plan = plan_adobe(adobe, "train", tmp_path / "coco", 1)[:1]
-    path, read = Path(plan[0]["fg"]), build.read_foreground
+    path, read = Path(plan[0]["fg"]), making.read_foreground
 
     def read_and_change(fg, alpha):
         layers = read(fg, alpha)
         write(path, seed=99)
         return layers
 
-    monkeypatch.setattr(build, "read_foreground", read_and_change)
+    monkeypatch.setattr(making, "read_foreground", read_and_change)
     run(plan, tmp_path / "out")
     monkeypatch.undo()
     assert [record for record in build_composites(plan, tmp_path / "out") if "skipped" in record] == []
