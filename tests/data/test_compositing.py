@@ -121,22 +121,22 @@ def test_adobes_lists_say_which_background_goes_where(adobe, tmp_path):
 
 
 def test_composites_are_made_while_others_are_written(adobe, tmp_path, monkeypatch):
-    """Also with one worker, a slow disk leaves no core idle."""
-    make, write, made, two = build.make, build.write_bytes, [], threading.Event()
+    """A slow disk leaves no core idle."""
+    make, write, made, three = build.make, build.write_bytes, [], threading.Event()
 
     def counted(entry, *arguments):
         made.append(entry["name"])
-        if len(made) == 2:
-            two.set()
+        if len(made) == 3:
+            three.set()
         return make(entry, *arguments)
 
     def slow(*arguments):
-        assert two.wait(60)
+        assert three.wait(60)
         write(*arguments)
 
     monkeypatch.setattr(build, "make", counted)
     monkeypatch.setattr(build, "write_bytes", slow)
-    assert set(run(plan_adobe(adobe, "train", tmp_path / "coco", 2), tmp_path / "out").values()) == {None}
+    assert set(run(plan_adobe(adobe, "train", tmp_path / "coco", 2), tmp_path / "out", workers=2).values()) == {None}
 
 
 def test_foreground_background_and_alpha_follow_from_the_manifest(adobe, tmp_path):

@@ -5,7 +5,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, as_c
 from contextlib import closing
 from functools import lru_cache, partial
 from pathlib import Path
-from threading import Lock, Semaphore
+from threading import Lock
 from typing import TypedDict
 
 import cv2
@@ -119,19 +119,18 @@ def _results(
     opened: Callable[[str, str | None], Opened],
     keep: Callable[[Entry], None],
 ) -> Iterator[Result]:
-    """Write composites, `workers` of them at a time. keep: gets the entry of each at once, one at a time.
+    """Write composites in `workers` threads. keep: gets the entry of each at once, one at a time.
 
     Threads suffice: nine tenths of the time goes to decoding, enlarging, blending and encoding, which release the GIL.
-    There are twice as many, so that cores do not wait for the disk or for the next foreground.
+    Several are one more, so that no core waits while files are synced to the disk.
     """
-    opening, making, adding = Lock(), Semaphore(workers), Lock()
+    opening, adding = Lock(), Lock()
 
     def write(entry: Entry) -> Result:
         try:
             with opening:  # the first thread reads it, the others take it from the cache
                 foreground = opened(entry["fg"], entry["alpha"])
-            with making:
-                written, files = make(entry, layout, foreground)
+            written, files = make(entry, layout, foreground)
             for place, data in files.items():
                 write_bytes(folder / place, data)
         except DataError as error:
@@ -145,7 +144,7 @@ def _results(
     keep_memory()
     threads = cv2.getNumThreads()
     cv2.setNumThreads(1)  # threads of OpenCV would compete with those of the pool
-    pool = ThreadPoolExecutor(2 * workers)
+    pool = ThreadPoolExecutor(workers + (workers > 1))
     waiting: set[Future[Result]] = set()
     try:
         for entry in entries:
