@@ -1,4 +1,4 @@
-"""100 composites: deepmat's `composite`, against a loop that reads three files, blends in float64, writes four PNGs."""
+"""100 composites or more: deepmat's `composite`, against a loop that reads three files, blends in float64, writes four PNGs."""
 
 import itertools
 import math
@@ -56,7 +56,7 @@ SIDES = {
     "reference": reference,
     "one thread": lambda folder: _deepmat(folder, 1),
     "two threads": lambda folder: _deepmat(folder, 2),
-    # numba takes a second to start, a tenth to a quarter of the time of 100.
+    # numba takes a second to start, a sixth of the time of 100.
     "two threads, 300 composites": lambda folder: _deepmat(folder, 2, each=3 * EACH),
     "two threads, jpg": lambda folder: _deepmat(folder, 2, image_format="jpg"),
     "two threads, full layout": lambda folder: _deepmat(folder, 2, layout="full"),
