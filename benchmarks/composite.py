@@ -1,4 +1,4 @@
-"""100 composites or more: deepmat's `composite`, against a loop that reads three files, blends in float64, writes four PNGs."""
+"""100 or more composites: deepmat's, and a loop that reads three files, blends in float64 and writes four PNGs."""
 
 import itertools
 import math
