@@ -27,7 +27,7 @@ Compositor = Annotated[
 Layout = Annotated[
     str,
     typer.Option(
-        metavar=choice("data.compositing.build", "LAYOUTS"),
+        metavar=choice("data.compositing.making", "LAYOUTS"),
         help="full: also fg, bg and alpha of each, for other tools; 3 times the space.",
     ),
 ]

@@ -81,7 +81,7 @@ def blend_adobe(foreground: np.ndarray, alpha: np.ndarray, background: np.ndarra
     """
     image = np.empty(background.shape, np.uint8)
     if kernels := _kernels():
-        kernels.blend_truncated(*_flat(foreground, cv2.merge([alpha] * 3), background, image))
+        kernels.blend_truncated(*_flat(foreground, alpha, background, image))
         return image
     for fg, weight, bg, out in _blocks(foreground, cv2.merge([alpha] * 3), background, image):
         total = _weighted(fg, weight, bg)

@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import zlib
 from pathlib import Path
 
@@ -15,7 +16,15 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from deepmat import imaging
-from deepmat.data.compositing import COMPOSITORS, build, build_composites, plan_adobe, plan_folders, read_manifest
+from deepmat.data.compositing import (
+    COMPOSITORS,
+    build,
+    build_composites,
+    making,
+    plan_adobe,
+    plan_folders,
+    read_manifest,
+)
 from deepmat.data.layouts import read_foreground
 from deepmat.errors import ConfigError, DataError
 from deepmat.imaging import blend as pixels
@@ -109,6 +118,25 @@ def test_adobes_lists_say_which_background_goes_where(adobe, tmp_path):
         np.testing.assert_array_equal(bg, COMPOSITORS["adobe"].fit(imaging.read_image(Path(entry["bg"])), 40, 50))
     listed = read_manifest(folder / "manifest.jsonl")
     assert [{key: entry[key] for key in plan[0]} for entry in listed] == plan and listed[0]["compositor"] == "adobe"
+
+
+def test_composites_are_made_while_others_are_written(adobe, tmp_path, monkeypatch):
+    """A slow disk leaves no core idle."""
+    make, write, made, three = build.make, build.write_bytes, [], threading.Event()
+
+    def counted(entry, *arguments):
+        made.append(entry["name"])
+        if len(made) == 3:
+            three.set()
+        return make(entry, *arguments)
+
+    def slow(*arguments):
+        assert three.wait(60)
+        write(*arguments)
+
+    monkeypatch.setattr(build, "make", counted)
+    monkeypatch.setattr(build, "write_bytes", slow)
+    assert set(run(plan_adobe(adobe, "train", tmp_path / "coco", 2), tmp_path / "out", workers=2).values()) == {None}
 
 
 def test_foreground_background_and_alpha_follow_from_the_manifest(adobe, tmp_path):
@@ -367,14 +395,14 @@ def contents(folder):
 def test_a_source_is_stamped_before_it_is_read(adobe, tmp_path, monkeypatch):
     """One that changes in between must not pass for what was composited."""
     plan = plan_adobe(adobe, "train", tmp_path / "coco", 1)[:1]
-    path, read = Path(plan[0]["fg"]), build.read_foreground
+    path, read = Path(plan[0]["fg"]), making.read_foreground
 
     def read_and_change(fg, alpha):
         layers = read(fg, alpha)
         write(path, seed=99)
         return layers
 
-    monkeypatch.setattr(build, "read_foreground", read_and_change)
+    monkeypatch.setattr(making, "read_foreground", read_and_change)
     run(plan, tmp_path / "out")
     monkeypatch.undo()
     assert [record for record in build_composites(plan, tmp_path / "out") if "skipped" in record] == []

@@ -9,43 +9,32 @@ from threading import Lock
 from typing import TypedDict
 
 import cv2
-import numpy as np
 
-from deepmat import imaging
+from deepmat.data.compositing.making import LAYOUTS, Opened, make, open_foreground, places_of
 from deepmat.data.compositing.manifest import (
     MANIFEST,
     Entry,
     Stamp,
     asked_once,
     changed_source,
-    checksum,
     growing_manifest,
     merge_manifests,
     part_of,
     read_manifest,
     sort_manifest,
-    stamp,
     write_manifest,
 )
-from deepmat.data.layouts import read_foreground
 from deepmat.errors import ConfigError, DataError, lookup
-from deepmat.imaging import trimap
-from deepmat.imaging.blend import COMPOSITORS
 from deepmat.runtime import distributed, sharing
 from deepmat.runtime.cluster import LIVES
 from deepmat.runtime.files import existing, remove_leftovers, write_bytes
 from deepmat.runtime.processes import keep_memory
 from deepmat.runtime.sharing import Batch, Engine
-from deepmat.runtime.storage import Address, addressed
+from deepmat.runtime.storage import Address
 
-KINDS = {"train": ("image",), "test": ("image", "alpha", "trimap")}
-LAYOUTS = {"composites": (), "full": ("alpha", "fg", "bg")}
-"""Kinds of pictures written besides KINDS."""
 FORMATS = ("png", "jpg", "webp")
 BLOCK = 20
 """Neighbours in a plan, which share a foreground, that one process of several takes."""
-TEST_TRIMAP = (3, 10)
-"""Kernel size and iterations of the trimap of a test picture without one."""
 
 
 class Built(TypedDict, total=False):
@@ -55,76 +44,6 @@ class Built(TypedDict, total=False):
     skipped: bool
     """An earlier run of the same command wrote it."""
     error: str
-
-
-def _places(entry: Entry, layout: str) -> dict[str, str]:
-    """The files of one composite by kind, relative to its manifest."""
-    kinds = dict.fromkeys((*KINDS[entry["split"]], *LAYOUTS[layout]))
-    return {kind: entry["image"] if kind == "image" else f"{kind}/{entry['name']}.png" for kind in kinds}
-
-
-def _test_trimap(entry: Entry, alpha: np.ndarray) -> np.ndarray:
-    if not entry["trimap"]:
-        return trimap.from_alpha(alpha, *TEST_TRIMAP)
-    source = addressed(entry["trimap"])
-    levels = trimap.read_trimap(source)[0]
-    imaging.check_same_size(source, levels, addressed(entry["fg"]), alpha)
-    return levels
-
-
-def fitted(entry: Entry, height: int, width: int) -> np.ndarray:
-    """A composite's background, uint8 [height, width, 3], as its compositor fits it. DataError if it cannot."""
-    background = imaging.read_image(addressed(entry["bg"]))
-    try:
-        return lookup(COMPOSITORS, entry["compositor"], "compositor").fit(background, height, width)
-    except DataError as error:
-        raise DataError(f"{entry['bg']}: {error}") from error
-
-
-def _pictures(entry: Entry, foreground: np.ndarray, alpha: np.ndarray, kinds: Iterable[str]) -> dict[str, np.ndarray]:
-    """The pictures of a composite: uint8 image, fg, bg [H, W, 3], alpha and, if in `kinds`, trimap [H, W]."""
-    compositor = COMPOSITORS[entry["compositor"]]
-    background = fitted(entry, *alpha.shape)
-    image = compositor.blend(foreground, alpha, background)
-    pictures = {"image": image, "alpha": alpha, "fg": foreground, "bg": background}
-    return {**pictures, "trimap": _test_trimap(entry, alpha)} if "trimap" in kinds else pictures
-
-
-def preview(plan: Sequence[Entry], count: int) -> Iterator[tuple[str, dict[str, np.ndarray] | DataError]]:
-    """`count` composites spread over the plan: the name, and image, trimap and alpha or the error of each."""
-    for place in sorted({round(each) for each in np.linspace(0, len(plan) - 1, min(count, len(plan)))}):
-        entry = plan[place]
-        try:
-            layers = read_foreground(addressed(entry["fg"]), addressed(entry["alpha"]) if entry["alpha"] else None)
-            yield entry["name"], _pictures(entry, *layers, ["trimap"])
-        except DataError as error:
-            yield entry["name"], error
-
-
-Opened = tuple[dict[str, Stamp], np.ndarray, np.ndarray]
-
-
-def _open_foreground(fg: str, alpha: str | None) -> Opened:
-    """Stamps of the files, taken before they are read; colours; alpha."""
-    before: dict[str, Stamp] = {kind: stamp(path) for kind, path in (("fg", fg), ("alpha", alpha)) if path}
-    return before, *read_foreground(addressed(fg), addressed(alpha) if alpha else None)
-
-
-def _write_composite(entry: Entry, folder: Path, layout: str, foreground: Opened) -> Entry:
-    """Write the files of one composite. Returns its entry with size, checksum and stamps."""
-    before, colours, alpha = foreground
-    sources = before | {kind: stamp(path) for kind, path in (("bg", entry["bg"]), ("trimap", entry["trimap"])) if path}
-    places = _places(entry, layout)
-    pictures = _pictures(entry, colours, alpha, places)
-    written = entry.copy()
-    written["size"] = list(alpha.shape)
-    for kind, place in places.items():
-        data = imaging.encode(pictures[kind], Path(place).suffix)
-        write_bytes(folder / place, data)
-        if kind == "image":
-            written["bytes"], written["crc32"] = len(data), checksum(data)
-    written["sources"] = sources
-    return written
 
 
 def _unchanged(
@@ -146,7 +65,7 @@ def _unchanged(
         raise ConfigError(
             f"{manifest}: {entry['name']} was made with another {what}; choose another output folder or remove this one"
         )
-    places = {kind: manifest.parent / place for kind, place in _places(entry, layout).items()}
+    places = {kind: manifest.parent / place for kind, place in places_of(entry, layout).items()}
     if not all(map(exists, places.values())):
         return False
     # In a storage files are whole, and their sizes would take a request for each.
@@ -180,7 +99,7 @@ Result = tuple[str, Entry | str]
 def _start(
     folder: Path, layout: str, workers: int | None, keep: Callable[[Entry], None]
 ) -> Callable[[Sequence[Entry]], Iterator[Result]]:
-    opened = lru_cache(maxsize=2)(_open_foreground)  # neighbours in a plan share a foreground
+    opened = lru_cache(maxsize=2)(open_foreground)  # neighbours in a plan share a foreground
     return lambda entries: _results(entries, folder, layout, workers or distributed.own_cores(), opened, keep)
 
 
@@ -203,6 +122,7 @@ def _results(
     """Write composites in `workers` threads. keep: gets the entry of each at once, one at a time.
 
     Threads suffice: nine tenths of the time goes to decoding, enlarging, blending and encoding, which release the GIL.
+    Several are one more, so that no core waits while files are synced to the disk.
     """
     opening, adding = Lock(), Lock()
 
@@ -210,7 +130,9 @@ def _results(
         try:
             with opening:  # the first thread reads it, the others take it from the cache
                 foreground = opened(entry["fg"], entry["alpha"])
-            written = _write_composite(entry, folder, layout, foreground)
+            written, files = make(entry, layout, foreground)
+            for place, data in files.items():
+                write_bytes(folder / place, data)
         except DataError as error:
             return entry["name"], str(error)
         except (MemoryError, cv2.error) as error:
@@ -222,7 +144,7 @@ def _results(
     keep_memory()
     threads = cv2.getNumThreads()
     cv2.setNumThreads(1)  # threads of OpenCV would compete with those of the pool
-    pool = ThreadPoolExecutor(workers)
+    pool = ThreadPoolExecutor(workers + (workers > 1))
     waiting: set[Future[Result]] = set()
     try:
         for entry in entries:
