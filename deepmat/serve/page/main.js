@@ -2,7 +2,7 @@
 
 import { redo, undo, upload, find } from "./edits.js";
 import { canvasOf, Picture } from "./picture.js";
-import { ask, useKey } from "./service.js";
+import { ask, useKey, useLimits } from "./service.js";
 import { fetchUnsure, take, takeAll } from "./take.js";
 import { BRUSHES, Tools } from "./tools.js";
 import { View } from "./view.js";
@@ -259,7 +259,8 @@ function wire() {
 }
 
 async function checkKey() {
-  const lacks = await ask("GET", "/v1/models").then(() => false, (error) => error.code === "no_key");
+  const asked = ask("GET", "/v1/models").then((response) => response.json()).then(useLimits);
+  const lacks = await asked.then(() => false, (error) => error.code === "no_key");
   one("keybox").hidden = !lacks;
   if (!lacks) retry(pictures.filter((each) => each.state === "failed"));
 }
