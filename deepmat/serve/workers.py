@@ -34,15 +34,11 @@ class Urgent:
             self.count += number
             self.changed.notify_all()
 
-    def wait(self, stop: threading.Event) -> float:
-        """Return, when there is no urgent work or `stop` is set, the seconds that passed."""
-        if not self.count:
-            return 0.0
-        begun = time.monotonic()
+    def wait(self, stop: threading.Event) -> None:
+        """Return when there is no urgent work, or `stop` is set."""
         with self.changed:
             while self.count and not stop.is_set():
                 self.changed.wait(POLL)
-        return time.monotonic() - begun
 
 
 class Stop(threading.Event):
@@ -50,15 +46,24 @@ class Stop(threading.Event):
 
     def __init__(self, urgent: Urgent | None = None) -> None:
         super().__init__()
-        self.urgent, self.paused = urgent, 0.0
+        self.urgent = urgent
+        self.paused_before, self.pause_began = 0.0, 0.0
+
+    @property
+    def paused(self) -> float:
+        """Seconds for which the work has paused."""
+        began = self.pause_began
+        return self.paused_before + (time.monotonic() - began if began else 0.0)
 
     def check(self) -> None:
         """Pause while there is urgent work. Raises Refusal if the answer is of no use any more.
 
         Work calls this between its steps.
         """
-        if self.urgent:
-            self.paused += self.urgent.wait(self)
+        if self.urgent and self.urgent.count:
+            self.pause_began = time.monotonic()
+            self.urgent.wait(self)
+            self.paused_before, self.pause_began = self.paused, 0.0
         if self.is_set():
             raise Refusal("gone", "the client has gone away")
 

@@ -88,7 +88,7 @@ function queue(picture, changed, doing, work) {
         await sendAgain(picture);
         await work();
       }
-      if (picture.told === doing) picture.told = `Done in ${((performance.now() - begun) / 1000).toFixed(1)} s.`;
+      if ([doing, LARGER].includes(picture.told)) picture.told = `Done in ${((performance.now() - begun) / 1000).toFixed(1)} s.`;
     } catch (error) {
       picture.told = "";
       picture.problem = said(error);
