@@ -157,6 +157,7 @@ function look() {
   const show = one("show").value;
   one("colourbox").hidden = show !== "colour";
   one("behindbox").hidden = show !== "picture";
+  one("legend").hidden = show !== "unsure";
   one("wipebox").hidden = !one("wipe").checked;
   Object.assign(view.look, {
     show, colour: one("colour").value, film: one("film").checked,

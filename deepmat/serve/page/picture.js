@@ -75,6 +75,7 @@ export class Picture {
 
   setFound(levels) {
     this.found = levels;
+    this.blank = levels.every((level) => level === BACKGROUND); // nothing was found: the film shows strokes alone
     this.drawFilm(this.whole);
   }
 
@@ -107,7 +108,7 @@ export class Picture {
   }
 
   drawFilm(at) {
-    const levels = this.levels(at);
+    const levels = this.blank ? this.strokes(at) : this.levels(at);
     const data = new ImageData(at.right - at.left, at.bottom - at.top);
     const colours = new Uint32Array(data.data.buffer);
     for (let i = 0; i < levels.length; i++) colours[i] = FILM[levels[i]];
