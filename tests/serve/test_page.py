@@ -38,7 +38,7 @@ def url():
 
 def is_wrong(message):
     """Whether a line of the console is an error; the browser itself reports requests that are refused."""
-    return message.type == "error" and "status of 4" not in message.text
+    return message.type == "error" and not re.search("status of (4|504)", message.text)
 
 
 @contextmanager
@@ -124,11 +124,11 @@ def film(page, x, y):
     return picture(taken(page)[1])[y, x]
 
 
-def stroke(page, tool, *places):
+def stroke(page, tool, begin, end, size=(360, 240)):
     page.click(f"[data-tool={tool}]")
-    page.mouse.move(*at(page, *places[0]))
+    page.mouse.move(*at(page, *begin, size))
     page.mouse.down()
-    page.mouse.move(*at(page, *places[-1]), steps=3)
+    page.mouse.move(*at(page, *end, size), steps=3)
     page.mouse.up()
     done(page)
 
@@ -208,6 +208,20 @@ def test_a_click_stops_the_whole_that_it_replaces(url):
         page.click("#redo")
         play.expect(page.locator("#redo")).to_be_disabled(timeout=30_000)
         np.testing.assert_array_equal(picture(taken(page)[1])[..., 3], clicked[..., 3])
+
+
+def test_a_preview_is_kept_where_the_whole_fails(url):
+    with opened(url) as page:
+        failed = {"error": {"code": "timeout", "detail": "not done after 1 seconds"}}
+        page.route("**/subject", lambda route: route.fulfill(status=504, json=failed))
+        photo = {"name": "large.png", "mimeType": "image/png", "buffer": encoded(studio(700, 900, 300))}
+        page.set_input_files("#files", [photo])
+        told = "Not done after 1 seconds. The preview is kept."
+        play.expect(page.locator("#problem")).to_have_text(told, timeout=30_000)
+        kept = picture(taken(page)[1])
+        assert kept[40, 330, 3] == 255 and not kept[300, 100, 3]
+        stroke(page, "foreground", (100, 300), (105, 300), (900, 700))
+        assert picture(taken(page)[1])[300, 100, 3] == 255
 
 
 def test_pictures_larger_than_an_upload_may_be():

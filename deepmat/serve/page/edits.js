@@ -1,6 +1,6 @@
 // Edits of a picture: upload, finding the subject, strokes, undo and redo. Each waits for those before it.
 
-import { around, BACKGROUND, UNTOUCHED } from "./picture.js";
+import { around, UNTOUCHED } from "./picture.js";
 import { ask, mostBytes, Problem, sentence, stopped } from "./service.js";
 
 const LARGER = "A preview; the whole is being computed …";
@@ -45,10 +45,17 @@ function whole(picture, changed) {
       tell(picture, await finished(picture));
     } catch (error) {
       if (stopped(error)) return; // by a click, which finds the subject anew
-      if (error.code !== "not_found") picture.setAll(...nothing(picture));
-      throw error;
+      if (error.code === "not_found") throw error;
+      await settle(picture);
+      throw new Problem(`${said(error)} The preview is kept.`, error.code);
     }
   });
+}
+
+/** Take the preview for the whole, of which nothing came. */
+async function settle(picture) {
+  await sendRectangle(picture, picture.whole, picture.found, alphaOf(picture.colours(picture.whole)));
+  picture.previewed = null;
 }
 
 /** Find the subject of the whole picture by its clicks. Returns what the service says of it. */
@@ -58,9 +65,6 @@ async function finished(picture) {
   await picture.fetchAll(signal);
   return told;
 }
-
-/** Trimap and cut-out of a picture of which nothing is found. */
-const nothing = ({ width, height }) => [new Uint8Array(width * height).fill(BACKGROUND), new Uint8ClampedArray(4 * width * height)];
 
 function tell(picture, told) {
   picture.problem = told.problem ? sentence(told.problem) : "";
