@@ -95,7 +95,7 @@ function queue(picture, changed, doing, work) {
       if ([doing, LARGER].includes(picture.told)) picture.told = `Done in ${((performance.now() - begun) / 1000).toFixed(1)} s.`;
     } catch (error) {
       picture.told = "";
-      picture.problem = said(error);
+      if (!stopped(error)) picture.problem = said(error);
     }
     picture.waiting -= 1;
     changed();
@@ -300,7 +300,7 @@ async function restart(picture, strokes, prompts, changed) {
   try {
     await sought(picture, changed);
   } catch (error) {
-    Object.assign(picture, { points, box });
+    if (!stopped(error)) Object.assign(picture, { points, box }); // a click that stops it goes on from the earlier ones
     picture.setStrokes(picture.whole, painted);
     throw error;
   }
