@@ -11,6 +11,7 @@ from scipy.sparse.linalg import LinearOperator, cg
 
 from deepmat.imaging.laplacian import system
 from deepmat.imaging.trimap import BACKGROUND, FOREGROUND, UNKNOWN, unknown_region
+from deepmat.runtime.stopping import check_stop
 
 EPSILON = 1e-7
 """Weight of the slope of alpha over colour, for colours from 0 to 1, in the paper's own code."""
@@ -49,7 +50,7 @@ def closed_form(image: np.ndarray, trimap: np.ndarray, epsilon: float = EPSILON,
         diagonal = matrix.diagonal() + 1e-6
         divide = LinearOperator(matrix.shape, lambda residual: residual / diagonal, dtype=np.float32)
         start = coarse(image, trimap, epsilon, steps)[unknown]
-        found, _ = cg(matrix, right, start, rtol=TOLERANCE, maxiter=steps, M=divide)
+        found, _ = cg(matrix, right, start, rtol=TOLERANCE, maxiter=steps, M=divide, callback=check_stop)
         alpha[unknown] = found.clip(0, 1)
     return alpha
 
@@ -121,7 +122,9 @@ def _corrected(image: np.ndarray, trimap: np.ndarray, alpha: np.ndarray) -> np.n
     matrix = matrix + diags_array(trust, format="csr")
     diagonal = matrix.diagonal()
     divide = LinearOperator(matrix.shape, lambda residual: residual / diagonal, dtype=np.float32)
-    found, _ = cg(matrix, right + trust * given, given, rtol=TOLERANCE, maxiter=CORRECTION, M=divide)
+    found, _ = cg(
+        matrix, right + trust * given, given, rtol=TOLERANCE, maxiter=CORRECTION, M=divide, callback=check_stop
+    )
     corrected = alpha.copy()
     corrected[unknown] = found.clip(0, 1)
     return corrected

@@ -1,5 +1,6 @@
 """Sessions of onnxruntime, for all that ONNX files are used for."""
 
+import os
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -10,8 +11,14 @@ from deepmat.errors import ConfigError
 PROVIDERS = ("CUDAExecutionProvider", "CPUExecutionProvider")
 
 
+NO_TELEMETRY = "ORT_DISABLE_TELEMETRY"
+"""Variable of the environment without which onnxruntime, from 1.29 on, reports its use to its makers. It has to be set
+before the import."""
+
+
 def runtime(what: str = "finders that are networks", extra: str = "cut") -> ModuleType:
     """Return onnxruntime. Raises ConfigError where it is missing. what: needs it; extra: of deepmat, installs it."""
+    os.environ.setdefault(NO_TELEMETRY, "1")
     try:
         return import_module("onnxruntime")
     except ImportError as error:

@@ -18,10 +18,10 @@ from deepmat.inference.outputs import CutOut
 from deepmat.serve.forms import Output, Picture, Where, read_form
 from deepmat.serve.making import MEDIA, Read, encode, matte, read_image, subject_in
 from deepmat.serve.pictures import Held
-from deepmat.serve.previews import preview_of
+from deepmat.serve.previews import Preview, preview_of
 from deepmat.serve.refusals import Refusal, refusal_of
 from deepmat.serve.service import Service
-from deepmat.serve.strokes import Rectangle, checked, levels_of, trimap_of, with_alpha, with_trimap
+from deepmat.serve.strokes import Rectangle, checked, levels_of, trimap_of, unpacked, with_alpha, with_trimap
 from deepmat.serve.workers import Stop
 from deepmat.subject.finders import Prompts
 
@@ -51,12 +51,22 @@ class StrokeForm(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    trimap: Picture = Field(description="Levels 0, 128, 255 of the rectangle, a byte each, row by row.")
+    trimap: Picture | None = Field(None, description="Levels 0, 128, 255 of the rectangle, a byte each, row by row.")
+    packed: Picture | None = Field(None, description="The same as gzip, in place of trimap.")
     alpha: Picture | None = Field(None, description="Alpha of the rectangle, to be taken as it is: undo.")
     left: int
     top: int
     width: int
     height: int
+    preview: bool = Field(False, description="Of the preview, for the time until the whole is made.")
+
+    def levels(self, at: Rectangle) -> bytes:
+        """Return the levels of the rectangle. Raises ConfigError unless they were sent once."""
+        if self.trimap is not None and self.packed is None:
+            return self.trimap
+        if self.packed is None or self.trimap is not None:
+            raise ConfigError("trimap, packed: send one of them")
+        return unpacked(self.packed, at)
 
 
 class ArchiveForm(Output):
@@ -78,7 +88,7 @@ class _Made(NamedTuple):
 
     cut: CutOut
     """Blank where no subject is found, for a hand that shows it, and beside a preview."""
-    preview: bytes
+    preview: Preview | None
     told: dict[str, Any]
     """The JSON that the page gets."""
 
@@ -92,7 +102,7 @@ def _sought(service: Service, read: Read, prompts: Prompts, preview: bool, stop:
     quick = preview_of(service.maker, read, prompts, stop) if preview else None
     told: dict[str, Any] = {"preview": False, "finder": "", "why": "", "notices": read.notices, "problem": None}
     if quick:
-        return _Made(cut, quick.file, {**told, "preview": True, "finder": quick.finder, "why": quick.why})
+        return _Made(cut, quick, {**told, "preview": True, "finder": quick.finder, "why": quick.why})
     try:
         subject = subject_in(service.maker, read, None, None, prompts)
         cut, notices = matte(service.maker, read, subject, stop)
@@ -104,7 +114,7 @@ def _sought(service: Service, read: Read, prompts: Prompts, preview: bool, stop:
         if refusal.code not in ("unusable", "bad_request"):
             raise
         told["problem"] = refusal.detail
-    return _Made(cut, b"", told)
+    return _Made(cut, None, told)
 
 
 def _add_pictures(app: FastAPI, service: Service) -> None:
@@ -123,7 +133,7 @@ def _add_pictures(app: FastAPI, service: Service) -> None:
             name = service.pictures.add(Held(read, made.cut, made.preview))
             return {"id": name, "width": read.size[1], "height": read.size[0], **made.told}
 
-        return await service.do(request, work)
+        return await service.do(request, work, urgent=form.preview)
 
     @app.post("/v1/pictures/{name}/subject", include_in_schema=False)
     async def find(request: Request, name: str) -> dict[str, Any]:
@@ -131,17 +141,18 @@ def _add_pictures(app: FastAPI, service: Service) -> None:
         held, prompts = service.pictures.get(name), form.prompts()
 
         def work(stop: Stop) -> dict[str, Any]:
-            with held.lock:
+            stop.check()
+            made = _sought(service, held.read, prompts, form.preview, stop)
+            if made.told["problem"]:
+                raise Refusal("no_subject", made.told["problem"])
+            with held.lock:  # not before: strokes on a preview go on while the whole is made
                 stop.check()
-                made = _sought(service, held.read, prompts, form.preview, stop)
-                if made.told["problem"]:
-                    raise Refusal("no_subject", made.told["problem"])
                 held.preview = made.preview
                 if not made.preview:
                     held.cut = made.cut
             return made.told
 
-        return await service.do(request, work)
+        return await service.do(request, work, urgent=form.preview)
 
     @app.delete("/v1/pictures/{name}", include_in_schema=False, status_code=204)
     async def remove(name: str) -> Response:
@@ -165,29 +176,36 @@ def _add_strokes(app: FastAPI, service: Service) -> None:
         form = await read_form(request, StrokeForm, limits.max_bytes)
         held = service.pictures.get(name)
         at = checked(form.left, form.top, form.width, form.height, held.read.size)
-        patch = trimap_of(form.trimap, at)
+        patch = trimap_of(form.levels(at), at)
         levels = None if form.alpha is None else levels_of(form.alpha, at, "alpha")
 
         def work(stop: Stop) -> Response:
             with held.lock:
                 stop.check()
-                if levels is not None:
+                if form.preview:
+                    if held.preview is None:
+                        raise Refusal("bad_request", "preview: the whole is made")
+                    cut, changed = with_trimap(network, held.preview.cut, patch, at)
+                    held.preview = held.preview._replace(cut=cut)
+                elif levels is not None:
                     held.cut = with_alpha(held.cut, patch, levels, at)
                     return Response(status_code=204)
-                held.cut, changed = with_trimap(network, held.cut, patch, at)
-                cut = held.cut
+                else:
+                    cut, changed = with_trimap(network, held.cut, patch, at)
+                    held.cut = cut
             return Response(pixels(cut, changed), media_type=RAW, headers={"X-Rectangle": ",".join(map(str, changed))})
 
-        return await service.do(request, work)
+        return await service.do(request, work, urgent=True)
 
     @app.get("/v1/pictures/{name}/{what}", include_in_schema=False)
     async def show(request: Request, name: str, what: str) -> Response:
         held = service.pictures.get(name)
         cut, (height, width) = held.cut, held.read.size
+        preview = held.preview
         if what == "trimap":
-            return Response(cut.trimap.tobytes(), media_type=RAW)
-        if what == "preview" and held.preview:
-            return Response(held.preview, media_type="image/png")
+            return Response((preview.cut if preview else cut).trimap.tobytes(), media_type=RAW)
+        if what == "preview" and preview:
+            return Response(preview.file, media_type="image/png")
         if what not in ("photo", "pixels"):
             raise Refusal("not_found", "ask for photo, preview, pixels or trimap")
 
@@ -197,7 +215,7 @@ def _add_strokes(app: FastAPI, service: Service) -> None:
                 return Response(encode_lossy(cut.image, ".jpg", QUALITY), media_type="image/jpeg")
             return Response(pixels(cut, Rectangle(0, 0, width, height)), media_type=RAW)
 
-        return await service.do(request, work)
+        return await service.do(request, work, urgent=True)
 
 
 def _add_files(app: FastAPI, service: Service) -> None:
@@ -212,7 +230,7 @@ def _add_files(app: FastAPI, service: Service) -> None:
             stop.check()
             return Response(encode(cut, wanted)[0], media_type=MEDIA[wanted.suffix])
 
-        return await service.do(request, work)
+        return await service.do(request, work, urgent=True)
 
     @app.post("/v1/archive", include_in_schema=False)
     async def archive(request: Request) -> Response:

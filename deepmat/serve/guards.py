@@ -29,6 +29,9 @@ CLOSED = ("/v1", "/metrics")
 LOCAL_NAMES = ("localhost",)
 HELD = 8
 """Requests beside those of workers and queue whose bodies are kept in memory at the same time."""
+PAGE, FORM = "/v1/pictures", 10_000
+"""What the paths begin with at which the page sends pictures, and the bytes of its forms beside the file, so that every
+file within the limit can be sent."""
 SECURITY = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self'; "
@@ -145,10 +148,14 @@ class Guards:
         if self.keys and path.startswith(CLOSED) and not has_key(headers, self.keys):
             raise Refusal("no_key", "the API key is missing or wrong; send it as X-Api-Key")
         length = headers.get("content-length", "0")
-        if not length.isdecimal() or int(length) > self.max_bytes:
+        if not length.isdecimal() or int(length) > self.limit(path):
             raise Refusal("too_large", self.over())
         if scope["method"] == "POST":
             self.workers.check()
+
+    def limit(self, path: str) -> int:
+        """Return the bytes that a request to a path may have."""
+        return self.max_bytes + (FORM if path.startswith(PAGE) else 0)
 
     def over(self) -> str:
         """Return what is said of a request that is too long."""
@@ -160,6 +167,7 @@ class _Passing:
 
     def __init__(self, guards: Guards, scope: Scope, receive: Receive, send: Send) -> None:
         self.guards, self.pull, self.push = guards, receive, send
+        self.limit = guards.limit(scope["path"])
         headers = Headers(scope=scope)
         self.has_body = "transfer-encoding" in headers or headers.get("content-length", "0") != "0"
         self.received, self.status, self.whole = 0, 499, False
@@ -179,7 +187,7 @@ class _Passing:
             self.received += size
             self.guards.held += size
             self.whole = not message.get("more_body", False)
-            if self.received > self.guards.max_bytes:
+            if self.received > self.limit:
                 raise Refusal("too_large", self.guards.over())
             if self.guards.held > (self.guards.workers.places + HELD) * self.guards.max_bytes:
                 raise Refusal("busy", "too many uploads at the same time; try again later")

@@ -149,7 +149,8 @@ def matte(maker: Maker, read: Read, subject: Subject, stop: Stop, quick: bool = 
     """Return the cut-out of a picture by its subject, and notices. quick: neither seen doubled nor corrected."""
     stop.check()
     options: dict[str, Any] = {"double": 0, "correct": False} if quick else {}
-    alpha, seen = predict_seen(maker.network, read.photo.image, subject.trimap, **options)
+    with stop.watching():
+        alpha, seen = predict_seen(maker.network, read.photo.image, subject.trimap, **options)
     stop.check()
     about = doubts("mask" if subject.finder == "mask" else "image", subject, subject.trimap, alpha)
     notices = [*read.notices, *subject.notices, *seen.notices, *about]

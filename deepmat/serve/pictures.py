@@ -10,6 +10,7 @@ import numpy as np
 
 from deepmat.inference.outputs import CutOut
 from deepmat.serve.making import Read
+from deepmat.serve.previews import Preview
 from deepmat.serve.refusals import Refusal
 
 BYTES = 2_000_000_000
@@ -24,23 +25,19 @@ class Held:
 
     read: Read
     cut: CutOut
-    preview: bytes = b""
-    """What is shown until the cut-out is there."""
+    preview: Preview | None = None
+    """What is shown and worked on until the cut-out is there."""
     lock: threading.Lock = field(default_factory=threading.Lock)
     used: float = field(default_factory=time.monotonic)
 
     @property
     def bytes(self) -> int:
         """Memory of its arrays."""
-        arrays = (
-            self.read.photo.image,
-            self.read.own,
-            self.cut.alpha,
-            self.cut.trimap,
-            self.cut.mask,
-            self.cut.backdrop,
-        )
-        return sum(each.nbytes for each in arrays if isinstance(each, np.ndarray)) + len(self.preview)
+        cuts = [self.cut, *([self.preview.cut] if self.preview else [])]
+        arrays = [self.read.photo.image, self.read.own]
+        arrays += [each for cut in cuts for each in (cut.alpha, cut.trimap, cut.mask, cut.backdrop)]
+        files = len(self.preview.file) if self.preview else 0
+        return sum(each.nbytes for each in arrays if isinstance(each, np.ndarray)) + files
 
 
 class Pictures:

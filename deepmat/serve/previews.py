@@ -1,9 +1,13 @@
 """Previews: a picture seen much smaller, which the page shows while the whole is worked on."""
 
+from dataclasses import replace
 from typing import Any, NamedTuple
+
+import cv2
 
 from deepmat.errors import DeepmatError
 from deepmat.inference.background import plain
+from deepmat.inference.outputs import CutOut
 from deepmat.serve.making import Maker, Read, Wanted, encode, matte, shrunk, subject_in
 from deepmat.serve.workers import Stop
 from deepmat.subject.finders import Prompts
@@ -20,6 +24,8 @@ class Preview(NamedTuple):
 
     file: bytes
     """A PNG with transparency, smaller than the picture and of its shape."""
+    cut: CutOut
+    """The same at the picture's size: its trimap and alpha are enlarged. Strokes work on it until the whole is made."""
     finder: str
     why: str
 
@@ -40,4 +46,11 @@ def preview_of(maker: Maker, read: Read, prompts: Prompts, stop: Stop) -> Previe
     except DeepmatError:  # two clicks may be one pixel there; the whole picture tells
         return None
     cut, _ = matte(maker, small, subject, stop, quick=True)
-    return Preview(encode(cut, WANTED)[0], subject.finder, subject.why)
+    return Preview(encode(cut, WANTED)[0], _enlarged(cut, read), subject.finder, subject.why)
+
+
+def _enlarged(cut: CutOut, read: Read) -> CutOut:
+    size = read.size[1], read.size[0]
+    trimap = cv2.resize(cut.trimap, size, interpolation=cv2.INTER_NEAREST)
+    alpha = cv2.resize(cut.alpha, size, interpolation=cv2.INTER_LINEAR)
+    return replace(cut, image=read.photo.image, trimap=trimap, alpha=alpha, mask=None, backdrop=None)

@@ -29,9 +29,9 @@ class Service:
     metrics: Metrics = field(default_factory=Metrics)
     pictures: Pictures = field(default_factory=Pictures)
 
-    async def do(self, request: Request, work: Callable[[Stop], T]) -> T:
-        """Return what `work` returns in a worker. Raises Refusal."""
-        return await self.workers.do(work, request.is_disconnected, self.settings.timeout)
+    async def do(self, request: Request, work: Callable[[Stop], T], urgent: bool = False) -> T:
+        """Return what `work` returns in a worker; see Workers.do. Raises Refusal."""
+        return await self.workers.do(work, request.is_disconnected, self.settings.timeout, urgent)
 
 
 def open_service(settings: ServeSettings) -> Service:

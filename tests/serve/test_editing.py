@@ -1,5 +1,6 @@
 """What the page asks for: pictures kept in memory, strokes, undo, files."""
 
+import gzip
 import io
 import pickle
 import zipfile
@@ -118,6 +119,39 @@ def test_a_preview_comes_first_where_the_whole_takes_long(client, photo, monkeyp
     noise = encoded(np.random.default_rng(0).integers(0, 255, (80, 120, 3), dtype=np.uint8))
     none = client.post("/v1/pictures", files={"image": noise}, data=wanted).json()
     assert not none["preview"] and "not plain" in none["problem"] and "give" not in none["problem"]
+
+
+def test_strokes_on_a_preview_are_shown_until_the_whole_is_made(client, photo, monkeypatch):
+    monkeypatch.setattr(previews, "LARGE", 1000)
+    monkeypatch.setattr(previews, "PIXELS", 2400)
+    name = client.post("/v1/pictures", files={"image": photo}, data={"preview": "true"}).json()["id"]
+    found = trimap(client, name)
+    assert found[40, 60] == 255 and not found[5, 5]  # known before the whole is
+    at = {"left": 2, "top": 3, "width": 20, "height": 10, "preview": "true"}
+    url, levels = f"/v1/pictures/{name}", {"packed": gzip.compress(b"\xff" * 200)}
+    shown = client.post(f"{url}/trimap", files=levels, data=at)
+    left, top, right, bottom = map(int, shown.headers["x-rectangle"].split(","))
+    part = np.frombuffer(shown.content, np.uint8).reshape(bottom - top, right - left, 4)
+    assert (part[3:13, 2:22, 3] == 255).all() and part[30, 50, 3] == 255  # the stroke, and the block beside it
+    assert (trimap(client, name)[3:13, 2:22] == 255).all()
+    client.post(f"{url}/subject", data={"preview": "false"})
+    assert not trimap(client, name)[3:13, 2:22].any()  # the page sends the stroke again
+    assert client.post(f"{url}/trimap", files=levels, data=at).status_code == 400
+
+
+def test_packed_strokes(client, photo):
+    name = added(client, photo)["id"]
+    at = {"left": 2, "top": 3, "width": 20, "height": 10}
+
+    def sent(**files):
+        return client.post(f"/v1/pictures/{name}/trimap", files=files, data=at)
+
+    assert sent(packed=gzip.compress(b"\xff" * 200)).status_code == 200
+    assert (trimap(client, name)[3:13, 2:22] == 255).all()
+    for wrong in (gzip.compress(b"\0" * 10**6), gzip.compress(b"\0"), b"\0" * 200, b""):
+        assert sent(packed=wrong).status_code == 400
+    assert sent(packed=gzip.compress(b"\0" * 200), trimap=b"\0" * 200).status_code == 400
+    assert (trimap(client, name)[3:13, 2:22] == 255).all()
 
 
 def test_what_takes_long_depends_on_what_the_network_sees():

@@ -38,7 +38,7 @@ def url():
 
 def is_wrong(message):
     """Whether a line of the console is an error; the browser itself reports requests that are refused."""
-    return message.type == "error" and "status of 4" not in message.text
+    return message.type == "error" and not re.search("status of (4|504)", message.text)
 
 
 @contextmanager
@@ -124,11 +124,11 @@ def film(page, x, y):
     return picture(taken(page)[1])[y, x]
 
 
-def stroke(page, tool, *places):
+def stroke(page, tool, begin, end, size=(360, 240)):
     page.click(f"[data-tool={tool}]")
-    page.mouse.move(*at(page, *places[0]))
+    page.mouse.move(*at(page, *begin, size))
     page.mouse.down()
-    page.mouse.move(*at(page, *places[-1]), steps=3)
+    page.mouse.move(*at(page, *end, size), steps=3)
     page.mouse.up()
     done(page)
 
@@ -172,7 +172,8 @@ def test_a_preview_comes_first_and_strokes_on_it_are_kept(url):
         page.mouse.move(*at(page, 700, 500, (900, 700)))
         page.mouse.down()
         page.mouse.move(*at(page, 760, 500, (900, 700)), steps=3)
-        page.mouse.up()
+        with page.expect_response("**/trimap"):  # it is shown meanwhile
+            page.mouse.up()
         assert page.is_disabled("#undo")  # not computed yet
         whole[0].continue_()
         done(page)
@@ -183,6 +184,62 @@ def test_a_preview_comes_first_and_strokes_on_it_are_kept(url):
         page.click("#undo")
         play.expect(page.locator("#redo")).to_be_enabled()
         np.testing.assert_array_equal(picture(taken(page)[1]), expected)
+
+
+def test_a_click_stops_the_whole_that_it_replaces(url):
+    with opened(url) as page:
+        photo, held, failed = encoded(studio(700, 900, 300)), [], []
+        page.on("requestfailed", lambda request: failed.append(request.url))
+        page.route("**/subject", lambda route: route.continue_() if held else held.append(route))
+        page.set_input_files("#files", [{"name": "large.png", "mimeType": "image/png", "buffer": photo}])
+        play.expect(page.locator("#status")).to_contain_text("preview", timeout=30_000)
+        expected = deepmat.cut(photo, finder="plain", weights="closed-form", device="cpu").rgba
+        page.click("[data-tool=foreground]")
+        page.mouse.click(*at(page, 730, 500, (900, 700)))
+        page.click("[data-tool=add]")
+        page.mouse.click(*at(page, 330, 40, (900, 700)))
+        done(page)
+        assert len(failed) == 1 and failed[0].endswith("/subject")
+        clicked = picture(taken(page)[1])
+        assert clicked[40, 330, 3] == 255 and clicked[500, 730, 3] == 255
+        page.click("#undo")  # to a picture that was never computed
+        play.expect(page.locator("#undo")).to_be_disabled(timeout=30_000)
+        np.testing.assert_array_equal(picture(taken(page)[1]), expected)
+        page.click("#redo")
+        play.expect(page.locator("#redo")).to_be_disabled(timeout=30_000)
+        np.testing.assert_array_equal(picture(taken(page)[1])[..., 3], clicked[..., 3])
+
+
+def test_a_preview_is_kept_where_the_whole_fails(url):
+    with opened(url) as page:
+        failed = {"error": {"code": "timeout", "detail": "not done after 1 seconds"}}
+        page.route("**/subject", lambda route: route.fulfill(status=504, json=failed))
+        photo = {"name": "large.png", "mimeType": "image/png", "buffer": encoded(studio(700, 900, 300))}
+        page.set_input_files("#files", [photo])
+        told = "Not done after 1 seconds. The preview is kept."
+        play.expect(page.locator("#problem")).to_have_text(told, timeout=30_000)
+        kept = picture(taken(page)[1])
+        assert kept[40, 330, 3] == 255 and not kept[300, 100, 3]
+        stroke(page, "foreground", (100, 300), (105, 300), (900, 700))
+        assert picture(taken(page)[1])[300, 100, 3] == 255
+
+
+def test_pictures_larger_than_an_upload_may_be():
+    with server("--max-upload", "1") as (url, _, _), opened(url) as page:
+        photo = encoded(studio(1100, 1200, 500))  # 1.3 MP in a few kB
+        page.set_input_files("#files", [{"name": "large.png", "mimeType": "image/png", "buffer": photo}])
+        play.expect(page.locator("#status")).to_contain_text("Found by plain", timeout=60_000)
+        found = picture(taken(page)[1])
+        page.click("[data-tool=background]")
+        page.mouse.move(*at(page, 1190, 1, (1200, 1100)))
+        page.mouse.down()
+        page.mouse.move(*at(page, 2, 1098, (1200, 1100)))
+        page.mouse.up()
+        done(page)
+        page.keyboard.press("Control+z")
+        play.expect(page.locator("#undo")).to_be_disabled(timeout=30_000)
+        assert page.is_hidden("#problem")
+        np.testing.assert_array_equal(picture(taken(page)[1]), found)
 
 
 def test_of_clicks_that_wait_the_last_one_finds_the_subject_by_all(url):

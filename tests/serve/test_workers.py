@@ -3,10 +3,13 @@
 import asyncio
 import threading
 
+import numpy as np
 import pytest
+import torch
 
+from deepmat.imaging.closed_form import closed_form
 from deepmat.serve.refusals import Refusal
-from deepmat.serve.workers import Workers
+from deepmat.serve.workers import Stop, Workers
 
 
 async def there():
@@ -72,3 +75,40 @@ def test_closing_refuses_what_waits_and_finishes_what_runs():
                 await late
 
     asyncio.run(run())
+
+
+def test_urgent_work_goes_first_and_the_rest_pauses():
+    workers, began, order = Workers(1, 8), threading.Event(), []
+
+    def long(stop):
+        began.set()
+        with stop.watching():
+            while "urgent" not in order:
+                torch.zeros(1).add_(1)  # pauses
+        order.append("long")
+
+    def urgent(stop):
+        stop.wait(0.8)
+        order.append("urgent")
+
+    async def run():
+        first = asyncio.create_task(workers.do(long, there, 0.5))  # pauses do not count as time
+        while not began.is_set():
+            await asyncio.sleep(0.001)
+        await workers.do(urgent, there, 20, urgent=True)
+        await first
+
+    asyncio.run(run())
+    workers.close()
+    assert order == ["urgent", "long"]
+
+
+def test_a_network_and_a_solver_stop_where_they_are():
+    stop, image = Stop(), np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)
+    trimap = np.full((64, 64), 128, np.uint8)
+    trimap[:4], trimap[-4:] = 0, 255
+    stop.set()
+    for work in (lambda: torch.nn.Conv2d(1, 1, 3)(torch.zeros(1, 1, 8, 8)), lambda: closed_form(image, trimap)):
+        work()
+        with stop.watching(), pytest.raises(Refusal, match="gone away"):
+            work()

@@ -1,7 +1,7 @@
 // Edits of a picture: upload, finding the subject, strokes, undo and redo. Each waits for those before it.
 
-import { around, BACKGROUND, UNTOUCHED } from "./picture.js";
-import { ask, Problem, sentence } from "./service.js";
+import { around, UNTOUCHED } from "./picture.js";
+import { ask, mostBytes, Problem, sentence, stopped } from "./service.js";
 
 const LARGER = "A preview; the whole is being computed …";
 
@@ -17,14 +17,11 @@ export async function upload(picture, changed) {
     const told = await (await ask("POST", "/v1/pictures", { image: picture.file, preview: true })).json();
     picture.id = told.id;
     picture.begin(told.width, told.height);
-    picture.photo = await createImageBitmap(await (await picture.get("photo")).blob());
-    if (told.preview) {
-      await showPreview(picture);
-      whole(picture, changed);
-    } else {
-      await picture.fetchAll();
-      tell(picture, told);
-    }
+    const photo = picture.get("photo").then((response) => response.blob()).then(createImageBitmap);
+    await Promise.all([photo, told.preview ? showPreview(picture) : picture.fetchAll()]);
+    picture.photo = await photo;
+    if (told.preview) whole(picture, changed);
+    else tell(picture, told);
     picture.state = "ready";
   } catch (error) {
     picture.state = "failed";
@@ -34,28 +31,39 @@ export async function upload(picture, changed) {
   changed();
 }
 
-async function showPreview(picture) {
-  picture.setPreview(await createImageBitmap(await (await picture.get("preview")).blob()));
+async function showPreview(picture, signal) {
+  const [layer, levels] = await Promise.all([
+    picture.get("preview", signal).then((response) => response.blob()).then(createImageBitmap),
+    picture.get("trimap", signal).then((response) => response.arrayBuffer())]);
+  picture.setPreview(layer, new Uint8Array(levels));
 }
 
 /** Have the whole picture computed after its preview. Strokes on the preview wait, and are computed then. */
 function whole(picture, changed) {
   return queue(picture, changed, LARGER, async () => {
     try {
-      const told = await (await ask("POST", `/v1/pictures/${picture.id}/subject`, { preview: false })).json();
-      await picture.fetchAll();
-      tell(picture, told);
+      tell(picture, await finished(picture));
     } catch (error) {
-      if (error.code !== "not_found") blank(picture);
-      throw error;
+      if (stopped(error)) return; // by a click, which finds the subject anew
+      if (error.code === "not_found") throw error;
+      await settle(picture);
+      throw new Problem(`${said(error)} The preview is kept.`, error.code);
     }
   });
 }
 
-/** Take a preview back, of which nothing came. */
-function blank(picture) {
-  picture.setFound(new Uint8Array(picture.width * picture.height).fill(BACKGROUND));
-  picture.setColours(picture.whole, new Uint8ClampedArray(4 * picture.width * picture.height));
+/** Take the preview for the whole, of which nothing came. */
+async function settle(picture) {
+  await sendRectangle(picture, picture.whole, picture.found, alphaOf(picture.colours(picture.whole)));
+  picture.previewed = null;
+}
+
+/** Find the subject of the whole picture by its clicks. Returns what the service says of it. */
+async function finished(picture) {
+  const signal = picture.begins();
+  const told = await (await ask("POST", `/v1/pictures/${picture.id}/subject`, promptsOf(picture), signal)).json();
+  await picture.fetchAll(signal);
+  return told;
 }
 
 function tell(picture, told) {
@@ -84,10 +92,10 @@ function queue(picture, changed, doing, work) {
         await sendAgain(picture);
         await work();
       }
-      if (picture.told === doing) picture.told = `Done in ${((performance.now() - begun) / 1000).toFixed(1)} s.`;
+      if ([doing, LARGER].includes(picture.told)) picture.told = `Done in ${((performance.now() - begun) / 1000).toFixed(1)} s.`;
     } catch (error) {
       picture.told = "";
-      picture.problem = said(error);
+      if (!stopped(error)) picture.problem = said(error);
     }
     picture.waiting -= 1;
     changed();
@@ -102,11 +110,19 @@ async function sendAgain(picture) {
   await sendRectangle(picture, picture.whole, picture.levels(picture.whole), alphaOf(picture.colours(picture.whole)));
 }
 
-function sendRectangle(picture, at, levels, alpha) {
-  const fields = { left: at.left, top: at.top, width: at.right - at.left, height: at.bottom - at.top };
-  return ask("POST", `/v1/pictures/${picture.id}/trimap`, {
-    ...fields, trimap: new Blob([levels]), alpha: alpha && new Blob([alpha]) });
+/** Send trimap and alpha of a rectangle, to be taken as they are; in parts that the service lets in. */
+async function sendRectangle(picture, at, levels, alpha) {
+  const width = at.right - at.left;
+  const rows = Math.max(1, Math.floor(mostBytes() / 2 / width));
+  for (let { top } = at; top < at.bottom; top += rows) {
+    const bottom = Math.min(top + rows, at.bottom);
+    const part = [width * (top - at.top), width * (bottom - at.top)];
+    await ask("POST", `/v1/pictures/${picture.id}/trimap`, {
+      ...fieldsOf({ ...at, top, bottom }), trimap: new Blob([levels.subarray(...part)]), alpha: new Blob([alpha.subarray(...part)]) });
+  }
 }
+
+const fieldsOf = ({ left, top, right, bottom }) => ({ left, top, width: right - left, height: bottom - top });
 
 function alphaOf(colours) {
   const alpha = new Uint8Array(colours.length / 4);
@@ -117,7 +133,12 @@ function alphaOf(colours) {
 /** Compute anew what a stroke changed. before: what was painted before it; at: the rectangle around it. */
 export function stroke(picture, before, at, changed) {
   const after = picture.painted.slice();
+  if (picture.previewed) early(picture, at, picture.levels(at, after), changed);
   return queue(picture, changed, "Computing what the stroke changed …", async () => {
+    if (picture.previewed) { // a click has stopped the whole: it is computed, and undone, with the click
+      picture.first.strokes ??= before;
+      return;
+    }
     const { where, colours } = await computed(picture, at, picture.levels(at, after)).catch((error) => {
       if (error.code !== "not_found") picture.setStrokes(at, picture.strokes(at, before));
       throw error;
@@ -128,18 +149,37 @@ export function stroke(picture, before, at, changed) {
   });
 }
 
+/** Show what a stroke on a preview changes, until it is computed in the whole. */
+function early(picture, at, levels, changed) {
+  const { previewed } = picture;
+  picture.early = picture.early.then(async () => {
+    if (picture.previewed !== previewed) return;
+    const { where, colours } = await computed(picture, at, levels, true);
+    if (picture.previewed !== previewed) return;
+    picture.setColours(where, colours);
+    changed();
+  }).catch(() => null); // the stroke is computed once more anyway
+}
+
 /** Have a rectangle of the trimap computed. Returns the rectangle that it changes, and the colours of that. */
-async function computed(picture, at, trimap) {
-  const response = await sendRectangle(picture, at, trimap);
+async function computed(picture, at, trimap, preview = false) {
+  const fields = { ...fieldsOf(at), packed: await packed(trimap), preview };
+  const response = await ask("POST", `/v1/pictures/${picture.id}/trimap`, fields);
   const [left, top, right, bottom] = response.headers.get("X-Rectangle").split(",").map(Number);
   return { where: { left, top, right, bottom }, colours: new Uint8ClampedArray(await response.arrayBuffer()) };
 }
 
-/** Find the subject by the points and the box of the picture; strokes stay over it. prompts: those before. Of several
- * clicks that wait, the last one finds the subject by all. */
+/** Levels as gzip: few bytes, however large the rectangle is. */
+function packed(levels) {
+  return new Response(new Blob([levels]).stream().pipeThrough(new CompressionStream("gzip"))).blob();
+}
+
+/** Find the subject by the points and the box of the picture; strokes stay over it. prompts: those before. What runs is
+ * stopped. Of several clicks that wait, the last one finds the subject by all. */
 export function find(picture, prompts, changed, keeps = true) {
   picture.finding += 1;
   picture.first ??= prompts;
+  picture.stop();
   const painted = picture.painted.slice();
   if (!keeps) picture.setStrokes(picture.whole, new Uint8Array(painted.length).fill(UNTOUCHED));
   const kept = keeps ? painted : picture.painted.slice();
@@ -149,18 +189,16 @@ export function find(picture, prompts, changed, keeps = true) {
     try {
       await sought(picture, changed);
     } catch (error) {
-      picture.setFound(before.found); // where a preview was shown
-      picture.setColours(picture.whole, before.colours);
+      if (stopped(error)) return;
       if (error.code !== "not_found") {
         Object.assign(picture, { points: before.points, box: before.box });
         if (!keeps) picture.setStrokes(picture.whole, painted);
+        if (before.previewed) await resume(picture, before.strokes, painted);
       }
       throw error;
     }
-    const at = around(kept, picture.width);
     try {
-      const { where, colours } = at ? await computed(picture, at, picture.levels(at, kept)) : {};
-      if (at) picture.setColours(where, colours);
+      await overlay(picture, kept);
     } finally {
       remember(picture, picture.whole, before, state(picture, kept));
     }
@@ -170,17 +208,40 @@ export function find(picture, prompts, changed, keeps = true) {
   });
 }
 
-/** Have the subject found, with a preview first where the whole takes long. */
+/** Compute the whole that was stopped for a click of which nothing came, and the strokes that came before the click. */
+async function resume(picture, before, painted) {
+  await finished(picture);
+  const was = state(picture, before);
+  await overlay(picture, painted);
+  if (before !== painted) remember(picture, picture.whole, was, state(picture, painted));
+}
+
+/** Have the strokes computed over what was found. */
+async function overlay(picture, strokes) {
+  const at = around(strokes, picture.width);
+  if (!at) return;
+  const { where, colours } = await computed(picture, at, picture.levels(at, strokes));
+  picture.setColours(where, colours);
+}
+
+/** Have the subject found, with a preview first where the whole takes long. If that fails, all is shown as before. */
 async function sought(picture, changed) {
-  const path = `/v1/pictures/${picture.id}/subject`;
-  const told = await (await ask("POST", path, { ...promptsOf(picture), preview: true })).json();
-  if (told.preview) {
-    await showPreview(picture);
-    picture.told = LARGER;
-    changed();
-    await ask("POST", path, promptsOf(picture));
+  const { found, previewed, colours } = state(picture);
+  const signal = picture.begins();
+  try {
+    const fields = { ...promptsOf(picture), preview: true };
+    const told = await (await ask("POST", `/v1/pictures/${picture.id}/subject`, fields, signal)).json();
+    if (told.preview) {
+      await showPreview(picture, signal);
+      picture.told = LARGER;
+      changed();
+      await finished(picture);
+    } else await picture.fetchAll(signal);
+  } catch (error) {
+    picture.setAll(found, colours);
+    picture.previewed = previewed;
+    throw error;
   }
-  await picture.fetchAll();
 }
 
 function promptsOf({ points, box }) {
@@ -190,8 +251,8 @@ function promptsOf({ points, box }) {
 
 /** All of a picture, for undo. painted: what counts as painted. */
 function state(picture, painted) {
-  const { found, points, box } = picture;
-  return { strokes: painted, colours: picture.colours(picture.whole), found, points, box };
+  const { found, previewed, points, box } = picture;
+  return { strokes: painted, colours: picture.colours(picture.whole), found, previewed, points, box };
 }
 
 function remember(picture, at, before, after) {
@@ -213,7 +274,14 @@ function turn(picture, side, doing, changed) {
     const [source, target] = side === "before" ? [picture.done, picture.undone] : [picture.undone, picture.done];
     const edit = source.at(-1);
     if (!edit) return;
-    const { strokes, colours, found = picture.found, ...prompts } = edit[side];
+    const { strokes, colours, found = picture.found, previewed, ...prompts } = edit[side];
+    if (previewed) { // the whole was never computed
+      await restart(picture, strokes, prompts, changed);
+      edit[side] = state(picture, strokes);
+      source.pop();
+      target.push(edit);
+      return;
+    }
     await sendRectangle(picture, edit.at, picture.over(edit.at, strokes, found), alphaOf(colours));
     source.pop();
     target.push(edit);
@@ -222,4 +290,19 @@ function turn(picture, side, doing, changed) {
     picture.setColours(edit.at, colours);
     Object.assign(picture, prompts); // of an edit of the whole: by what it was found
   });
+}
+
+/** Find the subject by earlier clicks. If that fails, these are forgotten. */
+async function restart(picture, strokes, prompts, changed) {
+  const { points, box, painted } = picture;
+  Object.assign(picture, prompts);
+  picture.setStrokes(picture.whole, strokes);
+  try {
+    await sought(picture, changed);
+  } catch (error) {
+    if (!stopped(error)) Object.assign(picture, { points, box }); // a click that stops it goes on from the earlier ones
+    picture.setStrokes(picture.whole, painted);
+    throw error;
+  }
+  await overlay(picture, strokes);
 }

@@ -2,7 +2,7 @@
 
 import { redo, undo, upload, find } from "./edits.js";
 import { canvasOf, Picture } from "./picture.js";
-import { ask, useKey } from "./service.js";
+import { ask, useKey, useLimits } from "./service.js";
 import { fetchUnsure, take, takeAll } from "./take.js";
 import { BRUSHES, Tools } from "./tools.js";
 import { View } from "./view.js";
@@ -157,6 +157,7 @@ function look() {
   const show = one("show").value;
   one("colourbox").hidden = show !== "colour";
   one("behindbox").hidden = show !== "picture";
+  one("legend").hidden = show !== "unsure";
   one("wipebox").hidden = !one("wipe").checked;
   Object.assign(view.look, {
     show, colour: one("colour").value, film: one("film").checked,
@@ -259,7 +260,8 @@ function wire() {
 }
 
 async function checkKey() {
-  const lacks = await ask("GET", "/v1/models").then(() => false, (error) => error.code === "no_key");
+  const asked = ask("GET", "/v1/models").then((response) => response.json()).then(useLimits);
+  const lacks = await asked.then(() => false, (error) => error.code === "no_key");
   one("keybox").hidden = !lacks;
   if (!lacks) retry(pictures.filter((each) => each.state === "failed"));
 }

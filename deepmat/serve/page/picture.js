@@ -24,9 +24,12 @@ export class Picture {
     this.box = null;
     this.version = 0; // counts changes of the result
     this.work = Promise.resolve(); // edits wait for each other
+    this.early = Promise.resolve(); // and so do strokes on a preview
+    this.previewed = null; // an object of its own for each preview, while one is shown
+    this.controller = new AbortController(); // of what finds the subject
     this.waiting = 0; // edits that are under way
     this.finding = 0; // clicks and boxes among them: the last one finds the subject by all
-    this.first = null; // points and box before these
+    this.first = null; // points and box, perhaps strokes, before these
   }
 
   /** Take the size, and arrays for trimap and result (straight RGBA). The trimap is what was found below what is painted. */
@@ -72,12 +75,19 @@ export class Picture {
 
   setFound(levels) {
     this.found = levels;
+    this.blank = levels.every((level) => level === BACKGROUND); // nothing was found: the film shows strokes alone
     this.drawFilm(this.whole);
   }
 
-  /** Whether a preview is shown, and the trimap not known yet. */
-  get previewed() {
-    return this.found?.[0] === UNTOUCHED;
+  /** Begin to find the subject. Returns the signal by which `stop` ends it. */
+  begins() {
+    this.controller = new AbortController();
+    return this.controller.signal;
+  }
+
+  /** End what finds the subject: its result would be replaced. */
+  stop() {
+    this.controller.abort();
   }
 
   /** Whether nothing is cut out yet. */
@@ -98,16 +108,17 @@ export class Picture {
   }
 
   drawFilm(at) {
-    const levels = this.levels(at);
+    const levels = this.blank ? this.strokes(at) : this.levels(at);
     const data = new ImageData(at.right - at.left, at.bottom - at.top);
     const colours = new Uint32Array(data.data.buffer);
     for (let i = 0; i < levels.length; i++) colours[i] = FILM[levels[i]];
     this.film.getContext("2d").putImageData(data, at.left, at.top);
   }
 
-  /** Show a cut-out that was made at a smaller size. What is painted stays; the rest of the trimap is not known yet. */
-  setPreview(layer) {
-    this.setFound(new Uint8Array(this.width * this.height).fill(UNTOUCHED));
+  /** Show a cut-out that was made at a smaller size. levels: its trimap, enlarged; what is painted stays. */
+  setPreview(layer, levels) {
+    this.previewed = {};
+    this.setFound(levels);
     const context = this.result.getContext("2d");
     context.clearRect(0, 0, this.width, this.height);
     context.imageSmoothingQuality = "high";
@@ -116,16 +127,23 @@ export class Picture {
     this.version += 1;
   }
 
+  /** Take the trimap that was found, and the cut-out of the whole. */
+  setAll(levels, colours) {
+    this.previewed = null;
+    this.setFound(levels);
+    this.setColours(this.whole, colours);
+  }
+
   /** Fetch trimap and cut-out of the whole picture. */
-  async fetchAll() {
-    const [levels, colours] = await Promise.all(["trimap", "pixels"].map(async (what) => (await this.get(what)).arrayBuffer()));
-    this.setFound(new Uint8Array(levels));
-    this.setColours(this.whole, new Uint8ClampedArray(colours));
+  async fetchAll(signal) {
+    const parts = ["trimap", "pixels"].map(async (what) => (await this.get(what, signal)).arrayBuffer());
+    const [levels, colours] = await Promise.all(parts);
+    this.setAll(new Uint8Array(levels), new Uint8ClampedArray(colours));
   }
 
   /** Fetch what the service keeps of it. */
-  get(what) {
-    return ask("GET", `/v1/pictures/${this.id}/${what}`);
+  get(what, signal) {
+    return ask("GET", `/v1/pictures/${this.id}/${what}`, null, signal);
   }
 }
 

@@ -1,6 +1,6 @@
 // The service that this page is served by: requests, its key, and its errors as sentences.
 
-let key = "";
+let key = "", megabytes = 1;
 
 export class Problem extends Error {
   constructor(sentence, code) {
@@ -13,14 +13,27 @@ export function useKey(text) {
   key = text;
 }
 
-/** Ask the service. fields: of a form, by name; files as Blob, several values as lists. Returns the response. */
-export async function ask(method, path, fields) {
+/** Take what the service says of itself: GET /v1/models. */
+export function useLimits({ limits }) {
+  megabytes = limits.megabytes;
+}
+
+/** Bytes that a request may have beside its form. */
+export const mostBytes = () => megabytes * 1e6;
+
+/** Whether an error is only that the page itself has ended a request. */
+export const stopped = (error) => error.name === "AbortError";
+
+/** Ask the service. fields: of a form, by name; files as Blob, several values as lists. signal: ends the request.
+ * Returns the response. */
+export async function ask(method, path, fields, signal) {
   const headers = key ? { "X-Api-Key": key } : {};
   const body = fields && formOf(fields);
   let response;
   try {
-    response = await fetch(path, { method, headers, body, cache: "no-store" });
-  } catch {
+    response = await fetch(path, { method, headers, body, signal, cache: "no-store" });
+  } catch (error) {
+    if (stopped(error)) throw error;
     throw new Problem("deepmat does not answer; is it still running?", "offline");
   }
   if (response.ok) return response;
