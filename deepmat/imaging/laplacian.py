@@ -3,6 +3,7 @@
 Levin, Lischinski and Weiss, "A closed-form solution to natural image matting", PAMI 2008, equation 12.
 """
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import product
 
@@ -61,8 +62,8 @@ def _weights(image: np.ndarray, places: np.ndarray, steps: np.ndarray, epsilon: 
 
     weights = np.empty((len(places), len(steps)), np.float32)
 
-    def fill(begin: int) -> None:
-        part = places[begin : begin + PART]
+    def fill(here: slice) -> None:
+        part = places[here]
         around = colours[:, steps[:, None] + part].reshape(3, 5, 5, -1) / 255
         total = np.zeros((5, 5, len(part)))
         for (row, column), shift in zip(WINDOW, shifts, strict=True):
@@ -74,11 +75,16 @@ def _weights(image: np.ndarray, places: np.ndarray, steps: np.ndarray, epsilon: 
             shared += 1 - (mean * towards).sum(0)
             total[inside] -= shared * ((window < len(windows)) / 9)
         total[2, 2] -= total.sum((0, 1))  # rows of a Laplacian sum to 0
-        weights[begin : begin + PART] = total.reshape(len(steps), -1).T
+        weights[here] = total.reshape(len(steps), -1).T
 
-    with ThreadPoolExecutor(cv2.getNumThreads()) as threads:
-        list(threads.map(fill, range(0, len(places), PART)))
+    _in_parts(fill, len(places))
     return weights
+
+
+def _in_parts(fill: Callable[[slice], None], count: int) -> None:
+    """Call `fill` for each PART of so many pixels, in as many threads as OpenCV takes."""
+    with ThreadPoolExecutor(cv2.getNumThreads()) as threads:
+        list(threads.map(fill, (slice(begin, min(begin + PART, count)) for begin in range(0, count, PART))))
 
 
 def _statistics(
@@ -89,8 +95,8 @@ def _statistics(
     Covariances get epsilon / 9 on the diagonal. Of the symmetric matrices the upper half is kept, row by row.
     """
     means, inverses = np.zeros((3, len(windows) + 1)), np.zeros((6, len(windows) + 1))
-    for begin in range(0, len(windows), PART):
-        here = slice(begin, min(begin + PART, len(windows)))
+
+    def fill(here: slice) -> None:
         inside = colours[:, windows[here] + np.array(shifts)[:, None]] / 255
         means[:, here] = inside.mean(1)
         inside -= means[:, None, here]
@@ -100,6 +106,8 @@ def _statistics(
         first = yy * zz - yz * yz, xz * yz - xy * zz, xy * yz - xz * yy
         adjugate = np.stack([*first, xx * zz - xz * xz, xy * xz - xx * yz, xx * yy - xy * xy])
         inverses[:, here] = adjugate / (xx * adjugate[0] + xy * adjugate[1] + xz * adjugate[2])
+
+    _in_parts(fill, len(windows))
     return means, inverses
 
 
