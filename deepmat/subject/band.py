@@ -9,6 +9,7 @@ import numpy as np
 from deepmat.errors import ConfigError, lookup
 from deepmat.imaging.masks import INVERTED, clean_mask, histogram, looks_inverted
 from deepmat.imaging.trimap import BACKGROUND, FOREGROUND, METHODS, UNKNOWN, by_distance
+from deepmat.subject.offset import offset_of
 
 WIDTH = "2%"
 """Default width. From a hard mask of a photo it leaves 95 % of the soft pixels of hair and fur unknown, and 10 to 33 %
@@ -49,17 +50,22 @@ def parse_width(text: str, what: str = "width") -> Width:
 
 
 def from_mask(
-    mask: np.ndarray, inwards: float, outwards: float, method: str = "distance"
+    mask: np.ndarray, inwards: float, outwards: float, method: str = "distance", image: np.ndarray | None = None
 ) -> tuple[np.ndarray, list[str]]:
     """Make a trimap from a mask or alpha, uint8 [H, W]. Returns uint8 [H, W] of 0, 128, 255, and notices.
 
     The mask is cleaned first (`imaging.masks.clean_mask`). Unknown are its fractional pixels and a band around them and
     around the edge: `inwards` pixels of the foreground, `outwards` pixels of the background. Where these leave next to
-    nothing known, as of stems and grills, the band follows the thickness of each part. method: one of METHODS. Raises
-    DataError for a mask that looks like labels, ConfigError for an unknown method.
+    nothing known, as of stems and grills, the band follows the thickness of each part. image: uint8 RGB [H, W, 3];
+    where it shows that a hard mask is too large or too small all around, the band is widened as far as the picture's
+    edge (`subject.offset`). method: one of METHODS. Raises DataError for a mask that looks like labels, ConfigError for
+    an unknown method.
     """
     make = lookup(METHODS, method, "method")
     alpha, notices = clean_mask(mask)
+    if image is not None and _is_hard(alpha):
+        inwards, outwards, odd = _widened(image, alpha, inwards, outwards)
+        notices = [*notices, *odd]
     trimap = make(alpha, inwards, outwards)
     if method == "distance" and _is_thin(alpha, trimap):
         inside, outside = by_thickness(alpha == 255, inwards), by_thickness(alpha == 0, outwards)
@@ -82,14 +88,32 @@ def from_mask(
     return trimap, notices + ([INVERTED] if looks_inverted(alpha) else [])
 
 
+def _widened(image: np.ndarray, alpha: np.ndarray, inwards: float, outwards: float) -> tuple[float, float, list[str]]:
+    """Return the widths of a band that reaches beyond the picture's edge, and notices. alpha: uint8 [H, W], hard."""
+    offset = offset_of(image, alpha, max(inwards, outwards))
+    if not offset:
+        return inwards, outwards, []
+    side = "inside" if offset > 0 else "outside"
+    notice = (
+        f"the picture's edge lies about {abs(offset)} pixels {side} the mask's all around, so the unknown region was "
+        "widened as far; --width sets it"
+    )
+    return inwards + max(offset, 0), outwards + max(-offset, 0), [notice]
+
+
+def _is_hard(alpha: np.ndarray) -> bool:
+    """Return whether fewer pixels of alpha, uint8 [H, W], are fractional than are foreground."""
+    levels = histogram(alpha)
+    return bool(levels[1:255].sum() < levels[FOREGROUND])
+
+
 def _is_thin(alpha: np.ndarray, trimap: np.ndarray) -> bool:
     """Return whether a trimap leaves so little of a hard mask's foreground or background known that its parts are thin.
 
     Both are uint8 [H, W]. A soft mask may have few pixels of 255 for other reasons.
     """
     before, after = histogram(alpha), histogram(trimap)
-    hard = before[1:255].sum() < before[FOREGROUND]
-    return bool(hard) and any(after[level] < THIN * before[level] for level in (FOREGROUND, BACKGROUND))
+    return _is_hard(alpha) and any(after[level] < THIN * before[level] for level in (FOREGROUND, BACKGROUND))
 
 
 def by_thickness(part: np.ndarray, width: float) -> np.ndarray:
