@@ -6,8 +6,8 @@ import numpy as np
 REACH = 4
 """Widths of the unknown band up to which the picture's edge is looked for on each side of the mask's edge."""
 CLEAR = 2.0
-"""How many times stronger than in the band the picture's edge must be. Of masks of photos, drawn or by networks: at
-most 1.3; of the same masks too large by two bands: at least 2.2."""
+"""How many times stronger than in the band the picture's edge must be. No mask of 19 photos reaches it, drawn or by
+three networks, at three sizes; of the drawn ones, made too large by two bands, 35 of 38 do."""
 NEAR = 5
 """Side in pixels of the square in which an edge counts as met: its distance from an outline varies."""
 LONG = 0.5
