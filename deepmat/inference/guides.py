@@ -31,7 +31,8 @@ def mask_guide(width: Width | None = None, max_pixels: int = imaging.MAX_PIXELS)
     """Return the guide that makes trimaps of masks, the partners of the jobs or else the pictures' alpha channels.
 
     width: of the unknown band around the edge of a mask; None for WIDTH, and for as wide as the soft masks of
-    segmentation networks are coarse (`subject.rough`).
+    segmentation networks are coarse (`subject.rough`), and up to the picture's edge where a hard mask is too large or
+    too small all around (`subject.offset`).
     """
     return partial(_from_mask, width, max_pixels)
 
@@ -63,7 +64,7 @@ def _from_mask(width: Width | None, max_pixels: int, job: Job, photo: Photo, own
             detail = max(imaging.read_size(job.partner))
             levels, odd = from_rough(photo.image, mask, detail_of(detail, mask), band if width else None)
         else:
-            levels, odd = from_mask(mask, band, band)
+            levels, odd = from_mask(mask, band, band, image=None if width else photo.image)
     return Subject(levels, [*notices, *(f"{source}: {notice}" for notice in odd)])
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from deepmat.errors import ConfigError, lookup
 from deepmat.imaging.masks import INVERTED, clean_mask, histogram, looks_inverted
 from deepmat.imaging.trimap import BACKGROUND, FOREGROUND, METHODS, UNKNOWN, by_distance
+from deepmat.subject.offset import offset_of
 
 WIDTH = "2%"
 """Default width. From a hard mask of a photo it leaves 95 % of the soft pixels of hair and fur unknown, and 10 to 33 %
@@ -20,6 +21,9 @@ MOSTLY_SOFT = 0.5
 THIN = 0.25
 """Share of the foreground or background below which the known rest is next to nothing. Of animals, hair included, 0.28
 and more stay known at the default width."""
+MOSTLY_THIN = 0.7
+"""Share of the foreground's edge from which on a mask with a thick part, as a flower's head on stems, is of thin parts.
+Of portraits with hair, 0.63 and less of the edge is of thin parts."""
 STEP, FEW_STEPS, LEAST = 0.25, 0.02, 7
 """The largest step of alpha to a known neighbour, the share of a side's edge where larger ones are no accident, and the
 width in pixels of known parts that it is counted along."""
@@ -49,19 +53,25 @@ def parse_width(text: str, what: str = "width") -> Width:
 
 
 def from_mask(
-    mask: np.ndarray, inwards: float, outwards: float, method: str = "distance"
+    mask: np.ndarray, inwards: float, outwards: float, method: str = "distance", image: np.ndarray | None = None
 ) -> tuple[np.ndarray, list[str]]:
     """Make a trimap from a mask or alpha, uint8 [H, W]. Returns uint8 [H, W] of 0, 128, 255, and notices.
 
     The mask is cleaned first (`imaging.masks.clean_mask`). Unknown are its fractional pixels and a band around them and
     around the edge: `inwards` pixels of the foreground, `outwards` pixels of the background. Where these leave next to
-    nothing known, as of stems and grills, the band follows the thickness of each part. method: one of METHODS. Raises
-    DataError for a mask that looks like labels, ConfigError for an unknown method.
+    nothing known, or nothing along most of the edge, as of stems and grills, the band follows the thickness of each
+    part. image: uint8 RGB [H, W, 3]; where it shows that a hard mask is too large or too small all around, the band is
+    widened as far as the picture's edge instead (`subject.offset`). method: one of METHODS. Raises DataError for a mask
+    that looks like labels, ConfigError for an unknown method.
     """
     make = lookup(METHODS, method, "method")
     alpha, notices = clean_mask(mask)
+    odd: list[str] = []
+    if image is not None and _is_hard(alpha):
+        inwards, outwards, odd = _widened(image, alpha, inwards, outwards)
+        notices = [*notices, *odd]
     trimap = make(alpha, inwards, outwards)
-    if method == "distance" and _is_thin(alpha, trimap):
+    if method == "distance" and not odd and _is_thin(alpha, trimap, inwards):
         inside, outside = by_thickness(alpha == 255, inwards), by_thickness(alpha == 0, outwards)
         trimap = by_distance(alpha, inside, outside)
         notices = [*notices, "its parts are thinner than the unknown band, which was made narrower to leave some known"]
@@ -82,14 +92,48 @@ def from_mask(
     return trimap, notices + ([INVERTED] if looks_inverted(alpha) else [])
 
 
-def _is_thin(alpha: np.ndarray, trimap: np.ndarray) -> bool:
-    """Return whether a trimap leaves so little of a hard mask's foreground or background known that its parts are thin.
+def _widened(image: np.ndarray, alpha: np.ndarray, inwards: float, outwards: float) -> tuple[float, float, list[str]]:
+    """Return the widths of a band that reaches beyond the picture's edge, and notices. alpha: uint8 [H, W], hard."""
+    offset = offset_of(image, alpha, max(inwards, outwards))
+    if not offset:
+        return inwards, outwards, []
+    side = "inside" if offset > 0 else "outside"
+    notice = (
+        f"the picture's edge lies about {abs(offset)} pixels {side} the mask's all around, so the unknown region was "
+        "widened as far; --width sets it"
+    )
+    return inwards + max(offset, 0), outwards + max(-offset, 0), [notice]
 
-    Both are uint8 [H, W]. A soft mask may have few pixels of 255 for other reasons.
+
+def _is_hard(alpha: np.ndarray) -> bool:
+    """Return whether fewer pixels of alpha, uint8 [H, W], are fractional than are foreground."""
+    levels = histogram(alpha)
+    return bool(levels[1:255].sum() < levels[FOREGROUND])
+
+
+def _is_thin(alpha: np.ndarray, trimap: np.ndarray, inwards: float) -> bool:
+    """Return whether a hard mask is of thin parts: its trimap leaves little known, or none along most of its edge.
+
+    alpha, trimap: uint8 [H, W]. A soft mask may have few pixels of 255 for other reasons. Along the edge, parts of up
+    to 2 pixels do not count, which have no middle that could stay known.
     """
+    if not _is_hard(alpha):
+        return False
     before, after = histogram(alpha), histogram(trimap)
-    hard = before[1:255].sum() < before[FOREGROUND]
-    return bool(hard) and any(after[level] < THIN * before[level] for level in (FOREGROUND, BACKGROUND))
+    if any(after[level] < THIN * before[level] for level in (FOREGROUND, BACKGROUND)):
+        return True
+    if not before[BACKGROUND]:
+        return False
+    depth, around = _thickness(alpha == FOREGROUND, inwards)
+    edge = (depth > 0) & (depth < 1.5)
+    return bool(np.count_nonzero(edge & (around > 1) & (around <= inwards)) > MOSTLY_THIN * np.count_nonzero(edge))
+
+
+def _thickness(part: np.ndarray, width: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return the depth of each pixel in a part, and the largest depth within `width` pixels, both float32 [H, W]."""
+    depth = cv2.distanceTransform(part.view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    side = 2 * math.ceil(width) + 1
+    return depth, cv2.dilate(depth, np.ones((side, side), np.uint8))
 
 
 def by_thickness(part: np.ndarray, width: float) -> np.ndarray:
@@ -99,9 +143,7 @@ def by_thickness(part: np.ndarray, width: float) -> np.ndarray:
     """
     if part.all():
         return np.full(part.shape, width, np.float32)
-    depth = cv2.distanceTransform(part.view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-    side = 2 * math.ceil(width) + 1
-    return np.minimum(np.maximum(cv2.dilate(depth, np.ones((side, side), np.uint8)) / 2, 1), width).astype(np.float32)
+    return np.minimum(np.maximum(_thickness(part, width)[1] / 2, 1), width).astype(np.float32)
 
 
 def steps_at_known(trimap: np.ndarray, alpha: np.ndarray, least: int = 1) -> list[tuple[np.ndarray, np.ndarray]]:

@@ -89,3 +89,14 @@ def test_of_thin_parts_something_stays_known(thickness):
     assert not any("thinner" in notice for notice in band.from_mask(soft.astype(np.uint8), 6, 6)[1])
     thick = np.maximum(disc(), lines(2))  # what has a known middle keeps its band
     assert (band.from_mask(thick, 4, 4)[0] == by_distance(thick, 4, 4)).all()
+
+
+@pytest.mark.parametrize(("stems", "follows"), [(6, True), (1, False)])
+def test_stems_keep_their_middle_under_a_large_head(stems, follows):
+    mask = disc(240, 240, 60)
+    for left in range(25, 25 + 35 * stems, 35):
+        mask[100:, left : left + 6] = 255
+    made, notices = band.from_mask(mask, 6, 6)
+    assert (made == 255).sum() > band.THIN * (mask == 255).sum()  # known by the head alone
+    assert (made[200:, 27:29] == (255 if follows else 128)).all()
+    assert any("thinner" in notice for notice in notices) == follows

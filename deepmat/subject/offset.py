@@ -1,0 +1,53 @@
+"""How far the edge of a mask lies from the edge of its picture: masks that are too large or too small all around."""
+
+import cv2
+import numpy as np
+
+REACH = 4
+"""Widths of the unknown band up to which the picture's edge is looked for on each side of the mask's edge."""
+CLEAR = 2.0
+"""How many times stronger than in the band the picture's edge must be. No mask of 19 photos reaches it, drawn or by
+three networks, at three sizes; of the drawn ones, made too large by two bands, 35 of 38 do."""
+NEAR = 5
+"""Side in pixels of the square in which an edge counts as met: its distance from an outline varies."""
+LONG = 0.5
+"""Length of a line along the mask's edge, as a share of that edge's own, below which it says nothing."""
+
+
+def offset_of(image: np.ndarray, mask: np.ndarray, width: float) -> int:
+    """Return the distance in pixels from a mask's edge inwards to the picture's: below 0 where the mask is too small.
+
+    image: uint8 RGB [H, W, 3]; mask: uint8 [H, W], foreground from 128; width: of the unknown band on each side of the
+    edge. 0 where the picture's edge lies well in that band, and where no distance stands out. What counts at a distance
+    is the median of the picture's gradient along the whole line there, so that neither texture nor another object is
+    taken for the edge.
+    """
+    inside = cv2.inRange(mask, 128, 255)
+    if not inside.any() or inside.all():
+        return 0
+    steps = np.rint(_distance(inside) - _distance(255 - inside)).astype(int)  # 1, 2 ... inwards, -1, -2 ... outwards
+    strength = cv2.dilate(_gradient(image), np.ones((NEAR, NEAR), np.uint8))
+    reach = round(REACH * width)
+    lines = {at: strength[steps == at] for at in range(-reach, reach + 1) if at}
+    least = LONG * max(lines[-1].size, lines[1].size) if reach else 0
+    edges = np.array([_median(lines[at]) if at and lines[at].size > least else 0 for at in range(-reach, reach + 1)])
+    far = np.abs(np.arange(-reach, reach + 1))
+    within = edges[far <= max(width - NEAR, 1)].max()
+    # the square makes a plateau of each edge, whose middle is where the edge is
+    best = int(np.argmax(np.convolve(edges, np.ones(NEAR), "same") * (far > width - NEAR // 2)))
+    return best - reach if edges[best] > CLEAR * within else 0
+
+
+def _median(values: np.ndarray) -> float:
+    return float(np.median(values))
+
+
+def _gradient(image: np.ndarray) -> np.ndarray:
+    """Return the strength of edges, float32 [H, W]: of the channel of CIELAB that has most of it."""
+    soft = cv2.GaussianBlur(cv2.cvtColor(image, cv2.COLOR_RGB2LAB).astype(np.float32), (0, 0), 1)
+    channels = [np.hypot(cv2.Sobel(each, -1, 1, 0), cv2.Sobel(each, -1, 0, 1)) for each in cv2.split(soft)]
+    return np.asarray(np.max(channels, axis=0))
+
+
+def _distance(part: np.ndarray) -> np.ndarray:
+    return cv2.distanceTransform(part, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
