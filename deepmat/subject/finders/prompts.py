@@ -45,7 +45,13 @@ def find_prompted(image: np.ndarray, prompts: Prompts) -> Found:
     size = max(1, round(part.shape[1] * scale)), max(1, round(part.shape[0] * scale))
     small = cv2.resize(part, size, interpolation=cv2.INTER_AREA)
     subject = segment(small, seeds_of(small, prompts, columns.start, rows.start, part.shape))
-    subject = chosen(subject, places(prompts.points, columns.start, rows.start, part.shape, subject.shape))
+    inside, outside = (
+        places(points, columns.start, rows.start, part.shape, subject.shape)
+        for points in (prompts.points, prompts.not_points)
+    )
+    if prompts.box and outside:  # GrabCut alone takes away little more than the point
+        subject &= ~nearer(small, outside, inside, 1.0)
+    subject = chosen(subject, inside)
     if not subject.any():
         where = "in the box" if prompts.box else "at the points"
         raise NoSubject(f"no object stands out {where}", ("point", "not_point"))
@@ -113,10 +119,11 @@ def ellipse(shape: tuple[int, ...]) -> np.ndarray:
     return y**2 + x.T**2 <= 1
 
 
-def nearer(small: np.ndarray, inside: Sequence[Point], outside: Sequence[Point]) -> np.ndarray:
+def nearer(small: np.ndarray, inside: Sequence[Point], outside: Sequence[Point], favour: float = FAVOUR) -> np.ndarray:
     """Return what is nearer to points inside than to points outside and to the border, bool [H, W], by colour.
 
-    The middle of the lower border does not count, since subjects often cross it.
+    favour: how many times as far it may be. The middle of the lower border does not count, since subjects often cross
+    it.
     """
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import dijkstra
@@ -140,7 +147,7 @@ def nearer(small: np.ndarray, inside: Sequence[Point], outside: Sequence[Point])
     from_border = far(np.concatenate([numbers[0], numbers[:, 0], numbers[:, -1], corners]).tolist())
     if outside:
         from_border = np.minimum(from_border, far(int(numbers[row, column]) for row, column in outside))
-    return from_inside < FAVOUR * from_border
+    return from_inside < favour * from_border
 
 
 def segment(small: np.ndarray, labels: np.ndarray) -> np.ndarray:

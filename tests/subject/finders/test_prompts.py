@@ -56,6 +56,12 @@ def test_points_and_not_points_within_a_box():
     assert overlap(chosen, alpha) > 0.9
 
 
+def test_a_not_point_within_a_box_takes_the_whole_of_what_is_under_it():
+    image, alpha = picture()
+    mask = find_prompted(image, Prompts(box=(20, 40, 230, 140), not_points=((180, 90),))).mask
+    assert overlap(mask, alpha) > 0.9
+
+
 @pytest.mark.parametrize("corner", [(0, 0), (0, 239), (179, 0), (179, 239)])
 def test_objects_and_points_in_any_corner(corner):
     image, alpha = picture(at=(corner,), radius=60)
