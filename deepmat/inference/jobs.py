@@ -6,14 +6,14 @@ from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from deepmat import imaging
 from deepmat.errors import DataError
 from deepmat.imaging.fitting import Photo, read_photo, unused_alpha
-from deepmat.runtime.listing import Input, list_inputs, pair
+from deepmat.runtime.listing import File, InputFile, file_of, list_input_files, pair_names
 from deepmat.runtime.paths import is_file, is_folder, is_there
 from deepmat.runtime.storage import Address
 from deepmat.subject.seeking import Subject
@@ -22,18 +22,58 @@ FETCHED = 8
 """Pictures of a storage that are read before it is their turn."""
 
 
-class Job(NamedTuple):
-    """A picture with its trimap or mask."""
+class Job:
+    """A picture with its trimap or mask.
 
-    name: str
-    """Path in the input folder, without extension."""
-    image: Path
-    partner: Path | None = None
-    """Trimap or mask; None for the picture's own alpha channel."""
-    problem: str | None = None
-    """Why the picture cannot be used."""
-    data: bytes | None = None
-    """The file, where it came through a pipe and `image` is but its name, or was read ahead of its turn."""
+    A batch holds a million of them, so they keep the parts of paths that they do not share with others, and make the
+    paths when asked.
+    """
+
+    __slots__ = ("_image", "_partner", "data", "name", "problem")
+
+    def __init__(
+        self,
+        name: str,
+        image: Path | File,
+        partner: Path | File | None = None,
+        problem: str | None = None,
+        data: bytes | None = None,
+    ) -> None:
+        self.name = name
+        """Path in the input folder, without extension."""
+        self.problem = problem
+        """Why the picture cannot be used."""
+        self.data = data
+        """The file, where it came through a pipe and `image` is but its name, or was read ahead of its turn."""
+        self._image, self._partner = image, partner
+
+    @property
+    def image(self) -> Path:
+        return self._image if isinstance(self._image, Path) else self._image.path
+
+    @property
+    def partner(self) -> Path | None:
+        """Trimap or mask; None for the picture's own alpha channel."""
+        return self._partner.path if isinstance(self._partner, File) else self._partner
+
+    def _replace(self, **changes: Any) -> "Job":
+        same = {"name": self.name, "image": self._image, "partner": self._partner}
+        return Job(**{**same, "problem": self.problem, "data": self.data, **changes})
+
+    def _shown(self) -> tuple[object, ...]:
+        return self.name, self.image, self.partner, self.problem, self.data
+
+    def __reduce__(self) -> tuple[type["Job"], tuple[object, ...]]:
+        return Job, (self.name, self._image, self._partner, self.problem, self.data)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Job) and self._shown() == other._shown()
+
+    def __hash__(self) -> int:
+        return hash(self._shown())
+
+    def __repr__(self) -> str:
+        return f"Job{self._shown()}"
 
 
 class Read(NamedTuple):
@@ -72,30 +112,40 @@ def find_jobs(
     of a picture or of its file. beside: outputs lie beside the pictures, not in one folder. Returns jobs and notices.
     Raises DataError if there are no pictures.
     """
-    pictures, notices = list_inputs(inputs, [folder for folder in (partners, *outputs) if folder])
+    pictures, notices = list_input_files(inputs, [folder for folder in (partners, *outputs) if folder])
     # Pair before applying patterns, so that pairs do not depend on them.
     found = _partners([each.name for each in pictures if not each.problem], partners, what)
-    pictures = [each for each in pictures if _wanted(each, include, exclude)]
+    if include or exclude:
+        pictures = [each for each in pictures if _wanted(each, include, exclude)]
     if not pictures:
         raise DataError(f"{', '.join(map(str, inputs))}: no picture matches --include and --exclude; check them")
     jobs: list[Job] = []
-    first: dict[str, Path] = {}
-    for name, path, closed in pictures:
+    first: dict[str, InputFile] = {}
+    for each in pictures:
+        name, path = each.name, each.path
         partner = found.get(name)
         place = str(path.with_suffix("")) if beside else name
-        if closed:
-            jobs.append(Job(name, path, None, closed))
+        if each.problem:
+            jobs.append(Job(name, path, None, each.problem))
         elif place in first:
-            problem = f"{path}: its outputs would overwrite those of {first[place]}; do them separately"
+            problem = f"{path}: its outputs would overwrite those of {first[place].path}; do them separately"
             jobs.append(Job(str(path), path, None, problem))
         elif lost := _lost(path):
             jobs.append(Job(name, path, None, lost))
         elif isinstance(partner, DataError):
             jobs.append(Job(name, path, None, str(partner)))
         else:
-            jobs.append(Job(name, path, partner))
-        first.setdefault(place, path)
+            jobs.append(Job(name, each.file, _partner_of(name, partner, partners)))
+        first.setdefault(place, each)
     return jobs, notices
+
+
+def _partner_of(name: str, partner: str | Path | None, folder: Path | None) -> Path | File | None:
+    """Return the partner of a picture, which mostly has the same name: then they share it."""
+    if not isinstance(partner, str) or folder is None:
+        return None if isinstance(partner, str) else partner
+    file = file_of(folder, partner)
+    return file._replace(name=name) if file.name == name else file
 
 
 def piped_job(data: bytes) -> Job:
@@ -115,7 +165,7 @@ def _lost(path: Path) -> str | None:
     return f"{path}: {'a broken link; mend or remove it' if path.is_symlink() else 'no such file; check the path'}"
 
 
-def _wanted(given: Input, include: Sequence[str], exclude: Sequence[str]) -> bool:
+def _wanted(given: InputFile, include: Sequence[str], exclude: Sequence[str]) -> bool:
     # What a closed folder holds is not known, so that only its own name can exclude it.
     names = (given.name,) if given.problem else (given.name + given.path.suffix, given.path.name)
 
@@ -125,11 +175,11 @@ def _wanted(given: Input, include: Sequence[str], exclude: Sequence[str]) -> boo
     return (not include or bool(given.problem) or match(include)) and not match(exclude)
 
 
-def _partners(names: Sequence[str], partners: Path | None, what: str) -> dict[str, Path | DataError | None]:
+def _partners(names: Sequence[str], partners: Path | None, what: str) -> dict[str, str | Path | DataError | None]:
     if partners is None:
         return dict.fromkeys(names)
     if is_folder(partners):
-        return {**pair(list(dict.fromkeys(names)), partners, what)[0]}
+        return {**pair_names(list(dict.fromkeys(names)), partners, what)[0]}
     if not is_there(partners):
         raise DataError(f"{partners}: no such folder or file of {what}s; check the path")
     if len(names) > 1:

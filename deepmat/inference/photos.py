@@ -170,10 +170,15 @@ class _Search:
         """Leave out the outputs of other pictures, which lie beside these after an earlier run."""
         if self.files.places != Places():
             return list(jobs), []
-        made = {real(path) for job in jobs for path in self.files.of(job)}
-        kept = [job for job in jobs if real(job.image) not in made]
+        made = {_in_few_bytes(path) for job in jobs for path in self.files.of(job)}
+        kept = [job for job in jobs if _in_few_bytes(job.image) not in made]
         skipped = len(jobs) - len(kept)
         return kept, [f"{skipped} pictures skipped, which are outputs of others"] if skipped else []
+
+
+def _in_few_bytes(path: Path) -> str:
+    """Return what is the same for two paths of one file; a Path would take several times the memory."""
+    return os.path.normcase(str(real(path)))
 
 
 def _given(inputs: Input | Iterable[Input]) -> list[Path | bytes]:

@@ -62,7 +62,7 @@ def _found(find: Callable[[], list[Job]]) -> list[Job]:
 
 def _state(job: Job) -> tuple[object, ...]:
     """Return what changes when a picture, its mask, or what is wrong with it changes."""
-    return job.image, job.problem, *_stamp(job.image), *(_stamp(job.partner) if job.partner else ())
+    return str(job.image), job.problem, *_stamp(job.image), *(_stamp(job.partner) if job.partner else ())
 
 
 def _stamp(path: Path) -> tuple[int, int]:

@@ -1,6 +1,7 @@
 """Find the pictures of folders, and pair them by name."""
 
 import os
+import sys
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -36,17 +37,59 @@ class Listing(NamedTuple):
     """Subfolders that cannot be listed, and why."""
 
 
+class File(NamedTuple):
+    """The path of a picture in few bytes: a million of them share folders and extensions, and names with their jobs."""
+
+    folder: Path
+    name: str
+    """Path in the folder, without extension ("sub/cat")."""
+    suffix: str
+
+    @property
+    def path(self) -> Path:
+        return self.folder / (self.name + self.suffix)
+
+
+def file_of(folder: Path, name: str) -> File:
+    """Return the file of that path in a folder ("sub/cat.png")."""
+    stem, suffix = _split(name)
+    return File(folder, stem, sys.intern(suffix))
+
+
+def _split(name: str) -> tuple[str, str]:
+    """Return a name without its extension, and the extension, as pathlib does."""
+    stem, suffix = os.path.splitext(name)
+    return (name, "") if suffix == "." else (stem, suffix)
+
+
+class _Names(NamedTuple):
+    """What a folder holds, as Listing."""
+
+    pictures: list[str]
+    """Paths in the folder ("sub/cat.png"), sorted."""
+    notices: list[str]
+    closed: dict[Path, str]
+
+
 def scan(folder: Path) -> Listing:
     """List the pictures in a folder and its subfolders. Hidden files are ignored.
 
     Pictures of formats that cannot be read (`runtime.formats`) are among them, unless one of the same name lies beside
     it. Raises DataError if the folder is missing, cannot be listed, or holds neither pictures nor closed subfolders.
     """
+    found, notices, closed = _scan(folder)
+    return Listing([folder / name for name in found], notices, closed)
+
+
+def _scan(folder: Path) -> _Names:
+    """List the names of pictures, as `scan`: a Path takes ten times the memory of a name."""
     if isinstance(folder, storage.Address):
         return _scan_storage(folder)
     if not is_folder(folder):
         raise DataError(f"{folder}: {'is not a folder' if is_there(folder) else 'no such folder'}; check the path")
-    pictures, foreign, notices = [], [], []
+    pictures: list[str] = []
+    foreign: list[str] = []
+    notices: list[str] = []
     closed: dict[Path, str] = {}
 
     def note(error: OSError) -> None:
@@ -61,60 +104,72 @@ def scan(folder: Path) -> Listing:
         folders[:] = [name for name in folders if not name.startswith(".")]
         links = [Path(parent, name) for name in folders if os.path.islink(Path(parent, name))]
         notices += [f"{path}: skipped, a link to a folder; name that folder itself" for path in links]
-        for path in (Path(parent, name) for name in names if not name.startswith(".")):
+        below = Path(parent).relative_to(folder).as_posix()
+        for name in names:
+            if name.startswith("."):
+                continue
+            place, inside = os.path.join(parent, name), name if below == "." else f"{below}/{name}"
             # Not a pipe, which would block. os.path's functions also work where only names may be read.
-            if is_picture(path) and (os.path.isfile(path) or not os.path.exists(path)):
-                pictures.append(path)
-            elif is_foreign(path):
-                foreign.append(path)
+            if _is_picture(name) and (os.path.isfile(place) or not os.path.exists(place)):
+                pictures.append(inside)
+            elif is_foreign(path := Path(place)):
+                foreign.append(inside)
             else:
                 suffix = lacking_extension(path)
                 what = (
                     f"a picture without an extension; rename it to {path.name}{suffix}" if suffix else "not a picture"
                 )
                 notices.append(f"{path}: skipped, {what}")
-    _add_foreign(foreign, pictures, notices)
+    _add_foreign(folder, foreign, pictures, notices)
     if folder in closed:
         raise DataError(closed[folder])
     if not pictures and not closed:
         unnamed = [f" ({notice})" for notice in sorted(notices) if "without an extension" in notice]
         raise DataError(f"{folder}: holds no pictures; expected files such as .png or .jpg{''.join(unnamed[:1])}")
-    return Listing(sorted(pictures), sorted(notices), closed)
+    return _Names(sorted(pictures, key=_in_order), sorted(notices), closed)
 
 
-def _add_foreign(foreign: Iterable[Path], pictures: list[Path], notices: list[str]) -> None:
+def _is_picture(name: str) -> bool:
+    return os.path.splitext(name)[1].lower() in PICTURE_SUFFIXES
+
+
+def _in_order(name: str) -> str:
+    """Return what sorts names as pathlib sorts their paths: part by part."""
+    return os.path.normcase(name.replace("/", "\0"))
+
+
+def _add_foreign(folder: Path, foreign: Iterable[str], pictures: list[str], notices: list[str]) -> None:
     """Add pictures of formats that cannot be read, or a notice if one of the same name lies beside it."""
-    twins = {path.with_suffix(""): path for path in pictures} if foreign else {}
-    for path in foreign:
-        if twin := twins.get(path.with_suffix("")):
-            notices.append(f"{path}: skipped, since {twin.name} lies beside it")
+    twins = {_split(name)[0]: name for name in pictures} if foreign else {}
+    for name in foreign:
+        if twin := twins.get(_split(name)[0]):
+            notices.append(f"{folder / name}: skipped, since {twin.rpartition('/')[2]} lies beside it")
         else:
-            pictures.append(path)
+            pictures.append(name)
 
 
-def _scan_storage(folder: storage.Address) -> Listing:
+def _scan_storage(folder: storage.Address) -> _Names:
     """List the pictures below an address, as `scan`, by their names alone: no file is opened."""
-    pictures: list[Path] = []
-    foreign: list[Path] = []
+    pictures: list[str] = []
+    foreign: list[str] = []
     notices: list[str] = []
     for name in storage.names(folder):
         parts = name.split("/")
-        path = folder / name
         if any(part in ("", ".", "..") for part in parts):
             notices.append(f"{folder}/{name}: skipped, its name has an empty part or dots for one; rename it")
         elif any(part.startswith(".") for part in parts):
             continue
-        elif is_picture(path):
-            pictures.append(path)
-        elif path.suffix.lower() in SUFFIXES:
-            foreign.append(path)
+        elif _is_picture(name):
+            pictures.append(name)
+        elif os.path.splitext(name)[1].lower() in SUFFIXES:
+            foreign.append(name)
         else:
-            notices.append(f"{path}: skipped, not a picture")
-    _add_foreign(foreign, pictures, notices)
+            notices.append(f"{folder / name}: skipped, not a picture")
+    _add_foreign(folder, foreign, pictures, notices)
     if not pictures:
         what = "holds no pictures" if notices else "no such folder, or an empty one"
         raise DataError(f"{folder}: {what}; expected files such as .png or .jpg, check the address")
-    return Listing(sorted(pictures), sorted(notices), {})
+    return _Names(sorted(pictures, key=_in_order), sorted(notices), {})
 
 
 def find_pictures(folder: Path) -> tuple[list[Path], list[str]]:
@@ -144,26 +199,45 @@ class Input(NamedTuple):
     """Why there is none: a subfolder that cannot be listed stands for the pictures in it."""
 
 
+class InputFile(NamedTuple):
+    """A picture to work on, as Input, in few bytes."""
+
+    name: str
+    file: File | Path
+    """A Path for what was named itself, and for a closed subfolder."""
+    problem: str | None = None
+
+    @property
+    def path(self) -> Path:
+        return self.file if isinstance(self.file, Path) else self.file.path
+
+
 def list_inputs(inputs: Iterable[Path], apart: Iterable[Path]) -> tuple[list[Input], list[str]]:
     """Return the pictures in `inputs`, files and folders, and notices of what is skipped.
 
     apart: folders to leave out if they lie below an input. Raises DataError if a folder is missing or empty, or if
     there is no picture at all.
     """
-    pictures: list[Input] = []
+    pictures, notices = list_input_files(inputs, apart)
+    return [Input(each.name, each.path, each.problem) for each in pictures], notices
+
+
+def list_input_files(inputs: Iterable[Path], apart: Iterable[Path]) -> tuple[list[InputFile], list[str]]:
+    """Return what `list_inputs` does, for folders of any length."""
+    pictures: list[InputFile] = []
     notices: list[str] = []
     inputs, apart = list(inputs), [real(folder) for folder in apart]
     if not inputs:
         raise DataError("no pictures are given; name files or folders")
     for given in inputs:
         if not (is_folder(given) if isinstance(given, storage.Address) else os.path.isdir(given)):
-            pictures.append(Input(given.stem, given))
+            pictures.append(InputFile(given.stem, given))
             continue
-        found, ignored, closed = scan(given)
+        found, ignored, closed = _scan(given)
         notices += ignored
         below = {folder for folder in apart if real(given) in folder.parents}
-        listed = [Input(key_of(path, given), path) for path in found]
-        listed += [Input(_key_of_closed(path, given), path, why) for path, why in closed.items()]
+        listed = [InputFile(file.name, file) for file in (file_of(given, name) for name in found)]
+        listed += [InputFile(_key_of_closed(path, given), path, why) for path, why in closed.items()]
         if below:
             listed = [each for each in listed if below.isdisjoint((real(each.path), *real(each.path).parents))]
         pictures += listed
@@ -197,19 +271,28 @@ def pair(keys: Sequence[str], folder: Path, what: str) -> tuple[dict[str, Path |
     has no partner otherwise may end in one of names.ROLES (cat_pha). what: "alpha" or the like, for messages. Raises
     DataError if the folder itself is missing or empty.
     """
-    found, notices, closed = scan(folder)
-    candidates = _candidates(keys, found, folder, lambda name: name)
-    taken = {path for paths in candidates.values() for path in paths}
-    left = [path for path in found if path not in taken]
-    ending = _candidates([key for key in keys if not candidates[key]], left, folder, without_role)
-    near = NearNames(left)
-    partners: dict[str, Path | DataError] = {}
+    found, notices = pair_names(keys, folder, what)
+    return {key: folder / name if isinstance(name, str) else name for key, name in found.items()}, notices
+
+
+def pair_names(keys: Sequence[str], folder: Path, what: str) -> tuple[dict[str, str | DataError], list[str]]:
+    """Return what `pair` does, with the path of a partner in the folder ("sub/cat.png") in place of its whole path."""
+    found, notices, closed = _scan(folder)
+    candidates = _candidates(keys, found, lambda name: name)
+    alone = [key for key in keys if not candidates[key]]
+    left: list[str] = []
+    if alone:
+        taken = {name for names in candidates.values() for name in names}
+        left = [name for name in found if name not in taken]
+    candidates |= _candidates(alone, left, without_role)
+    near = NearNames(folder / name for name in left)
+    partners: dict[str, str | DataError] = {}
     for key in keys:
-        paths = candidates[key] or ending[key]
-        if len(paths) == 1:
-            partners[key] = paths[0]
-        elif paths:
-            several = " and ".join(str(path) for path in paths)
+        names = candidates[key]
+        if len(names) == 1:
+            partners[key] = names[0]
+        elif names:
+            several = " and ".join(str(folder / name) for name in names)
             partners[key] = DataError(f"{key}: {several} could be its {what}; remove or rename one")
         elif closed:
             unseen = "; ".join(closed.values())
@@ -217,31 +300,44 @@ def pair(keys: Sequence[str], folder: Path, what: str) -> tuple[dict[str, Path |
         else:
             alike = near.find(Path(key).name)
             mend = f"add {folder / key}.png or remove the picture"
-            if alike and _reaches(key, alike, folder):
+            if alike and ("/" not in key or alike.parent == folder):
                 mend = f"is it {alike}? Then rename that to {folder / key}{alike.suffix}"
             partners[key] = DataError(f"{key}: no {what} of that name in {folder}; {mend}")
     return partners, notices
 
 
-def _candidates(
-    keys: Sequence[str], paths: Sequence[Path], folder: Path, named: Callable[[str], str]
-) -> dict[str, list[Path]]:
-    """Return the files that may be the partner of each key. named: what counts of a file's name."""
-    by_path, by_name = defaultdict(list), defaultdict(list)
-    for path in paths:
-        by_path[named(composed(key_of(path, folder)))].append(path)
-        by_name[named(composed(path.stem))].append(path)
-    bare = Counter(composed(Path(key).name) for key in keys)
-    found = {}
+def _candidates(keys: Sequence[str], files: Sequence[str], named: Callable[[str], str]) -> dict[str, tuple[str, ...]]:
+    """Return the files that may be the partner of each key. named: what counts of a file's name.
+
+    Only files that some key asks for are kept, so that memory holds one short entry for most keys.
+    """
+    paths: dict[str, tuple[str, ...]] = {composed(key): () for key in keys}
+    _collect(files, paths, lambda file: named(composed(_split(file)[0])))
+    found: dict[str, tuple[str, ...]] = {}
     for key in keys:
-        name = composed(Path(key).name)
-        same = by_path[composed(key)]
-        exact = [path for path in same if key_of(path, folder) == key] or same
-        alike = by_name[name] if bare[name] == 1 else []
-        found[key] = exact or [path for path in alike if _reaches(key, path, folder)]
+        same = paths[composed(key)]
+        found[key] = same if len(same) < 2 else tuple(file for file in same if _split(file)[0] == key) or same
+    del paths
+    bare = Counter(_bare(key) for key in keys) if not all(found.values()) else {}
+    unlike = {_bare(key) for key in keys if not found[key] and bare[_bare(key)] == 1}
+    by_name = defaultdict[str, list[str]](list)
+    for file in files if unlike else ():
+        name = named(composed(_split(file.rpartition("/")[2])[0]))
+        if name in unlike:
+            by_name[name].append(file)
+    for key in keys:
+        if not found[key] and _bare(key) in by_name:
+            found[key] = tuple(file for file in by_name[_bare(key)] if "/" not in key or "/" not in file)
     return found
 
 
-def _reaches(key: str, path: Path, folder: Path) -> bool:
-    """Return whether a file may be the partner of a key of another path: one of the two lies in no subfolder."""
-    return "/" not in key or path.parent == folder
+def _bare(key: str) -> str:
+    return composed(key.rpartition("/")[2])
+
+
+def _collect(files: Iterable[str], into: dict[str, tuple[str, ...]], named: Callable[[str], str]) -> None:
+    """Add each file to the entry of its name, if there is one."""
+    for file in files:
+        name = named(file)
+        if name in into:
+            into[name] = (*into[name], file)

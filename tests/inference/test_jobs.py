@@ -1,4 +1,6 @@
+import pickle
 import struct
+import tracemalloc
 import warnings
 from pathlib import Path
 
@@ -105,3 +107,24 @@ def test_a_grey_photo_of_another_gamma_is_converted_with_a_notice(tmp_path):
     image, _, _, notices = imaging.read_picture(tmp_path / "a.png")
     assert image[0, 0, 0] != 100 and np.array_equal(read.image, image)
     assert notices and read.notices[: len(notices)] == notices
+
+
+def test_a_job_takes_few_bytes(tmp_path, monkeypatch):
+    """A million of them fit into memory: 210 bytes each for short names, 280 with trimaps."""
+    monkeypatch.chdir(tmp_path)
+    for folder in ("in/a", "t/a"):
+        Path(folder).mkdir(parents=True)
+        for number in range(2000):
+            Path(folder, f"picture_{number:07d}.png").touch()
+    for partners, most in ((None, 260), (Path("t"), 330)):
+        tracemalloc.start()
+        try:
+            jobs, _ = find_jobs([Path("in")], partners, "trimap")
+            held = tracemalloc.get_traced_memory()[0]
+            assert len(jobs) == 2000 and jobs[7].image == Path("in/a/picture_0000007.png")
+            assert jobs[7].partner == (partners / "a/picture_0000007.png" if partners else None)
+            assert pickle.loads(pickle.dumps(jobs[7])) == jobs[7]._replace(data=None)
+            del jobs  # not what is left of tables of Python itself
+            assert held - tracemalloc.get_traced_memory()[0] < 2000 * most
+        finally:
+            tracemalloc.stop()
