@@ -31,7 +31,7 @@ MOST = 1_000_000
 FINE = 1024
 """Pixels of the longer side above which `correct` begins with a copy of half the size. There a window reaches twice as
 far, so that the means of whole regions are corrected too."""
-AT_ONCE, OVERLAP = 150_000, 64
+AT_ONCE, OVERLAP = 100_000, 64
 """Unknown pixels that `correct` sees at once, in less than 0.2 GB, and rows around them; others hardly matter."""
 
 

@@ -64,11 +64,13 @@ def predict_seen(
     else:
         alpha, seen = run(predictor, image, levels, **options)
     alpha = _with_known(alpha, levels)
+    if levels.size > 1 << 20:
+        give_back_memory()  # the network's, before equations and outputs take theirs
     correction = predictor.correction or (closed_form.correct if correct else None)
     if correction and correct is not False:
-        if levels.size > 1 << 20:
-            give_back_memory()  # the network's, before the equations take theirs
         alpha = correction(image, levels, alpha)
+        if levels.size > 1 << 20:
+            give_back_memory()
     return alpha, seen
 
 
