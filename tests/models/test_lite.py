@@ -368,6 +368,18 @@ def test_the_fast_network_answers_as_the_plain_one(model, size):
         assert (fast(*tensors, everywhere=True)["alpha"] - expected).abs().max() < 1e-4
 
 
+@pytest.mark.parametrize("form", [None, "fp32"])
+def test_pictures_of_six_megapixels_are_seen_at_half_their_size(monkeypatch, model, form):
+    network = for_prediction(model, form) if form else model
+    shown = []
+    monkeypatch.setattr(network, "begin", lambda image, trimap: shown.append(trimap.shape) or 1 / 0)
+    for height, width in ((2000, 2999), (2000, 3000), (3000, 4500)):
+        trimap = np.full((height, width), 128, np.uint8)
+        with pytest.raises(ZeroDivisionError):
+            inference.predict_seen(network, np.zeros((height, width, 3), np.uint8), trimap)
+    assert shown == [(2000, 2999), (1000, 1500), (1000, 1500)]
+
+
 @pytest.mark.parametrize("options", [{"mode": "resize", "size": (96, 96)}, {"max_size": 96, "fit": "stretch"}], ids=str)
 def test_what_is_known_is_left_out_but_where_a_mode_may_have_lost_what_is_not(model, options):
     image, levels, _ = ramp(96, 480)
