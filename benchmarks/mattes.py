@@ -14,7 +14,8 @@ import typer
 from deepmat import imaging
 from deepmat.errors import DataError, lookup
 from deepmat.imaging import trimap
-from deepmat.runtime.listing import list_pictures, pair
+from deepmat.runtime.listing import list_pictures
+from deepmat.runtime.pairing import pair
 
 METHODS = {"cf": "estimate_alpha_cf", "knn": "estimate_alpha_knn", "lbdm": "estimate_alpha_lbdm"}
 

@@ -9,7 +9,8 @@ from deepmat.checks.findings import Case, Finding, finding, message_of
 from deepmat.errors import DataError
 from deepmat.runtime.files import real
 from deepmat.runtime.formats import is_foreign
-from deepmat.runtime.listing import is_picture, key_of, pair, scan
+from deepmat.runtime.listing import is_picture, key_of, scan
+from deepmat.runtime.pairing import pair
 
 
 def within(path: Path, folder: Path) -> bool:

@@ -17,7 +17,8 @@ import numpy as np
 from deepmat import imaging
 from deepmat.errors import DataError
 from deepmat.imaging.fitting import read_alpha_like, read_photo
-from deepmat.runtime.listing import list_pictures, pair
+from deepmat.runtime.listing import list_pictures
+from deepmat.runtime.pairing import pair
 from deepmat.runtime.paths import is_file, is_folder, is_there
 from deepmat.runtime.storage import Address
 

@@ -6,7 +6,8 @@ from pathlib import Path
 from deepmat import imaging
 from deepmat.config import DataConfig, TestConfig
 from deepmat.errors import DataError
-from deepmat.runtime.listing import is_picture, list_pictures, pair
+from deepmat.runtime.listing import is_picture, list_pictures
+from deepmat.runtime.pairing import pair
 from deepmat.runtime.paths import is_folder
 from deepmat.runtime.storage import addressed
 

@@ -13,7 +13,8 @@ import numpy as np
 from deepmat import imaging
 from deepmat.errors import DataError
 from deepmat.imaging.fitting import Photo, read_photo, unused_alpha
-from deepmat.runtime.listing import File, InputFile, file_of, list_input_files, pair_names
+from deepmat.runtime.listing import File, InputFile, file_of, list_input_files
+from deepmat.runtime.pairing import pair_names
 from deepmat.runtime.paths import is_file, is_folder, is_there
 from deepmat.runtime.storage import Address
 from deepmat.subject.seeking import Subject

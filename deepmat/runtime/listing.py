@@ -1,9 +1,8 @@
-"""Find the pictures of folders, and pair them by name."""
+"""Find the pictures of folders."""
 
 import os
 import sys
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,7 +10,6 @@ from deepmat.errors import DataError
 from deepmat.runtime import storage
 from deepmat.runtime.files import real
 from deepmat.runtime.formats import SUFFIXES, is_foreign, lacking_extension
-from deepmat.runtime.names import NearNames, composed, without_role
 from deepmat.runtime.paths import is_folder, is_there
 
 PICTURE_SUFFIXES = frozenset(
@@ -52,11 +50,11 @@ class File(NamedTuple):
 
 def file_of(folder: Path, name: str) -> File:
     """Return the file of that path in a folder ("sub/cat.png")."""
-    stem, suffix = _split(name)
+    stem, suffix = split_suffix(name)
     return File(folder, stem, sys.intern(suffix))
 
 
-def _split(name: str) -> tuple[str, str]:
+def split_suffix(name: str) -> tuple[str, str]:
     """Return a name without its extension, and the extension, as pathlib does."""
     stem, suffix = os.path.splitext(name)
     return (name, "") if suffix == "." else (stem, suffix)
@@ -77,11 +75,11 @@ def scan(folder: Path) -> Listing:
     Pictures of formats that cannot be read (`runtime.formats`) are among them, unless one of the same name lies beside
     it. Raises DataError if the folder is missing, cannot be listed, or holds neither pictures nor closed subfolders.
     """
-    found, notices, closed = _scan(folder)
+    found, notices, closed = scan_names(folder)
     return Listing([folder / name for name in found], notices, closed)
 
 
-def _scan(folder: Path) -> _Names:
+def scan_names(folder: Path) -> _Names:
     """List the names of pictures, as `scan`: a Path takes ten times the memory of a name."""
     if isinstance(folder, storage.Address):
         return _scan_storage(folder)
@@ -140,9 +138,9 @@ def _in_order(name: str) -> str:
 
 def _add_foreign(folder: Path, foreign: Iterable[str], pictures: list[str], notices: list[str]) -> None:
     """Add pictures of formats that cannot be read, or a notice if one of the same name lies beside it."""
-    twins = {_split(name)[0]: name for name in pictures} if foreign else {}
+    twins = {split_suffix(name)[0]: name for name in pictures} if foreign else {}
     for name in foreign:
-        if twin := twins.get(_split(name)[0]):
+        if twin := twins.get(split_suffix(name)[0]):
             notices.append(f"{folder / name}: skipped, since {twin.rpartition('/')[2]} lies beside it")
         else:
             pictures.append(name)
@@ -233,7 +231,7 @@ def list_input_files(inputs: Iterable[Path], apart: Iterable[Path]) -> tuple[lis
         if not (is_folder(given) if isinstance(given, storage.Address) else os.path.isdir(given)):
             pictures.append(InputFile(given.stem, given))
             continue
-        found, ignored, closed = _scan(given)
+        found, ignored, closed = scan_names(given)
         notices += ignored
         below = {folder for folder in apart if real(given) in folder.parents}
         listed = [InputFile(file.name, file) for file in (file_of(given, name) for name in found)]
@@ -261,83 +259,3 @@ def list_pictures(folder: Path) -> tuple[dict[str, Path | DataError], list[str]]
             raise DataError(f"{path}: has the same name as {other.name}; rename or remove one of them")
         pictures[key] = path
     return pictures | {_key_of_closed(path, folder): DataError(why) for path, why in closed.items()}, notices
-
-
-def pair(keys: Sequence[str], folder: Path, what: str) -> tuple[dict[str, Path | DataError], list[str]]:
-    """Return for each key its partner in `folder`, or a DataError that says why there is none; and notices.
-
-    Partners have the same path, or else the same bare name if no other key or picture has that name and one of the two
-    lies in no subfolder (shoes/1 is no partner of hats/1). Composed and decomposed accents are the same. A file that
-    has no partner otherwise may end in one of names.ROLES (cat_pha). what: "alpha" or the like, for messages. Raises
-    DataError if the folder itself is missing or empty.
-    """
-    found, notices = pair_names(keys, folder, what)
-    return {key: folder / name if isinstance(name, str) else name for key, name in found.items()}, notices
-
-
-def pair_names(keys: Sequence[str], folder: Path, what: str) -> tuple[dict[str, str | DataError], list[str]]:
-    """Return what `pair` does, with the path of a partner in the folder ("sub/cat.png") in place of its whole path."""
-    found, notices, closed = _scan(folder)
-    candidates = _candidates(keys, found, lambda name: name)
-    alone = [key for key in keys if not candidates[key]]
-    left: list[str] = []
-    if alone:
-        taken = {name for names in candidates.values() for name in names}
-        left = [name for name in found if name not in taken]
-    candidates |= _candidates(alone, left, without_role)
-    near = NearNames(folder / name for name in left)
-    partners: dict[str, str | DataError] = {}
-    for key in keys:
-        names = candidates[key]
-        if len(names) == 1:
-            partners[key] = names[0]
-        elif names:
-            several = " and ".join(str(folder / name) for name in names)
-            partners[key] = DataError(f"{key}: {several} could be its {what}; remove or rename one")
-        elif closed:
-            unseen = "; ".join(closed.values())
-            partners[key] = DataError(f"{key}: no {what} of that name among those that may be read; {unseen}")
-        else:
-            alike = near.find(Path(key).name)
-            mend = f"add {folder / key}.png or remove the picture"
-            if alike and ("/" not in key or alike.parent == folder):
-                mend = f"is it {alike}? Then rename that to {folder / key}{alike.suffix}"
-            partners[key] = DataError(f"{key}: no {what} of that name in {folder}; {mend}")
-    return partners, notices
-
-
-def _candidates(keys: Sequence[str], files: Sequence[str], named: Callable[[str], str]) -> dict[str, tuple[str, ...]]:
-    """Return the files that may be the partner of each key. named: what counts of a file's name.
-
-    Only files that some key asks for are kept, so that memory holds one short entry for most keys.
-    """
-    paths: dict[str, tuple[str, ...]] = {composed(key): () for key in keys}
-    _collect(files, paths, lambda file: named(composed(_split(file)[0])))
-    found: dict[str, tuple[str, ...]] = {}
-    for key in keys:
-        same = paths[composed(key)]
-        found[key] = same if len(same) < 2 else tuple(file for file in same if _split(file)[0] == key) or same
-    del paths
-    bare = Counter(_bare(key) for key in keys) if not all(found.values()) else {}
-    unlike = {_bare(key) for key in keys if not found[key] and bare[_bare(key)] == 1}
-    by_name = defaultdict[str, list[str]](list)
-    for file in files if unlike else ():
-        name = named(composed(_split(file.rpartition("/")[2])[0]))
-        if name in unlike:
-            by_name[name].append(file)
-    for key in keys:
-        if not found[key] and _bare(key) in by_name:
-            found[key] = tuple(file for file in by_name[_bare(key)] if "/" not in key or "/" not in file)
-    return found
-
-
-def _bare(key: str) -> str:
-    return composed(key.rpartition("/")[2])
-
-
-def _collect(files: Iterable[str], into: dict[str, tuple[str, ...]], named: Callable[[str], str]) -> None:
-    """Add each file to the entry of its name, if there is one."""
-    for file in files:
-        name = named(file)
-        if name in into:
-            into[name] = (*into[name], file)

@@ -11,7 +11,7 @@ from deepmat.errors import DataError
 from deepmat.imaging import trimap
 from deepmat.imaging.fitting import Photo, read_alpha_like, read_photo, unused_alpha
 from deepmat.imaging.trimap import unknown_region
-from deepmat.runtime.listing import pair
+from deepmat.runtime.pairing import pair
 from deepmat.scoring.metrics.scores import fraction
 
 DOUBTFUL = 0.1

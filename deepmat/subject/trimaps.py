@@ -24,7 +24,8 @@ from deepmat.runtime.files import (
     refuse_overwriting,
     remove_leftovers,
 )
-from deepmat.runtime.listing import is_picture, list_inputs, pair
+from deepmat.runtime.listing import is_picture, list_inputs
+from deepmat.runtime.pairing import pair
 from deepmat.runtime.paths import is_folder
 from deepmat.runtime.sharing import Batch, parse_engine, refuse_storage
 from deepmat.runtime.storage import Address, check_bucket

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from deepmat.errors import ConfigError, DataError
-from deepmat.runtime import files, listing
+from deepmat.runtime import files, listing, pairing
 
 
 def test_pictures_are_keyed_by_path_without_extension(tmp_path):
@@ -14,10 +14,10 @@ def test_pictures_are_keyed_by_path_without_extension(tmp_path):
     pictures, notices = listing.list_pictures(tmp_path)
     assert list(pictures) == ["b", "sub dir/a.x"]
     assert notices == [f"{tmp_path / 'notes.txt'}: skipped, not a picture"]
-    partners, _ = listing.pair(["elsewhere/b", "c", "sub dir/a.x"], tmp_path, "alpha")
+    partners, _ = pairing.pair(["elsewhere/b", "c", "sub dir/a.x"], tmp_path, "alpha")
     assert partners["elsewhere/b"] == tmp_path / "b.JPG" and partners["sub dir/a.x"] == tmp_path / "sub dir/a.x.png"
     assert "c: no alpha of that name in" in str(partners["c"])
-    twins, _ = listing.pair(["x/b", "y/b"], tmp_path, "alpha")  # one flat partner cannot be that of both
+    twins, _ = pairing.pair(["x/b", "y/b"], tmp_path, "alpha")  # one flat partner cannot be that of both
     assert all(isinstance(partner, DataError) for partner in twins.values())
     (tmp_path / "b.png").touch()
     with pytest.raises(DataError, match="b.png: has the same name as b.JPG"):
@@ -58,15 +58,15 @@ def test_accents_and_endings_of_tools_do_not_part_what_belongs_together(tmp_path
     for name in (f"{apart}.png", "cat_pha.png", "ape-Trimap.png", "owl.png", "owl_out.png", "x_pha.png", "x_alpha.png"):
         (tmp_path / name).touch()
     keys = [composed, "cat", "ape", "owl", "x"]
-    partners = listing.pair(keys, tmp_path, "alpha")[0]
+    partners = pairing.pair(keys, tmp_path, "alpha")[0]
     names = [each.name for each in partners.values() if isinstance(each, Path)]
     assert names == [f"{apart}.png", "cat_pha.png", "ape-Trimap.png", "owl.png"]
     assert "x_alpha.png and " in str(partners["x"]) and "x_pha.png could be its alpha" in str(partners["x"])
     # The picture of that very name takes it, and both spellings keep to themselves.
-    assert isinstance(listing.pair(["owl_out", "owl"], tmp_path, "alpha")[0]["owl_out"], Path)
+    assert isinstance(pairing.pair(["owl_out", "owl"], tmp_path, "alpha")[0]["owl_out"], Path)
     (tmp_path / f"{composed}.png").touch()
     if len(list(tmp_path.glob("Zo*"))) == 2:  # not where both are one file, as on macOS
-        both = listing.pair([composed, apart], tmp_path, "alpha")[0]
+        both = pairing.pair([composed, apart], tmp_path, "alpha")[0]
         assert [path.stem for path in both.values()] == [composed, apart]
 
 
@@ -87,7 +87,7 @@ def test_accents_and_endings_of_tools_do_not_part_what_belongs_together(tmp_path
 def test_the_near_file_is_named_where_there_is_no_partner(tmp_path, key, name, near):
     (tmp_path / name).parent.mkdir(exist_ok=True)
     (tmp_path / name).touch()
-    message = str(listing.pair([key], tmp_path, "trimap")[0][key])
+    message = str(pairing.pair([key], tmp_path, "trimap")[0][key])
     assert message.startswith(f"{key}: no trimap of that name in {tmp_path}; ")
     mend = f"is it {tmp_path / name}? Then rename that to {tmp_path / key}{Path(name).suffix}"
     assert message.endswith(mend if near else f"add {tmp_path / key}.png or remove the picture")
@@ -111,7 +111,7 @@ def test_subfolders_that_cannot_be_listed_are_failures(tmp_path, close):
     assert len(listing.list_inputs([tmp_path], [tmp_path / "bags"])[0]) == 1
     pictures, _ = listing.list_pictures(tmp_path)
     assert pictures["a"] == tmp_path / "a.png" and str(pictures["bags/"]) == why
-    partners, _ = listing.pair(["a", "bags/b"], tmp_path, "trimap")
+    partners, _ = pairing.pair(["a", "bags/b"], tmp_path, "trimap")
     assert partners["a"] == tmp_path / "a.png" and why in str(partners["bags/b"])
     with pytest.raises(DataError, match="bags: cannot be listed"):
         listing.find_pictures(tmp_path)
