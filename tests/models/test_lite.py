@@ -34,6 +34,7 @@ from deepmat.models.lite.cues import (
     _halve,
     _squares,
     _tell_apart,
+    even_cells,
     gather,
     look,
     see,
@@ -366,6 +367,33 @@ def test_the_fast_network_answers_as_the_plain_one(model, size):
     assert (found - expected)[tensors[1] == 128].abs().max() < 1e-4
     with torch.inference_mode():
         assert (fast(*tensors, everywhere=True)["alpha"] - expected).abs().max() < 1e-4
+
+
+@pytest.mark.parametrize("border", [0, 5, 27])
+def test_cells_of_like_pixels_are_computed_once_and_answer_the_same(monkeypatch, model, border):
+    side = 160 - border
+    image, trimap, _ = ramp(side, side)
+    image = image + np.random.default_rng(0).integers(0, 30, image.shape, dtype=np.uint8)
+    doubled = (each.repeat(2, 0).repeat(2, 1) for each in (image, trimap))
+    image, trimap = (cv2.copyMakeBorder(each, *(0, 2 * border) * 2, cv2.BORDER_REFLECT_101) for each in doubled)
+    tensors = torch.from_numpy(image).permute(2, 0, 1)[None], torch.from_numpy(trimap)[None, None]
+    assert even_cells(*tensors) == (side, side)
+    shown = []
+    monkeypatch.setattr(lite_fast, "see", lambda *given, even: shown.append(even) or see(*given, even=even))
+    with torch.inference_mode():
+        expected, found = model(*tensors)["alpha"], for_prediction(model)(*tensors)["alpha"]
+    assert True in shown and (False in shown[1:]) == bool(border)  # the first is the smaller copy
+    assert expected.std() > 0.1 and (found - expected)[tensors[1] == 128].abs().max() < 1e-4
+
+
+def test_few_cells_of_a_photo_are_even():
+    image = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (1, 3, 64, 64), dtype=np.uint8))
+    trimap = torch.full((1, 1, 64, 64), 128, dtype=torch.uint8)
+    assert even_cells(image, trimap) == (0, 0)
+    image[:] = 7
+    assert even_cells(image, trimap) == (32, 32)
+    trimap[..., 9, 3] = 255  # one pixel of a cell is known
+    assert even_cells(image, trimap) == (4, 1)
 
 
 @pytest.mark.parametrize("form", [None, "fp32"])

@@ -1,6 +1,6 @@
 """DIM for prediction: the alpha of DIM.forward in a fraction of its time and memory.
 
-- bfloat16 where the processor computes with it, channels last, ReLU fused into the convolution, large memory pages.
+- bfloat16 where the processor computes with it, ReLU fused into the convolution, large memory pages.
 - Pooling indices, eight bytes a value, are not kept but computed again from the features where needed.
 - The last two levels of the decoder and the refinement, half of all arithmetic, run only near unknown pixels, in
   strips that fit the processor's cache. The omitted part has no influence on any unknown pixel.
@@ -16,30 +16,16 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from deepmat.imaging.trimap import unknown_region
+from deepmat.models.convolving import convolve, layout
 from deepmat.models.dim.network import DIM, ENCODER
 from deepmat.models.session import WindowsNearUnknown
 
-LAST = torch.channels_last
 HALO = 12
 """Distance in pixels over which the zeros around a window influence it: 2 + 2 + 2 x 2 by the 5x5 convolutions of
 deconv1, deconv1_1 and (at half size) deconv2_1, 4 by the refinement's 3x3; a multiple of 4, the scale of level 3."""
 CELL = 32
-
-
-def _mkldnn_has(dtype: torch.dtype) -> bool:
-    """Whether oneDNN's fused convolutions take the type; they refuse bfloat16 on processors without units for it."""
-    return dtype == torch.float32 or (dtype == torch.bfloat16 and torch.ops.mkldnn._is_mkldnn_bf16_supported())
-
-
-def convolve(layer: nn.Conv2d, x: Tensor, onto: Tensor | None = None) -> Tensor:
-    """The ReLU of a convolution; with `onto`, of the convolution plus `onto`, written to `onto`."""
-    if x.device.type == "cpu" and hasattr(torch.ops.mkldnn, "_convolution_pointwise") and _mkldnn_has(x.dtype):
-        geometry = [*cast(tuple[int, int], layer.padding)], [*layer.stride], [*layer.dilation], layer.groups
-        operands = x, layer.weight, layer.bias, *geometry
-        if onto is None:
-            return torch.ops.mkldnn._convolution_pointwise(*operands, "relu", [], "")
-        return torch.ops.mkldnn._convolution_pointwise_(onto, *operands, "add", 1.0, "relu", [], None)
-    return (layer(x) if onto is None else onto.add_(layer(x))).relu_()
+POOLED = {f"conv{level}_{index}" for level, block in enumerate(ENCODER, 1) for index in range(1, len(block) + 1)}
+"""Convolutions before a pooling."""
 
 
 def _convolve_to_one(layer: nn.Conv2d, x: Tensor) -> Tensor:
@@ -49,7 +35,8 @@ def _convolve_to_one(layer: nn.Conv2d, x: Tensor) -> Tensor:
     """
     _, channels, height, width = x.shape
     taps = layer.weight[0].flatten(1).flip(1).t()
-    maps = taps @ x.permute(0, 2, 3, 1).reshape(-1, channels).t()
+    pixels = x[0].flatten(1) if x.is_contiguous() else x.permute(0, 2, 3, 1).reshape(-1, channels).t()
+    maps = taps @ pixels
     size, padding = cast(tuple[int, int], layer.kernel_size), cast(tuple[int, int], layer.padding)
     total = F.fold(maps.float()[None], (height, width), size, padding=padding)
     return total if layer.bias is None else total + layer.bias.float()
@@ -92,9 +79,10 @@ class FastDIM(nn.Module):
 
     def __init__(self, model: DIM, dtype: torch.dtype = torch.float32) -> None:
         super().__init__()
-        self.net = copy.deepcopy(model).to(dtype).to(memory_format=LAST).eval().requires_grad_(False)
+        self.layout = layout(model.device, dtype)
+        self.net = copy.deepcopy(model).to(dtype).to(memory_format=self.layout).eval().requires_grad_(False)
         self.config, self.dtype = model.config, dtype
-        self.bytes_a_pixel = 230 * dtype.itemsize
+        self.bytes_a_pixel = 250 * dtype.itemsize
         self.register_buffer("mean", model.mean, persistent=False)
         self.register_buffer("std", model.std, persistent=False)
 
@@ -120,7 +108,7 @@ class FastDIM(nn.Module):
             t, b = max(top - HALO, 0), min(bottom + HALO, height)
             l, r = max(left - HALO, 0), min(right + HALO, width)  # noqa: E741
             parts = [
-                part[..., t // scale : b // scale, l // scale : r // scale].contiguous(memory_format=LAST)
+                part[..., t // scale : b // scale, l // scale : r // scale].contiguous(memory_format=self.layout)
                 for part, scale in ((x, 4), (features[1], 2), (features[0], 1), (seen[:, :3], 1))
             ]
             found = self._finish(*parts)
@@ -129,13 +117,14 @@ class FastDIM(nn.Module):
 
     def _see(self, image: Tensor, trimap: Tensor) -> Tensor:
         rgb = (image / 255 - self.mean) / self.std
-        return torch.cat((rgb, trimap / 255), dim=1).to(self.dtype, memory_format=LAST)
+        return torch.cat((rgb, trimap / 255), dim=1).to(self.dtype, memory_format=self.layout)
 
     def _layer(self, name: str) -> nn.Conv2d:
         return cast(nn.Conv2d, self.net.get_submodule(name))
 
     def _convolve(self, name: str, x: Tensor) -> Tensor:
-        return convolve(self._layer(name), x)
+        # Of four almost equal features a rounding error decides which one is the largest, and where it is put back.
+        return convolve(self._layer(name), x, exact=name in POOLED)
 
     def _logit(self, name: str, x: Tensor) -> Tensor:
         return _convolve_to_one(self._layer(name), x)
@@ -178,4 +167,4 @@ class FastDIM(nn.Module):
         return torch.sigmoid(logit + self._logit("refine_pred", x))
 
     def _see_again(self, rgb: Tensor, alpha: Tensor) -> Tensor:
-        return torch.cat((rgb, alpha.to(rgb.dtype)), dim=1).contiguous(memory_format=LAST)
+        return torch.cat((rgb, alpha.to(rgb.dtype)), dim=1).contiguous(memory_format=self.layout)

@@ -18,7 +18,8 @@ from torch import Tensor, nn
 from deepmat import synth
 from deepmat.errors import CheckpointError
 from deepmat.imaging import trimap as trimaps
-from deepmat.models.dim.fast import LAST, FastDIM
+from deepmat.models.convolving import LAST
+from deepmat.models.dim.fast import FastDIM
 from deepmat.models.dim.network import DIM, ENCODER
 
 SCENES, SIDE = 4, 192
@@ -72,6 +73,7 @@ class Int8DIM(FastDIM):
 
     def __init__(self, model: DIM) -> None:
         super().__init__(model)
+        self.layout = LAST
         self.bytes_a_pixel = 230
         peaks = _peaks(self.net)
         if not all(peak.isfinite().all() for peak in peaks.values()):

@@ -23,6 +23,8 @@ EXPLAINED = 4 * 4
 """Channels that `explain` adds to a guess: alpha and three distances for each of a cell's four pixels."""
 SEEN = 3 * 4 + 2 * 4 + 1 + GUESSES * (EXPLAINED + FIELDS)
 """Input channels of the network: colours, known regions, the hint, the guesses and their explanations."""
+SEEN_EVEN = 3 + 2 + 1 + GUESSES * (EXPLAINED // 4 + FIELDS)
+"""Input channels where the four pixels of each cell are alike."""
 NOISE = 0.003
 """Squared colour difference (colours in a range of 1) under which two colours are hard to separate."""
 HINT_RANGE = 63
@@ -227,26 +229,59 @@ def see(
     hint: Tensor,
     guesses: Tensor,
     out: Tensor | None = None,
+    *,
+    even: bool = False,
 ) -> tuple[Tensor, Tensor]:
     """The network's input in cells of 2 x 2 pixels, and the alphas that classical matting finds.
 
     Returns the input, [N, SEEN, H/2, W/2], written to `out` if given; and alphas [N, GUESSES, 4, H/2, W/2] in [0, 1].
-    rgb, known, hint: from `split`; guesses: [N, GUESSES x FIELDS, H/2, W/2].
+    rgb, known, hint: from `split`; guesses: [N, GUESSES x FIELDS, H/2, W/2]. even: the four pixels of each cell are
+    alike, and stand in the input and in the alphas once (`even_weight`).
     """
-    colours = cells(rgb)
+    colours, sides = cells(rgb, even), cells(known, even)
     explained, alphas = explain(colours, guesses.unflatten(1, (GUESSES, FIELDS)))
-    own = [colours.flatten(1, 2), F.pixel_unshuffle(known, 2), hint]
+    own = [colours.flatten(1, 2), sides.flatten(1, 2), hint]
     if out is None:
         return torch.cat((*own, torch.cat(explained, 2).flatten(1, 2)), 1), alphas
-    rest = GUESSES * (EXPLAINED + FIELDS)
-    torch.cat(own, 1, out=out[:, :-rest])
-    torch.cat(explained, 2, out=out[:, -rest:].unflatten(1, (GUESSES, -1)))
+    first = sum(part.shape[1] for part in own)
+    torch.cat(own, 1, out=out[:, :first])
+    torch.cat(explained, 2, out=out[:, first:].unflatten(1, (GUESSES, -1)))
     return out, alphas
 
 
-def cells(rgb: Tensor) -> Tensor:
-    """Pixels in cells of 2 x 2: [N, 3, H, W] -> [N, 3, 4, H/2, W/2]."""
-    return F.pixel_unshuffle(rgb, 2).unflatten(1, (3, 4))
+def even_weight(weight: Tensor) -> Tensor:
+    """The weight [C, SEEN, k, k] of a convolution of the input as one of the input of even cells, [C, SEEN_EVEN, k, k].
+
+    What the four pixels of a cell have in common is multiplied by the sum of their weights.
+    """
+    explained = [channels for _ in range(GUESSES) for channels in (*[4] * (EXPLAINED // 4), *[1] * FIELDS)]
+    groups = weight.split([4] * 3 + [4] * 2 + [1] + explained, 1)
+    return torch.cat([group.sum(1, keepdim=True) for group in groups], 1)
+
+
+def cells(pixels: Tensor, even: bool = False) -> Tensor:
+    """Pixels in cells of 2 x 2: [N, C, H, W] -> [N, C, 4, H/2, W/2]; of even cells the first, [N, C, 1, H/2, W/2]."""
+    if even:
+        return pixels[:, :, None, ::2, ::2]
+    return F.pixel_unshuffle(pixels, 2).unflatten(1, (-1, 4))
+
+
+def even_cells(image: Tensor, trimap: Tensor) -> tuple[int, int]:
+    """How many rows and columns of cells, from the top left on, hold pixels of one colour and one side each.
+
+    They are all of a picture that was enlarged by repeating pixels but for the border by which it was mirrored, and
+    (0, 0) of others. image: [1, 3, H, W]; trimap: [1, 1, H, W].
+    """
+    alike = torch.ones_like(trimap[0, 0, ::2, ::2], dtype=torch.bool)
+    for pixels in (image[0], *(side[0] for side in known_sides(trimap))):
+        first = pixels[:, ::2, ::2]
+        for row, column in ((0, 1), (1, 0), (1, 1)):
+            alike &= (pixels[:, row::2, column::2] == first).all(0)
+    rows, columns = (
+        int(half.all(dim).cumprod(0).sum())
+        for dim, half in ((1, alike[:, : alike.shape[1] // 2]), (0, alike[: len(alike) // 2]))
+    )
+    return (rows, columns) if alike[:rows, :columns].all() else (0, 0)
 
 
 def double(x: Tensor) -> Tensor:

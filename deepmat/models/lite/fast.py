@@ -1,7 +1,8 @@
 """Lite for prediction: the alpha of Lite.forward in less time and memory.
 
-It computes in bfloat16 where the processor does, in channels-last order, with sum and ReLU fused into the convolution.
-The input features, many more than the network keeps, are computed in strips that fit the processor's cache.
+It computes in bfloat16 where the processor does, with sum and ReLU fused into the convolution (models.convolving).
+The input features, many more than the network keeps, are computed in strips that fit the processor's cache; once for
+the four pixels of a cell where they are alike, as in a picture that was enlarged by repeating pixels.
 """
 
 import copy
@@ -12,8 +13,20 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from deepmat.models.dim.fast import LAST, convolve, windows
-from deepmat.models.lite.cues import GUESSES, cells, double, gather, look, see, split
+from deepmat.models.convolving import convolve, layout
+from deepmat.models.dim.fast import windows
+from deepmat.models.lite.cues import (
+    GUESSES,
+    SEEN_EVEN,
+    cells,
+    double,
+    even_cells,
+    even_weight,
+    gather,
+    look,
+    see,
+    split,
+)
 from deepmat.models.lite.layers import Block
 from deepmat.models.lite.network import Lite, blend
 from deepmat.models.lite.overview import hinted, overview, settle
@@ -42,6 +55,14 @@ def _split(begin: int, end: int, image: Tensor, trimap: Tensor) -> tuple[Tensor,
     return split(image[:, :, 2 * begin : 2 * end], trimap[:, :, 2 * begin : 2 * end])
 
 
+def _columns(even: int, columns: int) -> list[tuple[int, int, bool]]:
+    """Begin and end of the columns of a strip whose even cells end at column `even`, and whether all are even there."""
+    if even == columns:
+        return [(0, columns, True)]
+    border = max(even - HALO, 0)  # what is computed of even cells reaches no others
+    return [*([(0, border, True)] if border else []), (border, columns, False)]
+
+
 def _guesses(strips: list[tuple[int, int]], image: Tensor, trimap: Tensor, beyond: Tensor) -> Tensor:
     """`look` at the whole picture; statistics are gathered in strips."""
     return look(torch.cat([gather(*_split(*strip, image, trimap)) for strip in strips], 2), beyond)
@@ -55,11 +76,16 @@ class FastLite(nn.Module):
 
     def __init__(self, model: Lite, dtype: torch.dtype = torch.float32) -> None:
         super().__init__()
-        self.net = copy.deepcopy(model).to(dtype).to(memory_format=LAST).eval().requires_grad_(False)
+        self.layout = layout(model.device, dtype)
+        self.net = copy.deepcopy(model).to(dtype).to(memory_format=self.layout).eval().requires_grad_(False)
         self.net.head.to(torch.float32)
+        self.even_stem = nn.Conv2d(SEEN_EVEN, model.stem.out_channels, 3, padding=1, device="meta")
+        self.even_stem.weight = nn.Parameter(even_weight(model.stem.weight.detach()))
+        self.even_stem.bias = self.net.stem.bias
+        self.even_stem.to(dtype).to(memory_format=self.layout).requires_grad_(False)
         self.net.fusion = copy.deepcopy(model.fusion)
         self.config, self.dtype = model.config, dtype
-        self.bytes_a_pixel = 100 + 30 * dtype.itemsize
+        self.bytes_a_pixel = 120 + 30 * dtype.itemsize
 
     @property
     def device(self) -> torch.device:
@@ -113,36 +139,49 @@ class FastLite(nn.Module):
         rows, columns = trimap.shape[2] // 2, trimap.shape[3] // 2
         strips = _strips(rows, image.device)
         guesses = _guesses(strips, image, trimap, beyond)
+        even_rows, even_columns = even_cells(image, trimap)
 
-        shape, dtype, device = (1, self.net.stem.out_channels, rows, columns), self.dtype, image.device
-        made = torch.empty(shape, dtype=dtype, device=device, memory_format=LAST)
-        # Reused for each strip; channels first in bfloat16, where writing takes twice as long otherwise.
-        shape = 1, self.net.stem.in_channels, min(rows, _strip(device) + 2 * HALO), columns
-        layout = LAST if dtype == torch.float32 else torch.contiguous_format
-        features = torch.empty(shape, dtype=dtype, device=device, memory_format=layout)
-        alphas = torch.empty((1, GUESSES, 4, rows, columns), device=image.device)
+        shape, device = (1, self.net.stem.out_channels, rows, columns), image.device
+        made = torch.empty(shape, dtype=self.dtype, device=device, memory_format=self.layout)
+        alphas = torch.empty((1, GUESSES, 4, rows, columns), device=device)
+        features: dict[tuple[int, int, int], Tensor] = {}
         for top, bottom in strips:
             begin, end = max(top - HALO, 0), min(bottom + HALO, rows)
             # Half as many rows of guesses, and one more to blend with.
             above, below = max(begin // 2 - 1, 0), min(end // 2 + 1, rows // 2)
             fields = double(guesses[:, :, above:below])[:, :, begin - 2 * above : end - 2 * above]
-            seen, found = see(
-                *_split(begin, end, image, trimap),
-                fields,
-                features[:, :, : end - begin],
-            )
-            inner = slice(top - begin, bottom - begin)
-            x = convolve(self.net.stem, seen.contiguous(memory_format=LAST))
-            made[:, :, top:bottom] = self._blocks(self.net.encode[0], x)[:, :, inner]
-            alphas[..., top:bottom, :] = found[..., inner, :]
+            parts = _split(begin, end, image, trimap)
+            for left, right, even in _columns(even_columns if end <= even_rows else 0, columns):
+                l, r = max(left - HALO, 0), min(right + HALO, columns)  # noqa: E741
+                rgb, known, hint = parts[0][..., 2 * l : 2 * r], parts[1][..., 2 * l : 2 * r], parts[2][..., l:r]
+                stem = self.even_stem if even else self.net.stem
+                out = self._features(features, stem, end - begin, r - l)
+                seen, found = see(rgb, known, hint, fields[..., l:r], out, even=even)
+                x = convolve(stem, seen.contiguous(memory_format=self.layout))
+                inner = np.s_[..., top - begin : bottom - begin, left - l : right - l]
+                made[..., top:bottom, left:right] = self._blocks(self.net.encode[0], x)[inner]
+                alphas[..., top:bottom, left:right] = found[inner]
         return made, alphas
+
+    def _features(self, made: dict[tuple[int, int, int], Tensor], stem: nn.Conv2d, rows: int, columns: int) -> Tensor:
+        """Where the input of a window is written: memory that is used again, by its shape.
+
+        Channels first in bfloat16, where writing takes twice as long otherwise.
+        """
+        order = self.layout if self.dtype == torch.float32 else torch.contiguous_format
+        key = stem.in_channels, columns, rows
+        if key not in made:
+            made[key] = torch.empty(
+                (1, key[0], rows, columns), dtype=self.dtype, device=self.device, memory_format=order
+            )
+        return made[key]
 
     def _finish(self, x: Tensor, first: Tensor, image: Tensor, alphas: Tensor, window: tuple[int, ...]) -> Tensor:
         """Alpha of a window of cells: the last block and, in float32, the last layer; x: features of half the size."""
         top, bottom, left, right = window
         t, b = max(top - HALO, 0), min(bottom + HALO, first.shape[2])
         l, r = max(left - HALO, 0), min(right + HALO, first.shape[3])  # noqa: E741
-        part = first[..., t:b, l:r].clone(memory_format=LAST)
+        part = first[..., t:b, l:r].clone(memory_format=self.layout)
         out = self.net.head(self._up(0, x[..., t // 2 : b // 2, l // 2 : r // 2], part).float())
         colours = cells(image[..., 2 * top : 2 * bottom, 2 * left : 2 * right].float() / 255 - 0.5)
         inner = out[..., top - t : bottom - t, left - l : right - l]
