@@ -3,9 +3,10 @@
 Levin, Lischinski and Weiss, "A closed-form solution to natural image matting", PAMI 2008, equation 12.
 """
 
+import math
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from itertools import product
+from itertools import combinations, product
 
 import cv2
 import numpy as np
@@ -14,7 +15,7 @@ from scipy.sparse import csr_array
 WINDOW = list(product((-1, 0, 1), repeat=2))
 AROUND = list(product((-2, -1, 0, 1, 2), repeat=2))
 """Rows and columns from a pixel to those that share a window with it."""
-PART = 1 << 12
+PART = 1 << 13
 """Pixels at a time, so that intermediate values stay in the processor's caches."""
 
 
@@ -49,36 +50,43 @@ def _weights(image: np.ndarray, places: np.ndarray, steps: np.ndarray, epsilon: 
     """
     height, width, _ = image.shape
     colours = np.ascontiguousarray(image.reshape(-1, 3).T)
-    shifts = [row * width + column for row, column in WINDOW]
+    shifts = np.array([row * width + column for row, column in WINDOW])
     # Windows that hold one of the pixels and lie in the picture.
     middles = np.zeros((height, width), bool)
     for shift in shifts:
         middles.ravel()[places + shift] = True
     middles[:3] = middles[-3:] = middles[:, :3] = middles[:, -3:] = False
     windows = np.flatnonzero(middles)
-    number = np.full(height * width, len(windows), np.int32)
+    number = np.full(height * width, -1, np.int32)
     number[windows] = np.arange(len(windows))
-    means, inverses = _statistics(colours, windows, shifts, epsilon)
-
     weights = np.empty((len(places), len(steps)), np.float32)
 
-    def fill(here: slice) -> None:
-        part = places[here]
-        around = colours[:, steps[:, None] + part].reshape(3, 5, 5, -1) / 255
-        total = np.zeros((5, 5, len(part)))
-        for (row, column), shift in zip(WINDOW, shifts, strict=True):
-            window = number[part + shift]
-            mean = means[:, window]
-            towards = _product(inverses[:, window], around[:, 2, 2] - mean)
-            inside = slice(row + 1, row + 4), slice(column + 1, column + 4)
-            shared = np.einsum("crwn,cn->rwn", around[:, inside[0], inside[1]], towards)
-            shared += 1 - (mean * towards).sum(0)
-            total[inside] -= shared * ((window < len(windows)) / 9)
-        total[2, 2] -= total.sum((0, 1))  # rows of a Laplacian sum to 0
-        weights[here] = total.reshape(len(steps), -1).T
+    def fill(part: slice) -> None:
+        pixels = places[part]
+        begin, end = np.searchsorted(windows, (pixels[0] + shifts[0], pixels[-1] + shifts[-1] + 1))
+        found = number[pixels - shifts[:, None]]
+        # The window that a pixel is part of at each of WINDOW; the last stands for one that lies beyond the picture.
+        window = np.where(found < 0, end - begin, found - begin)
+        total = np.zeros((len(steps), len(pixels)), np.float32)
+        own = _whitened(colours[:, windows[begin:end] + shifts[:, None]], epsilon)
+        shared, read = np.zeros(end - begin + 1, np.float32), np.empty(len(pixels), np.float32)
+        for one, other in combinations(range(len(WINDOW)), 2):
+            np.einsum("cm,cm->m", own[:, one], own[:, other], out=shared[:-1])
+            shared[:-1] += 1 / len(WINDOW)
+            step = _step(one, other)
+            for at, to in ((one, step), (other, len(steps) - 1 - step)):
+                total[to] -= np.take(shared, window[at], out=read, mode="clip")
+        total[len(steps) // 2] = -total.sum(0)  # rows of a Laplacian sum to 0
+        weights[part] = total.T
 
     _in_parts(fill, len(places))
     return weights
+
+
+def _step(one: int, other: int) -> int:
+    """Which of AROUND leads from a pixel of WINDOW to another."""
+    (row, column), (to_row, to_column) = WINDOW[one], WINDOW[other]
+    return AROUND.index((to_row - row, to_column - column))
 
 
 def _in_parts(fill: Callable[[slice], None], count: int) -> None:
@@ -87,32 +95,25 @@ def _in_parts(fill: Callable[[slice], None], count: int) -> None:
         list(threads.map(fill, (slice(begin, min(begin + PART, count)) for begin in range(0, count, PART))))
 
 
-def _statistics(
-    colours: np.ndarray, windows: np.ndarray, shifts: list[int], epsilon: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """Mean colour and inverse of the covariance of windows, float64 [3, M + 1] and [6, M + 1]; the last are zeros.
+def _whitened(levels: np.ndarray, epsilon: float) -> np.ndarray:
+    """The colours of windows, uint8 [3, 9, M], less their mean, with a covariance of 1 / 9 I: float32 [3, 9, M].
 
-    Covariances get epsilon / 9 on the diagonal. Of the symmetric matrices the upper half is kept, row by row.
+    The product of two of them is what the Laplacian has of both pixels. Before, epsilon / 9 is added to the variances.
     """
-    means, inverses = np.zeros((3, len(windows) + 1)), np.zeros((6, len(windows) + 1))
-
-    def fill(here: slice) -> None:
-        inside = colours[:, windows[here] + np.array(shifts)[:, None]] / 255
-        means[:, here] = inside.mean(1)
-        inside -= means[:, None, here]
-        covariance = np.einsum("awn,bwn->abn", inside, inside) / 9
-        xx, yy, zz = (covariance[each, each] + epsilon / 9 for each in range(3))
-        xy, xz, yz = covariance[0, 1], covariance[0, 2], covariance[1, 2]
-        first = yy * zz - yz * yz, xz * yz - xy * zz, xy * yz - xz * yy
-        adjugate = np.stack([*first, xx * zz - xz * xz, xy * xz - xx * yz, xx * yy - xy * xy])
-        inverses[:, here] = adjugate / (xx * adjugate[0] + xy * adjugate[1] + xz * adjugate[2])
-
-    _in_parts(fill, len(windows))
-    return means, inverses
-
-
-def _product(symmetric: np.ndarray, vectors: np.ndarray) -> np.ndarray:
-    """Symmetric matrices [6, N] as in `_statistics` times vectors [3, N]."""
-    xx, xy, xz, yy, yz, zz = symmetric
-    x, y, z = vectors
-    return np.stack([xx * x + xy * y + xz * z, xy * x + yy * y + yz * z, xz * x + yz * y + zz * z])
+    colours = levels / 255
+    colours -= colours.mean(1, keepdims=True)
+    x, y, z = colours
+    xx, yy, zz = ((each * each).mean(0) + epsilon / len(WINDOW) for each in colours)
+    xy, xz, yz = (x * y).mean(0), (x * z).mean(0), (y * z).mean(0)
+    # Cholesky's factor of the covariance, row by row.
+    first = np.sqrt(xx)
+    below, last = xy / first, xz / first
+    second = np.sqrt(yy - below * below)
+    beside = (yz - below * last) / second
+    third = np.sqrt(zz - last * last - beside * beside)
+    x /= first
+    y -= below * x
+    y /= second
+    z -= last * x + beside * y
+    z /= third
+    return (colours / math.sqrt(len(WINDOW))).astype(np.float32)
