@@ -61,7 +61,7 @@ def cut(
         Path | None, typer.Option("--masks", "--mask", help="Rough masks of any tool, paired by name; or one file.")
     ] = None,
     weights: Weights = None,
-    save: Save = "cutout",
+    save: Save = ["cutout"],  # noqa: B006
     background: Background = None,
     colours: Colours = "estimated",
     crop: Crop = None,
@@ -104,7 +104,7 @@ def cut(
         finder=finder,
         masks=masks,
         weights=weights,
-        save=save,
+        save=",".join(save),
         background=background,
         colours=colours,
         crop=crop,

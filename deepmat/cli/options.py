@@ -71,7 +71,7 @@ Skip = Annotated[
 ]
 
 Save = Annotated[
-    str, typer.Option(metavar="KIND[.EXT],...", help=", ".join(names("inference.outputs", "OUTPUTS")) + ".")
+    list[str], typer.Option(metavar="KIND[.EXT],...", help=", ".join(names("inference.outputs", "OUTPUTS")) + ".")
 ]
 Background = Annotated[
     str | None, typer.Option(help="For composite: a colour (white, #1188ff), a picture or a folder of pictures.")

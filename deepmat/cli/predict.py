@@ -54,7 +54,7 @@ def predict(
     trimaps: Trimaps = None,
     masks: Masks = None,
     width: Width = None,
-    save: Save = "alpha,cutout",
+    save: Save = ["alpha,cutout"],  # noqa: B006
     background: Background = None,
     colours: Colours = "estimated",
     crop: Crop = None,
@@ -90,7 +90,7 @@ def predict(
         trimaps=trimaps,
         masks=masks,
         width=width,
-        save=save,
+        save=",".join(save),
         background=background,
         colours=colours,
         crop=crop,

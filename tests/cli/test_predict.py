@@ -181,7 +181,8 @@ def photos(weights):
 
 def test_every_output_at_once(deepmat, photos):
     kinds = "alpha,alpha16,alpha32,cutout,cutout.webp,foreground,composite.jpg,preview,sheet,uncertainty"
-    result = deepmat(*photos(2), "--save", kinds, "--background", "#00ff00", "--json")
+    first, rest = kinds.split(",", 1)
+    result = deepmat(*photos(2), "--save", first, "--save", rest, "--background", "#00ff00", "--json")
     assert result.exit_code == 0, result.output
     records = [json.loads(line) for line in result.stdout.splitlines()]
     assert [json.loads(line) for line in Path("out/log.jsonl").read_text().splitlines()] == records
