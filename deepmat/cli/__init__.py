@@ -64,6 +64,15 @@ def _with_addresses(command: Callable[..., Any]) -> Callable[..., Any]:
     return run
 
 
+class _Command(typer.core.TyperCommand):
+    """A command, whose --crop may stand without a margin."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        from deepmat.cli.options import with_margins
+
+        return super().parse_args(ctx, with_margins(args))
+
+
 class _Commands(Mapping[str, Any]):
     """The commands as Typer takes them. The module of one is imported when it is asked for."""
 
@@ -78,7 +87,7 @@ class _Commands(Mapping[str, Any]):
         command = getattr(importlib.import_module(f"deepmat.cli.{module}"), function)
         if not isinstance(command, typer.Typer):
             alone = typer.Typer(**STYLE)
-            alone.command(name)(_with_addresses(command))
+            alone.command(name, cls=_Command)(_with_addresses(command))
             command = alone
         return typer.main.get_command(command)
 

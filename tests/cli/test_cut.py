@@ -253,6 +253,9 @@ def test_crop_centres_the_subject(deepmat):
     colour, alpha = imaging.read_rgba("a.png")
     assert alpha.shape == (44, 44) and (alpha[12:32, 12:32] == 255).all() and not alpha[:, :6].any()
     assert deepmat("predict", "photo_alpha.png", "-o", "x", "--crop", 0).exit_code == 1  # predict has it too
+    assert deepmat("cut", "-o", "none.png", *SMALL, "--crop", "photo.png").exit_code == 0  # no margin before an input
+    assert deepmat("cut", "photo.png", "-o", "last.png", "--crop", "--square", *SMALL).exit_code == 0
+    assert imaging.read_rgba("none.png")[1].shape == imaging.read_rgba("last.png")[1].shape == (24, 24)
     wide = np.full((60, 90, 3), (20, 30, 200), np.uint8)
     wide[20:30, 10:70] = (220, 30, 40)
     imaging.write_image(Path("wide.png"), wide)
