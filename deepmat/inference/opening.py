@@ -19,6 +19,7 @@ from deepmat.models import (
 )
 from deepmat.runtime.devices import describe_device, lacking_for_int8, pick_device, pick_precision
 from deepmat.runtime.files import AnyPath
+from deepmat.runtime.processes import bound_kernel_caches
 from deepmat.runtime.sharing import Engine
 
 SHIPPED_IS = {
@@ -87,6 +88,7 @@ def open_network(
     weights: as `models.find_weights` takes them; device and precision: names, as `runtime.devices` takes them; assume:
     as for `models.load_model`. Raises CheckpointError, DeviceError, ConfigError.
     """
+    bound_kernel_caches()
     path, chosen = find_weights(weights), pick_device(device)
     used = pick_precision(precision, chosen)
     model = load_model(path, device=chosen, assume=assume)

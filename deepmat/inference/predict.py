@@ -22,7 +22,7 @@ from deepmat.inference.predictor import Predictor
 from deepmat.runtime.processes import give_back_memory, survive_forks
 from deepmat.scoring.pictures import Network
 
-__all__ = ["as_network", "mode_options", "predict", "predict_seen"]
+__all__ = ["as_network", "mode_options", "predict", "predict_seen", "times_smaller"]
 
 
 def predict_seen(
@@ -33,11 +33,13 @@ def predict_seen(
     mode: str = "auto",
     double: int | None = None,
     correct: bool | None = None,
+    shrink: int | None = None,
     **options: Any,
 ) -> tuple[np.ndarray, Seen]:
     """The alpha as `predict` gives it, and how the picture was seen.
 
-    image: uint8 RGB [H, W, 3]; trimap: uint8 [H, W].
+    image: uint8 RGB [H, W, 3]; trimap: uint8 [H, W]. shrink: how many times smaller mode auto sees it, for a part of a
+    picture that is seen so; None follows from its size.
     """
     run = lookup(MODES, mode, "mode")
     shapes_fit = image.ndim == 3 and image.shape[2] == 3 and image.shape[:2] == trimap.shape
@@ -53,8 +55,9 @@ def predict_seen(
         raise ConfigError(f"model: {model!r:.60} is no network that predicts; deepmat.load_model(path) gives one")
     survive_forks()
     predictor = cast(Predictor, model)
-    if mode == "auto" and 0 < predictor.shrink_from <= levels.size:
-        return _seen_smaller(predictor, image, levels, double, correct, options)
+    times = (shrink or times_smaller(predictor, levels.size)) if mode == "auto" else 1
+    if times > 1:
+        return _seen_smaller(predictor, image, levels, times, double, correct, options)
     enlarge = max(levels.shape) <= (predictor.enlarge_up_to if double is None else double)
     if mode not in IN_PARTS:
         alpha, seen = run(predictor, image, levels, enlarge, **options)
@@ -82,23 +85,29 @@ def _with_known(alpha: np.ndarray, levels: np.ndarray) -> np.ndarray:
     return np.where(unknown, np.clip(alpha, 0, 1), levels == trimaps.FOREGROUND).astype(np.float32)
 
 
+def times_smaller(predictor: nn.Module | Predictor, pixels: int) -> int:
+    """How many times smaller mode auto sees a picture of so many pixels: 1, or from predictor.shrink_from on 2, 3 ...
+
+    What is seen has a quarter of predictor.shrink_from or more.
+    """
+    shrink_from = cast(Predictor, predictor).shrink_from
+    return math.isqrt(4 * pixels // shrink_from) if 0 < shrink_from <= pixels else 1
+
+
 def _seen_smaller(
     predictor: Predictor,
     image: np.ndarray,
     levels: np.ndarray,
+    times: int,
     double: int | None,
     correct: bool | None,
     options: dict[str, Any],
 ) -> tuple[np.ndarray, Seen]:
-    """`predict_seen` of a large picture from a copy of it, enlarged along the picture's edges.
-
-    The copy is a half, a third ... as large, and has a quarter of predictor.shrink_from or more.
-    """
-    times = math.isqrt(4 * levels.size // predictor.shrink_from)
+    """`predict_seen` of a picture from a copy of it, so many times smaller, enlarged along the picture's edges."""
     height, width = (round(side / times) or 1 for side in levels.shape)
     small = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
     known = trimaps.resize(levels, (height, width))
-    alpha, seen = predict_seen(predictor, small, known, double=double, correct=correct, **options)
+    alpha, seen = predict_seen(predictor, small, known, double=double, correct=correct, shrink=1, **options)
     large = enlarge_along(image, alpha * 255, radius=1) / 255
     return _with_known(large, levels), Seen(f"{seen.mode}, 1/{times}", seen.notices)
 

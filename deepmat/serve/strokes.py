@@ -9,7 +9,7 @@ import numpy as np
 from deepmat.errors import ConfigError
 from deepmat.imaging.trimap import BACKGROUND, FOREGROUND, UNKNOWN
 from deepmat.inference.outputs import CutOut
-from deepmat.inference.predict import predict_seen
+from deepmat.inference.predict import predict_seen, times_smaller
 
 AROUND = 32
 """Pixels around a stroke whose alpha changes with it, less and less. With 64 the alpha nearby is no closer to that of
@@ -45,6 +45,12 @@ class Rectangle(NamedTuple):
         """Return it with a margin, inside a picture of (height, width)."""
         (height, width), (left, top, right, bottom) = size, self
         return Rectangle(max(left - by, 0), max(top - by, 0), min(right + by, width), min(bottom + by, height))
+
+    def snapped(self, step: int, size: tuple[int, int]) -> "Rectangle":
+        """Return it with its sides moved out to multiples of `step`, inside a picture of (height, width)."""
+        left, top = self.left - self.left % step, self.top - self.top % step
+        right, bottom = self.right + -self.right % step, self.bottom + -self.bottom % step
+        return Rectangle(left, top, min(right, size[1]), min(bottom, size[0]))
 
     def within(self, other: "Rectangle") -> tuple[slice, slice]:
         """Return its rows and columns in a rectangle that holds it."""
@@ -90,24 +96,32 @@ def trimap_of(data: bytes, rectangle: Rectangle) -> np.ndarray:
 def with_trimap(network: Any, cut: CutOut, patch: np.ndarray, at: Rectangle) -> tuple[CutOut, Rectangle]:
     """Return a cut-out with a rectangle of its trimap replaced, and the rectangle in which it changed.
 
-    patch: uint8 of 0, 128, 255.
+    patch: uint8 of 0, 128, 255. A large picture that the network sees smaller is seen so here, and AROUND and CONTEXT
+    are pixels of what it sees.
     """
-    size = cut.trimap.shape[0], cut.trimap.shape[1]
+    size, times = (cut.trimap.shape[0], cut.trimap.shape[1]), times_smaller(network, cut.trimap.size)
     trimap = cut.trimap.copy()
     trimap[at.inside] = patch
-    changed = at.grown(AROUND, size)
-    seen = _view(trimap, changed, CONTEXT, size)
-    small = max(size) <= network.enlarge_up_to and seen.shape[0] * seen.shape[1] <= DOUBLED
-    double = None if small else 0  # a part of a large picture is not seen at twice its size
-    found, _ = predict_seen(network, np.ascontiguousarray(cut.image[seen.inside]), trimap[seen.inside], double=double)
-    alpha = cut.alpha.copy()
-    weight = _weight(at, changed)
-    part, known = alpha[changed.inside], trimap[changed.inside]
-    part += weight * (found[changed.within(seen)] - part)
-    np.clip(part, 0, 1, out=part)
+    changed = at.grown(times * AROUND, size)
+    alpha, known = cut.alpha.copy(), trimap[changed.inside]
+    part = alpha[changed.inside]
+    if (known == UNKNOWN).any():
+        found = _found(network, cut.image, trimap, changed, times)
+        part += _weight(at, changed, times * AROUND) * (found - part)
+        np.clip(part, 0, 1, out=part)
     part[known == FOREGROUND] = 1
     part[known == BACKGROUND] = 0
     return replace(cut, trimap=trimap, alpha=alpha), changed
+
+
+def _found(network: Any, image: np.ndarray, trimap: np.ndarray, changed: Rectangle, times: int) -> np.ndarray:
+    """Return the network's alpha of a rectangle, which sees it and what is around it so many times smaller."""
+    size = trimap.shape[0], trimap.shape[1]
+    seen = _view(trimap, changed, times * CONTEXT, size).snapped(times, size)
+    small = max(size) <= network.enlarge_up_to and seen.shape[0] * seen.shape[1] <= DOUBLED
+    double = None if small else 0  # a part of a large picture is not seen at twice its size
+    part = np.ascontiguousarray(image[seen.inside]), trimap[seen.inside]
+    return predict_seen(network, *part, double=double, shrink=times)[0][changed.within(seen)]
 
 
 def with_alpha(cut: CutOut, patch: np.ndarray, levels: np.ndarray, at: Rectangle) -> CutOut:
@@ -131,8 +145,8 @@ def _view(trimap: np.ndarray, changed: Rectangle, margin: int, size: tuple[int, 
     return seen
 
 
-def _weight(at: Rectangle, changed: Rectangle) -> np.ndarray:
-    """Return the share of the new alpha, float32 [H, W] of `changed`: 1 in the stroke, falling to 0 at the border."""
+def _weight(at: Rectangle, changed: Rectangle, around: int) -> np.ndarray:
+    """Return the share of the new alpha, float32 [H, W] of `changed`: 1 in the stroke, falling to 0 `around` it."""
     sides = []
     for begin, end, first, last in (
         (at.top, at.bottom, changed.top, changed.bottom),
@@ -140,5 +154,5 @@ def _weight(at: Rectangle, changed: Rectangle) -> np.ndarray:
     ):
         place = np.arange(first, last, dtype=np.float32)
         far = np.maximum(np.maximum(begin - place, place - (end - 1)), 0)
-        sides.append(np.clip(1 - far / AROUND, 0, 1))
+        sides.append(np.clip(1 - far / around, 0, 1))
     return np.minimum(sides[0][:, None], sides[1])

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from torch.overrides import TorchFunctionMode
 
+from deepmat.runtime.processes import give_back_memory
 from deepmat.runtime.stopping import stopping
 from deepmat.serve.refusals import Refusal, refusal_of
 
@@ -84,6 +85,14 @@ class _Watch(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
 
+def _tidy(work: Callable[[Stop], T], stop: Stop) -> T:
+    """Return what work returns, and give its memory back: freed blocks of one size of picture do not fit the next."""
+    try:
+        return work(stop)
+    finally:
+        give_back_memory()
+
+
 class Workers:
     """Threads that do the work of requests, and the queue before them.
 
@@ -120,7 +129,7 @@ class Workers:
         """
         self.check()
         stop, end = Stop(None if urgent else self.urgent), time.monotonic() + timeout
-        job = (self.quick if urgent else self.pool).submit(work, stop)
+        job = (self.quick if urgent else self.pool).submit(_tidy, work, stop)
         self.jobs.add(job)
         job.add_done_callback(self.jobs.discard)
         if urgent:

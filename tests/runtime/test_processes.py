@@ -11,7 +11,8 @@ import pytest
 from deepmat.checks.reading import spread
 from deepmat.config import DataConfig
 from deepmat.errors import DataError, DeepmatError
-from deepmat.runtime.processes import Workers, keep_memory
+from deepmat.inference.opening import open_network
+from deepmat.runtime.processes import KERNEL_CACHES, Workers, keep_memory
 from deepmat.training.batches import training_batches
 
 SCRIPT = """
@@ -78,3 +79,12 @@ def test_without_semaphores_the_option_that_needs_none_is_named(monkeypatch):
 def test_a_worker_that_ends_by_itself_is_no_lack_of_memory():
     with pytest.raises(DataError, match='which is above; .* below `if __name__ == "__main__":`, or take workers=1'):
         list(spread(os._exit, [1, 1, 1], 2))  # as one does that cannot import the script
+
+
+def test_networks_are_opened_with_bounded_caches_of_kernels(monkeypatch):
+    first, second = KERNEL_CACHES
+    monkeypatch.setenv(first, "7")
+    monkeypatch.setenv(second, "")  # restored after the test
+    monkeypatch.delenv(second)
+    open_network("closed-form", device="cpu")
+    assert os.environ[first] == "7" and os.environ[second] == KERNEL_CACHES[second]

@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 import torch
 
+from deepmat.errors import DataError
 from deepmat.imaging.closed_form import closed_form
+from deepmat.serve import workers as module
 from deepmat.serve.refusals import Refusal
 from deepmat.serve.workers import Stop, Workers
 
@@ -112,3 +114,21 @@ def test_a_network_and_a_solver_stop_where_they_are():
         work()
         with stop.watching(), pytest.raises(Refusal, match="gone away"):
             work()
+
+
+def test_memory_is_given_back_after_each_request(monkeypatch):
+    given, workers = [], Workers(1, 0)
+
+    def failing(stop):
+        raise DataError("too wide")
+
+    monkeypatch.setattr(module, "give_back_memory", lambda: given.append(True))
+
+    async def run():
+        assert await workers.do(lambda stop: len(given), there, 20) == 0
+        with pytest.raises(Refusal, match="wide"):
+            await workers.do(failing, there, 20)
+
+    asyncio.run(run())
+    workers.close()
+    assert len(given) == 2
