@@ -1,5 +1,6 @@
-"""The pipeline of a batch: threads decode and write files while the network runs."""
+"""The pipeline of a batch: threads decode pictures, finish alphas and write files while the network runs."""
 
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -15,7 +16,7 @@ from deepmat.errors import CheckpointError, DataError, DeepmatError
 from deepmat.inference.guides import doubts
 from deepmat.inference.jobs import Job, Read, files_ahead
 from deepmat.inference.modes import mode_options
-from deepmat.inference.predict import predict_seen
+from deepmat.inference.predict import Finish, see
 from deepmat.runtime import distributed
 from deepmat.runtime.processes import give_back_memory, keep_memory
 
@@ -34,7 +35,7 @@ class Picture(TypedDict, total=False):
     mode: str
     """How the network saw the picture (`inference.modes.Seen`)."""
     seconds: float
-    """Time in the network."""
+    """Time in the network, and of what follows until the alpha is made."""
     read_seconds: float
     write_seconds: float
     notices: list[str]
@@ -59,14 +60,24 @@ def predict_jobs(
     """Predict pictures one by one, while others are read and written. Yields records in the order of the jobs.
 
     read: job -> Read; write: job, what was read, alpha (float32 [H, W]) -> path of each file by label. Both run in
-    threads, within IN_MEMORY pixels. An error fails its picture only, except for CheckpointError, which would fail
-    every picture and ends the batch.
+    threads, within IN_MEMORY pixels, and so does what makes the alpha of what the network found, of one picture at a
+    time. An error fails its picture only, except for CheckpointError, which would fail every picture and ends the
+    batch.
     """
     keep_memory()
     options = mode_options(settings or TestConfig(mode="auto"))
     coming = files_ahead(jobs)
     job = next(coming, None)
-    reading, writing = deque[_Task](), deque[_Task]()
+    reading, writing, finishing = deque[_Task](), deque[_Task](), threading.Lock()
+
+    def end(task: _Task, pixels: Read, finish: Finish) -> tuple[dict[str, str], float]:
+        with finishing:
+            alpha, seconds = _timed(finish)
+        task.record["seconds"] += seconds
+        guide = task.job.partner or task.job.image
+        task.record["notices"] += doubts(guide, pixels.subject, pixels.trimap, alpha)
+        return _timed(write, task.job, pixels, alpha)
+
     with ThreadPoolExecutor(AHEAD) as readers, ThreadPoolExecutor(max(2, distributed.own_cores())) as writers:
         try:
             while job or reading or writing:
@@ -79,7 +90,7 @@ def predict_jobs(
                     job = next(coming, None)
                 if reading:
                     task = reading.popleft()
-                    writing.append(_through(model, task, options, lambda *seen: writers.submit(_timed, write, *seen)))
+                    writing.append(_through(model, task, options, lambda *seen: writers.submit(end, *seen)))
                     del task
                 while writing and (not reading or writing[0].done() or len(writing) > 2 * distributed.own_cores()):
                     yield writing.popleft().finished()
@@ -127,18 +138,15 @@ def _failed(record: Picture, error: BaseException) -> Picture:
     return {"name": record["name"], "error": message if record["name"] in message else f"{record['name']}: {message}"}
 
 
-def _through(model: nn.Module, task: _Task, options: dict[str, Any], write: Callable[..., Any]) -> _Task:
-    """Predict a picture that was read, and submit it for writing."""
+def _through(model: nn.Module, task: _Task, options: dict[str, Any], end: Callable[..., Any]) -> _Task:
+    """Show a picture that was read to the network, and submit what follows."""
     assert task.future
     error: BaseException | None = task.future.exception()
     if error:
         return _Task(task.job, _failed(task.record, error), 0)
     try:
         pixels, task.record["read_seconds"] = task.future.result()
-        alpha = _predict(model, pixels, options, task.record)
-        guide = task.job.partner or task.job.image
-        task.record["notices"] += doubts(guide, pixels.subject, pixels.trimap, alpha)
-        return task._replace(future=write(task.job, pixels, alpha))
+        return task._replace(future=end(task, pixels, _see(model, pixels, options, task.record)))
     except CheckpointError:
         raise  # every picture would fail alike
     except Exception as problem:
@@ -151,17 +159,15 @@ def _read(read: Callable[[Job], Read], job: Job) -> Read:
     return read(job)
 
 
-def _timed(work: Callable[..., Any], *arguments: Any) -> tuple[Any, float]:
+def _timed(work: Callable[..., Any], *arguments: Any, **options: Any) -> tuple[Any, float]:
     begin = time.perf_counter()
-    return work(*arguments), time.perf_counter() - begin
+    return work(*arguments, **options), time.perf_counter() - begin
 
 
-def _predict(model: nn.Module, pixels: Read, options: dict[str, Any], record: Picture) -> np.ndarray:
-    begin = time.perf_counter()
-    alpha, seen = predict_seen(model, pixels.image, pixels.trimap, **options)
-    record["height"], record["width"] = alpha.shape
-    record["mode"], record["seconds"] = seen.mode, time.perf_counter() - begin
-    record["notices"] = [*pixels.notices, *seen.notices]
+def _see(model: nn.Module, pixels: Read, options: dict[str, Any], record: Picture) -> Finish:
+    (finish, seen), record["seconds"] = _timed(see, model, pixels.image, pixels.trimap, **options)
+    record["height"], record["width"] = pixels.trimap.shape
+    record["mode"], record["notices"] = seen.mode, [*pixels.notices, *seen.notices]
     if pixels.subject:
         record["finder"], record["why"] = pixels.subject.finder, pixels.subject.why
-    return alpha
+    return finish

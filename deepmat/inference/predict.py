@@ -2,7 +2,7 @@
 
 import math
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 import cv2
@@ -22,10 +22,21 @@ from deepmat.inference.predictor import Predictor
 from deepmat.runtime.processes import give_back_memory, survive_forks
 from deepmat.scoring.pictures import Network
 
-__all__ = ["as_network", "mode_options", "predict", "predict_seen", "times_smaller"]
+__all__ = ["as_network", "mode_options", "predict", "predict_seen", "see", "times_smaller"]
+
+Finish = Callable[[], np.ndarray]
+"""Returns the alpha, float32 [H, W], from what a network has found."""
 
 
 def predict_seen(
+    model: nn.Module | Predictor, image: np.ndarray, trimap: np.ndarray, **options: Any
+) -> tuple[np.ndarray, Seen]:
+    """The alpha as `predict` gives it, and how the picture was seen. Takes the arguments of `see`."""
+    finish, seen = see(model, image, trimap, **options)
+    return finish(), seen
+
+
+def see(
     model: nn.Module | Predictor,
     image: np.ndarray,
     trimap: np.ndarray,
@@ -35,11 +46,12 @@ def predict_seen(
     correct: bool | None = None,
     shrink: int | None = None,
     **options: Any,
-) -> tuple[np.ndarray, Seen]:
-    """The alpha as `predict` gives it, and how the picture was seen.
+) -> tuple[Finish, Seen]:
+    """Show a picture to a network. Returns what makes its alpha of that, once, in any thread; and how it was seen.
 
-    image: uint8 RGB [H, W, 3]; trimap: uint8 [H, W]. shrink: how many times smaller mode auto sees it, for a part of a
-    picture that is seen so; None follows from its size.
+    What remains is the correction, and enlarging what was seen smaller: work of one core, mostly, during which the
+    network can see another picture. image: uint8 RGB [H, W, 3]; trimap: uint8 [H, W]. shrink: how many times smaller
+    mode auto sees it, for a part of a picture that is seen so; None follows from its size.
     """
     run = lookup(MODES, mode, "mode")
     shapes_fit = image.ndim == 3 and image.shape[2] == 3 and image.shape[:2] == trimap.shape
@@ -50,7 +62,7 @@ def predict_seen(
         )
     levels, _ = trimaps.quantise(trimap)
     if not trimaps.unknown_region(levels).any():
-        return (levels == trimaps.FOREGROUND).astype(np.float32), Seen("none", [])
+        return lambda: (levels == trimaps.FOREGROUND).astype(np.float32), Seen("none", [])
     if isinstance(model, type) or not hasattr(model, "begin"):
         raise ConfigError(f"model: {model!r:.60} is no network that predicts; deepmat.load_model(path) gives one")
     survive_forks()
@@ -69,12 +81,17 @@ def predict_seen(
     alpha = _with_known(alpha, levels)
     if levels.size > 1 << 20:
         give_back_memory()  # the network's, before equations and outputs take theirs
-    correction = predictor.correction or (closed_form.correct if correct else None)
-    if correction and correct is not False:
-        alpha = correction(image, levels, alpha)
+    correction = None if correct is False else predictor.correction or (closed_form.correct if correct else None)
+
+    def finish() -> np.ndarray:
+        if not correction:
+            return alpha
+        corrected = correction(image, levels, alpha)
         if levels.size > 1 << 20:
             give_back_memory()
-    return alpha, seen
+        return corrected
+
+    return finish, seen
 
 
 def _with_known(alpha: np.ndarray, levels: np.ndarray) -> np.ndarray:
@@ -102,14 +119,18 @@ def _seen_smaller(
     double: int | None,
     correct: bool | None,
     options: dict[str, Any],
-) -> tuple[np.ndarray, Seen]:
-    """`predict_seen` of a picture from a copy of it, so many times smaller, enlarged along the picture's edges."""
+) -> tuple[Finish, Seen]:
+    """`see` of a picture by a copy of it, so many times smaller, whose alpha is enlarged along the picture's edges."""
     height, width = (round(side / times) or 1 for side in levels.shape)
     small = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
     known = trimaps.resize(levels, (height, width))
-    alpha, seen = predict_seen(predictor, small, known, double=double, correct=correct, shrink=1, **options)
-    large = enlarge_along(image, alpha * 255, radius=1) / 255
-    return _with_known(large, levels), Seen(f"{seen.mode}, 1/{times}", seen.notices)
+    finish, seen = see(predictor, small, known, double=double, correct=correct, shrink=1, **options)
+
+    def enlarge() -> np.ndarray:
+        large = enlarge_along(image, finish() * 255, radius=1) / 255
+        return _with_known(large, levels)
+
+    return enlarge, Seen(f"{seen.mode}, 1/{times}", seen.notices)
 
 
 def predict(

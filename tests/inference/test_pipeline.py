@@ -55,6 +55,29 @@ def test_jobs_keep_their_order_and_failures_fail_alone():
     assert all(record["paths"] == {"alpha": record["name"]} for record in records if "error" not in record)
 
 
+def test_the_network_sees_the_next_picture_while_an_alpha_is_made():
+    """A pipeline that makes one after the other waits for ever for the next picture."""
+    seen, made = [threading.Event() for _ in range(4)], []
+
+    class Model(TinyModel):
+        def begin(self, image, trimap):
+            seen[image[0, 0, 0]].set()
+            return super().begin(image, trimap)
+
+        def correction(self, image, trimap, alpha):
+            number = int(image[0, 0, 0])
+            made.append((number, number == 3 or seen[number + 1].wait(20)))
+            return np.full_like(alpha, number / 8)
+
+    def read(job):
+        return Read(np.full((8, 8, 3), int(job.name), np.uint8), np.full((8, 8), 128, np.uint8), None, [])
+
+    jobs = [Job(str(index), Path(str(index))) for index in range(4)]
+    records = list(predict_jobs(Model(), jobs, read, lambda job, pixels, alpha: {"alpha": alpha[0, 0]}, SETTINGS))
+    assert sorted(made) == [(0, True), (1, True), (2, True), (3, True)]
+    assert [record["paths"]["alpha"] for record in records] == [0, 1 / 8, 2 / 8, 3 / 8]
+
+
 def test_what_waits_is_bounded(monkeypatch):
     """However slow the writing, and however large the pictures, few are in memory at once."""
     monkeypatch.setattr(pipeline, "IN_MEMORY", 200)
