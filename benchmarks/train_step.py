@@ -23,6 +23,7 @@ from deepmat import config as configs
 from deepmat import synth
 from deepmat.imaging import trimap
 from deepmat.models import build_model, freeze
+from deepmat.models.convolving import layout
 from deepmat.models.dim.network import DIM
 from deepmat.runtime.devices import pick_device, pick_training_precision
 from deepmat.runtime.processes import cores
@@ -119,7 +120,7 @@ def _step(
         optimizer: torch.optim.Optimizer = torch.optim.Adam(trained, lr=1e-5)
         batch = {key: value if key == "name" else value.contiguous() for key, value in batch.items()}
     else:
-        model = model.to(memory_format=torch.channels_last)
+        model = model.to(memory_format=layout(device, DTYPES[precision]))
         optimizer = build_optimizer(config.train.optimizer, trained, 1e-5)
 
     def take() -> float:

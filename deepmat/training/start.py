@@ -14,6 +14,7 @@ from deepmat.data.cache import CachePlan, build_cache, plan_cache
 from deepmat.data.pairs import refuse_failed
 from deepmat.errors import CheckpointError, ConfigError, DataError
 from deepmat.models import MODELS, build_model, fill_from, find_weights, freeze, label_of
+from deepmat.models.convolving import layout
 from deepmat.report.records import Start, TrainingRecord
 from deepmat.runtime import distributed
 from deepmat.runtime.devices import describe_device
@@ -23,7 +24,7 @@ from deepmat.runtime.processes import cores
 from deepmat.training.optimisers import build_optimizer, by_depth
 from deepmat.training.plan import Plan
 from deepmat.training.run import Run
-from deepmat.training.step import freeze_unreached
+from deepmat.training.step import DTYPES, freeze_unreached
 
 
 @contextmanager
@@ -106,7 +107,7 @@ def _make_model(plan: Plan, pretrain: bool) -> tuple[nn.Module, list[str]]:
     freeze(model, settings.freeze)
     model, more = distributed.with_common_statistics(model, plan.device)
     notices += more
-    model = model.to(plan.device).to(memory_format=torch.channels_last).train()
+    model = model.to(plan.device).to(memory_format=layout(plan.device, DTYPES[plan.precision])).train()
     model.recompute = settings.recompute  # type: ignore[assignment]
     names = freeze_unreached(model, plan.config.loss, plan.config.model.takes_matte)
     unreached = dict.fromkeys(name.rpartition(".")[0] for name in names)

@@ -169,12 +169,10 @@ class FastLite(nn.Module):
         Channels first in bfloat16, where writing takes twice as long otherwise.
         """
         order = self.layout if self.dtype == torch.float32 else torch.contiguous_format
-        key = stem.in_channels, columns, rows
-        if key not in made:
-            made[key] = torch.empty(
-                (1, key[0], rows, columns), dtype=self.dtype, device=self.device, memory_format=order
-            )
-        return made[key]
+        shape = stem.in_channels, rows, columns
+        if shape not in made:
+            made[shape] = torch.empty((1, *shape), dtype=self.dtype, device=self.device, memory_format=order)
+        return made[shape]
 
     def _finish(self, x: Tensor, first: Tensor, image: Tensor, alphas: Tensor, window: tuple[int, ...]) -> Tensor:
         """Alpha of a window of cells: the last block and, in float32, the last layer; x: features of half the size."""

@@ -129,7 +129,7 @@ class Lite(nn.Module):
                 rgb, known, hint = split(image, trimap)
                 seen, alphas = see(rgb, known, hint, double(look(gather(rgb, known, hint), beyond)))
                 colours = cells(rgb)
-        x, kept = self._encode(F.relu_(self.stem(_last(seen))))
+        x, kept = self._encode(F.relu_(self.stem(seen)))
         for level in (3, 2, 1, 0):
             x = self._up(level, x, kept[level])
         with exact:
@@ -165,10 +165,6 @@ class Lite(nn.Module):
     def _up(self, level: int, x: Tensor, kept: Tensor) -> Tensor:
         x = kept + F.interpolate(self.across[level](x), scale_factor=2, mode="nearest")
         return self._part(self.decode[level], x)
-
-
-def _last(x: Tensor) -> Tensor:
-    return x.contiguous(memory_format=torch.channels_last)
 
 
 def _held(alpha: Tensor) -> Tensor:
