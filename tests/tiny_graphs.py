@@ -4,5 +4,5 @@ from deepmat.models.exporting import to_onnx
 from deepmat.models.onnx import OnnxNetwork
 
 
-def graph_of(model):
-    return OnnxNetwork(to_onnx(model, {}), "graph")
+def graph_of(model, precision="fp32"):
+    return OnnxNetwork(to_onnx(model, {}, precision), "graph")

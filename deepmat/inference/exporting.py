@@ -3,18 +3,18 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypedDict, cast
+from typing import Any, NamedTuple, TypedDict, cast
 
 import numpy as np
 from torch import nn
 
-from deepmat.errors import CheckpointError, ConfigError
+from deepmat.errors import CheckpointError, ConfigError, lookup
 from deepmat.imaging import trimap as trimaps
 from deepmat.inference.modes import pixels_that_fit
 from deepmat.inference.predict import predict_seen
 from deepmat.models import find_weights, for_prediction, label_of, load_model
 from deepmat.models.checkpoint import load_weights
-from deepmat.models.exporting import check_exportable, to_onnx
+from deepmat.models.exporting import PRECISIONS, check_exportable, to_onnx
 from deepmat.models.onnx import OnnxNetwork
 from deepmat.models.weights import licence_of, sha256
 from deepmat.runtime.files import AnyPath, as_path, real, write_bytes
@@ -24,8 +24,19 @@ from deepmat.synth import scene
 SIZES = ((5, 9), (301, 223), (900, 320), (1024, 1024), (2048, 2048))
 """Heights and widths at which a file is compared with its network: tiny, odd, tall, and both sides of the size up to
 which lite sees pictures at twice their size."""
-LARGEST = 1e-3
-"""Difference of alpha up to which a file is taken as equal."""
+
+
+class Limit(NamedTuple):
+    """Differences of alpha up to which a file is written."""
+
+    largest: float
+    mean: float
+    """Over a whole picture."""
+
+
+LIMITS = {"fp32": Limit(1e-3, 1e-3), "fp16": Limit(0.05, 1e-3), "int8": Limit(0.5, 1 / 255)}
+"""By precision. fp32: equal. fp16: rounding can move what DIM puts back where a maximum was, in single pixels. int8: no
+pixel changes sides, and on average a level of an 8-bit alpha."""
 
 
 class Compared(TypedDict):
@@ -43,41 +54,49 @@ class Compared(TypedDict):
 class Export(Work[Compared]):
     """A network to be exported. Iterating compares the file at each of SIZES, then writes it.
 
-    Raises CheckpointError, and writes nothing, if alpha differs by more than LARGEST.
+    Raises CheckpointError, and writes nothing, if alpha differs by more than LIMITS allows.
     """
 
     model: nn.Module | None = None
     path: Path = Path()
     said: Mapping[str, str] | None = None
+    precision: str = "fp32"
 
     def __iter__(self) -> Iterator[Compared]:
         model = cast(nn.Module, self.model)
-        data = to_onnx(model, self.said or {})
+        data, limit = to_onnx(model, self.said or {}, self.precision), LIMITS[self.precision]
         graph, network = OnnxNetwork(data, str(self.path)), for_prediction(model)
         for number, (height, width) in enumerate(SIZES):
             compared = compare(graph, network, height, width, number)
-            largest = compared["largest"]
-            if largest is not None and not largest <= LARGEST:  # NaN too
-                raise CheckpointError(
-                    f"{self.path}: not written: its alpha differs from the network's by {largest:.2g}"
-                    f" at {compared['name']}, more than {LARGEST}; update onnx, onnxscript and onnxruntime"
-                )
+            for kind, most in zip(("largest", "mean"), limit, strict=True):
+                if (found := compared[kind]) is not None and not found <= most:  # NaN too
+                    how = "update onnx, onnxscript and onnxruntime" if self.precision == "fp32" else "use fp32"
+                    raise CheckpointError(
+                        f"{self.path}: not written: its alpha differs from the network's by {found:.2g}"
+                        f" ({kind} difference) at {compared['name']}, more than {most:.2g}; {how}"
+                    )
             yield compared
         write_bytes(self.path, data)
 
 
 def export(
-    weights: AnyPath | None = None, out: AnyPath = "lite.onnx", *, assume: Mapping[str, Any] | None = None
+    weights: AnyPath | None = None,
+    out: AnyPath = "lite.onnx",
+    *,
+    precision: str = "fp32",
+    assume: Mapping[str, Any] | None = None,
 ) -> Export:
     """Write a network as an ONNX file for any picture size; lite where no weights are given.
 
     The file takes a picture and a trimap, uint8, and gives the alpha of mode `whole` at full size (docs/export.md).
-    weights, assume: as for `load_model`. out: ends in .onnx; a file there is replaced. Returns the job; iterating over
-    it yields how far the file and the network differ at each of five sizes, and then writes the file.
+    weights, assume: as for `load_model`. out: ends in .onnx; a file there is replaced. precision: one of
+    models.exporting.PRECISIONS. Returns the job; iterating over it yields how far the file and the network, which
+    computes in float32, differ at each of five sizes, and then writes the file.
 
-    Raises ConfigError for a network that cannot be exported or where a package is missing, CheckpointError for broken
-    weights.
+    Raises ConfigError for a network that cannot be exported, an unknown precision or where a package is missing,
+    CheckpointError for broken weights.
     """
+    lookup(PRECISIONS, precision, "precision")
     path, place = find_weights(weights), as_path(out, "out")
     if place.suffix != ".onnx":
         raise ConfigError(f"{place}: graphs are written as ONNX; give a name that ends in .onnx")
@@ -90,7 +109,14 @@ def export(
     label = label_of(path)
     source = path.name if label == str(path) else label  # folders of this machine are nobody else's business
     said = {"source": source, "source_sha256": sha256(path), "licence": licence_of(load_weights(path))}
-    return Export(len(SIZES), model=model, path=place, said=said, about=f"{place}: {label}, ONNX")
+    return Export(
+        len(SIZES),
+        model=model,
+        path=place,
+        said=said,
+        precision=precision,
+        about=f"{place}: {label}, ONNX, {precision}",
+    )
 
 
 def compare(graph: OnnxNetwork, network: nn.Module, height: int, width: int, seed: int) -> Compared:

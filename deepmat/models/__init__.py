@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from deepmat.config import Config, ModelConfig, ModelSection
 from deepmat.errors import CheckpointError, ConfigError, lookup
 from deepmat.models.checkpoint import Weights
+from deepmat.models import vit
 from deepmat.models.closed_form.network import ClosedForm
 from deepmat.models.dim.fast import FastDIM
 from deepmat.models.dim.int8 import Int8DIM
@@ -165,9 +166,8 @@ def assemble(weights: Weights, known: Known, path: Path, assume: Mapping[str, An
     """The network of a file's weights, as `load_model`. Raises CheckpointError if they do not fit exactly."""
     config = known.config
     if config is None:
-        raise CheckpointError(
-            f"{path}: holds an encoder only; `deepmat train --pretrain {path}` makes a whole network of it"
-        )
+        begin = f"{'--config vitmatte ' if known.format == vit.FORMAT else ''}--pretrain {label_of(path)}"
+        raise CheckpointError(f"{path}: holds an encoder only; `deepmat train {begin}` makes a whole network of it")
     if weights.about:
         _refuse_assumed(assume, path, describe_config(config))
     given = {key: value for key, value in (assume or {}).items() if value is not None}
@@ -247,6 +247,8 @@ def fill_from(model: nn.Module, path: Path) -> list[str]:
     weights = read_weights(path)
     known = identify(weights, path)
     theirs, ours = known.config, cast(ModelConfig, model.config)
+    if known.format == vit.FORMAT:
+        known = known._replace(state=vit.fitted(known.state, model.state_dict(), label_of(path)))
     if theirs and not parts_of(MODELS[theirs.arch]):
         raise CheckpointError(f"{label_of(path)}: holds nothing to begin with; name weights of a network, or none")
     if theirs and theirs.arch != ours.arch:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from deepmat.errors import CheckpointError, ConfigError
-from deepmat.models import vitmatte
+from deepmat.models import vit, vitmatte
 from deepmat.models.checkpoint import Weights
 from deepmat.runtime import hub
 from deepmat.runtime.paths import is_file, is_folder
@@ -66,11 +66,11 @@ def _of_hub(model: str) -> Path:
 
 
 def _read_config(path: Path, name: str) -> dict[str, Any]:
-    """Return a config.json of ViTMatte. name: of the model, in messages. Raises CheckpointError."""
+    """Return a config.json of ViTMatte or of vit.KINDS. name: of the model, in messages. Raises CheckpointError."""
     config = _read_json(path)
     architectures = config.get("architectures")
     kind = config.get("model_type") or (architectures or ["unknown"])[0]
-    if kind != "vitmatte":
+    if kind not in ("vitmatte", *vit.KINDS):
         raise CheckpointError(f"{name}: {CONFIG} is of a model of type {kind}; {vitmatte.EXPECTED}")
     return config
 
@@ -98,6 +98,8 @@ def with_config(weights: Weights, path: Path) -> Weights:
     if weights.about is not None or not is_of_folder(path):
         return weights
     config = _read_config(path.parent / CONFIG, str(path))
+    if config.get("model_type") in vit.KINDS:
+        return Weights(vit.translate(weights.state), {"model": None, "format": vit.FORMAT, **terms(path)})
     processor = _read_json(path.parent / PROCESSOR) if is_file(path.parent / PROCESSOR) else {}
     try:
         model = vitmatte.section(config, processor)

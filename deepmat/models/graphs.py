@@ -89,10 +89,12 @@ def stretched(op: Op, x: Value, channels: int, height: Value, width: Value) -> V
 
 
 def convolve(op: Op, weights: Mapping[str, Value], name: str, x: Value, stride: int = 1) -> Value:
-    """A convolution with zeros beyond the border, half its kernel wide."""
-    side = weights[f"{name}.weight"].shape[-1] // 2
+    """A convolution with zeros beyond the border, half its kernel wide, in the type of its weights."""
+    kernel = weights[f"{name}.weight"]
+    side = kernel.shape[-1] // 2
     pads, strides = [side] * 4, [stride] * 2
-    return op.Conv(x, weights[f"{name}.weight"], weights[f"{name}.bias"], pads=pads, strides=strides)
+    x = x if x.dtype == kernel.dtype else op.Cast(x, to=int(kernel.dtype))
+    return op.Conv(x, kernel, weights[f"{name}.bias"], pads=pads, strides=strides)
 
 
 def _mirrored(op: Op, index: Value, side: Value) -> Value:

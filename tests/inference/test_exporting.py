@@ -43,10 +43,28 @@ def test_the_command_compares_and_writes(weights, deepmat, tmp_path):
 
 
 def test_a_file_that_differs_is_not_written(weights, deepmat, tmp_path, monkeypatch):
-    monkeypatch.setattr(exporting, "LARGEST", -1.0)
-    done = deepmat("export", "-w", weights, "-o", "dim.onnx")
-    assert done.exit_code == 1 and "not written: its alpha differs" in done.stderr
-    assert [path.name for path in tmp_path.iterdir()] == ["w.safetensors"]
+    for kind in ("largest", "mean"):
+        monkeypatch.setitem(exporting.LIMITS, "fp32", exporting.Limit(1.0, 1.0)._replace(**{kind: -1.0}))
+        done = deepmat("export", "-w", weights, "-o", "dim.onnx")
+        assert done.exit_code == 1 and "not written: its alpha differs" in done.stderr
+        assert f"({kind} difference) at 9x5, more than -1; update onnx," in done.stderr
+        assert [path.name for path in tmp_path.iterdir()] == ["w.safetensors"]
+
+
+def test_smaller_files(weights, deepmat, tmp_path, monkeypatch):
+    sizes = {}
+    for precision in ("fp32", "fp16", "int8"):
+        done = deepmat("export", "-w", weights, "-o", f"{precision}.onnx", "--precision", precision)
+        assert done.exit_code == 0, done.stderr
+        sizes[precision] = (tmp_path / f"{precision}.onnx").stat().st_size
+    weights_alone = sum(value.numel() for value in api.load_model(weights).parameters())
+    assert sizes["fp32"] - sizes["fp16"] > 1.8 * weights_alone and sizes["fp16"] - sizes["int8"] > 0.8 * weights_alone
+    assert "in int8, a scale for each output channel" in deepmat("info", "int8.onnx").stdout
+    monkeypatch.setitem(exporting.LIMITS, "int8", exporting.Limit(1e-9, 1.0))
+    done = deepmat("export", "-w", weights, "-o", "again.onnx", "--precision", "int8")
+    assert done.exit_code == 1 and "more than 1e-09; use fp32" in done.stderr and not (tmp_path / "again.onnx").exists()
+    done = deepmat("export", "-w", weights, "-o", "again.onnx", "--precision", "fp8")
+    assert done.exit_code == 1 and "precision 'fp8': " in done.stderr
 
 
 def test_a_size_that_does_not_fit_is_left_out(weights, monkeypatch):

@@ -31,9 +31,16 @@ def trained(config, seed=0):
 
 
 @pytest.fixture(scope="module")
-def lite():
-    model = trained(LiteConfig(width=1 / 8))
-    return model, graph_of(model)
+def exported(tmp_path_factory):
+    """A tiny lite and its file, which takes seconds to make."""
+    model, path = trained(LiteConfig(width=1 / 8)), tmp_path_factory.mktemp("exported") / "lite.onnx"
+    path.write_bytes(to_onnx(model, {}))
+    return model, path
+
+
+@pytest.fixture(scope="module")
+def lite(exported):
+    return exported[0], load_model(exported[1])
 
 
 def same(alpha, expected):
@@ -117,3 +124,20 @@ def test_dim(conv6, skip, refine, size):
     image[: size[0] // 2] = 90  # features that are equal: which of four is the largest is a matter of order
     expected, _ = predict_seen(model, image, trimap, mode="whole")
     np.testing.assert_allclose(graph_of(model).run(image, trimap), expected, atol=1e-5)
+
+
+def test_lower_precisions():
+    model = trained(DIMConfig(width=1 / 16, refine=True))
+    image, trimap = picture(90, 131, seed=3)
+    expected = graph_of(model).run(image, trimap)
+    for precision, largest, mean in (("fp16", 0.05, 1e-3), ("int8", 0.1, 5e-3)):
+        off = np.abs(graph_of(model, precision).run(image, trimap) - expected)
+        assert 0 < off.max() < largest and off.mean() < mean, (precision, off.max(), off.mean())
+
+
+def test_only_weights_that_the_graph_uses_are_in_it(exported):
+    import onnx
+
+    graph = onnx.load(exported[1]).graph
+    used = {name for node in graph.node for name in node.input}
+    assert {each.name for each in graph.initializer} <= used

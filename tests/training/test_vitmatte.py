@@ -9,7 +9,8 @@ from fake_hub import TINY, save_vitmatte
 from safetensors.torch import load_file
 
 from deepmat import config as configs
-from deepmat.models import build_model
+from deepmat.errors import CheckpointError
+from deepmat.models import build_model, fill_from, find_weights, load_model
 from deepmat.training.loop import run_plan
 from deepmat.training.optimisers import by_depth
 from deepmat.training.plan import prepare
@@ -46,6 +47,85 @@ def test_depths_are_those_of_the_paper():
     assert sum(shares.values()) == len(list(model.parameters()))
     residual = [name for name, _ in model.named_parameters() if ".residual." in name]
     assert residual and {model.depth(name) for name in residual} == {0}
+
+
+def save_vit(folder, kind, **options):
+    """A vision transformer of transformers with random weights, as wide and deep as TINY's. Returns it."""
+    import transformers
+
+    sizes = {"hidden_size": 16, "num_hidden_layers": 3, "num_attention_heads": 2, **options}
+    torch.manual_seed(1)
+    if kind == "dinov2":
+        model = transformers.Dinov2Model(transformers.Dinov2Config(image_size=42, patch_size=14, **sizes))
+    else:
+        model = transformers.ViTModel(transformers.ViTConfig(image_size=48, intermediate_size=64, **sizes))
+    for name, values in model.named_parameters():
+        values.data.normal_(1 if "norm" in name or "lambda" in name else 0, 0.1)
+    model.eval().save_pretrained(folder)
+    return model
+
+
+@pytest.mark.parametrize("kind", ["vit", "dinov2"])
+def test_the_backbone_begins_with_a_vision_transformer(kind, tmp_path):
+    theirs = save_vit(tmp_path / "m", kind)
+    # Without what a vision transformer lacks, and at its own size: then both are the same network.
+    side = 3
+    network = {
+        **TINY,
+        "backbone_config": {
+            **TINY["backbone_config"],
+            "patch_size": 48 // side if kind == "vit" else 14,
+            "pretrain_image_size": 48 if kind == "vit" else 42,
+            "use_relative_position_embeddings": False,
+            "window_block_indices": [],
+            "residual_block_indices": [],
+            "out_features": ["stage3"],
+            "layer_norm_eps": theirs.config.layer_norm_eps,
+        },
+    }
+    model = build_model(configs.VitMatteConfig(network=network)).eval()
+    fresh = fill_from(model, find_weights(tmp_path / "m"))
+    assert fresh and all(name.startswith("decoder.") for name in fresh)
+    size = theirs.config.image_size
+    seen = torch.randn(1, 4, size, size)
+    with torch.no_grad():
+        ours = model.backbone(seen).feature_maps[-1]
+        # The class token, which ViTMatte has none of, takes part in their attention: leave it out there too.
+        tokens = theirs.embeddings(seen[:, :3])[:, 1:]
+        for layer in theirs.layers if kind == "vit" else theirs.encoder.layer:
+            tokens = layer(tokens)
+    torch.testing.assert_close(ours.flatten(2).transpose(1, 2), tokens, atol=1e-5, rtol=1e-5)
+
+
+def test_positions_and_patches_are_fitted_and_the_rest_is_fresh(tiny, tmp_path):
+    save_vit(tmp_path / "m", "dinov2")  # 3 x 3 patches of 14 pixels; TINY has 2 x 2 of 16
+    model = build_model(configs.VitMatteConfig(network=TINY))
+    fresh = fill_from(model, find_weights(tmp_path / "m"))
+    assert {name.split(".")[0] for name in fresh} == {"backbone", "decoder"}
+    assert all(".rel_pos_" in name or ".residual." in name for name in fresh if name.startswith("backbone."))
+    assert not model.backbone.embeddings.projection.weight[:, 3].any()
+    config = tiny("train.iterations=1", f"train.pretrain={tmp_path / 'm'}")
+    records = list(run_plan(prepare(config)))
+    assert any("begins with" in notice and "; random: backbone." in notice for notice in records[0]["notices"])
+
+
+def test_a_vision_transformer_of_another_kind_is_refused(tmp_path):
+    ours = build_model(configs.VitMatteConfig(network=TINY))
+    save_vit(tmp_path / "deep", "vit", num_hidden_layers=2)
+    save_vit(tmp_path / "wide", "vit", hidden_size=32)
+    save_vit(tmp_path / "swiglu", "dinov2", use_swiglu_ffn=True)
+    save_vit(tmp_path / "m", "vit")
+    for name, message in {
+        "deep": r"of width 16 and 2 layers, this run's has 16 and 3; model.size small",
+        "wide": r"of width 32 and 3 layers, this run's has 16 and 3; model.size small",
+        "swiglu": r"has no backbone.encoder.layer.0.mlp.fc1.weight; .* of another kind",
+    }.items():
+        with pytest.raises(CheckpointError, match=message):
+            fill_from(ours, find_weights(tmp_path / name))
+    with pytest.raises(CheckpointError, match="a vision transformer; `deepmat train --config vitmatte` begins with it"):
+        fill_from(build_model(configs.LiteConfig(width=1 / 8)), find_weights(tmp_path / "m"))
+    with pytest.raises(CheckpointError, match="encoder only; `deepmat train --config vitmatte --pretrain"):
+        load_model(tmp_path / "m")
 
 
 def test_it_learns_and_begins_with_weights_of_transformers(tiny, tmp_path):
