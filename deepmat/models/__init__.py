@@ -24,8 +24,8 @@ from torch import Tensor, nn
 
 from deepmat.config import Config, ModelConfig, ModelSection
 from deepmat.errors import CheckpointError, ConfigError, lookup
-from deepmat.models.checkpoint import Weights
 from deepmat.models import vit
+from deepmat.models.checkpoint import Weights
 from deepmat.models.closed_form.network import ClosedForm
 from deepmat.models.dim.fast import FastDIM
 from deepmat.models.dim.int8 import Int8DIM

@@ -9,7 +9,9 @@ from fake_hub import TINY, save_vitmatte
 from safetensors.torch import load_file
 
 from deepmat import config as configs
+from deepmat import imaging
 from deepmat.errors import CheckpointError
+from deepmat.imaging.trimap import by_distance
 from deepmat.models import build_model, fill_from, find_weights, load_model
 from deepmat.training.loop import run_plan
 from deepmat.training.optimisers import by_depth
@@ -139,6 +141,26 @@ def test_it_learns_and_begins_with_weights_of_transformers(tiny, tmp_path):
     totals = [record["loss"]["total"] for record in records if record["event"] == "step"]
     assert totals[-1] < 0.8 * totals[0]
     assert load_file(config.run_folder / BEST)["backbone.embeddings.projection.weight"].shape == (16, 4, 16, 16)
+
+
+@pytest.mark.slow  # 150 steps, half a minute
+def test_it_overfits_four_pictures(tiny, tmp_path):
+    save_vitmatte(tmp_path / "m")
+    shutil.rmtree(tmp_path / "data/test")
+    shutil.copytree(tmp_path / "data/train", tmp_path / "data/test")
+    for path in (tmp_path / "data/train/alpha").iterdir():
+        trimap = by_distance(imaging.read_grey(path), 3, 3)
+        imaging.write_image(tmp_path / "data/test/trimap" / path.name, trimap)
+    config = tiny(
+        "train={iterations: 150, print_every: 10, test_every: 150, test_first: true, batch_size: 4, lr: 0.01}",
+        "train.schedule={name: cosine, warmup: 10}", "train.optimizer.layer_decay=1",
+        "data.augment.combine=null", "data.augment.jitter=null", f"train.pretrain={tmp_path / 'm'}",
+    )  # fmt: skip
+    records = list(run_plan(prepare(config)))
+    totals = [record["loss"]["total"] for record in records if record["event"] == "step"]
+    first, last = (record["sad"] for record in records if record["event"] in ("began", "test"))
+    assert len(prepare(config).tests) == 4
+    assert totals[-1] < 0.5 * totals[0] and last < 0.5 * first, (totals, first, last)
 
 
 def test_stopped_and_resumed_is_the_same_run_bit_for_bit(tiny):
