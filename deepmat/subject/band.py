@@ -68,8 +68,8 @@ def from_mask(
     alpha, notices = clean_mask(mask)
     odd: list[str] = []
     if image is not None and _is_hard(alpha):
-        inwards, outwards, odd = _widened(image, alpha, inwards, outwards)
-        notices = [*notices, *odd]
+        inwards, outwards, odd = widened(image, alpha, inwards, outwards)
+        notices = [*notices, *(f"{notice}; --width sets it" for notice in odd)]
     trimap = make(alpha, inwards, outwards)
     if method == "distance" and not odd and _is_thin(alpha, trimap, inwards):
         inside, outside = by_thickness(alpha == 255, inwards), by_thickness(alpha == 0, outwards)
@@ -92,15 +92,18 @@ def from_mask(
     return trimap, notices + ([INVERTED] if looks_inverted(alpha) else [])
 
 
-def _widened(image: np.ndarray, alpha: np.ndarray, inwards: float, outwards: float) -> tuple[float, float, list[str]]:
-    """Return the widths of a band that reaches beyond the picture's edge, and notices. alpha: uint8 [H, W], hard."""
+def widened(image: np.ndarray, alpha: np.ndarray, inwards: float, outwards: float) -> tuple[float, float, list[str]]:
+    """Return the widths of a band that reaches beyond the picture's edge, and notices if they are not those given.
+
+    image: uint8 RGB [H, W, 3]; alpha: uint8 [H, W], a hard mask of it.
+    """
     offset = offset_of(image, alpha, max(inwards, outwards))
     if not offset:
         return inwards, outwards, []
     side = "inside" if offset > 0 else "outside"
     notice = (
         f"the picture's edge lies about {abs(offset)} pixels {side} the mask's all around, so the unknown region was "
-        "widened as far; --width sets it"
+        "widened as far"
     )
     return inwards + max(offset, 0), outwards + max(-offset, 0), [notice]
 

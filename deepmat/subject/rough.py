@@ -3,8 +3,8 @@
 import cv2
 import numpy as np
 
-from deepmat.imaging.trimap import BACKGROUND, FOREGROUND, UNKNOWN
-from deepmat.subject.band import THIN, by_thickness
+from deepmat.imaging.trimap import BACKGROUND, FOREGROUND, UNKNOWN, by_distance
+from deepmat.subject.band import THIN, WIDTH, by_thickness, parse_width, widened
 from deepmat.subject.settle import settle
 
 WORK = 384
@@ -12,13 +12,14 @@ WORK = 384
 BAND = 2.5
 """Width of the unknown band on each side of the edge, in pixels of the mask as it was made."""
 REACH = 0.03
-"""Share of the longer side up to which greys of the mask belong to its edge: hair that a network shows as haze."""
+"""Share of the longer side up to which greys of the mask belong to its edge: hair that a network shows as haze. Darker
+greys farther from the mask's own edge are doubts of what belongs to the subject, which the picture settles."""
 HAZE = 0.02, 0.98
 """Levels of the mask between which it shows haze."""
 THICK = 1.5
 """Half thickness, in pixels of the mask as it was made, from which on haze is more than a soft edge: hair, which goes
 on where the mask no longer sees it."""
-DEEP = 1.5
+DEEP = 2.5
 """How much wider the band beside hair is on the side of the foreground: networks take see-through hair for solid."""
 DOUBT = 0.2, 0.8
 """Probabilities between which mask and picture leave a pixel undecided."""
@@ -81,10 +82,17 @@ def from_rough(
     image: uint8 RGB [H, W, 3]; mask: uint8 [H, W], soft or hard, 255 foreground. detail: pixels of the longer side at
     which the mask was made; None: as the softness of its edges tells, or HARD_DETAIL if it is hard. The mask is settled
     by the picture first (`subject.settle`). Unknown are a band around the edge, as wide as the mask is coarse or of
-    `width` pixels on each side, the haze of the mask beside it, and what mask and picture leave open.
+    `width` pixels on each side, the haze of the mask beside it, and what mask and picture leave open. Of a hard mask
+    that is too large or too small all around (`subject.offset`), unknown is what lies around its edge as far as the
+    picture's, as in `subject.band.from_mask`.
     """
     soft, side = mask.astype(np.float32) / 255, max(mask.shape)
     hard = np.count_nonzero((mask > 0) & (mask < 255)) < HARD * mask.size
+    if hard and width is None:
+        band = parse_width(WIDTH).pixels(mask.shape)
+        inwards, outwards, odd = widened(image, mask, band, band)
+        if odd:
+            return by_distance(cv2.inRange(mask, 128, 255), inwards, outwards), odd
     coarse = max(side / (detail or (HARD_DETAIL if hard else estimate_detail(mask))), 1.0)
     unsure = cv2.GaussianBlur(soft, (0, 0), coarse) if hard else soft
     scale = min(1.0, WORK / side)
@@ -117,7 +125,9 @@ def _trimap(soft: np.ndarray, likely: np.ndarray, coarse: float, width: float) -
     near = far < width
     if np.count_nonzero(near & (inside > 0)) > (1 - THIN) * np.count_nonzero(inside):
         near = far < np.where(inside > 0, by_thickness(inside > 0, width), width)
-    haze = (soft > HAZE[0]) & (soft < HAZE[1]) & (far < REACH * max(soft.shape))
+    reach = REACH * max(soft.shape)
+    doubt = (soft < 0.5) & (_distance((soft < 0.5).astype(np.uint8)) > reach)
+    haze = (soft > HAZE[0]) & (soft < HAZE[1]) & (far < reach) & ~doubt
     thick = (_distance(haze.view(np.uint8)) > THICK * coarse).view(np.uint8)
     hair = _distance(1 - thick) < (THICK * coarse + width) * np.where(inside > 0, DEEP, 1.0)
     undecided = (likely > DOUBT[0]) & (likely < DOUBT[1])

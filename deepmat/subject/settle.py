@@ -19,6 +19,9 @@ DATA = 0.1
 """Weight of what is known of a pixel against that of an edge to a neighbour of its colour (1)."""
 BINS = (24, 48, 48)
 """Bins of the three channels of CIELAB; chroma spans about half of its range."""
+CLEAN = 64
+"""How fast a pixel loses its weight among the background's colours as the mask grows from 0, as (1 - mask) ** CLEAN:
+networks are 0 on background, and faint on what they miss of the subject."""
 FEW = 3.0
 """Pixels of a colour that are no evidence yet."""
 LEAST = 1 / 4096
@@ -37,10 +40,10 @@ def settle(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
     colours = cv2.cvtColor(image, cv2.COLOR_RGB2LAB).astype(np.float32) / 255
     cells = _cells(colours)
     smooth = _smoothness(colours)
-    prior = _prior(mask)
+    prior, clean = _prior(mask), (1 - mask.ravel()) ** CLEAN
     settled = mask
     for _ in range(ROUNDS):
-        odds = prior + COLOUR * _colour_odds(cells, settled)
+        odds = prior + COLOUR * _colour_odds(cells, settled, clean)
         target = 1 / (1 + np.exp(-odds))
         weight = DATA * np.abs(2 * target - 1).ravel()
         system = (smooth + sparse.diags(weight)).tocsr()
@@ -65,12 +68,14 @@ def _cells(colours: np.ndarray) -> np.ndarray:
     return np.ravel_multi_index(places, BINS).ravel()
 
 
-def _colour_odds(cells: np.ndarray, settled: np.ndarray) -> np.ndarray:
-    """Return the log-likelihood ratio of each pixel's colour, [H, W], by histograms of both sides."""
-    sure = (2 * settled - 1).ravel() ** 2
+def _colour_odds(cells: np.ndarray, settled: np.ndarray, clean: np.ndarray) -> np.ndarray:
+    """Return the log-likelihood ratio of each pixel's colour, [H, W], by histograms of both sides.
+
+    cells: int [H * W], from `_cells`; clean: [H * W], weights of pixels among those of the background.
+    """
+    sure, inside = (2 * settled - 1).ravel() ** 2, settled.ravel() > 0.5
     sides = []
-    for side in (settled.ravel() > 0.5, settled.ravel() <= 0.5):
-        weights = sure * side
+    for weights in (sure * inside, sure * ~inside * clean):
         counts = np.bincount(cells, weights, int(np.prod(BINS))).reshape(BINS)
         share = counts * (cells.size / 2 / max(weights.sum(), 1))
         sides.append(gaussian_filter(share, 1, mode="constant").ravel()[cells] + FEW)

@@ -7,6 +7,7 @@ from deepmat.inference.guides import mask_guide
 from deepmat.inference.jobs import Job, read_job
 from deepmat.subject import rough
 from deepmat.subject.band import from_mask, parse_width
+from deepmat.subject.settle import settle
 from deepmat.subject.trimaps import make_trimaps
 
 SIDE = 240
@@ -131,6 +132,35 @@ def test_haze_of_the_mask_is_unknown_and_where_it_is_thick_what_lies_around_it_t
     rim = (outside > 4) & (outside < 6)
     assert unknown[rim & upper].mean() > 0.95 and not unknown[115:][rim[115:]].any()
     assert unknown[upper & (mask > 10) & (mask < 245) & (outside < 6)].mean() > 0.95
+
+
+def test_greys_far_from_the_edge_of_the_mask_are_no_haze():
+    """A part that a network doubts and the picture settles has the edge that the picture shows."""
+    image, alpha = scene()
+    mask = np.clip(alpha, 1, 254)
+    mask[:, :100] = np.minimum(mask[:, :100], 100)
+    unknown = rough.from_rough(image, mask, detail=240, width=2)[0][:, :80] == 128
+    inside = cv2.distanceTransform((alpha > 127).astype(np.uint8), cv2.DIST_L2, 5)[:, :80]
+    assert unknown[(inside > 0) & (inside < 1.5)].all() and unknown[(inside > 4) & (inside < 7)].mean() < 0.1
+
+
+@pytest.mark.parametrize("by", [-14, 14])
+def test_a_hard_mask_too_large_or_too_small_leaves_all_unknown_as_far_as_the_edge(by):
+    image, alpha = scene()
+    ellipse = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * abs(by) + 1,) * 2)
+    mask = (cv2.dilate if by > 0 else cv2.erode)(cv2.inRange(alpha, 128, 255), ellipse)
+    trimap, notices = rough.from_rough(image, mask)
+    assert wrong(trimap, alpha) < 10 and (trimap == 255).any() and (trimap == 0).any()
+    assert f"pixels {'inside' if by > 0 else 'outside'} the mask's all around" in notices[0]
+    assert wrong(rough.from_rough(image, mask, width=5)[0], alpha) > 100  # a width is kept
+
+
+def test_a_colour_that_the_mask_sees_faintly_is_no_evidence_of_background():
+    image = np.full((64, 96, 3), (40, 90, 170), np.uint8)
+    image[16:48, 16:40], image[16:48, 40:80] = (190, 60, 50), (60, 140, 60)
+    mask = np.zeros((64, 96), np.float32)
+    mask[16:48, 16:40], mask[16:48, 40:80] = 0.99, 0.05
+    assert settle(image, mask)[20:44, 44:76].min() > 0.5
 
 
 @pytest.mark.parametrize(("row", "column", "level"), [(110, 90, 0), (190, 180, 254)], ids=["hole", "island"])
