@@ -153,6 +153,8 @@ class Workers:
         finally:
             stop.set()
             job.cancel()
+            # An error refers to this frame, and they to the error: pictures would stay until the next collection.
+            del job, answer
 
     def close(self) -> None:
         """Refuse what waits and what comes from now on; what runs is finished."""

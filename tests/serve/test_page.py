@@ -66,7 +66,7 @@ def opened(url, **options):
 def choose(page, *names):
     photo = encoded(studio(240, 360, 90))
     page.set_input_files("#files", [{"name": name, "mimeType": "image/png", "buffer": photo} for name in names])
-    play.expect(page.locator("#status")).to_contain_text("Found by plain")
+    play.expect(page.locator("#status")).to_contain_text("Found by the plain backdrop")
     play.expect(page.locator("#list .state", has_text=re.compile("wait|work"))).to_have_count(0)
     return photo
 
@@ -232,7 +232,7 @@ def test_pictures_larger_than_an_upload_may_be():
     with server("--max-upload", "1", "--timeout", "120") as (url, _, _), opened(url) as page:
         photo = encoded(studio(1100, 1200, 500))  # 1.3 MP in a few kB
         page.set_input_files("#files", [{"name": "large.png", "mimeType": "image/png", "buffer": photo}])
-        play.expect(page.locator("#status")).to_contain_text("Found by plain")
+        play.expect(page.locator("#status")).to_contain_text("Found by the plain backdrop")
         found = picture(taken(page)[1])
         page.click("[data-tool=background]")
         page.mouse.move(*at(page, 1190, 1, (1200, 1100)))
@@ -289,7 +289,10 @@ def test_a_list_and_what_is_taken_home(url):
         choose(page, "a.png", "b.png")
         name, data = taken(page, "#all")
         assert name == "deepmat.zip" and len(zipfile.ZipFile(io.BytesIO(data)).namelist()) == 2
+        page.click("[data-tool=unknown]")
+        assert page.is_checked("#film")
         page.select_option("#show", "colour")
+        assert not page.is_checked("#film")  # it would be over the colour
         page.fill("#colour", "#00ff00")
         for what, size in (("alpha.png", (60, 40)), ("trimap.png", (60, 40)), ("cutout.webp", (60, 40))):
             page.select_option("#what", what)
@@ -337,7 +340,7 @@ def test_errors_stand_beside_their_picture(url):
     with opened(url) as page:
         text = {"name": "text.png", "mimeType": "image/png", "buffer": b"no picture"}
         page.set_input_files("#files", [text])
-        play.expect(page.locator("#problem")).to_contain_text("not a picture")
+        play.expect(page.locator("#problem")).to_contain_text("Not a picture")
         play.expect(page.locator("#list .state")).to_have_text("failed")
 
 

@@ -1,7 +1,9 @@
 """Workers and their queue: places, clients that go away, the end."""
 
 import asyncio
+import gc
 import threading
+import weakref
 
 import numpy as np
 import pytest
@@ -132,3 +134,29 @@ def test_memory_is_given_back_after_each_request(monkeypatch):
     asyncio.run(run())
     workers.close()
     assert len(given) == 2
+
+
+def test_pictures_of_requests_that_fail_are_freed_at_once():
+    workers, kept = Workers(1, 0), []
+
+    class Picture:
+        pass
+
+    def failing(stop):
+        picture = Picture()
+        kept.append(weakref.ref(picture))
+        raise DataError("too wide")
+
+    async def run():
+        try:
+            await workers.do(failing, there, 20)
+        except Refusal:
+            pass
+
+    gc.disable()  # which would free it some day
+    try:
+        asyncio.run(run())
+        workers.pool.shutdown()
+        assert kept[0]() is None
+    finally:
+        gc.enable()

@@ -3,6 +3,7 @@
 import { around, UNTOUCHED } from "./picture.js";
 import { ask, mostBytes, Problem, sentence, stopped } from "./service.js";
 
+const FINDERS = { plain: "the plain backdrop", prompts: "what you showed", alpha: "its own transparency" };
 const LARGER = "A preview; the whole is being computed …";
 
 /** Send a picture, and take what was found, a preview first where the whole takes long. changed: is called when there
@@ -68,7 +69,7 @@ async function finished(picture) {
 
 function tell(picture, told) {
   picture.problem = told.problem ? sentence(told.problem) : "";
-  const found = told.finder ? `Found by ${told.finder}.` : "Click on the subject, draw a box around it, or paint it.";
+  const found = told.finder ? `Found by ${FINDERS[told.finder] ?? told.finder}.` : "Click on the subject, draw a box around it, or paint it.";
   picture.told = [found, ...told.notices.map(sentence)].join(" ");
 }
 

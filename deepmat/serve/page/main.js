@@ -153,6 +153,12 @@ function resizeBrush(to, tool = tools.tool) {
   tools.choose(tool, Number(one("size").value));
 }
 
+/** Look at something else: the film would be over it. */
+function lookAnew() {
+  setFilm(false);
+  look();
+}
+
 function look() {
   const show = one("show").value;
   one("colourbox").hidden = show !== "colour";
@@ -235,7 +241,8 @@ function wire() {
   on("undo", "click", () => turn(undo));
   on("redo", "click", () => turn(redo));
   on("again", "click", again);
-  for (const id of ["show", "film", "wipe", "wipeat", "colour"]) on(id, "input", look);
+  for (const id of ["show", "wipe"]) on(id, "input", lookAnew);
+  for (const id of ["film", "wipeat", "colour"]) on(id, "input", look);
   on("behind", "change", async (event) => {
     view.look.behind = event.target.files[0] ? await createImageBitmap(event.target.files[0]).catch(() => null) : null;
     view.draw();

@@ -54,8 +54,8 @@ function formOf(fields) {
   return form;
 }
 
-/** "image: 9x9 is over 1 megapixels" as a sentence about the picture. */
+/** "image: not a picture" as a sentence, which stands beside its picture. */
 export function sentence(detail) {
-  const text = detail.replace(/^image: /, "This picture: ").trim();
+  const text = detail.replace(/^image: /, "").trim();
   return text.charAt(0).toUpperCase() + text.slice(1) + (/[.!?]$/.test(text) ? "" : ".");
 }
