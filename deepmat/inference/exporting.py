@@ -68,8 +68,9 @@ class Export(Work[Compared]):
         graph, network = OnnxNetwork(data, str(self.path)), for_prediction(model)
         for number, (height, width) in enumerate(SIZES):
             compared = compare(graph, network, height, width, number)
-            for kind, most in zip(("largest", "mean"), limit, strict=True):
-                if (found := compared[kind]) is not None and not found <= most:  # NaN too
+            differences = {"largest": compared["largest"], "mean": compared["mean"]}
+            for (kind, found), most in zip(differences.items(), limit, strict=True):
+                if found is not None and not found <= most:  # NaN too
                     how = "update onnx, onnxscript and onnxruntime" if self.precision == "fp32" else "use fp32"
                     raise CheckpointError(
                         f"{self.path}: not written: its alpha differs from the network's by {found:.2g}"

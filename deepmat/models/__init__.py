@@ -37,7 +37,7 @@ from deepmat.models.foreign import foreign
 from deepmat.models.lite.fast import FastLite
 from deepmat.models.lite.network import Lite
 from deepmat.models.onnx import OnnxNetwork, is_onnx
-from deepmat.models.vitmatte import VitMatte
+from deepmat.models.vitmatte import VitMatte, in_bf16
 from deepmat.runtime.devices import PRECISIONS, pick_device
 from deepmat.runtime.files import AnyPath
 from deepmat.runtime.processes import survive_forks
@@ -49,6 +49,7 @@ FAST: dict[tuple[type[nn.Module], str], Callable[..., nn.Module]] = {
     (DIM, "int8"): Int8DIM,
     (Lite, "fp32"): FastLite,
     (Lite, "bf16"): partial(FastLite, dtype=torch.bfloat16),
+    (VitMatte, "bf16"): in_bf16,
 }
 """Forms for prediction by network and precision: the same alpha in less time and memory."""
 CONTINUED = {"lite": "--config finetune", "vitmatte": "--config vitmatte"}

@@ -4,6 +4,7 @@ A plain vision transformer sees the picture and its trimap in patches of 16 pixe
 itself add the details. Weights have transformers' own names.
 """
 
+import copy
 import logging
 import re
 from collections.abc import Mapping, Sequence
@@ -203,6 +204,11 @@ class VitMatte(nn.Module):
         return self.mean.device
 
     @property
+    def dtype(self) -> torch.dtype:
+        """In which the transformer computes."""
+        return next(self.backbone.parameters()).dtype
+
+    @property
     def recompute(self) -> bool:
         """Whether the transformer's layers keep their inputs only (gradient checkpointing)."""
         return self._recompute
@@ -236,7 +242,14 @@ class VitMatte(nn.Module):
         height, width = trimap.shape[2:]
         seen = torch.cat([(image.float() - self.mean) / self.std, trimap.float() / 255], 1)
         seen = F.pad(seen, (0, -width % self.stride, 0, -height % self.stride))
-        features = self.backbone(seen).feature_maps[-1]
+        features = self.backbone(seen.to(self.dtype)).feature_maps[-1]
         with torch.autocast(seen.device.type, enabled=False):
             alpha = self.decoder(features.float(), seen)
         return {"alpha": alpha[:, :, :height, :width]}
+
+
+def in_bf16(model: VitMatte) -> VitMatte:
+    """A copy for prediction whose transformer computes in bfloat16, its decoder in float32."""
+    made = copy.deepcopy(model)
+    made.backbone.to(torch.bfloat16)
+    return made

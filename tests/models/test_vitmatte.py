@@ -11,7 +11,7 @@ import deepmat
 from deepmat.config import LiteConfig, VitMatteConfig
 from deepmat.errors import CheckpointError, ConfigError
 from deepmat.inference.opening import open_network
-from deepmat.models import build_model, fill_from, find_weights, label_of, load_model, vitmatte
+from deepmat.models import build_model, fill_from, find_weights, for_prediction, label_of, load_model, vitmatte
 from deepmat.models.checkpoint import save_weights
 from deepmat.models.weights import info
 
@@ -62,6 +62,16 @@ def test_it_sees_parts(saved, options):
     image, trimap = scene(100, 130)
     alpha = deepmat.predict(load_model(saved[0]), image, trimap, **options)
     assert alpha.shape == (100, 130) and np.isfinite(alpha).all() and alpha[trimap == 128].std() > 0.05
+
+
+def test_bf16_is_near(saved):
+    image, trimap = scene(90, 131)
+    expected = deepmat.predict(load_model(saved[0]), image, trimap)
+    network = for_prediction(load_model(saved[0]), "bf16")
+    alpha = deepmat.predict(network, image, trimap)
+    off = np.abs(alpha - expected)[trimap == 128]
+    assert network.dtype == torch.bfloat16 and alpha.dtype == np.float32
+    assert 1e-6 < off.mean() < 0.005 and off.max() < 0.05, (off.mean(), off.max())
 
 
 def test_deepmats_own_file_of_it_gives_the_same(saved, tmp_path):
