@@ -18,6 +18,7 @@ from deepmat.inference.modes import mode_options
 from deepmat.inference.predict import predict_seen
 from deepmat.runtime import distributed
 from deepmat.runtime.processes import give_back_memory, keep_memory
+from deepmat.subject.key import without_key
 
 AHEAD = 2
 """Pictures decoded while the network runs."""
@@ -159,6 +160,8 @@ def _timed(work: Callable[..., Any], *arguments: Any) -> tuple[Any, float]:
 def _predict(model: nn.Module, pixels: Read, options: dict[str, Any], record: Picture) -> np.ndarray:
     begin = time.perf_counter()
     alpha, seen = predict_seen(model, pixels.image, pixels.trimap, **options)
+    if pixels.subject:
+        alpha = without_key(alpha, pixels.image, pixels.trimap, pixels.subject.backdrop)
     record["height"], record["width"] = alpha.shape
     record["mode"], record["seconds"] = seen.mode, time.perf_counter() - begin
     record["notices"] = [*pixels.notices, *seen.notices]
