@@ -122,7 +122,7 @@ def with_margins(words: Sequence[str]) -> list[str]:
     has no options whose value may be left out.
     """
     filled: list[str] = []
-    for word, following in zip(words, [*words[1:], "--"], strict=True):
+    for word, following in zip(words, [*words, "--"][1:], strict=True):
         filled.append(word)
         if word == "--crop" and (following.startswith("-") and not following[1:2].isdigit() or _is_input(following)):
             filled.append(NO_MARGIN)
