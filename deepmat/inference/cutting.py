@@ -20,6 +20,7 @@ from deepmat.inference.predictor import Predictor
 from deepmat.runtime.copies import local_copy
 from deepmat.runtime.files import AnyPath, as_path_or_none
 from deepmat.runtime.paths import is_file
+from deepmat.subject.key import without_key
 from deepmat.subject.prompting import Box, Point, prompts_of
 from deepmat.subject.seeking import Seeker
 
@@ -81,6 +82,7 @@ def cut(
     subject = subject_of(photo, own, mask, seeker, name)
     network = _network(weights, device, precision) if isinstance(weights, (*PATHS, type(None))) else weights
     alpha, seen = predict_seen(network, photo.image, subject.trimap, **settings)
+    alpha = without_key(alpha, photo.image, subject.trimap, subject.backdrop)
     assert subject.mask is not None
     made = CutOut(name, photo.image, alpha, subject.trimap, None, estimate_foreground, backdrop=subject.backdrop)
     source = mask if isinstance(mask, PATHS) else name

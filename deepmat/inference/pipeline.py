@@ -19,6 +19,7 @@ from deepmat.inference.modes import mode_options
 from deepmat.inference.predict import Finish, see
 from deepmat.runtime import distributed
 from deepmat.runtime.processes import give_back_memory, keep_memory
+from deepmat.subject.key import without_key
 
 AHEAD = 2
 """Pictures decoded while the network runs."""
@@ -74,6 +75,8 @@ def predict_jobs(
         with finishing:
             alpha, seconds = _timed(finish)
         task.record["seconds"] += seconds
+        if pixels.subject:
+            alpha = without_key(alpha, pixels.image, pixels.trimap, pixels.subject.backdrop)
         guide = task.job.partner or task.job.image
         task.record["notices"] += doubts(guide, pixels.subject, pixels.trimap, alpha)
         return _timed(write, task.job, pixels, alpha)

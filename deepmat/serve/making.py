@@ -23,6 +23,7 @@ from deepmat.inference.predict import predict_seen
 from deepmat.serve.refusals import Refusal, worded
 from deepmat.serve.workers import Stop
 from deepmat.subject.finders import Prompts
+from deepmat.subject.key import without_key
 from deepmat.subject.seeking import Seeker, Subject
 
 FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "AVIF", "HEIF", "TIFF", "GIF", "BMP", "PPM", "JPEG2000")
@@ -152,6 +153,7 @@ def matte(maker: Maker, read: Read, subject: Subject, stop: Stop, quick: bool = 
     with stop.watching():
         alpha, seen = predict_seen(maker.network, read.photo.image, subject.trimap, **options)
     stop.check()
+    alpha = without_key(alpha, read.photo.image, subject.trimap, subject.backdrop)
     about = doubts("mask" if subject.finder == "mask" else "image", subject, subject.trimap, alpha)
     notices = [*read.notices, *subject.notices, *seen.notices, *about]
     made = CutOut("image", read.photo.image, alpha, subject.trimap, read.about, estimate_foreground)

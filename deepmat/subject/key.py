@@ -1,4 +1,4 @@
-"""A backdrop whose colours are known, as of a studio or a green screen: foreground colours over it, and its trimap."""
+"""A backdrop whose colours are known, as of a studio or a green screen: colours over it, its trimap and alpha."""
 
 import cv2
 import numpy as np
@@ -43,15 +43,34 @@ def open_key(image: np.ndarray, trimap: np.ndarray, backdrop: np.ndarray) -> np.
     the backdrop's become background. Over backdrops of no key colour the trimap stays as it is. image, backdrop: uint8
     RGB [H, W, 3]; trimap: uint8 [H, W].
     """
-    channel = int(backdrop.reshape(-1, 3).mean(axis=0).argmax())
-    key = _excess(backdrop, channel)
-    if np.median(key) < KEY:
+    share = _key_share(image, backdrop)
+    if share is None:
         return trimap
-    share = _excess(image, channel) / np.maximum(key, 1)
     opened = np.where((trimap == FOREGROUND) & (share > SHOWS), np.uint8(UNKNOWN), trimap)
     same = (share > SAME) & (cv2.absdiff(image, backdrop).max(axis=2) < NEAR)
     opened[same] = BACKGROUND
     return opened
+
+
+def without_key(alpha: np.ndarray, image: np.ndarray, trimap: np.ndarray, backdrop: np.ndarray | None) -> np.ndarray:
+    """Return alpha, float32 [H, W], no higher in the unknown region than the key colour that shows allows.
+
+    A picture is alpha * F + (1 - alpha) * B. Where F has nothing of the key colour of B, as over a green screen, all of
+    it that the picture shows is the share 1 - alpha of B, so that alpha is at most 1 less the share of the key colour.
+    Without a backdrop, and over one of no key colour, alpha stays as it is. image, backdrop: uint8 RGB [H, W, 3];
+    trimap: uint8 [H, W].
+    """
+    share = None if backdrop is None else _key_share(image, backdrop)
+    if share is None:
+        return alpha
+    return np.where(trimap == UNKNOWN, np.minimum(alpha, 1 - np.clip(share, 0, 1)), alpha).astype(np.float32)
+
+
+def _key_share(image: np.ndarray, backdrop: np.ndarray) -> np.ndarray | None:
+    """Return how much of the backdrop's key colour a picture shows, float32 [H, W]; None if it has no key colour."""
+    channel = int(backdrop.reshape(-1, 3).mean(axis=0).argmax())
+    key = _excess(backdrop, channel)
+    return None if np.median(key) < KEY else _excess(image, channel) / np.maximum(key, 1)
 
 
 def _excess(colours: np.ndarray, channel: int) -> np.ndarray:

@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from toy import Toy, ToyOptions
 
@@ -77,6 +78,21 @@ def test_the_function_does_what_the_command_does(tmp_path, monkeypatch):
         assert record["finder"] == made.finder and record["why"] == made.why and record["notices"] == made.notices
         colour, alpha = imaging.read_rgba(tmp_path / "out.png")
         np.testing.assert_array_equal(np.dstack((colour, alpha)), made.rgba)
+
+
+def test_what_shows_a_key_colour_is_as_transparent_as_that(tmp_path, monkeypatch):
+    screen = np.full((40, 60, 3), (30, 180, 60), np.uint8)
+    glass = screen.copy()
+    glass[10:30, 20:40] = (90, 150, 95)  # green is 55 above the others, the screen's 120
+    found = Found(np.where(glass[..., 0] > 60, 255, 0).astype(np.uint8), 1.0, 60, [], screen)
+    monkeypatch.setitem(FINDERS, "fake", lambda image, prompts: found)
+    options = {"weights": toy(monkeypatch, tmp_path), "device": "cpu", "finder": "fake"}
+    monkeypatch.setattr(Toy, "forward", lambda self, image, trimap: {"alpha": torch.ones_like(image[:, :1])})
+    made = deepmat.cut(glass, **options)
+    assert made.alpha[12:28, 22:38] == pytest.approx(1 - 55 / 120, abs=0.01)
+    imaging.write_image(tmp_path / "photo.png", glass)
+    assert [*cut_photos(tmp_path / "photo.png", tmp_path / "out.png", **options)]
+    np.testing.assert_array_equal(imaging.read_rgba(tmp_path / "out.png")[1], made.rgba[..., 3])
 
 
 def test_masks_of_any_source():

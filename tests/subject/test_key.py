@@ -33,6 +33,21 @@ def test_no_green_is_left_on_what_is_half_transparent():
     assert np.abs(green[alpha > 0.3]).mean() < 6
 
 
+def test_alpha_is_no_higher_than_the_key_colour_that_shows_allows():
+    picture, _, backdrop, alpha = scene(lambda x: 0.2 + 0.5 * x)
+    trimap = np.full(alpha.shape, 128, np.uint8)
+    trimap[:9] = 255
+    too_high = np.ones_like(alpha)
+    limited = key.without_key(too_high, picture, trimap, backdrop)
+    assert limited.dtype == np.float32 and (limited[:9] == 1).all()
+    assert np.abs(limited - alpha)[9:].mean() < 0.03
+    low = alpha / 2
+    assert (key.without_key(low, picture, trimap, backdrop) == low).all()
+    grey = np.full_like(backdrop, 180)
+    assert key.without_key(too_high, picture, trimap, grey) is too_high
+    assert key.without_key(too_high, picture, trimap, None) is too_high
+
+
 def test_rows_are_independent_of_where_they_are_split(monkeypatch):
     picture, _, backdrop, alpha = scene()
     whole = key.foreground_over(picture, alpha, backdrop)
