@@ -265,7 +265,10 @@ def test_of_clicks_that_wait_the_last_one_finds_the_subject_by_all(url):
         page.keyboard.press("Control+z")
         page.keyboard.press("Control+z")
         play.expect(page.locator("#undo")).to_be_disabled()
-        np.testing.assert_array_equal(picture(taken(page)[1]), found)
+        again = picture(taken(page)[1])
+        np.testing.assert_array_equal(again[..., 3], found[..., 3])
+        # Undo brings levels of alpha back, not the steps between them, on which estimated colours depend a little.
+        assert np.abs(again[..., :3].astype(int) - found[..., :3]).max() <= 1
 
 
 def test_where_nothing_is_found_the_page_waits_for_a_click(url):
