@@ -171,6 +171,10 @@ def _root(
 def main() -> None:
     """Run the command line on the arguments of the process."""
     warnings.filterwarnings("ignore", module=r"PIL\.")  # remarks on odd metadata; the process is the command's own
+    if sys.argv[1:2] != ["train"]:
+        # Threads of OpenMP that wait for work would spin, and take the cores from NNPACK's, with which networks
+        # predict. Read as torch is imported.
+        os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     code: Any = None
     try:
         try:

@@ -19,7 +19,7 @@ HAZE = 0.02, 0.98
 THICK = 1.5
 """Half thickness, in pixels of the mask as it was made, from which on haze is more than a soft edge: hair, which goes
 on where the mask no longer sees it."""
-DEEP = 2.5
+DEEP = 2.0
 """How much wider the band beside hair is on the side of the foreground: networks take see-through hair for solid."""
 DOUBT = 0.2, 0.8
 """Probabilities between which mask and picture leave a pixel undecided."""
