@@ -14,6 +14,7 @@ from typing import Annotated, Any, NamedTuple
 import typer
 
 from deepmat import __version__
+from deepmat.cli.margins import with_margins
 from deepmat.errors import DeepmatError
 
 
@@ -68,8 +69,6 @@ class _Command(typer.core.TyperCommand):
     """A command, whose --crop may stand without a margin."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        from deepmat.cli.options import with_margins
-
         return super().parse_args(ctx, with_margins(args))
 
 
