@@ -502,3 +502,14 @@ def test_what_a_closed_folder_hides_is_not_called_missing(deepmat, data, weights
         result = deepmat(*arguments)
         assert result.exit_code == 1 and f"{hidden}: cannot be looked at (Permission denied)" in result.stderr, hidden
     assert Path("o/alpha/a.png").is_file() and not Path("p").exists()
+
+
+@pytest.mark.parametrize(("command", "policy"), [("predict", "passive"), ("train", None)])
+def test_threads_that_wait_sleep_but_in_training(monkeypatch, command, policy):
+    monkeypatch.setenv("OMP_WAIT_POLICY", "")  # restored after the test
+    monkeypatch.delenv("OMP_WAIT_POLICY")
+    monkeypatch.setattr(cli, "app", lambda: None)
+    monkeypatch.setattr(sys, "argv", ["deepmat", command])
+    with pytest.raises(SystemExit):
+        cli.main()
+    assert os.environ.get("OMP_WAIT_POLICY") == policy
