@@ -64,13 +64,13 @@ def find_plain(image: np.ndarray, prompts: Prompts = Prompts()) -> Found:
     """
     small = reduced(image)
     model, seeds, scatter = model_backdrop(small)
-    cues = look(small, model, scatter)
+    cues = look(small, model, scatter, seeds)
     background = walk(cues, seeds)
     check_border(background, float(brightest(model).mean()))
     background |= holes(cues, background, small)
     subject, doubt = clean(~background, cues)
     subject = chosen(subject, prompts, image.shape)
-    crisp = check_subject(subject, doubt, cues)
+    crisp = check_subject(subject, doubt, cues, is_green(model))
     backdrop = continued(small, model, ~subject & background)
     mask = np.where(subject, np.where(doubt, 128, 255), 0).astype(np.uint8)
     full = between(image, mask, *colours_inside(small, mask), backdrop, 3 * cues.near)
@@ -95,10 +95,10 @@ def slope(small: np.ndarray, sigma: float = 0) -> np.ndarray:
     return np.sqrt(brightest(x * x + y * y))
 
 
-def look(small: np.ndarray, model: np.ndarray, scatter: float) -> Cues:
-    """Compare a picture with the model of its backdrop, both float32 [H, W, 3]. scatter: of the backdrop, in levels.
+def look(small: np.ndarray, model: np.ndarray, scatter: float, seeds: np.ndarray) -> Cues:
+    """Compare a picture with the model of its backdrop, both float32 [H, W, 3].
 
-    An edge in focus loses two thirds of its slope when it is smoothed three times as much, the border of a soft shadow
+    scatter: of the backdrop, in levels; seeds: pixels of it, bool [H, W], whose slopes are noise. An edge in focus loses two thirds of its slope when it is smoothed three times as much, the border of a soft shadow
     hardly any.
     """
     apart = distance(small, model)
@@ -110,7 +110,7 @@ def look(small: np.ndarray, model: np.ndarray, scatter: float) -> Cues:
     darker = (share < 1.02) & (share > np.where(keyed, 0.3, 0.4)) & (bright > DARK)
     shade = darker & (off < 0.75 * near + 0.12 * apart)
     fine, coarse = slope(small), slope(small, 3)
-    faint = max(1.2, 0.8 * scatter)
+    faint = max(1.2, 0.8 * scatter, 2 * float(np.median(fine[seeds])) if seeds.any() else 0)
     sharp = long_lines((fine > faint) & (fine > 1.6 * coarse), fine > 3 * faint)
     steep = fine > np.where(keyed, 20, 7)
     return Cues(apart < near, shade, sharp | steep, steep & ~sharp, keyed, near)
@@ -119,6 +119,11 @@ def look(small: np.ndarray, model: np.ndarray, scatter: float) -> Cues:
 def is_key(model: np.ndarray) -> np.ndarray:
     """Return where a backdrop, float32 [H, W, 3], is so colourful that its hue alone tells it: bool [H, W]."""
     return brightest(-model) > -0.6 * brightest(model)
+
+
+def is_green(model: np.ndarray) -> bool:
+    """Return whether a backdrop, float32 [H, W, 3], is a green screen for the most part: no sky is green."""
+    return bool(np.mean(is_key(model) & (brightest(model) == model[..., 1])) > 0.5)
 
 
 def long_lines(lines: np.ndarray, strong: np.ndarray) -> np.ndarray:
@@ -202,10 +207,11 @@ def chosen(subject: np.ndarray, prompts: Prompts, shape: tuple[int, ...]) -> np.
     return subject
 
 
-def check_subject(subject: np.ndarray, doubt: np.ndarray, cues: Cues) -> float:
+def check_subject(subject: np.ndarray, doubt: np.ndarray, cues: Cues, green: bool) -> float:
     """Return the share of the outline that is an edge.
 
-    Raises NoSubject where nothing or nearly everything stands out, or where little of the outline is an edge.
+    Raises NoSubject where nothing or nearly everything stands out, or where little of the outline is an edge and the
+    backdrop is no green screen.
     """
     if subject.mean() < LEAST:
         raise NoSubject("nothing stands out from the plain backdrop", REMEDIES)
@@ -214,7 +220,7 @@ def check_subject(subject: np.ndarray, doubt: np.ndarray, cues: Cues) -> float:
     rim = cv2.morphologyEx(subject.view(np.uint8), cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)) > 0
     rim &= ~doubt
     crisp = float(np.mean((cv2.dilate(cues.edge.view(np.uint8), np.ones((5, 5), np.uint8)) > 0)[rim]))
-    if crisp < CRISP:
+    if crisp < CRISP and not green:
         raise NoSubject("what stands out from the backdrop has no edge, as clouds and lights have none", REMEDIES)
     return crisp
 

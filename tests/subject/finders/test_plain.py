@@ -29,6 +29,22 @@ def test_subjects_before_backdrops_with_uneven_light_and_a_shadow(colour, kind, 
     assert np.abs(found.backdrop.astype(int) - behind)[alpha == 0].mean() < 3
 
 
+@pytest.mark.parametrize(("seed", "kind", "colour"), [(1, "thing", studio.GREY), (2, "glass", studio.GREEN)])
+def test_noise_is_no_edge(seed, kind, colour):
+    image, alpha, *_ = studio.scene(seed, kind, colour, noise=4.0)
+    found = find_plain(image)
+    assert (found.mask[alpha == 0] > 0).mean() < 0.02 and (found.mask[alpha > 150] == 0).mean() < 0.01
+    assert found.sure > 0.85
+
+
+def test_smoke_is_a_subject_before_a_green_screen_alone():
+    (green, alpha, *_), (blue, *_) = (studio.scene(0, "smoke", colour) for colour in (studio.GREEN, studio.BLUE))
+    mask = find_plain(green).mask
+    assert (mask[alpha > 80] > 0).mean() > 0.95 and (mask[alpha == 0] > 0).mean() < 0.2
+    with pytest.raises(DataError, match="clouds"):  # as before the sky
+        find_plain(blue)
+
+
 def product(level, backdrop=238, hole=None):
     """A white box with a faint outline on a white sweep, 240 x 320; hole: rows and columns that show the sweep."""
     rng = np.random.default_rng(5)
