@@ -40,7 +40,7 @@ def open_key(image: np.ndarray, trimap: np.ndarray, backdrop: np.ndarray) -> np.
     """Return a trimap, uint8 [H, W], whose foreground shows nothing of a key colour, as of a green screen.
 
     Pixels of the foreground that show the key colour become unknown, as in gaps of hair and in glass; those that are
-    the backdrop's become background. Over backdrops of no key colour the trimap stays as it is. image, backdrop: uint8
+    the backdrop's become background, but for unknown ones at an edge, where alpha may fall to 0. Over backdrops of no key colour the trimap stays as it is. image, backdrop: uint8
     RGB [H, W, 3]; trimap: uint8 [H, W].
     """
     share = _key_share(image, backdrop)
@@ -48,7 +48,8 @@ def open_key(image: np.ndarray, trimap: np.ndarray, backdrop: np.ndarray) -> np.
         return trimap
     opened = np.where((trimap == FOREGROUND) & (share > SHOWS), np.uint8(UNKNOWN), trimap)
     same = (share > SAME) & (cv2.absdiff(image, backdrop).max(axis=2) < NEAR)
-    opened[same] = BACKGROUND
+    inside = cv2.erode(same.view(np.uint8), np.ones((3, 3), np.uint8)) > 0
+    opened[np.where(trimap == UNKNOWN, inside, same)] = BACKGROUND
     return opened
 
 

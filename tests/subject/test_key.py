@@ -87,4 +87,7 @@ def test_gaps_that_show_a_key_colour_are_not_foreground():
     rest = np.ones(trimap.shape, bool)
     rest[30:34, 30:34] = rest[40:44, 40:44] = False
     assert (opened[trimap == 255][rest[trimap == 255]] == 255).all() and not opened[trimap == 0].any()
+    picture[:, :20] = backdrop[:, :20]
+    beside = key.open_key(picture, trimap, backdrop)[22:58, 18:20]  # of the band around the subject
+    assert not beside[:, 0].any() and (beside[:, 1] == 128).all()
     assert key.open_key(picture, trimap, np.full_like(backdrop, 200)) is trimap  # grey is no key colour
