@@ -18,6 +18,11 @@ SHOWS, SAME = 0.2, 0.9
 NEAR = 20
 """Largest difference from the backdrop, in levels of any channel, of a pixel that is background."""
 
+SIDE = 320
+"""Longer side of the copy on which `without_key` looks at the foreground's own colours."""
+SOLID, CORE, REACH = 0.9, 11, 6.0
+"""Alpha from which a pixel of the copy is solid; side of a square of such pixels that counts; how far it counts."""
+
 
 def foreground_over(image: np.ndarray, alpha: np.ndarray, backdrop: np.ndarray) -> np.ndarray:
     """Return the foreground's colours, uint8 RGB [H, W, 3], of a picture whose background is known.
@@ -40,8 +45,8 @@ def open_key(image: np.ndarray, trimap: np.ndarray, backdrop: np.ndarray) -> np.
     """Return a trimap, uint8 [H, W], whose foreground shows nothing of a key colour, as of a green screen.
 
     Pixels of the foreground that show the key colour become unknown, as in gaps of hair and in glass; those that are
-    the backdrop's become background, but for unknown ones at an edge, where alpha may fall to 0. Over backdrops of no key colour the trimap stays as it is. image, backdrop: uint8
-    RGB [H, W, 3]; trimap: uint8 [H, W].
+    the backdrop's become background, but for unknown ones at an edge, where alpha may fall to 0. Over backdrops of no
+    key colour the trimap stays as it is. image, backdrop: uint8 RGB [H, W, 3]; trimap: uint8 [H, W].
     """
     share = _key_share(image, backdrop)
     if share is None:
@@ -56,15 +61,28 @@ def open_key(image: np.ndarray, trimap: np.ndarray, backdrop: np.ndarray) -> np.
 def without_key(alpha: np.ndarray, image: np.ndarray, trimap: np.ndarray, backdrop: np.ndarray | None) -> np.ndarray:
     """Return alpha, float32 [H, W], no higher in the unknown region than the key colour that shows allows.
 
-    A picture is alpha * F + (1 - alpha) * B. Where F has nothing of the key colour of B, as over a green screen, all of
-    it that the picture shows is the share 1 - alpha of B, so that alpha is at most 1 less the share of the key colour.
-    Without a backdrop, and over one of no key colour, alpha stays as it is. image, backdrop: uint8 RGB [H, W, 3];
-    trimap: uint8 [H, W].
+    A picture is alpha * F + (1 - alpha) * B. Where F has nothing of the key colour of B, all of it that the picture
+    shows is the share 1 - alpha of B, so that alpha is at most 1 - share. Where solid foreground nearby has a share of
+    its own, as a blue coat before a blue screen, share = alpha * own + 1 - alpha. Without a backdrop, and over one of
+    no key colour, alpha stays as it is. image, backdrop: uint8 RGB [H, W, 3]; trimap: uint8 [H, W].
     """
     share = None if backdrop is None else _key_share(image, backdrop)
     if share is None:
         return alpha
-    return np.where(trimap == UNKNOWN, np.minimum(alpha, 1 - np.clip(share, 0, 1)), alpha).astype(np.float32)
+    share = np.clip(share, 0, 1)
+    most = (1 - share) / (1 - _own_share(share, alpha))
+    return np.where(trimap == UNKNOWN, np.minimum(alpha, most), alpha).astype(np.float32)
+
+
+def _own_share(share: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    """Return how much of the key colour solid foreground nearby shows, 0 for none, float32 [H, W] of 0 to 0.95."""
+    scale = min(1.0, SIDE / max(alpha.shape))
+    size = max(1, round(alpha.shape[1] * scale)), max(1, round(alpha.shape[0] * scale))
+    small, solid = (cv2.resize(each, size, interpolation=cv2.INTER_AREA) for each in (share, alpha))
+    core = cv2.erode((solid > SOLID).astype(np.float32), np.ones((CORE, CORE), np.uint8))
+    weight, total = (cv2.GaussianBlur(each, (0, 0), REACH) for each in (core, core * small))
+    own = np.minimum(total / (weight + 0.005), np.float32(0.95))
+    return cv2.resize(own, alpha.shape[::-1], interpolation=cv2.INTER_LINEAR)
 
 
 def _key_share(image: np.ndarray, backdrop: np.ndarray) -> np.ndarray | None:

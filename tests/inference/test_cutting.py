@@ -87,7 +87,9 @@ def test_what_shows_a_key_colour_is_as_transparent_as_that(tmp_path, monkeypatch
     found = Found(np.where(glass[..., 0] > 60, 255, 0).astype(np.uint8), 1.0, 60, [], screen)
     monkeypatch.setitem(FINDERS, "fake", lambda image, prompts: found)
     options = {"weights": toy(monkeypatch, tmp_path), "device": "cpu", "finder": "fake"}
-    monkeypatch.setattr(Toy, "forward", lambda self, image, trimap: {"alpha": torch.ones_like(image[:, :1])})
+    monkeypatch.setattr(
+        Toy, "forward", lambda self, image, trimap: {"alpha": torch.full_like(image[:, :1], 0.85, dtype=torch.float32)}
+    )
     made = deepmat.cut(glass, **options)
     assert made.alpha[12:28, 22:38] == pytest.approx(1 - 55 / 120, abs=0.01)
     imaging.write_image(tmp_path / "photo.png", glass)

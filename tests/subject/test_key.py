@@ -34,10 +34,12 @@ def test_no_green_is_left_on_what_is_half_transparent():
 
 
 def test_alpha_is_no_higher_than_the_key_colour_that_shows_allows():
-    picture, _, backdrop, alpha = scene(lambda x: 0.2 + 0.5 * x)
+    picture, truth, backdrop, alpha = scene(lambda x: 0.2 + 0.5 * x)
+    picture[:9] = truth[:9]
     trimap = np.full(alpha.shape, 128, np.uint8)
     trimap[:9] = 255
-    too_high = np.ones_like(alpha)
+    too_high = np.full_like(alpha, 0.85)
+    too_high[:9] = 1
     limited = key.without_key(too_high, picture, trimap, backdrop)
     assert limited.dtype == np.float32 and (limited[:9] == 1).all()
     assert np.abs(limited - alpha)[9:].mean() < 0.03
@@ -46,6 +48,21 @@ def test_alpha_is_no_higher_than_the_key_colour_that_shows_allows():
     grey = np.full_like(backdrop, 180)
     assert key.without_key(too_high, picture, trimap, grey) is too_high
     assert key.without_key(too_high, picture, trimap, None) is too_high
+
+
+def test_a_subject_of_the_key_s_own_hue_stays_solid():
+    y, x = np.mgrid[:120, :120]
+    alpha = np.clip((40.5 - np.hypot(y - 60, x - 60)) / 4, 0, 1).astype(np.float32)
+    backdrop = np.full((120, 120, 3), (30, 60, 200), np.uint8)
+    coat = np.float32([90, 110, 180])  # half as blue as the screen
+    picture = np.rint(alpha[..., None] * coat + (1 - alpha[..., None]) * backdrop).astype(np.uint8)
+    trimap = np.where((alpha > 0) & (np.hypot(y - 60, x - 60) > 30), 128, np.where(alpha > 0, 255, 0)).astype(np.uint8)
+    for scale in (1, 4):
+        large = [
+            np.kron(each, np.ones((scale, scale, *[1] * (each.ndim - 2)), each.dtype))
+            for each in (alpha, picture, trimap, backdrop)
+        ]
+        assert np.abs(key.without_key(*large) - large[0]).max() < 0.15
 
 
 def test_rows_are_independent_of_where_they_are_split(monkeypatch):

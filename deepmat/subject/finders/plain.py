@@ -98,8 +98,8 @@ def slope(small: np.ndarray, sigma: float = 0) -> np.ndarray:
 def look(small: np.ndarray, model: np.ndarray, scatter: float, seeds: np.ndarray) -> Cues:
     """Compare a picture with the model of its backdrop, both float32 [H, W, 3].
 
-    scatter: of the backdrop, in levels; seeds: pixels of it, bool [H, W], whose slopes are noise. An edge in focus loses two thirds of its slope when it is smoothed three times as much, the border of a soft shadow
-    hardly any.
+    scatter: of the backdrop, in levels; seeds: pixels of it, bool [H, W], whose slopes are noise. An edge in focus
+    loses two thirds of its slope when it is smoothed three times as much, the border of a soft shadow hardly any.
     """
     apart = distance(small, model)
     share = dot(small, model) / np.maximum(dot(model, model), 1)
