@@ -20,8 +20,9 @@ NEAR = 20
 
 SIDE = 320
 """Longer side of the copy on which `without_key` looks at the foreground's own colours."""
-SOLID, CORE, REACH = 0.9, 11, 6.0
-"""Alpha from which a pixel of the copy is solid; side of a square of such pixels that counts; how far it counts."""
+SOLID, CORE, REACH = 0.9, 31, 13.0
+"""Alpha from which a pixel of the copy is solid; side of a square of such pixels that counts, broader than
+what a veil or smoke is taken for; how far it counts."""
 
 
 def foreground_over(image: np.ndarray, alpha: np.ndarray, backdrop: np.ndarray) -> np.ndarray:
