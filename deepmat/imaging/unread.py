@@ -130,9 +130,12 @@ def _opened(data: bytes, suffix: str, name: str) -> ImageFile.ImageFile:
     if kind != "camera raw":  # of which Pillow would read the thumbnail
         try:
             return open_picture(io.BytesIO(data))
-        except UnidentifiedImageError:
+        except Exception as error:  # decoders raise anything for a damaged file
             if not kind:
                 raise
+            if not isinstance(error, UnidentifiedImageError):
+                remedy = "replace it, or convert it to PNG or JPEG"
+                raise DataError(f"{name}: {kind}, which cannot be read ({error}); {remedy}") from error
     raise DataError(f"{name}: {how_to_read(kind)}")
 
 

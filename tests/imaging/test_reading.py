@@ -155,7 +155,8 @@ def test_heic_is_read_without_registering_a_plugin(tmp_path):
     assert pixels.shape == (32, 64, 3) and np.abs(pixels[..., 0].astype(int) - ramp).max() < 8
     assert before == Image.OPEN
     damaged = (tmp_path / "a.heic").read_bytes()[:90]
-    with pytest.raises(DataError, match="picture: cannot be read"):
+    remedy = "HEIC, which cannot be read .*; replace it, or convert it to PNG or JPEG"
+    with pytest.raises(DataError, match=f"picture: {remedy}"):
         imaging.read_image(damaged)
 
 

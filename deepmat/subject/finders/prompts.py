@@ -25,9 +25,10 @@ DISC = 2
 """Radius in pixels of the copy around a point that is known."""
 STEP = 0.5
 """Cost of a pixel's way without any change of colour, in levels."""
-FAVOUR = 2.2
+FAVOURS = (2.2, 1.1, 0.55)
 """How many times as far from points as from the border the first guess reaches; GrabCut takes from it more easily than
-it adds to it. On photos of one subject, 2.2 is better than 1 and 1.6."""
+it adds to it. On photos of one subject, 2.2 is better than 1 and 1.6. Where it fills a side of the picture, as with a
+small thing among others, the next is tried."""
 Point = tuple[int, int]
 
 
@@ -44,14 +45,17 @@ def find_prompted(image: np.ndarray, prompts: Prompts) -> Found:
     scale = min(1.0, SIDE / max(part.shape))
     size = max(1, round(part.shape[1] * scale)), max(1, round(part.shape[0] * scale))
     small = cv2.resize(part, size, interpolation=cv2.INTER_AREA)
-    subject = segment(small, seeds_of(small, prompts, columns.start, rows.start, part.shape))
     inside, outside = (
-        places(points, columns.start, rows.start, part.shape, subject.shape)
+        places(points, columns.start, rows.start, part.shape, small.shape)
         for points in (prompts.points, prompts.not_points)
     )
-    if prompts.box and outside:  # GrabCut alone takes away little more than the point
-        subject &= ~nearer(small, outside, inside, 1.0)
-    subject = chosen(subject, inside)
+    for favour in FAVOURS:
+        subject = segment(small, seeds_of(small, prompts, columns.start, rows.start, part.shape, favour))
+        if prompts.box and outside:  # GrabCut alone takes away little more than the point
+            subject &= ~nearer(small, outside, inside, 1.0)
+        subject = chosen(subject, inside)
+        if prompts.box or not fills_a_side(subject):
+            break
     if not subject.any():
         where = "in the box" if prompts.box else "at the points"
         raise NoSubject(f"no object stands out {where}", ("point", "not_point"))
@@ -91,7 +95,14 @@ def places(
     return found
 
 
-def seeds_of(small: np.ndarray, prompts: Prompts, left: int, top: int, shape: tuple[int, ...]) -> np.ndarray:
+def fills_a_side(subject: np.ndarray) -> bool:
+    """Return whether a subject, bool [H, W], takes most of the upper, left or right border; people cross the lower."""
+    return max(float(side.mean()) for side in (subject[0], subject[:, 0], subject[:, -1])) > 0.5
+
+
+def seeds_of(
+    small: np.ndarray, prompts: Prompts, left: int, top: int, shape: tuple[int, ...], favour: float
+) -> np.ndarray:
     """Return GrabCut's labels before its first round, uint8 [H, W], of the copy of a part (see `places`)."""
     inside = places(prompts.points, left, top, shape, small.shape)
     outside = places(prompts.not_points, left, top, shape, small.shape)
@@ -104,7 +115,7 @@ def seeds_of(small: np.ndarray, prompts: Prompts, left: int, top: int, shape: tu
         if np.mean(labels == cv2.GC_BGD) < 0.05:  # a box of the whole picture: its corners are likely background
             labels[~ellipse(labels.shape)] = cv2.GC_PR_BGD
     else:
-        labels = np.where(nearer(small, inside, outside), np.uint8(cv2.GC_PR_FGD), np.uint8(cv2.GC_PR_BGD))
+        labels = np.where(nearer(small, inside, outside, favour), np.uint8(cv2.GC_PR_FGD), np.uint8(cv2.GC_PR_BGD))
     for label, spots in ((cv2.GC_BGD, outside), (cv2.GC_FGD, inside)):
         for row, column in spots:
             cv2.circle(labels, (column, row), DISC, label, -1)
@@ -119,7 +130,7 @@ def ellipse(shape: tuple[int, ...]) -> np.ndarray:
     return y**2 + x.T**2 <= 1
 
 
-def nearer(small: np.ndarray, inside: Sequence[Point], outside: Sequence[Point], favour: float = FAVOUR) -> np.ndarray:
+def nearer(small: np.ndarray, inside: Sequence[Point], outside: Sequence[Point], favour: float) -> np.ndarray:
     """Return what is nearer to points inside than to points outside and to the border, bool [H, W], by colour.
 
     favour: how many times as far it may be. The middle of the lower border does not count, since subjects often cross

@@ -48,6 +48,14 @@ def test_a_point_finds_the_object_around_it_and_no_other():
     assert overlap(mask, alpha) > 0.9 and not mask[60:120, 150:210].any()
 
 
+def test_a_point_on_a_small_thing_does_not_take_a_side_of_the_picture():
+    image = synth.background(np.random.default_rng(8), 360, 640, place="wood")
+    alpha = np.zeros((360, 640), np.uint8)
+    alpha[270:324, 440:520] = 255
+    image[alpha > 0] = (40, 190, 60)
+    assert overlap(find_prompted(image, Prompts(points=((480, 297),))).mask, alpha) > 0.9
+
+
 def test_points_and_not_points_within_a_box():
     image, alpha = picture()
     both = (20, 40, 230, 140)
@@ -113,8 +121,8 @@ def test_without_a_box_or_a_point_there_is_a_remedy(prompts):
 def test_a_point_of_the_background_takes_what_is_nearer_to_it():
     """Where all is of one colour, and the border far away, distances decide."""
     image = np.full((200, 200, 3), 90, np.uint8)
-    alone = nearer(image, [(100, 90)], [])
-    divided = nearer(image, [(100, 90)], [(100, 120)])
+    alone = nearer(image, [(100, 90)], [], 2.2)
+    divided = nearer(image, [(100, 90)], [(100, 120)], 2.2)
     assert alone[100, 90] and alone[100, 112] and divided[100, 90]
     assert not divided[100, 118] and not (divided & ~alone).any()
 
