@@ -228,8 +228,13 @@ def list_input_files(inputs: Iterable[Path], apart: Iterable[Path]) -> tuple[lis
     if not inputs:
         raise DataError("no pictures are given; name files or folders")
     for given in inputs:
-        if not (is_folder(given) if isinstance(given, storage.Address) else os.path.isdir(given)):
-            pictures.append(InputFile(given.stem, given))
+        if isinstance(given, storage.Address):
+            kind = storage.kind(given)
+            problem = storage.lacking(given) if kind is None else None
+        else:
+            kind, problem = "directory" if os.path.isdir(given) else "file", None
+        if kind != "directory":
+            pictures.append(InputFile(given.stem, given, problem))
             continue
         found, ignored, closed = scan_names(given)
         notices += ignored
