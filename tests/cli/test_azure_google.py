@@ -185,12 +185,14 @@ def make_bucket(scheme):
 
 @pytest.fixture
 def photos(server):
-    """Pictures and trimaps in the storage's data/in and in ./in."""
+    """Pictures, trimaps and alphas in the storage's data/in and in ./in."""
     rng = np.random.default_rng(0)
     trimap = np.full((16, 16), 128, np.uint8)
     trimap[:4], trimap[-4:] = 0, 255
+    alpha = np.repeat(np.linspace(-60, 315, 16).clip(0, 255).astype(np.uint8)[:, None], 16, axis=1)
     for number in range(PICTURES):
-        for kind, pixels in (("image", rng.integers(0, 256, (16, 16, 3), dtype=np.uint8)), ("trimap", trimap)):
+        image = rng.integers(0, 256, (16, 16, 3), dtype=np.uint8)
+        for kind, pixels in (("image", image), ("trimap", trimap), ("alpha", alpha)):
             for home in (Path("in"), addressed(f"{server.scheme}://data/in")):
                 imaging.write_image(home / f"{kind}/{number % 3}/{number:03d}.png", pixels)
 
@@ -217,6 +219,23 @@ def test_a_server_that_fails_now_and_then_loses_nothing_and_gets_nothing_twice(d
     result = deepmat(*" ".join(command).split(), "--skip-existing")
     assert f"1 of 1 pictures cut out in {there}/out ({PICTURES - 1} more existed)" in result.stderr
     assert server.requests["PUT"] + server.requests["POST"] == 2  # the alpha and the log
+
+
+def test_commands_make_the_same_files_as_on_the_disk(deepmat, server, photos):
+    there = f"{server.scheme}://data"
+    for command in (
+        "trimap HOME/in/alpha -o HOME/out/trimap",
+        "cut HOME/in/image --masks HOME/in/alpha -w closed-form -o HOME/out/cut --save alpha,cutout",
+        "composite HOME/in/image --alpha HOME/in/alpha --bg HOME/in/image --per-foreground 1 -o HOME/out/set",
+        "eval -p HOME/in/alpha --data HOME/in -o HOME/out/scores",
+        "doctor HOME/out/set",
+    ):
+        result, local = (deepmat(*command.replace("HOME", home).split()) for home in (there, "."))
+        assert result.exit_code == 0 == local.exit_code, result.output
+    out = addressed(f"{there}/out")
+    made = {path.relative_to("out").as_posix(): path.read_bytes() for path in Path("out").rglob("*.png")}
+    assert {name: (out / name).read_bytes() for name in names(out) if name.endswith(".png")} == made
+    assert len(made) == 4 * PICTURES and (out / "scores/scores.json").is_file()
 
 
 def test_a_killed_command_leaves_whole_files_and_the_next_does_the_rest(deepmat, server, photos):
