@@ -46,8 +46,8 @@ def adobe_cases(root: Path, given: Path | None) -> Iterator[Case | Finding]:
         listed = {fg.fg for fg in foregrounds}
         for part in (home / part / "fg" for part in parts if (home / part / "fg").is_dir()):
             yield from oddities(part)
-            for path in sorted(part.rglob("*")):
-                if is_picture(path) and path.is_file() and not path.name.startswith(".") and path not in listed:
+            for path in pictures_in(part)[0]:
+                if is_picture(path) and path not in listed and path.is_file():
                     yield finding("list", path, f"not in {fg_list.name}, so it is not used", severity="note")
         scenes = given if given and split == "train" else background_folder(root, split) or given
         if not scenes:

@@ -13,6 +13,8 @@ from deepmat.data.compositing import MANIFEST, Entry, is_unchanged, read_manifes
 from deepmat.data.compositing.manifest import SOURCES
 from deepmat.data.layouts import background_folder, layout_of
 from deepmat.errors import ConfigError, DataError
+from deepmat.runtime.files import existing
+from deepmat.runtime.storage import Address, addressed, lacking
 
 TRAINING, TESTING = ("image", "alpha", "fg", "bg"), ("image", "alpha", "trimap")
 
@@ -65,6 +67,7 @@ def _manifest(folder: Path) -> Iterator[Case | Finding]:
     changed: dict[Path, Finding | None] = {}
     sources: dict[tuple[tuple[str, Path], ...], Case] = {}
     images = set()
+    exists = existing([folder], len(entries))
     for entry in entries:
         split, name = entry["split"], entry["name"]
         files = [("image", folder / entry["image"])]
@@ -72,18 +75,18 @@ def _manifest(folder: Path) -> Iterator[Case | Finding]:
         roles = (*(("alpha", "fg", "bg") if full else ()), *(("alpha", "trimap") if split == "test" else ()))
         files += [(role, folder / role / f"{name}.png") for role in dict.fromkeys(roles)]
         for _, missing in files:
-            if not missing.is_file():
+            if not exists(missing):
                 yield finding("manifest", missing, f"listed in {path}, but missing; run deepmat composite again")
-        yield Case("composite", split, tuple(file for file in files if file[1].is_file()), entry)
+        yield Case("composite", split, tuple(file for file in files if exists(file[1])), entry)
         for role in SOURCES:
-            source = entry[role]
-            if source and Path(source) not in changed:
-                changed[Path(source)] = _source(Path(source), entry, role, needed=split == "train" and not full)
-        alpha, fg = entry["alpha"], Path(entry["fg"])
-        both = (("fg", fg), ("alpha", Path(alpha))) if alpha else (("rgba", fg),)
+            source = addressed(entry[role] or "")
+            if entry[role] and source not in changed:
+                changed[source] = _source(source, entry, role, needed=split == "train" and not full)
+        alpha, fg = entry["alpha"], addressed(entry["fg"])
+        both = (("fg", fg), ("alpha", addressed(alpha))) if alpha else (("rgba", fg),)
         sources.setdefault(both, Case("foreground", split, both))
         if not full:
-            scene = (("bg", Path(entry["bg"])),)
+            scene = (("bg", addressed(entry["bg"])),)
             sources.setdefault(scene, Case("background", split, scene))
     yield from (found for found in changed.values() if found)
     yield from (case for files, case in sources.items() if all(file.is_file() for _, file in files))
@@ -121,7 +124,6 @@ def survey(
     set with; its backgrounds lie there or in `backgrounds`. DataError if a folder cannot be listed, ConfigError for a
     folder that the layout does not use.
     """
-    root, backgrounds, alphas = Path(root), Path(backgrounds) if backgrounds else None, Path(alphas) if alphas else None
     for folder in filter(None, (root, backgrounds, alphas, against)):
         _check_folder(folder)
     layout = layout_of(root)
@@ -130,7 +132,7 @@ def survey(
             raise ConfigError(f"{option}: {root} is {LAYOUTS[layout]}, which has its own; leave it out")
     if against and layout != "composites":
         raise ConfigError(f"--against: {root} is {LAYOUTS[layout]}; give a composited test set to compare with Adobe's")
-    official = official_plan(Path(against), backgrounds) if against else {}
+    official = official_plan(against, backgrounds) if against else {}
     found: Found
     homes: Homes
     if layout == "adobe":
@@ -151,6 +153,10 @@ def survey(
 
 
 def _check_folder(folder: Path) -> None:
+    if isinstance(folder, Address):
+        if not folder.is_dir():
+            raise DataError(lacking(folder))
+        return
     try:
         next(folder.iterdir(), None)
     except FileNotFoundError as error:

@@ -19,6 +19,7 @@ from deepmat.data.layouts import ADOBE_FOLDERS, adobe_foregrounds, background_fo
 from deepmat.errors import ConfigError, DataError
 from deepmat.imaging import trimap
 from deepmat.runtime.listing import key_of
+from deepmat.runtime.storage import addressed
 
 WHOLE = (1000, 50)
 """Pictures and foregrounds of Adobe's test set."""
@@ -117,15 +118,15 @@ def _are_kept(entry: Entry, *kinds: Kind) -> bool:
     """Whether these sources of a composite exist and have not changed since it was made."""
     stamps = entry.get("sources", {})
     files = [(entry[kind], stamps.get(kind)) for kind in kinds]
-    return all(is_unchanged(path, before) if before else Path(path).is_file() for path, before in files if path)
+    return all(is_unchanged(path, before) if before else addressed(path).is_file() for path, before in files if path)
 
 
 def _foreground(sources: Entry, opened: Opener) -> tuple[np.ndarray, np.ndarray]:
-    return opened(Path(sources["fg"]), Path(sources["alpha"]) if sources["alpha"] else None)
+    return opened(addressed(sources["fg"]), addressed(sources["alpha"]) if sources["alpha"] else None)
 
 
 def _layers(sources: Entry, opened: Opener) -> Layers:
-    return *_foreground(sources, opened), imaging.read_image(Path(sources["bg"]))
+    return *_foreground(sources, opened), imaging.read_image(addressed(sources["bg"]))
 
 
 def _distances(image: np.ndarray, layers: Layers) -> Distances:
@@ -230,7 +231,7 @@ def _is_sources(role: str, case: Case, pixels: Pixels, opened: Opener) -> bool |
         return None
     try:
         if role == "trimap":
-            there, here = trimap.read_trimap(Path(source))[0], trimap.quantise(pixels[role][1])[0]
+            there, here = trimap.read_trimap(addressed(source))[0], trimap.quantise(pixels[role][1])[0]
         else:
             there, here = _foreground(sources, opened)[1], pixels[role][1]
     except DataError:  # reported where that file is examined

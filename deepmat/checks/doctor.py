@@ -171,7 +171,8 @@ def doctor(
     """Check a data folder: what `deepmat doctor` does.
 
     data: a folder of foregrounds in any layout, or of composites. bg, alpha: folders in place of the data's own.
-    against: Adobe's data set, to compare a composited test set with. fix: new folder for a mended copy.
+    against: Adobe's data set, to compare a composited test set with. These may be addresses, but not together with the
+    following, which are local. fix: new folder for a mended copy.
     write_checksums: new file for the sha256 of every file; verify: such a file, to compare with. workers: number of
     processes, by default the number of cores. engine: "processes", or "ray" for the workers of a Ray cluster
     (`runtime.sharing`). The processes of a launcher share the files (`runtime.distributed`).
@@ -183,13 +184,14 @@ def doctor(
         raise ConfigError("--verify, --write-checksums: one at a time; verify first")
     runs_on = parse_engine(engine)
     data = as_path(data, "data")
-    local_only(data, "DATA")
     given = {"bg": bg, "alpha": alpha, "against": against, "fix": fix}
     given |= {"write_checksums": write_checksums, "verify": verify}
     bg, alpha, against, fix, written, verified = (as_path_or_none(path, name) for name, path in given.items())
-    for option, path in zip(given, (bg, alpha, against, fix, written, verified), strict=True):
+    for option, path in (("--fix", fix), ("--write-checksums", written), ("--verify", verified)):
         if path:
-            local_only(path, f"--{option.replace('_', '-')}")
+            local_only(path, option)
+            for read in filter(None, (data, bg, alpha)):
+                local_only(read, f"{option}:")
     found = checks.survey(data, bg, alpha, against)
     if fix:
         checks.refuse_copy(found, fix)

@@ -8,9 +8,10 @@ from pathlib import Path
 from deepmat.checks.findings import Case, Finding, finding, message_of
 from deepmat.errors import DataError
 from deepmat.runtime.files import real
-from deepmat.runtime.formats import is_foreign
+from deepmat.runtime.formats import SUFFIXES, is_foreign
 from deepmat.runtime.listing import is_picture, key_of, scan
 from deepmat.runtime.pairing import pair
+from deepmat.runtime.storage import Address, names
 
 
 def within(path: Path, folder: Path) -> bool:
@@ -21,8 +22,14 @@ def within(path: Path, folder: Path) -> bool:
 
 def oddities(folder: Path) -> Iterator[Finding]:
     """Findings on files and folders that `scan` skips or cannot read."""
+    if isinstance(folder, Address):
+        for name in names(folder):
+            hidden = any(part.startswith(".") for part in name.split("/"))
+            if not hidden and not is_picture(folder / name) and Path(name).suffix.lower() not in SUFFIXES:
+                yield finding("stray", folder / name, "not a picture", severity="note")
+        return
     unreadable: list[OSError] = []
-    for parent, folders, names in os.walk(folder, onerror=unreadable.append):
+    for parent, folders, inside in os.walk(folder, onerror=unreadable.append):
         folders[:] = [name for name in folders if not name.startswith(".")]
         for path in (Path(parent, name) for name in folders):
             if path.is_symlink():
@@ -31,7 +38,7 @@ def oddities(folder: Path) -> Iterator[Finding]:
                 )
             elif is_picture(path):
                 yield finding("stray", path, "a folder with the name of a picture; rename it", severity="note")
-        for path in (Path(parent, name) for name in names if not name.startswith(".")):
+        for path in (Path(parent, name) for name in inside if not name.startswith(".")):
             if not is_picture(path) and not is_foreign(path):
                 yield finding("stray", path, "not a picture", severity="note")
     for error in unreadable:
@@ -75,10 +82,10 @@ def paired(folders: dict[str, Path], kind: str, split: str) -> Iterator[Case | F
                 message = str(partner).removeprefix(f"{key}: ")
                 yield finding("partner", path, message, fix=left_out if alone else None)
             yield Case(kind, split, tuple(files))
-    names = {Path(key).name for key in keys}
+    bare = {Path(key).name for key in keys}
     for role in others:
-        for path in listed[role] if names else []:
-            if path.stem not in names:
+        for path in listed[role] if bare else []:
+            if path.stem not in bare:
                 message = f"no {base} of that name in {folders[base]}, so it is not used; add one or remove this"
                 yield finding("partner", path, message, severity="warning", fix=left_out)
 

@@ -23,6 +23,7 @@ from deepmat.runtime.cluster import LIVES
 from deepmat.runtime.files import remove_leftovers, whole_file, write_text
 from deepmat.runtime.paths import is_folder, is_there
 from deepmat.runtime.sharing import Batch, Engine, do_for_all
+from deepmat.runtime.storage import addressed
 from deepmat.runtime.work import Work
 
 
@@ -32,7 +33,7 @@ def settle(found: Survey, findings: Iterable[Finding]) -> list[Finding]:
     names = Counter(path.with_suffix("") for path in roles)
 
     def safe(item: Finding) -> bool:
-        path = Path(item["path"])
+        path = addressed(item["path"])
         if isinstance(found.homes, str) or not any(home in path.parents for home, _ in found.homes):
             return False
         if item["fix"] == "re-encoded":  # the place of the PNG must be free
@@ -92,7 +93,8 @@ def _write(jobs: Sequence[tuple[Path, Path, str | None]]) -> list[str]:
 
 def left_out(found: Survey, findings: Iterable[Finding]) -> dict[Path, str]:
     """The files that a mended copy leaves out, and why: a finding on them or on a partner."""
-    gone = {Path(item["path"]): item["message"].partition("; ")[0] for item in findings if item["fix"] == "left out"}
+    unfit = [item for item in findings if item["fix"] == "left out"]
+    gone = {addressed(item["path"]): item["message"].partition("; ")[0] for item in unfit}
     lost = [case for case in found.cases if _touches(case, gone)]
     kept = {path for case in found.cases if not _touches(case, gone) for _, path in case.files}
     for case in lost:
@@ -133,7 +135,7 @@ def mend(
     assert not isinstance(found.homes, str)
     gone = left_out(found, findings)
     roles = {path: role for case in found.cases for role, path in case.files}
-    anew = {path: roles[path] for item in findings if item["fix"] == "re-encoded" for path in [Path(item["path"])]}
+    anew = {path: roles[path] for item in findings if item["fix"] == "re-encoded" for path in [addressed(item["path"])]}
     if found.layout == "adobe":
         for case in found.cases:  # an alpha has its foreground's name, or is a PNG
             files = dict(case.files)

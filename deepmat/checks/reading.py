@@ -23,6 +23,7 @@ from deepmat.runtime import distributed
 from deepmat.runtime.cluster import LIVES
 from deepmat.runtime.processes import Workers, end_with_parent
 from deepmat.runtime.sharing import Batch, Engine, do_for_all
+from deepmat.runtime.storage import Address
 
 CHUNK = 8
 """Cases that a worker process takes at a time."""
@@ -38,10 +39,10 @@ def _digest(pixels: np.ndarray) -> bytes:
 
 def _examine_file(role: str, path: Path, pixels: Pixels) -> Iterator[Finding]:
     """Read one file of a case into `pixels`, by role. Returns the findings on it, alone and beside the alpha."""
-    if not path.is_file():
+    if not isinstance(path, Address) and not path.is_file():
         yield finding("unreadable", path, "no file, but a broken link or a device; remove it", fix="left out")
         return
-    if not path.stat().st_size:
+    if not isinstance(path, Address) and not path.stat().st_size:
         yield finding("unreadable", path, "empty (0 bytes); replace or remove it", fix="left out")
         return
     about = imaging.describe(path)

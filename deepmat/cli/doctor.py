@@ -68,7 +68,9 @@ def doctor(
     """
     from deepmat.checks.doctor import doctor as prepare
     from deepmat.runtime import distributed
+    from deepmat.runtime.storage import addressed
 
+    data = addressed(data)
     options = {"bg": bg, "alpha": alpha, "against": against}
     checksums = {"write_checksums": write_checksums, "verify": verify}
     work = prepare(data, **options, fix=fix, **checksums, workers=workers, engine=engine)
@@ -83,7 +85,7 @@ def doctor(
     if json and first:
         print(to_json.dumps(report["summary"]))
     elif first:
-        given = "".join(f" --{name} {quote(str(path))}" for name, path in options.items() if path)
+        given = "".join(f" --{name} {quote(str(addressed(path)))}" for name, path in options.items() if path)
         print(plain(_verdict(report["summary"], f"deepmat doctor {quote(str(data))}{given}", fix)))
     distributed.gather(None)  # a launcher ends all processes with the first that exits with an error
     if any(item["severity"] == "error" and not (fix and item["fix"]) for item in report["findings"]):
@@ -113,6 +115,7 @@ def _show(report: "Report", data: Path) -> None:
 def _lines(findings: "list[Finding]", data: Path) -> list[str]:
     """The findings by severity and check, with a few examples of each."""
     from deepmat.checks import CHECKS
+    from deepmat.runtime.storage import addressed
 
     groups = defaultdict(list)
     for item in findings:
@@ -123,7 +126,7 @@ def _lines(findings: "list[Finding]", data: Path) -> list[str]:
         more = f", --fix mends {'it' if mends == len(group) == 1 else 'all' if mends == len(group) else mends}"
         lines += ["", f"{severity}: {CHECKS[check]} ({len(group)}{more if mends else ''})"]
         for item in group[:EXAMPLES]:
-            path = Path(item["path"])
+            path = addressed(item["path"])
             short = path.relative_to(data) if data in path.parents else path
             lines.append(f"  {short}: {item['message']}")
         if len(group) > EXAMPLES:

@@ -13,7 +13,7 @@ import numpy as np
 from deepmat import imaging
 from deepmat.errors import DataError
 from deepmat.imaging.fitting import Photo, read_photo, unused_alpha
-from deepmat.runtime.listing import File, InputFile, file_of, list_input_files
+from deepmat.runtime.listing import InputFile, Place, list_input_files, place_of
 from deepmat.runtime.pairing import pair_names
 from deepmat.runtime.paths import is_file, is_folder, is_there
 from deepmat.runtime.storage import Address
@@ -26,8 +26,7 @@ FETCHED = 8
 class Job:
     """A picture with its trimap or mask.
 
-    A batch holds a million of them, so they keep the parts of paths that they do not share with others, and make the
-    paths when asked.
+    A batch holds a million of them, so they keep their names, share the rest of their paths, and make these when asked.
     """
 
     __slots__ = ("_image", "_partner", "data", "name", "problem")
@@ -35,8 +34,8 @@ class Job:
     def __init__(
         self,
         name: str,
-        image: Path | File,
-        partner: Path | File | None = None,
+        image: Path | Place,
+        partner: Path | Place | None = None,
         problem: str | None = None,
         data: bytes | None = None,
     ) -> None:
@@ -50,12 +49,12 @@ class Job:
 
     @property
     def image(self) -> Path:
-        return self._image if isinstance(self._image, Path) else self._image.path
+        return self._image.path(self.name) if isinstance(self._image, Place) else self._image
 
     @property
     def partner(self) -> Path | None:
         """Trimap or mask; None for the picture's own alpha channel."""
-        return self._partner.path if isinstance(self._partner, File) else self._partner
+        return self._partner.path(self.name) if isinstance(self._partner, Place) else self._partner
 
     def _replace(self, **changes: Any) -> "Job":
         same = {"name": self.name, "image": self._image, "partner": self._partner}
@@ -136,17 +135,16 @@ def find_jobs(
         elif isinstance(partner, DataError):
             jobs.append(Job(name, path, None, str(partner)))
         else:
-            jobs.append(Job(name, each.file, _partner_of(name, partner, partners)))
+            jobs.append(Job(name, each.place, _partner_of(name, partner, partners)))
         first.setdefault(place, each)
     return jobs, notices
 
 
-def _partner_of(name: str, partner: str | Path | None, folder: Path | None) -> Path | File | None:
-    """Return the partner of a picture, which mostly has the same name: then they share it."""
+def _partner_of(name: str, partner: str | Path | None, folder: Path | None) -> Path | Place | None:
+    """Return the partner of a picture, whose name mostly begins with that of the picture."""
     if not isinstance(partner, str) or folder is None:
         return None if isinstance(partner, str) else partner
-    file = file_of(folder, partner)
-    return file._replace(name=name) if file.name == name else file
+    return place_of(folder, partner[len(name) :]) if partner.startswith(name) else folder / partner
 
 
 def piped_job(data: bytes) -> Job:
@@ -178,7 +176,7 @@ def _wanted(given: InputFile, include: Sequence[str], exclude: Sequence[str]) ->
 
 def _partners(names: Sequence[str], partners: Path | None, what: str) -> dict[str, str | Path | DataError | None]:
     if partners is None:
-        return dict.fromkeys(names)
+        return {}
     if is_folder(partners):
         return {**pair_names(list(dict.fromkeys(names)), partners, what)[0]}
     if not is_there(partners):

@@ -1,8 +1,8 @@
 """Find the pictures of folders."""
 
 import os
-import sys
 from collections.abc import Iterable
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -35,23 +35,20 @@ class Listing(NamedTuple):
     """Subfolders that cannot be listed, and why."""
 
 
-class File(NamedTuple):
-    """The path of a picture in few bytes: a million of them share folders and extensions, and names with their jobs."""
+class Place(NamedTuple):
+    """What the pictures of a folder share in their paths: a million of them differ in their names alone."""
 
     folder: Path
-    name: str
-    """Path in the folder, without extension ("sub/cat")."""
     suffix: str
+    """What follows the name: the extension (".png"), or more ("_trimap.png")."""
 
-    @property
-    def path(self) -> Path:
-        return self.folder / (self.name + self.suffix)
+    def path(self, name: str) -> Path:
+        """Return the path of a picture. name: its path in the folder, without extension ("sub/cat")."""
+        return self.folder / (name + self.suffix)
 
 
-def file_of(folder: Path, name: str) -> File:
-    """Return the file of that path in a folder ("sub/cat.png")."""
-    stem, suffix = split_suffix(name)
-    return File(folder, stem, sys.intern(suffix))
+place_of = lru_cache(maxsize=1024)(Place)
+"""Return one and the same Place for a folder and suffix."""
 
 
 def split_suffix(name: str) -> tuple[str, str]:
@@ -201,13 +198,13 @@ class InputFile(NamedTuple):
     """A picture to work on, as Input, in few bytes."""
 
     name: str
-    file: File | Path
+    place: Place | Path
     """A Path for what was named itself, and for a closed subfolder."""
     problem: str | None = None
 
     @property
     def path(self) -> Path:
-        return self.file if isinstance(self.file, Path) else self.file.path
+        return self.place if isinstance(self.place, Path) else self.place.path(self.name)
 
 
 def list_inputs(inputs: Iterable[Path], apart: Iterable[Path]) -> tuple[list[Input], list[str]]:
@@ -228,13 +225,18 @@ def list_input_files(inputs: Iterable[Path], apart: Iterable[Path]) -> tuple[lis
     if not inputs:
         raise DataError("no pictures are given; name files or folders")
     for given in inputs:
-        if not (is_folder(given) if isinstance(given, storage.Address) else os.path.isdir(given)):
-            pictures.append(InputFile(given.stem, given))
+        if isinstance(given, storage.Address):
+            kind = storage.kind(given)
+            problem = storage.lacking(given) if kind is None else None
+        else:
+            kind, problem = "directory" if os.path.isdir(given) else "file", None
+        if kind != "directory":
+            pictures.append(InputFile(given.stem, given, problem))
             continue
         found, ignored, closed = scan_names(given)
         notices += ignored
         below = {folder for folder in apart if real(given) in folder.parents}
-        listed = [InputFile(file.name, file) for file in (file_of(given, name) for name in found)]
+        listed = [InputFile(stem, place_of(given, suffix)) for stem, suffix in map(split_suffix, found)]
         listed += [InputFile(_key_of_closed(path, given), path, why) for path, why in closed.items()]
         if below:
             listed = [each for each in listed if below.isdisjoint((real(each.path), *real(each.path).parents))]

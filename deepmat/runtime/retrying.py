@@ -42,14 +42,17 @@ def _status(error: BaseException | None) -> int | None:
             code = next((getattr(each, name) for each, name in places if hasattr(each, name)), None)
         if isinstance(code, int) and 100 <= code < 600:
             return code
+        if type(error) is OSError and str(error).startswith("Forbidden: "):  # of gcsfs too
+            return 403
         error = error.__cause__ or error.__context__
     return None
 
 
 def _without_credentials(error: BaseException) -> bool:
     """Return whether an error says that there are no credentials, or that they are of no use."""
-    # adlfs says it by a ValueError.
-    return "credential" in (str(error) if isinstance(error, ValueError) else type(error).__name__).lower()
+    if isinstance(error, ValueError):  # adlfs's
+        return any(word in str(error).lower() for word in ("credential", "connection string"))
+    return any(word in type(error).__name__.lower() for word in ("credential", "signing"))  # AzureSigningError
 
 
 def _passes(error: Exception) -> bool:

@@ -5,7 +5,6 @@ DataError from it, never a folder called "s3:". Whatever fails for a while (no c
 or 5xx) is tried again, with longer and longer waits. fsspec is imported at the first request.
 """
 
-import logging
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator
@@ -14,21 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deepmat.errors import ConfigError, DataError
+from deepmat.runtime.file_systems import EXTRAS, file_system
 from deepmat.runtime.retrying import explained, lacks_bucket, tried
 
 SCHEME = re.compile(r"([a-z][a-z0-9+.-]+):", re.IGNORECASE)
 """The first part of an address; a drive of Windows has one letter."""
-EXTRAS = {
-    **dict.fromkeys(("s3", "s3a"), "s3"),
-    **dict.fromkeys(("gs", "gcs"), "gcs"),
-    **dict.fromkeys(("az", "abfs", "abfss"), "azure"),
-    "hf": "hub",
-}
-"""Extras of deepmat by scheme. In all of these an upload is visible when it is complete, not before."""
 WHOLE = (*EXTRAS, "memory")
-SILENT = logging.NullHandler()
-LOGGING = ("adlfs", "fsspec", "gcsfs", "s3fs")
-"""Libraries that would print errors, and what was sent with them, unless the caller asks for their logs."""
+"""Schemes of which an upload is visible when it is complete, not before."""
 PAGE = 1000
 """Names in a page of a listing."""
 
@@ -117,36 +108,6 @@ def addressed(path: str | os.PathLike[str]) -> Path:
     return Address(shown)
 
 
-def _system(address: Address) -> Any:
-    """Return fsspec's file system of an address. Raises ConfigError for a missing library or an unknown scheme."""
-    scheme = address.scheme
-    extra = EXTRAS.get(scheme)
-    how = f"pip install 'deepmat[{extra}]'" if extra else "see fsspec's documentation"
-    try:
-        import fsspec
-    except ImportError as error:
-        raise ConfigError(f"{address}: needs fsspec; {how if extra else 'pip install fsspec'}") from error
-    options: dict[str, Any] = {"use_listings_cache": False}
-    if extra == "s3":  # requests are repeated here alone, so that their number and time have a limit
-        options["config_kwargs"] = {
-            **fsspec.config.conf.get("s3", {}).get("config_kwargs", {}),
-            "retries": {"mode": "standard", "total_max_attempts": 1},
-        }
-    try:
-        system = fsspec.filesystem(scheme, **options)
-    except ImportError as error:
-        raise ConfigError(f"{address}: needs a library that is not installed; {how}") from error
-    except Exception as error:  # libraries have no class in common
-        if isinstance(error, ValueError) and "rotocol not known" in str(error):
-            raise ConfigError(f"{address}: {scheme}:// is no scheme that fsspec knows; check the address") from error
-        raise explained(address, "reached", error, 1) from error
-    for library in LOGGING:
-        logging.getLogger(library).addHandler(SILENT)  # once: it is the same each time
-    if extra == "s3":
-        system.retries = 1
-    return system
-
-
 def _place(address: Address, system: Any) -> str:
     """Return an address as its file system spells it: "bucket/key"."""
     return str(system._strip_protocol(str(address)))
@@ -164,7 +125,7 @@ def kind(address: Address) -> str | None:
     """Return "file", "directory" or None for nothing. Raises DataError if the storage does not say."""
     if not address.name or not SCHEME.fullmatch(address.parts[0]):
         return None
-    system = _system(address)
+    system = file_system(address)
     try:
         return str(tried(address, "looked at", lambda: system.info(_place(address, system)))["type"])
     except FileNotFoundError:
@@ -181,13 +142,13 @@ def _found(address: Address, done: str, request: Callable[[], Any]) -> Any:
 
 def read(address: Address) -> bytes:
     """Return the bytes of a file. Raises DataError if it cannot be read."""
-    system = _system(address)
+    system = file_system(address)
     return bytes(_found(address, "read", lambda: system.cat_file(_place(address, system), **_options(address))))
 
 
 def download(address: Address, file: Path) -> None:
     """Copy a file to a local one, which may be left incomplete. Raises DataError if it cannot be read."""
-    system = _system(address)
+    system = file_system(address)
     _found(address, "read", lambda: system.get_file(_place(address, system), str(file)))
 
 
@@ -203,7 +164,7 @@ def upload(address: Address, file: Path) -> None:
 
 def _put(address: Address, put: Callable[[Any, str], object]) -> None:
     """Put a file at its place. Where half a file would be visible, it gets its name when it is complete."""
-    system = _system(address)
+    system = file_system(address)
     place = _place(address, system)
 
     def request() -> None:
@@ -225,7 +186,7 @@ def _put(address: Address, put: Callable[[Any, str], object]) -> None:
 
 def remove(address: Address) -> None:
     """Delete a file, if it is there. Raises DataError if that fails."""
-    system = _system(address)
+    system = file_system(address)
     try:
         tried(address, "deleted", lambda: system.rm_file(_place(address, system)))
     except FileNotFoundError:
@@ -237,7 +198,7 @@ def check_bucket(address: Address) -> None:
     if address.scheme not in EXTRAS or address.scheme == "hf":
         return
     bucket = Address(*address.parts[:2])
-    system = _system(address)
+    system = file_system(address)
     try:
         tried(bucket, "looked at", lambda: system.info(_place(bucket, system)))
     except FileNotFoundError as error:
@@ -247,13 +208,22 @@ def check_bucket(address: Address) -> None:
             raise
 
 
+def lacking(address: Address) -> str:
+    """Return what is missing where there is neither a file nor a folder, and what to do."""
+    try:
+        check_bucket(address)
+    except DataError as error:
+        return str(error)
+    return f"{address}: no such file or folder; check the address"
+
+
 def names(folder: Address) -> Iterator[str]:
     """Yield the names of all files below a folder, as "sub/cat.png", page by page: memory does not grow with them.
 
     Nothing is yielded for a folder that does not exist. Names with empty parts, which no path has, are yielded as they
     are. Raises DataError if the folder cannot be listed.
     """
-    system = _system(folder)
+    system = file_system(folder)
     top = _place(folder, system).rstrip("/") + "/"
     listed = _pages_of_s3 if EXTRAS.get(folder.scheme) == "s3" else _folder_by_folder
     try:
@@ -292,7 +262,7 @@ def _folder_by_folder(folder: Address, system: Any, top: str) -> Iterator[str]:
 
 def version(address: Address) -> str:
     """Return what changes when a file is replaced: its ETag, checksum or time. Raises DataError if it is missing."""
-    system = _system(address)
+    system = file_system(address)
     about = _found(address, "read", lambda: system.info(_place(address, system)))
     if about["type"] != "file":
         raise DataError(f"{address}: is a folder; name a file")

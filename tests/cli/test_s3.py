@@ -95,7 +95,7 @@ def server(monkeypatch, tmp_path):
     monkeypatch.delenv("AWS_PROFILE", raising=False)
     monkeypatch.setattr(retrying, "_gone", {})
     s3fs.S3FileSystem.clear_instance_cache()
-    storage._system(addressed("s3://data/x")).call_s3("create_bucket", Bucket="data")
+    storage.file_system(addressed("s3://data/x")).call_s3("create_bucket", Bucket="data")
     yield server
     s3fs.S3FileSystem.clear_instance_cache()
     server.server.shutdown()
@@ -167,7 +167,7 @@ def test_a_large_upload_that_fails_leaves_nothing(server):
     with pytest.raises(DataError, match=r"s3://data/large.bin: may not be written"):
         storage.write(place, bytes(101 << 20))
     assert isinstance(place, Address) and not place.exists()
-    assert not storage._system(place).call_s3("list_multipart_uploads", Bucket="data").get("Uploads")
+    assert not storage.file_system(place).call_s3("list_multipart_uploads", Bucket="data").get("Uploads")
     server.refused = {}
     storage.write(place, bytes(101 << 20))
     assert len(place.read_bytes()) == 101 << 20

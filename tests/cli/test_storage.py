@@ -1,6 +1,7 @@
 """Commands on addresses: memory:// stands for every storage."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -207,11 +208,37 @@ def test_training_data_lies_in_a_storage(deepmat, data, source):
     assert result.exit_code == 1 and "data.cache memory://cache: lies in a storage" in result.stderr
 
 
+def test_doctor_finds_the_same_as_on_the_disk(deepmat, data, source):
+    for home, name in ((data, "data"), (source, "source")):
+        there = addressed(f"memory://{name}")
+        shutil.copytree(home, name)
+        image = next(path for path in sorted(Path(name).rglob("*.png")) if path.parent.name in ("fg", "bg_train"))
+        image.write_bytes(image.read_bytes()[:99])
+        Path(name, "note.txt").touch()
+        min(Path(name).rglob("alpha/*.png")).unlink()
+        for path in Path(name).rglob("*"):
+            if path.is_file():
+                write_bytes(there / path.relative_to(name), path.read_bytes())
+        here, result = deepmat("doctor", name, "--json"), deepmat("doctor", there, "--json")
+        assert result.exit_code == 1 == here.exit_code
+        found, expected = (
+            sorted(
+                repr({**each, "path": Path(each.get("path", "")).name}) for each in map(json.loads, output.splitlines())
+            )
+            for output in (result.stdout.replace("memory://", ""), here.stdout)
+        )
+        assert found == expected and "unreadable" in result.stdout
+        assert f"{there}: " in deepmat("doctor", there).stdout
+    result = deepmat("doctor", "memory://none")
+    assert result.exit_code == 1 and "memory://none: no such file or folder; check the address" in result.stderr
+
+
 @pytest.mark.parametrize(
     "command",
     [
-        "doctor memory://in",
+        "doctor memory://in --fix out",
         "doctor in --fix memory://out",
+        "doctor in --write-checksums memory://out",
         "train --stage 1 --data in --runs memory://out",
         "info memory://in",
         "runs memory://in",

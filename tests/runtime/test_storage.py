@@ -160,7 +160,7 @@ class Bucket:
 
 def test_a_listing_of_s3_comes_in_pages_and_goes_on_after_a_failure(monkeypatch):
     bucket = Bucket()
-    monkeypatch.setattr(storage, "_system", lambda address: bucket)
+    monkeypatch.setattr(storage, "file_system", lambda address: bucket)
     names = storage.names(addressed("s3://b/x"))
     assert next(names) == "a.png" and len(bucket.requests) == 1  # lazily
     assert list(names) == ["b//c.png", "d/e.png", "f.png"] and len(bucket.requests) == 4
