@@ -98,7 +98,7 @@ def export(
     CheckpointError for broken weights.
     """
     lookup(PRECISIONS, precision, "precision")
-    path, place = find_weights(weights), as_path(out, "out")
+    path, place = find_weights(weights, predicts=True), as_path(out, "out")
     if place.suffix != ".onnx":
         raise ConfigError(f"{place}: graphs are written as ONNX; give a name that ends in .onnx")
     if real(place) == real(path):

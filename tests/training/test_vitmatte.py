@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -172,3 +174,32 @@ def test_stopped_and_resumed_is_the_same_run_bit_for_bit(tiny):
     list(run_plan(prepare(parts), resume="auto"))
     one, two = (load_file(config.run_folder / BEST) for config in (whole, parts))
     assert all(torch.equal(one[key], two[key]) for key in one)
+
+
+@pytest.mark.slow  # two runs with processes of their own, which import transformers
+def test_two_processes_train_as_one(tiny, tmp_path):
+    def run(name, accumulate, *launcher):
+        # Adam divides the smallest gradients, rounding and all, by their own size: eps.
+        config = tiny(
+            f"train={{name: {name}, iterations: 4, print_every: 1, test_every: 99, batch_size: 1}}",
+            f"train.accumulate={accumulate}", "train.optimizer.eps=1e-3", "train.precision=fp32",
+        )  # fmt: skip
+        path = tmp_path / f"{name}.yaml"
+        path.write_text(configs.dump(config), encoding="utf-8")
+        command = [sys.executable, *launcher, "-m", "deepmat", "train", "--config", path]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, done.stderr
+        log = [json.loads(line) for line in (config.run_folder / "log.jsonl").read_text().splitlines()]
+        return log, load_file(config.run_folder / BEST)
+
+    alone, whole = run("alone", 4)
+    both, saved = run("both", 2, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
+    assert (alone[0]["processes"], both[0]["processes"]) == (1, 2) and alone[0]["batch"] == both[0]["batch"] == 4
+    losses = [[each["loss"] for each in log if each["event"] == "step"] for log in (alone, both)]
+    assert len(losses[0]) == 4
+    for one, two in zip(*losses, strict=True):
+        assert two == pytest.approx(one, rel=1e-4)
+    statistics = (".running_mean", ".running_var", ".num_batches_tracked")  # of the batches that the first process sees
+    for key, value in whole.items():
+        if not key.endswith(statistics):
+            torch.testing.assert_close(saved[key], value, rtol=0, atol=1e-5)
