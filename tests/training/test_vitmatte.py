@@ -61,6 +61,10 @@ def save_vit(folder, kind, **options):
     torch.manual_seed(1)
     if kind == "dinov2":
         model = transformers.Dinov2Model(transformers.Dinov2Config(image_size=42, patch_size=14, **sizes))
+    elif kind == "vit_mae":  # with its decoder, as published
+        decoder = {"decoder_hidden_size": 8, "decoder_num_attention_heads": 2, "decoder_num_hidden_layers": 1}
+        config = transformers.ViTMAEConfig(image_size=48, intermediate_size=64, **decoder, **sizes)
+        model = transformers.ViTMAEForPreTraining(config)
     else:
         model = transformers.ViTModel(transformers.ViTConfig(image_size=48, intermediate_size=64, **sizes))
     for name, values in model.named_parameters():
@@ -69,7 +73,7 @@ def save_vit(folder, kind, **options):
     return model
 
 
-@pytest.mark.parametrize("kind", ["vit", "dinov2"])
+@pytest.mark.parametrize("kind", ["vit", "vit_mae", "dinov2"])
 def test_the_backbone_begins_with_a_vision_transformer(kind, tmp_path):
     theirs = save_vit(tmp_path / "m", kind)
     # Without what a vision transformer lacks, and at its own size: then both are the same network.
@@ -78,8 +82,8 @@ def test_the_backbone_begins_with_a_vision_transformer(kind, tmp_path):
         **TINY,
         "backbone_config": {
             **TINY["backbone_config"],
-            "patch_size": 48 // side if kind == "vit" else 14,
-            "pretrain_image_size": 48 if kind == "vit" else 42,
+            "patch_size": 14 if kind == "dinov2" else 48 // side,
+            "pretrain_image_size": 42 if kind == "dinov2" else 48,
             "use_relative_position_embeddings": False,
             "window_block_indices": [],
             "residual_block_indices": [],
@@ -95,8 +99,14 @@ def test_the_backbone_begins_with_a_vision_transformer(kind, tmp_path):
     with torch.no_grad():
         ours = model.backbone(seen).feature_maps[-1]
         # The class token, which ViTMatte has none of, takes part in their attention: leave it out there too.
-        tokens = theirs.embeddings(seen[:, :3])[:, 1:]
-        for layer in theirs.layers if kind == "vit" else theirs.encoder.layer:
+        if kind == "vit_mae":
+            theirs = theirs.vit
+            theirs.config.mask_ratio = 0.0
+            noise = torch.arange(side**2)[None]  # the order of patches, which are not shuffled so
+            tokens = theirs.embeddings(seen[:, :3], noise)[0][:, 1:]
+        else:
+            tokens = theirs.embeddings(seen[:, :3])[:, 1:]
+        for layer in theirs.layers if hasattr(theirs, "layers") else theirs.encoder.layer:
             tokens = layer(tokens)
     torch.testing.assert_close(ours.flatten(2).transpose(1, 2), tokens, atol=1e-5, rtol=1e-5)
 
