@@ -26,7 +26,8 @@ def export(
 
     It runs without deepmat and torch: picture and trimap of any size in, alpha out. The file is compared with the
     network, in float32, at five sizes before it is written; the exit code is 1, and there is no file, if they differ
-    by more than 0.001 (fp16: 0.05, or 0.001 on average; int8: 0.5, or 1/255).
+    by more than 0.001 (fp16: 0.05, or 0.001 on average; int8: 0.5, or 1/255). Of DIM one pixel in a hundred may
+    differ by more, where rounding moves a maximum.
     """
     from deepmat.inference.exporting import export as run
     from deepmat.runtime.records import to_json

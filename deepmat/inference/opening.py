@@ -89,7 +89,7 @@ def open_network(
     as for `models.load_model`. Raises CheckpointError, DeviceError, ConfigError.
     """
     bound_kernel_caches()
-    path, chosen = find_weights(weights), pick_device(device)
+    path, chosen = find_weights(weights, predicts=True), pick_device(device)
     used = pick_precision(precision, chosen)
     model = load_model(path, device=chosen, assume=assume)
     if precision == "auto" and used not in precisions(model):

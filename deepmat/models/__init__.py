@@ -154,7 +154,7 @@ def load_model(
     for a device that this machine does not have.
     """
     survive_forks()
-    path, chosen = find_weights(path, "path"), pick_device(device)
+    path, chosen = find_weights(path, "path", predicts=True), pick_device(device)
     if is_onnx(path):
         network = OnnxNetwork(path, str(path), chosen)
         _refuse_assumed(assume, path, network.name)
@@ -168,7 +168,7 @@ def assemble(weights: Weights, known: Known, path: Path, assume: Mapping[str, An
     config = known.config
     if config is None:
         begin = f"{'--config vitmatte ' if known.format == vit.FORMAT else ''}--pretrain {label_of(path)}"
-        raise CheckpointError(f"{path}: holds an encoder only; `deepmat train {begin}` makes a whole network of it")
+        raise CheckpointError(f"{path}: {vit.ENCODER_ONLY.format(begin)}")
     if weights.about:
         _refuse_assumed(assume, path, describe_config(config))
     given = {key: value for key, value in (assume or {}).items() if value is not None}

@@ -17,20 +17,20 @@ SHIPPED: dict[str, Path] = {
 """Weights that come with deepmat, by name; the first ones are the default."""
 
 
-def find_weights(named: AnyPath | None = None, argument: str = "weights") -> Path:
+def find_weights(named: AnyPath | None = None, argument: str = "weights", *, predicts: bool = False) -> Path:
     """The file that `named` stands for: shipped weights for None or a name of SHIPPED, unless a file has that name.
 
     A folder with transformers' config.json stands for the weights in it, USER/NAME for a model of the hub, which is
     fetched; a file or folder of that name goes before both. An address (s3://bucket/best.safetensors) stands for a copy
-    of its file in deepmat's cache (`copies.local_copy`). argument: its name in messages. Raises CheckpointError
-    for a model of the hub or a folder that is of no use.
+    of its file in deepmat's cache (`copies.local_copy`). argument: its name in messages. predicts: refuse an encoder
+    alone, before its weights are fetched. Raises CheckpointError for a model of the hub or a folder that is of no use.
     """
     if named is None:
         return next(iter(SHIPPED.values()))
     path = local_copy(as_path(named, argument))
     if is_file(path):
         return path
-    return SHIPPED.get(str(named)) or folders.find_file(path) or path
+    return SHIPPED.get(str(named)) or folders.find_file(path, predicts=predicts) or path
 
 
 def read_weights(path: Path) -> Weights:

@@ -26,25 +26,26 @@ TERMS = {
 """Data sets that public weights were trained on, by what their names and model cards say."""
 
 
-def find_file(named: Path) -> Path | None:
+def find_file(named: Path, *, predicts: bool = False) -> Path | None:
     """Return the weights file of a folder or of a model of the hub, fetched if need be; None for anything else.
 
-    Raises CheckpointError where its config.json is missing, broken or of another network, or weights are missing.
+    predicts: refuse an encoder alone. Raises CheckpointError where its config.json is missing, broken or of another
+    network, or weights are missing.
     """
     if is_folder(named):
-        return _in_folder(named) if is_file(named / CONFIG) else None
-    return _of_hub(named.as_posix()) if hub.is_id(named.as_posix()) else None
+        return _in_folder(named, predicts) if is_file(named / CONFIG) else None
+    return _of_hub(named.as_posix(), predicts) if hub.is_id(named.as_posix()) else None
 
 
-def _in_folder(folder: Path) -> Path:
-    _read_config(folder / CONFIG, str(folder))
+def _in_folder(folder: Path, predicts: bool) -> Path:
+    _check_use(_read_config(folder / CONFIG, str(folder)), str(folder), predicts)
     for name in WEIGHTS:
         if is_file(folder / name):
             return folder / name
     raise CheckpointError(f"{folder}: has {CONFIG}, but neither {' nor '.join(WEIGHTS)}; fetch it again")
 
 
-def _of_hub(model: str) -> Path:
+def _of_hub(model: str, predicts: bool) -> Path:
     """Fetch config.json first, so that no weights of another network are fetched."""
     config = hub.fetch(model, CONFIG)
     if config is None:
@@ -53,7 +54,7 @@ def _of_hub(model: str) -> Path:
                 hub.fetch(model, CARD, own.parent.name)
             return own
         raise CheckpointError(f"{model}: has no {CONFIG}, so it is no model of transformers; {vitmatte.EXPECTED}")
-    _read_config(config, model)
+    _check_use(_read_config(config, model), model, predicts)
     vitmatte.transformers()
     commit = config.parent.name
     hub.fetch(model, PROCESSOR, commit)
@@ -73,6 +74,12 @@ def _read_config(path: Path, name: str) -> dict[str, Any]:
     if kind not in ("vitmatte", *vit.KINDS):
         raise CheckpointError(f"{name}: {CONFIG} is of a model of type {kind}; {vitmatte.EXPECTED}")
     return config
+
+
+def _check_use(config: Mapping[str, Any], name: str, predicts: bool) -> None:
+    """Raise CheckpointError for a vision transformer where a network that predicts is asked for."""
+    if predicts and config.get("model_type") in vit.KINDS:
+        raise CheckpointError(f"{name}: {vit.ENCODER_ONLY.format(f'--config vitmatte --pretrain {name}')}")
 
 
 def _read_json(path: Path) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from deepmat.errors import CheckpointError
 FORMAT = "vision transformer of transformers"
 KINDS = ("vit", "vit_mae", "dinov2")
 """Their model_type in config.json."""
+ENCODER_ONLY = "holds an encoder only; `deepmat train {}` makes a whole network of it"
 LAYER = re.compile(r"(?:encoder\.layer|layers)\.(\d+)\.(.+)\.(weight|bias|lambda1)$")
 NAMES = {
     "layernorm_before": "norm1",

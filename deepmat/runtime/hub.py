@@ -1,5 +1,6 @@
-"""Models of the hub (huggingface.co) by huggingface_hub: its cache, token, offline mode and resumed downloads."""
+"""Models of the hub (huggingface.co) by huggingface_hub: its cache, token and offline mode; downloads that go on."""
 
+import os
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -8,15 +9,19 @@ from types import ModuleType
 from typing import Any
 
 import yaml
+from filelock import FileLock
 
 from deepmat.errors import CheckpointError, ConfigError
-from deepmat.runtime.fetching import OFFLINE, is_offline
+from deepmat.runtime.fetching import OFFLINE, Remote, holds, is_offline
 
 ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 FILES = (".safetensors", ".pth", ".pt", ".ckpt", ".bin", ".tar", ".onnx", ".yaml", ".json")
 """Suffixes of files, which no id has."""
 CACHED = "models--"
 """The beginning of a model's folder in the hub's cache."""
+LARGE = (".safetensors", ".bin")
+"""Suffixes of files whose download a later command takes up again."""
+SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 def is_id(name: str) -> bool:
@@ -38,6 +43,7 @@ def hub(what: str) -> ModuleType:
         import huggingface_hub
         import huggingface_hub.constants
         import huggingface_hub.errors
+        import huggingface_hub.file_download
         import huggingface_hub.utils
     except ImportError as error:
         raise ConfigError(f"{what} needs huggingface_hub: pip install 'deepmat[hub]'") from error
@@ -58,10 +64,50 @@ def fetch(model: str, name: str, commit: str | None = None) -> Path | None:
         if cached is not None:
             return Path(cached) if isinstance(cached, str) else None  # an object says that there is none
         local = _forbidden_by(library) is not None
+        if name.endswith(LARGE) and not local:
+            _complete(library, model, name, commit)
         try:
             return Path(library.hf_hub_download(model, name, revision=commit, local_files_only=local))
         except library.errors.RemoteEntryNotFoundError:
             return None
+
+
+def _complete(library: ModuleType, model: str, name: str, commit: str | None) -> None:
+    """Fetch a file's content into the hub's cache, from the byte where an earlier command stopped.
+
+    huggingface_hub itself begins anew in each process. Its cache has a published layout
+    (huggingface.co/docs/hub/local-cache): contents lie in `blobs`, large ones by their SHA-256, and hf_hub_download
+    links to what it finds there. What cannot be fetched so is left to it, errors too.
+    """
+    url = library.hf_hub_url(model, name, revision=commit)
+    try:
+        about = library.get_hf_file_metadata(url)
+    except Exception:  # of the network's libraries, which have no base class in common
+        return
+    if not SHA256.fullmatch(about.etag or ""):
+        return
+    cache, folder = Path(library.constants.HF_HUB_CACHE), CACHED + model.replace("/", "--")
+    blob, lock = cache / folder / "blobs" / about.etag, cache / ".locks" / folder / f"{about.etag}.lock"
+    for place in (blob, lock):
+        place.parent.mkdir(parents=True, exist_ok=True)
+    part = blob.with_name(f"{about.etag}.deepmat.incomplete")
+    with FileLock(lock):  # huggingface_hub's own
+        if blob.exists():
+            return
+        with open(part, "ab") as file:
+            library.file_download.http_get(
+                url,
+                file,
+                resume_size=file.tell(),
+                headers=library.utils.build_hf_headers(),
+                expected_size=about.size,
+                displayed_filename=name,
+            )
+        # Some file systems take every lock for free: two processes may have written.
+        if not holds(part, Remote(url, about.etag, part.stat().st_size)):
+            part.unlink()
+            raise OSError("its SHA-256 is not the hub's")
+        os.replace(part, blob)
 
 
 def _forbidden_by(library: ModuleType) -> str | None:

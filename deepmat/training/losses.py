@@ -3,13 +3,14 @@
 outputs: {"alpha": float [N, 1, H, W] in [0, 1]}, and "coarse" alike where the model refines.
 batch: "alpha" float [N, 1, H, W] in [0, 1], "composite", "fg", "bg" float [N, 3, H, W] in 0 ... 255,
 "unknown" float [N, 1, H, W], 1 where the trimap is unknown, else 0; "count" float or float [], the number of unknown
-pixels in the whole step + 1; "known" alike of known pixels, for the term of that kind alone.
-Each term is a scalar: a sum over unknown pixels divided by "count" ("known_l1": over known ones, by "known"). Since
-the parts of a step (processes, accumulated batches) share its counts, their terms add up to those of the whole step.
+pixels in the whole step + 1; "known" alike of known pixels.
+Each term is a scalar: a sum over unknown pixels divided by "count" ("known_l1": over known ones, by "known";
+"pyramid": over both, by both). Since the parts of a step (processes, accumulated batches) share its counts, their terms
+add up to those of the whole step.
 Every term but "refined" is of the encoder-decoder's alpha: the coarse one where the model refines, else the only one.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import torch
 import torch.nn.functional as F
@@ -88,18 +89,32 @@ def _expand(values: Tensor, height: int, width: int) -> Tensor:
     return _means(doubled, 3)[..., 1 : height + 1, 1 : width + 1]
 
 
+def _details(values: Tensor) -> Iterator[Tensor]:
+    """Levels 1 ... 5 of the Laplacian pyramid, from fine to coarse. Pictures may have any size."""
+    for _ in range(5):
+        below = _reduce(values)
+        yield values - _expand(below, *values.shape[-2:])
+        values = below
+
+
 def laplacian(outputs: Tensors, batch: Tensors) -> Tensor:
     """Laplacian loss (Hou and Liu 2019, Context-Aware Image Matting): sum over s = 1 ... 5 of 2^(s - 1) |L_s|_1.
 
     L_s is level s, from fine to coarse, of the Laplacian pyramid of the error. The residual below the five levels does
-    not count, so a constant error over a picture that is unknown throughout costs nothing. Pictures may have any size.
+    not count, so a constant error over a picture that is unknown throughout costs nothing.
     """
-    below = _error(outputs, batch)
-    levels = []
-    for level in range(5):
-        values, below = below, _reduce(below)
-        levels.append(2**level * (values - _expand(below, *values.shape[-2:])).abs().sum())
+    levels = [2**level * values.abs().sum() for level, values in enumerate(_details(_error(outputs, batch)))]
     return torch.stack(levels).sum() / batch["count"]
+
+
+def pyramid(outputs: Tensors, batch: Tensors) -> Tensor:
+    """Laplacian loss of ViTMatte's code: mean over s = 1 ... 5 of 2^(s - 1) mean |L_s|, over known pixels too.
+
+    Coarse levels weigh more than in `laplacian`: level s has a pixel for 4^(s - 1) of the picture's.
+    """
+    difference = _first_alpha(outputs, batch) - batch["alpha"]
+    levels = [8**level * values.abs().sum() for level, values in enumerate(_details(difference))]
+    return torch.stack(levels).sum() / 5 / (batch["count"] + batch["known"])
 
 
 def gradient(outputs: Tensors, batch: Tensors) -> Tensor:
@@ -111,6 +126,41 @@ def gradient(outputs: Tensors, batch: Tensors) -> Tensor:
     return (error.diff(dim=-1).abs().sum() + error.diff(dim=-2).abs().sum()) / batch["count"]
 
 
+def _sobel(values: Tensor) -> tuple[Tensor, Tensor]:
+    """Sobel's filters along x and y, [-1 0 1] by [1 2 1]; [N, 1, H, W] each. Beyond the border everything is 0.
+
+    Slices do it: autocast and TF32 would round convolutions.
+    """
+    padded = F.pad(values, (1, 1, 1, 1))
+    across, down = padded[..., 2:] - padded[..., :-2], padded[..., 2:, :] - padded[..., :-2, :]
+    return (
+        across[..., :-2, :] + 2 * across[..., 1:-1, :] + across[..., 2:, :],
+        down[..., :-2] + 2 * down[..., 1:-1] + down[..., 2:],
+    )
+
+
+def _steepness(values: Tensor, batch: Tensors) -> Tensor:
+    across, down = _sobel(values)
+    return _mean_unknown(across.abs() + down.abs(), batch)
+
+
+def sobel(outputs: Tensors, batch: Tensors) -> Tensor:
+    """L1 norm of the error's gradient by Sobel's filters, the first half of the gradient penalty of ViTMatte's code.
+
+    At unknown pixels, which see their known neighbours as predicted. The filters are not normalised: a ramp of 1 a
+    pixel has 8.
+    """
+    return _steepness(_first_alpha(outputs, batch) - batch["alpha"], batch)
+
+
+def steepness(outputs: Tensors, batch: Tensors) -> Tensor:
+    """L1 norm of alpha's own gradient, as `sobel`; the other half of that penalty, by 0.01.
+
+    It is no error: the true alpha has some too, and a flat one none.
+    """
+    return _steepness(_first_alpha(outputs, batch), batch)
+
+
 LOSSES: dict[str, Callable[[Tensors, Tensors], Tensor]] = {
     "alpha": alpha,
     "composition": composition,
@@ -119,6 +169,9 @@ LOSSES: dict[str, Callable[[Tensors, Tensors], Tensor]] = {
     "known_l1": known_l1,
     "laplacian": laplacian,
     "gradient": gradient,
+    "pyramid": pyramid,
+    "sobel": sobel,
+    "steepness": steepness,
 }
 
 

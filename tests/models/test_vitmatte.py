@@ -1,5 +1,6 @@
 """ViTMatte of transformers: the same alpha, every mode, weights of folders and of the hub."""
 
+import hashlib
 import json
 
 import numpy as np
@@ -129,7 +130,11 @@ def test_what_the_hub_does_not_give_is_explained_in_one_line(hub, monkeypatch, t
     (tmp_path / "other").mkdir()
     (tmp_path / "other/config.json").write_text(json.dumps({"model_type": "bert"}))
     (tmp_path / "none").mkdir()
-    hub.models.update({"a/other": tmp_path / "other", "a/none": tmp_path / "none", "a/gated": saved[0]})
+    (tmp_path / "dino").mkdir()
+    (tmp_path / "dino/config.json").write_text(json.dumps({"model_type": "vit"}))
+    (tmp_path / "dino/model.safetensors").write_bytes(b"large")
+    folders = {f"a/{name}": tmp_path / name for name in ("other", "none", "dino")}
+    hub.models.update({**folders, "a/gated": saved[0]})
     hub.gated.add("a/gated")
 
     def fails(name, message):
@@ -140,6 +145,7 @@ def test_what_the_hub_does_not_give_is_explained_in_one_line(hub, monkeypatch, t
     fails("a/unknown", f"no such file or folder, and {hub.address} shows no such model; check the spelling")
     fails("a/gated", f"is gated; accept its terms on {hub.address}/a/gated, then log in")
     fails("a/other", "config.json is of a model of type bert; deepmat runs vitmatte models")
+    fails("a/dino", "holds an encoder only; `deepmat train --config vitmatte --pretrain a/dino` makes a whole network")
     fails("a/none", "has no config.json, so it is no model of transformers")
     fails("runs/none.safetensors", "no such file; check the path$")
     fails(
@@ -155,17 +161,33 @@ def test_what_the_hub_does_not_give_is_explained_in_one_line(hub, monkeypatch, t
     fails(MODEL, "cannot be reached; check the network")
 
 
-def test_a_download_that_breaks_off_goes_on(hub, monkeypatch):
+def test_a_download_that_breaks_off_goes_on(hub, monkeypatch, tmp_path):
+    """In the same command, and in the next one."""
     monkeypatch.setattr("time.sleep", lambda seconds: None)
     monkeypatch.setattr("huggingface_hub.constants.DOWNLOAD_CHUNK_SIZE", 500)
     hub.cut["model.safetensors"] = 1000
     with pytest.raises(CheckpointError, match=f"^{MODEL}: the download broke off .*; run the command again$"):
         load_model(MODEL)
+    (part,) = (tmp_path / "cache").rglob("*.incomplete")
+    assert part.stat().st_size == 1000
     monkeypatch.setattr("time.sleep", lambda seconds: hub.cut.clear())
     hub.cut["model.safetensors"] = 2000
     hub.requests.clear()
     assert load_model(MODEL)
-    assert [asked for _, path, asked in hub.requests if "model.safetensors" in path] == [None, None, "bytes=2000-"]
+    gets = [asked for method, path, asked in hub.requests if "model.safetensors" in path and method == "GET"]
+    assert gets == ["bytes=1000-", "bytes=2000-"]
+    assert not list((tmp_path / "cache").rglob("*.incomplete"))
+
+
+def test_what_was_left_of_another_file_is_not_used(hub, tmp_path):
+    content = (hub.models[MODEL] / "model.safetensors").read_bytes()
+    blobs = tmp_path / "cache" / f"models--{MODEL.replace('/', '--')}" / "blobs"
+    blobs.mkdir(parents=True)
+    part = blobs / f"{hashlib.sha256(content).hexdigest()}.deepmat.incomplete"
+    part.write_bytes(b"x" * 1000)
+    with pytest.raises(CheckpointError, match="its SHA-256 is not the hub's.*; run the command again$"):
+        load_model(MODEL)
+    assert not part.exists() and load_model(MODEL)
 
 
 @pytest.mark.parametrize(

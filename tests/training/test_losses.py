@@ -93,27 +93,37 @@ def term(name, prediction, batch):
     return LOSSES[name]({"alpha": prediction, "coarse": prediction}, batch)
 
 
+SEE_ALL = ("pyramid", "sobel", "steepness")
+
+
 @pytest.mark.parametrize("name", LOSSES)
 def test_contract_of_every_term(name):
     """Zero for a perfect prediction, blind to known pixels, 0 for nothing unknown, and the right gradient.
 
-    The term of known pixels is blind to unknown ones.
+    The term of known pixels is blind to unknown ones; those of SEE_ALL are blind to none.
     """
     batch, prediction = random_batch(2, 4, 5)
     unknown = batch["unknown"]
     seen = 1 - unknown if name == "known_l1" else unknown
     prediction.requires_grad_()
+    perfect = torch.full_like(batch["alpha"], 0.4) if name == "steepness" else batch["alpha"].clone()
 
     def loss(predicted, batch=batch):
         return term(name, predicted, batch)
 
-    perfect = batch["alpha"].clone().requires_grad_()
+    if name == "steepness":  # of a border of zeros too, which is left out here
+        unknown[..., [0, -1], :] = unknown[..., [0, -1]] = 0
+    perfect.requires_grad_()
     assert loss(perfect).item() < 1e-5
     loss(perfect).backward()
     assert not perfect.grad.any()
     assert loss(prediction).item() > 0.01
-    assert torch.equal(loss(torch.where(seen.bool(), prediction, 0.3)), loss(torch.where(seen.bool(), prediction, 0.9)))
-    assert loss(prediction, {**batch, "unknown": torch.zeros_like(unknown) + (name == "known_l1")}).item() == 0
+    blind = torch.equal(
+        loss(torch.where(seen.bool(), prediction, 0.3)), loss(torch.where(seen.bool(), prediction, 0.9))
+    )
+    assert blind == (name not in SEE_ALL)
+    nothing = {**batch, "unknown": torch.zeros_like(unknown) + (name == "known_l1")}
+    assert (loss(prediction, nothing).item() == 0) == (name != "pyramid")
     assert torch.autograd.gradcheck(loss, (prediction,))
 
 
@@ -149,8 +159,9 @@ def test_only_refined_looks_at_the_refined_alpha():
     batch, prediction = random_batch(1, 4, 5)
     for name, loss in LOSSES.items():
         looked_at = "alpha" if name == "refined" else "coarse"
-        poor = {"alpha": prediction, "coarse": prediction, looked_at: batch["alpha"]}
-        good = dict.fromkeys(poor, batch["alpha"]) | {looked_at: prediction}
+        best = torch.zeros_like(prediction) if name == "steepness" else batch["alpha"]
+        poor = {"alpha": prediction, "coarse": prediction, looked_at: best}
+        good = dict.fromkeys(poor, best) | {looked_at: prediction}
         assert loss(good, batch) > 1e-3 > loss(poor, batch), name
 
 
@@ -203,6 +214,41 @@ def test_new_terms_equal_a_slow_recomputation(size):
     for name, value in expected.items():
         value /= batch["unknown"].sum().item() + 1
         assert term(name, prediction, batch).item() == pytest.approx(value, rel=1e-12, abs=1e-14), name
+
+
+@pytest.mark.parametrize("size", [(1, 1), (3, 2), (32, 48)], ids=str)
+def test_terms_of_vitmatte_equal_a_slow_recomputation(size):
+    """The whole prediction counts. Levels of the pyramid are means; that is exact where sides halve evenly."""
+    batch, prediction = random_batch(2, *size)
+    alphas, predictions, unknown = (each.numpy()[:, 0] for each in (batch["alpha"], prediction, batch["unknown"]))
+    sobel_x = np.array([[-1, 0, 1], [-2, 0, 2], [-1, 0, 1]])
+    expected = {"sobel": 0.0, "steepness": 0.0}
+    for true, predicted, asked in zip(alphas, predictions, unknown, strict=True):
+        for name, plane in {"sobel": np.pad(predicted - true, 1), "steepness": np.pad(predicted, 1)}.items():
+            for y, x in zip(*np.nonzero(asked), strict=True):
+                around = plane[y : y + 3, x : x + 3]
+                expected[name] += abs((sobel_x * around).sum()) + abs((sobel_x.T * around).sum())
+    for name, value in expected.items():
+        value /= unknown.sum() + 1
+        assert term(name, prediction, batch).item() == pytest.approx(value, rel=1e-12, abs=1e-14), name
+    if size == (32, 48):
+        pairs = zip(
+            pyramid(predictions[0]), pyramid(predictions[1]), pyramid(alphas[0]), pyramid(alphas[1]), strict=True
+        )
+        means = [np.mean([np.abs(a - c), np.abs(b - d)]) for a, b, c, d in pairs]
+        # Of all pixels; both counts have one more.
+        value = sum(2**s * mean for s, mean in enumerate(means)) / 5 * alphas.size / (alphas.size + 2)
+        assert term("pyramid", prediction, batch).item() == pytest.approx(value, rel=1e-12)
+
+
+def test_sobels_filters_by_hand():
+    ramp = torch.arange(5.0).expand(1, 1, 3, 5)
+    batch = {"alpha": torch.zeros(1, 1, 3, 5), "unknown": torch.zeros(1, 1, 3, 5), "count": 1.0}
+    batch["unknown"][..., 1, 2] = 1
+    assert term("sobel", ramp, batch) == term("steepness", ramp, batch) == 8  # (1 + 2 + 1) (3 - 1)
+    assert term("sobel", ramp, {**batch, "alpha": ramp}) == 0 and term("steepness", ramp, {**batch, "alpha": ramp}) == 8
+    batch["unknown"][..., 1, 2], batch["unknown"][..., 0, 0] = 0, 1
+    assert term("sobel", ramp + 1, batch) == 2 * 2 + 2 + 2 * 1 + 2  # at the corner, beside zeros
 
 
 def test_a_constant_error_has_no_details_and_no_gradient():

@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -59,6 +61,10 @@ def save_vit(folder, kind, **options):
     torch.manual_seed(1)
     if kind == "dinov2":
         model = transformers.Dinov2Model(transformers.Dinov2Config(image_size=42, patch_size=14, **sizes))
+    elif kind == "vit_mae":  # with its decoder, as published
+        decoder = {"decoder_hidden_size": 8, "decoder_num_attention_heads": 2, "decoder_num_hidden_layers": 1}
+        config = transformers.ViTMAEConfig(image_size=48, intermediate_size=64, **decoder, **sizes)
+        model = transformers.ViTMAEForPreTraining(config)
     else:
         model = transformers.ViTModel(transformers.ViTConfig(image_size=48, intermediate_size=64, **sizes))
     for name, values in model.named_parameters():
@@ -67,7 +73,7 @@ def save_vit(folder, kind, **options):
     return model
 
 
-@pytest.mark.parametrize("kind", ["vit", "dinov2"])
+@pytest.mark.parametrize("kind", ["vit", "vit_mae", "dinov2"])
 def test_the_backbone_begins_with_a_vision_transformer(kind, tmp_path):
     theirs = save_vit(tmp_path / "m", kind)
     # Without what a vision transformer lacks, and at its own size: then both are the same network.
@@ -76,8 +82,8 @@ def test_the_backbone_begins_with_a_vision_transformer(kind, tmp_path):
         **TINY,
         "backbone_config": {
             **TINY["backbone_config"],
-            "patch_size": 48 // side if kind == "vit" else 14,
-            "pretrain_image_size": 48 if kind == "vit" else 42,
+            "patch_size": 14 if kind == "dinov2" else 48 // side,
+            "pretrain_image_size": 42 if kind == "dinov2" else 48,
             "use_relative_position_embeddings": False,
             "window_block_indices": [],
             "residual_block_indices": [],
@@ -93,8 +99,14 @@ def test_the_backbone_begins_with_a_vision_transformer(kind, tmp_path):
     with torch.no_grad():
         ours = model.backbone(seen).feature_maps[-1]
         # The class token, which ViTMatte has none of, takes part in their attention: leave it out there too.
-        tokens = theirs.embeddings(seen[:, :3])[:, 1:]
-        for layer in theirs.layers if kind == "vit" else theirs.encoder.layer:
+        if kind == "vit_mae":
+            theirs = theirs.vit
+            theirs.config.mask_ratio = 0.0
+            noise = torch.arange(side**2)[None]  # the order of patches, which are not shuffled so
+            tokens = theirs.embeddings(seen[:, :3], noise)[0][:, 1:]
+        else:
+            tokens = theirs.embeddings(seen[:, :3])[:, 1:]
+        for layer in theirs.layers if hasattr(theirs, "layers") else theirs.encoder.layer:
             tokens = layer(tokens)
     torch.testing.assert_close(ours.flatten(2).transpose(1, 2), tokens, atol=1e-5, rtol=1e-5)
 
@@ -172,3 +184,32 @@ def test_stopped_and_resumed_is_the_same_run_bit_for_bit(tiny):
     list(run_plan(prepare(parts), resume="auto"))
     one, two = (load_file(config.run_folder / BEST) for config in (whole, parts))
     assert all(torch.equal(one[key], two[key]) for key in one)
+
+
+@pytest.mark.slow  # two runs with processes of their own, which import transformers
+def test_two_processes_train_as_one(tiny, tmp_path):
+    def run(name, accumulate, *launcher):
+        # Adam divides the smallest gradients, rounding and all, by their own size: eps.
+        config = tiny(
+            f"train={{name: {name}, iterations: 4, print_every: 1, test_every: 99, batch_size: 1}}",
+            f"train.accumulate={accumulate}", "train.optimizer.eps=1e-3", "train.precision=fp32",
+        )  # fmt: skip
+        path = tmp_path / f"{name}.yaml"
+        path.write_text(configs.dump(config), encoding="utf-8")
+        command = [sys.executable, *launcher, "-m", "deepmat", "train", "--config", path]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, done.stderr
+        log = [json.loads(line) for line in (config.run_folder / "log.jsonl").read_text().splitlines()]
+        return log, load_file(config.run_folder / BEST)
+
+    alone, whole = run("alone", 4)
+    both, saved = run("both", 2, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
+    assert (alone[0]["processes"], both[0]["processes"]) == (1, 2) and alone[0]["batch"] == both[0]["batch"] == 4
+    losses = [[each["loss"] for each in log if each["event"] == "step"] for log in (alone, both)]
+    assert len(losses[0]) == 4
+    for one, two in zip(*losses, strict=True):
+        assert two == pytest.approx(one, rel=1e-4)
+    statistics = (".running_mean", ".running_var", ".num_batches_tracked")  # of the batches that the first process sees
+    for key, value in whole.items():
+        if not key.endswith(statistics):
+            torch.testing.assert_close(saved[key], value, rtol=0, atol=1e-5)
