@@ -246,6 +246,21 @@ def test_pictures_larger_than_an_upload_may_be():
         np.testing.assert_array_equal(picture(taken(page)[1]), found)
 
 
+def test_a_picture_over_the_limit_is_refused_beside_one_that_is_made():
+    with server("--max-megapixels", "1", "--timeout", "120") as (url, _, _), opened(url) as page:
+        # The browser is slow to decode a file.
+        page.evaluate(
+            "() => { const make = createImageBitmap; "
+            "window.createImageBitmap = file => file instanceof File ? new Promise(() => null) : make(file); }"
+        )
+        photos = [("small.png", studio(600, 900, 300)), ("large.png", studio(1100, 1200, 500))]
+        for name, pixels in photos:
+            page.set_input_files("#files", [{"name": name, "mimeType": "image/png", "buffer": encoded(pixels)}])
+        page.locator("#list button").last.click()
+        play.expect(page.locator("#problem")).to_have_text("1200x1100 is over 1 megapixels; shrink it.")
+        play.expect(page.locator("#list .state").last).to_have_text("failed")
+
+
 def test_of_clicks_that_wait_the_last_one_finds_the_subject_by_all(url):
     with opened(url) as page:
         choose(page, "block.png")
