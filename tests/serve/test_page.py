@@ -342,6 +342,62 @@ def test_with_keys_alone(url):
         assert {"files", "undo", "again", "canvas", "show", "film", "what", "download"} - {"undo"} <= reached
 
 
+BLOCK = """() => {
+    const canvas = document.createElement("canvas");
+    Object.assign(canvas, { width: 360, height: 240 });
+    const context = canvas.getContext("2d");
+    for (const [colour, ...at] of [["#e6e6e8", 0, 0, 360, 240], ["#c81e28", 90, 60, 180, 120]]) {
+        context.fillStyle = colour;
+        context.fillRect(...at);
+    }
+    return new Promise((done) => canvas.toBlob(done));
+}"""
+
+
+def test_pictures_are_pasted_and_dropped(url):
+    with opened(url) as page:
+        page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+        block = page.evaluate_handle(BLOCK)
+        page.evaluate("block => navigator.clipboard.write([new ClipboardItem({ 'image/png': block })])", block)
+        page.keyboard.press("Control+v")
+        play.expect(page.locator("#status")).to_contain_text("Found by the plain backdrop")
+        dropped = page.evaluate_handle(
+            "block => { const all = new DataTransfer(); all.items.add(new File([block], 'd.png')); return all; }", block
+        )
+        page.dispatch_event("#stage", "drop", {"dataTransfer": dropped})
+        play.expect(page.locator("#list li")).to_have_count(2)
+        play.expect(page.locator("#all")).to_be_enabled()
+        assert page.locator("#list li").all_inner_texts()[1].strip() == "d.png"
+
+
+def test_two_fingers_zoom_and_what_the_first_one_painted_is_given_up(url):
+    with opened(url, has_touch=True) as page:
+        choose(page, "block.png")
+        page.click("[data-tool=foreground]")
+        fingers = page.context.new_cdp_session(page)
+
+        def touch(kind, *places):
+            points = [{"x": x, "y": y, "id": i} for i, (x, y) in enumerate(places)]
+            fingers.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+        def scale():
+            return int(page.inner_text("#zoom").split()[0])
+
+        (x, y), before = at(page, 320, 40), scale()
+        touch("touchStart", (x - 20, y))
+        touch("touchStart", (x - 20, y), (x + 20, y))
+        for apart in (30, 40):
+            touch("touchMove", (x - apart, y), (x + apart, y))
+        touch("touchEnd")
+        play.expect(page.locator("#zoom")).not_to_have_text(f"{before} %")
+        assert 1.8 * before < scale() < 2.2 * before
+        assert page.is_disabled("#undo") and page.is_hidden("#progress")
+        touch("touchStart", (x, y))  # one finger paints
+        touch("touchEnd")
+        done(page)
+        assert page.is_enabled("#undo")
+
+
 def test_all_controls_have_names(url):
     with opened(url) as page:
         choose(page, "named.png")
