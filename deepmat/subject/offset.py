@@ -54,9 +54,11 @@ def _median(values: np.ndarray) -> float:
 
 def _gradient(image: np.ndarray) -> np.ndarray:
     """Return the strength of edges, float32 [H, W]: of the channel of CIELAB that has most of it."""
-    soft = cv2.GaussianBlur(cv2.cvtColor(image, cv2.COLOR_RGB2LAB).astype(np.float32), (0, 0), 1)
-    channels = [np.hypot(cv2.Sobel(each, -1, 1, 0), cv2.Sobel(each, -1, 0, 1)) for each in cv2.split(soft)]
-    return np.asarray(np.max(channels, axis=0))
+    strongest = np.zeros(image.shape[:2], np.float32)
+    for channel in cv2.split(cv2.cvtColor(image, cv2.COLOR_RGB2LAB)):  # one at a time: a large picture is gigabytes
+        soft = cv2.GaussianBlur(channel.astype(np.float32), (0, 0), 1)
+        np.maximum(strongest, np.hypot(cv2.Sobel(soft, -1, 1, 0), cv2.Sobel(soft, -1, 0, 1)), out=strongest)
+    return strongest
 
 
 def _distance(part: np.ndarray) -> np.ndarray:
