@@ -39,7 +39,7 @@ def offset_of(image: np.ndarray, mask: np.ndarray, width: float) -> int:
 
 
 def _lines(strength: np.ndarray, steps: np.ndarray, reach: int) -> list[np.ndarray]:
-    """Return the values at each distance from -reach to reach, by one sorting: there are hundreds in a large picture."""
+    """Return the values at each distance from -reach to reach, by one sorting: they are hundreds in large pictures."""
     near = np.abs(steps) <= reach
     at = steps[near]
     order = at.argsort(kind="stable")
