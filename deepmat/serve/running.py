@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from deepmat.errors import ConfigError, DataError, DeepmatError
 from deepmat.runtime.fetching import OFFLINE
+from deepmat.runtime.processes import share_heap
 from deepmat.serve.settings import ServeSettings
 from deepmat.subject.finders.choice import DEFAULT
 from deepmat.subject.seeking import Seeker, check_finder, prepare
@@ -36,6 +37,7 @@ def run_service(settings: ServeSettings, say: Callable[[str], None] = print) -> 
     """
     if any(importlib.util.find_spec(name) is None for name in NEEDED):
         raise ConfigError("deepmat serve needs FastAPI and uvicorn: pip install 'deepmat[serve]'")
+    share_heap()
     from deepmat.serve.app import build_app
     from deepmat.serve.service import open_service
 

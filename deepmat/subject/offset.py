@@ -25,17 +25,27 @@ def offset_of(image: np.ndarray, mask: np.ndarray, width: float) -> int:
     inside = cv2.inRange(mask, 128, 255)
     if not inside.any() or inside.all():
         return 0
-    steps = np.rint(_distance(inside) - _distance(255 - inside)).astype(int)  # 1, 2 ... inwards, -1, -2 ... outwards
+    steps = np.rint(_distance(inside) - _distance(255 - inside)).astype(np.int32)  # 1, 2 inwards, -1, -2 outwards
     strength = cv2.dilate(_gradient(image), np.ones((NEAR, NEAR), np.uint8))
     reach = round(REACH * width)
-    lines = {at: strength[steps == at] for at in range(-reach, reach + 1) if at}
-    least = LONG * max(lines[-1].size, lines[1].size) if reach else 0
-    edges = np.array([_median(lines[at]) if at and lines[at].size > least else 0 for at in range(-reach, reach + 1)])
+    lines = _lines(strength, steps, reach)
+    least = LONG * max(lines[reach - 1].size, lines[reach + 1].size) if reach else 0
+    edges = np.array([_median(line) if line.size > least else 0 for line in lines])
     far = np.abs(np.arange(-reach, reach + 1))
     within = edges[far <= max(width - NEAR, 1)].max()
     # the square makes a plateau of each edge, whose middle is where the edge is
     best = int(np.argmax(np.convolve(edges, np.ones(NEAR), "same") * (far > width - NEAR // 2)))
     return best - reach if edges[best] > CLEAR * within else 0
+
+
+def _lines(strength: np.ndarray, steps: np.ndarray, reach: int) -> list[np.ndarray]:
+    """Return the values at each distance from -reach to reach, by one sorting: they are hundreds in large pictures."""
+    near = np.abs(steps) <= reach
+    at = steps[near]
+    order = at.argsort(kind="stable")
+    bounds = np.searchsorted(at[order], np.arange(-reach, reach + 2))
+    values = strength[near][order]
+    return [values[begin:end] for begin, end in zip(bounds[:-1], bounds[1:], strict=True)]
 
 
 def _median(values: np.ndarray) -> float:
@@ -44,9 +54,11 @@ def _median(values: np.ndarray) -> float:
 
 def _gradient(image: np.ndarray) -> np.ndarray:
     """Return the strength of edges, float32 [H, W]: of the channel of CIELAB that has most of it."""
-    soft = cv2.GaussianBlur(cv2.cvtColor(image, cv2.COLOR_RGB2LAB).astype(np.float32), (0, 0), 1)
-    channels = [np.hypot(cv2.Sobel(each, -1, 1, 0), cv2.Sobel(each, -1, 0, 1)) for each in cv2.split(soft)]
-    return np.asarray(np.max(channels, axis=0))
+    strongest = np.zeros(image.shape[:2], np.float32)
+    for channel in cv2.split(cv2.cvtColor(image, cv2.COLOR_RGB2LAB)):  # one at a time: a large picture is gigabytes
+        soft = cv2.GaussianBlur(channel.astype(np.float32), (0, 0), 1)
+        np.maximum(strongest, np.hypot(cv2.Sobel(soft, -1, 1, 0), cv2.Sobel(soft, -1, 0, 1)), out=strongest)
+    return strongest
 
 
 def _distance(part: np.ndarray) -> np.ndarray:

@@ -55,6 +55,37 @@ def test_large_blocks_are_used_again():
     assert faults() < 20 * 2048 / 10  # of 2048 pages a block
 
 
+HEAP = """
+import resource, threading
+from pathlib import Path
+from deepmat.runtime.processes import give_back_memory, keep_memory, share_heap
+
+def held():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+
+def work():
+    keep_memory()
+    before = held()
+    for count in (20, 40, 55):
+        blocks = [bytearray(1 << 20) for _ in range(count)]
+        assert held() > before + count * 900_000
+        del blocks
+        give_back_memory()
+    print(held() - before)
+
+share_heap()  # before there are threads
+thread = threading.Thread(target=work)
+thread.start()
+thread.join()
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="malloc of glibc")
+def test_what_a_thread_frees_goes_back_to_the_system():
+    result = subprocess.run([sys.executable, "-c", HEAP], capture_output=True, text=True, timeout=50)
+    assert int(result.stdout) < 5e6, result.stderr
+
+
 def test_workers_end_when_they_hang():
     workers = Workers()
     worker = workers.Process(target=time.sleep, args=(60,), daemon=True)

@@ -246,6 +246,21 @@ def test_pictures_larger_than_an_upload_may_be():
         np.testing.assert_array_equal(picture(taken(page)[1]), found)
 
 
+def test_a_picture_over_the_limit_is_refused_beside_one_that_is_made():
+    with server("--max-megapixels", "1", "--timeout", "120") as (url, _, _), opened(url) as page:
+        # The browser is slow to decode a file.
+        page.evaluate(
+            "() => { const make = createImageBitmap; "
+            "window.createImageBitmap = file => file instanceof File ? new Promise(() => null) : make(file); }"
+        )
+        photos = [("small.png", studio(600, 900, 300)), ("large.png", studio(1100, 1200, 500))]
+        for name, pixels in photos:
+            page.set_input_files("#files", [{"name": name, "mimeType": "image/png", "buffer": encoded(pixels)}])
+        page.locator("#list button").last.click()
+        play.expect(page.locator("#problem")).to_have_text("1200x1100 is over 1 megapixels; shrink it.")
+        play.expect(page.locator("#list .state").last).to_have_text("failed")
+
+
 def test_of_clicks_that_wait_the_last_one_finds_the_subject_by_all(url):
     with opened(url) as page:
         choose(page, "block.png")
@@ -325,6 +340,62 @@ def test_with_keys_alone(url):
             page.keyboard.press("Tab")
             reached.add(page.evaluate("document.activeElement.id"))
         assert {"files", "undo", "again", "canvas", "show", "film", "what", "download"} - {"undo"} <= reached
+
+
+BLOCK = """() => {
+    const canvas = document.createElement("canvas");
+    Object.assign(canvas, { width: 360, height: 240 });
+    const context = canvas.getContext("2d");
+    for (const [colour, ...at] of [["#e6e6e8", 0, 0, 360, 240], ["#c81e28", 90, 60, 180, 120]]) {
+        context.fillStyle = colour;
+        context.fillRect(...at);
+    }
+    return new Promise((done) => canvas.toBlob(done));
+}"""
+
+
+def test_pictures_are_pasted_and_dropped(url):
+    with opened(url) as page:
+        page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+        block = page.evaluate_handle(BLOCK)
+        page.evaluate("block => navigator.clipboard.write([new ClipboardItem({ 'image/png': block })])", block)
+        page.keyboard.press("Control+v")
+        play.expect(page.locator("#status")).to_contain_text("Found by the plain backdrop")
+        dropped = page.evaluate_handle(
+            "block => { const all = new DataTransfer(); all.items.add(new File([block], 'd.png')); return all; }", block
+        )
+        page.dispatch_event("#stage", "drop", {"dataTransfer": dropped})
+        play.expect(page.locator("#list li")).to_have_count(2)
+        play.expect(page.locator("#all")).to_be_enabled()
+        assert page.locator("#list li").all_inner_texts()[1].strip() == "d.png"
+
+
+def test_two_fingers_zoom_and_what_the_first_one_painted_is_given_up(url):
+    with opened(url, has_touch=True) as page:
+        choose(page, "block.png")
+        page.click("[data-tool=foreground]")
+        fingers = page.context.new_cdp_session(page)
+
+        def touch(kind, *places):
+            points = [{"x": x, "y": y, "id": i} for i, (x, y) in enumerate(places)]
+            fingers.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+        def scale():
+            return int(page.inner_text("#zoom").split()[0])
+
+        (x, y), before = at(page, 320, 40), scale()
+        touch("touchStart", (x - 20, y))
+        touch("touchStart", (x - 20, y), (x + 20, y))
+        for apart in (30, 40):
+            touch("touchMove", (x - apart, y), (x + apart, y))
+        touch("touchEnd")
+        play.expect(page.locator("#zoom")).not_to_have_text(f"{before} %")
+        assert 1.8 * before < scale() < 2.2 * before
+        assert page.is_disabled("#undo") and page.is_hidden("#progress")
+        touch("touchStart", (x, y))  # one finger paints
+        touch("touchEnd")
+        done(page)
+        assert page.is_enabled("#undo")
 
 
 def test_all_controls_have_names(url):

@@ -1,9 +1,12 @@
 """The service as a process: signals, slow and endless uploads, where it listens."""
 
 import http.client
+import importlib.util
 import os
 import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 from contextlib import closing
@@ -12,7 +15,7 @@ from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
-from serving import encoded, server
+from serving import encoded, server, studio
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")]
 
@@ -127,3 +130,39 @@ def test_a_port_that_is_taken_is_named(deepmat):
         taken.listen()
         result = deepmat("serve", "--port", taken.getsockname()[1])
         assert result.exit_code == 1 and "cannot listen there" in result.stderr and "--port" in result.stderr
+
+
+HOOKS = """
+from pathlib import Path
+
+import schemathesis
+from hypothesis import strategies
+
+files = [each.read_bytes() for each in sorted(Path(__file__).parent.glob("*.bin"))]
+schemathesis.openapi.format("binary", strategies.sampled_from(files))
+"""
+
+
+@pytest.mark.skipif(importlib.util.find_spec("schemathesis") is None, reason="schemathesis is not installed")
+def test_requests_made_from_the_description(tmp_path):
+    photo = encoded(studio())
+    files = photo, encoded(studio(), "JPEG"), encoded(studio()[..., 0]), photo[: len(photo) // 2], b"text", b""
+    for number, data in enumerate(files):
+        (tmp_path / f"{number}.bin").write_bytes(data)
+    (tmp_path / "pictures.py").write_text(HOOKS)
+    environment = {**os.environ, "SCHEMATHESIS_HOOKS": "pictures", "PYTHONPATH": str(tmp_path)}
+    options = ["--phases=examples,fuzzing", "--max-examples=20", "--seed=1", "--request-timeout=60", "--no-color"]
+    # What the description allows is refused all the same where no file in it is a picture.
+    options += ["--exclude-checks=positive_data_acceptance"]
+    with server() as (url, _, lines):
+        tool = Path(sys.executable).with_name("schemathesis")
+        result = subprocess.run(
+            [tool, "run", f"{url}/openapi.json", *options],
+            env=environment,
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+        assert result.returncode == 0, result.stdout
+        assert not [line for line in lines if "Traceback" in line]

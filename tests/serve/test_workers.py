@@ -11,8 +11,10 @@ import torch
 
 from deepmat.errors import DataError
 from deepmat.imaging.closed_form import closed_form
+from deepmat.serve import running
 from deepmat.serve import workers as module
 from deepmat.serve.refusals import Refusal
+from deepmat.serve.settings import ServeSettings
 from deepmat.serve.workers import Stop, Workers
 
 
@@ -134,6 +136,19 @@ def test_memory_is_given_back_after_each_request(monkeypatch):
     asyncio.run(run())
     workers.close()
     assert len(given) == 2
+
+
+def test_all_threads_of_the_service_share_a_heap(monkeypatch):
+    called = []
+
+    def listening(settings):
+        raise DataError("after it")
+
+    monkeypatch.setattr(running, "share_heap", lambda: called.append(True))
+    monkeypatch.setattr(running, "_listening", listening)
+    with pytest.raises(DataError, match="after it"):
+        running.run_service(ServeSettings())
+    assert called
 
 
 def test_pictures_of_requests_that_fail_are_freed_at_once():

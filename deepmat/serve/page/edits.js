@@ -13,8 +13,10 @@ export async function upload(picture, changed) {
   picture.told = "Finding the subject and cutting it out …";
   changed();
   try {
-    picture.photo = await createImageBitmap(picture.file).catch(() => null);
-    changed();
+    createImageBitmap(picture.file).then((photo) => { // of a large one that takes seconds; the service begins meanwhile
+      picture.photo ??= photo;
+      changed();
+    }, () => null);
     const told = await (await ask("POST", "/v1/pictures", { image: picture.file, preview: true })).json();
     picture.id = told.id;
     picture.begin(told.width, told.height);
