@@ -40,7 +40,10 @@ def test_a_worker_ends_with_a_parent_that_is_killed(tmp_path):
     assert result.returncode == -9
 
 
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="malloc of glibc")
+on_glibc = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="malloc of glibc")
+
+
+@on_glibc
 def test_large_blocks_are_used_again():
     import resource
 
@@ -80,7 +83,7 @@ thread.join()
 """
 
 
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="malloc of glibc")
+@on_glibc
 def test_what_a_thread_frees_goes_back_to_the_system():
     result = subprocess.run([sys.executable, "-c", HEAP], capture_output=True, text=True, timeout=50)
     assert int(result.stdout) < 5e6, result.stderr

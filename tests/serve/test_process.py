@@ -1,7 +1,6 @@
 """The service as a process: signals, slow and endless uploads, where it listens."""
 
 import http.client
-import importlib.util
 import os
 import signal
 import socket
@@ -143,7 +142,6 @@ schemathesis.openapi.format("binary", strategies.sampled_from(files))
 """
 
 
-@pytest.mark.skipif(importlib.util.find_spec("schemathesis") is None, reason="schemathesis is not installed")
 def test_requests_made_from_the_description(tmp_path):
     photo = encoded(studio())
     files = photo, encoded(studio(), "JPEG"), encoded(studio()[..., 0]), photo[: len(photo) // 2], b"text", b""

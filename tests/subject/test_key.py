@@ -65,6 +65,15 @@ def test_a_subject_of_the_key_s_own_hue_stays_solid():
         assert np.abs(key.without_key(*large) - large[0]).max() < 0.15
 
 
+def test_a_spot_in_a_veil_that_is_taken_for_solid_stays_transparent():
+    backdrop = np.full((120, 120, 3), (30, 180, 60), np.uint8)
+    picture = np.rint(0.5 * np.float32([120, 110, 115]) + 0.5 * backdrop).astype(np.uint8)
+    y, x = np.mgrid[:120, :120]
+    alpha = np.where(np.hypot(y - 60, x - 60) < 12, np.float32(1), np.float32(0.5))
+    limited = key.without_key(alpha, picture, np.full((120, 120), 128, np.uint8), backdrop)
+    assert limited.max() < 0.55
+
+
 def test_rows_are_independent_of_where_they_are_split(monkeypatch):
     picture, _, backdrop, alpha = scene()
     whole = key.foreground_over(picture, alpha, backdrop)
