@@ -97,6 +97,11 @@ def predict_jobs(
                     del task
                 while writing and (not reading or writing[0].done() or len(writing) > 2 * distributed.own_cores()):
                     yield writing.popleft().finished()
+        except KeyboardInterrupt:  # what is written has its record, and so its line in the log
+            for task in writing:
+                if not (task.future and task.future.cancel()):
+                    yield task.finished()
+            raise
         finally:
             coming.close()
             readers.shutdown(wait=False, cancel_futures=True)

@@ -169,6 +169,30 @@ def test_large_pictures_are_read_one_by_one(tmp_path, monkeypatch):
     assert most == 64 * 64
 
 
+def test_a_stop_loses_no_record_of_what_is_written():
+    written, seen = [], []
+
+    class Stopped(TinyModel):
+        def forward(self, image, trimap):
+            seen.append(1)
+            if len(seen) == 3:  # the user presses Ctrl-C
+                raise KeyboardInterrupt
+            return super().forward(image, trimap)
+
+    def write(job, pixels, alpha):
+        time.sleep(0.1)
+        written.append(job.name)
+        return {}
+
+    records = []
+    with pytest.raises(KeyboardInterrupt):
+        for record in predict_jobs(
+            Stopped(), [Job(str(at), Path(str(at))) for at in range(5)], lambda job: unknown(), write, SETTINGS
+        ):
+            records.append(record["name"])
+    assert records and records == sorted(written)
+
+
 def test_a_stop_leaves_no_thread_behind():
     before = threading.active_count()
     jobs = [Job(str(index), Path(str(index))) for index in range(50)]
