@@ -11,19 +11,18 @@ not (alpha of a net is 0.5 on average everywhere). So the pyramid is not one of 
 least-squares fit of F and B.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from importlib import import_module
-from types import ModuleType
-from typing import Any, NamedTuple
+from typing import Any
 
 import cv2
 import numpy as np
 
 from deepmat.errors import DataError
 from deepmat.imaging.arrays import Source, as_alpha, as_image
-from deepmat.runtime.devices import pick_device
+from deepmat.imaging.planes import CPU, Backend, extended, torch_backend
 from deepmat.runtime.processes import cores, keep_memory
 
 ROUNDS = 3
@@ -46,60 +45,6 @@ LARGE = 1 << 18
 """Pixels of the smallest picture for which loops are compiled, where numba is installed: loading it takes a second."""
 
 
-class Backend(NamedTuple):
-    """Operations beyond arithmetic on planes, float32 [..., H, W], in NumPy or torch."""
-
-    load: Callable[[np.ndarray, np.ndarray], Any]  # uint8 [H, W, 3] and any [H, W] -> planes [4, H, W]
-    store: Callable[[Any], np.ndarray]  # planes [3, H, W] -> uint8 [H, W, 3], rounded
-    join: Callable[[list[Any], int], Any]  # along an axis
-    extend: Callable[[Any, int, int, int, int], Any]  # pad [C, H, W] by its edges: top, bottom, left, right
-    halve: Callable[[Any], Any]  # means of 2x2 pixels
-    double: Callable[[Any], Any]  # bilinear
-    mean: Callable[[Any], Any]  # of the 3x3 pixels around each
-    side: int  # of a tile, a multiple of STEP
-    kernels: ModuleType | None = None  # compiled loops for tiles, in place of these operations
-
-
-def _each(work: Callable[[np.ndarray, np.ndarray], Any], planes: np.ndarray, scale: float = 1) -> np.ndarray:
-    """Apply `work(plane, out)` to each plane; out has `scale` times its size. Returns all of them."""
-    height, width = planes.shape[-2:]
-    made = np.empty((*planes.shape[:-2], int(height * scale), int(width * scale)), np.float32)
-    for plane, out in zip(planes.reshape(-1, height, width), made.reshape(-1, *made.shape[-2:]), strict=True):
-        work(plane, out)
-    return made
-
-
-def _load(image: np.ndarray, alpha: np.ndarray) -> np.ndarray:
-    planes = np.empty((4, *alpha.shape), np.float32)
-    for plane, levels in zip(planes, (*cv2.split(image), alpha), strict=True):
-        plane[:] = levels
-    return planes
-
-
-def _extend(planes: np.ndarray, top: int, bottom: int, left: int, right: int) -> np.ndarray:
-    return np.pad(planes, [(0, 0)] * (planes.ndim - 2) + [(top, bottom), (left, right)], mode="edge")
-
-
-def _resize(method: int) -> Callable[[np.ndarray, np.ndarray], Any]:
-    return lambda plane, out: cv2.resize(plane, out.shape[::-1], out, interpolation=method)
-
-
-def _blur(plane: np.ndarray, out: np.ndarray) -> None:
-    cv2.blur(plane, (3, 3), out, borderType=cv2.BORDER_REPLICATE)
-
-
-CPU = Backend(
-    load=_load,
-    store=lambda planes: cv2.merge([*(planes + 0.5).astype(np.uint8)]),
-    join=np.concatenate,
-    extend=_extend,
-    halve=lambda planes: _each(_resize(cv2.INTER_AREA), planes, 0.5),
-    double=lambda planes: _each(_resize(cv2.INTER_LINEAR), planes, 2),
-    mean=lambda planes: _each(_blur, planes),
-    side=256,
-)
-
-
 @cache
 def compiled_backend() -> Backend:
     """Return CPU with compiled loops, or CPU itself without numba. Results differ by rounding errors only."""
@@ -108,39 +53,6 @@ def compiled_backend() -> Backend:
         return CPU._replace(kernels=kernels, halve=kernels.halved, side=kernels.LONGEST - 2 * MARGIN)
     except ImportError:  # numba is missing, or does not fit the installed numpy
         return CPU
-
-
-def torch_backend(device: Any) -> Backend:
-    """Return the backend of a torch device. Results differ from the CPU's by rounding errors only.
-
-    Raises DeviceError for a device that this machine does not have.
-    """
-    import torch
-    from torch.nn import functional
-
-    device = pick_device(device)
-
-    def load(image: np.ndarray, alpha: np.ndarray) -> Any:
-        colours, share = (torch.from_numpy(np.ascontiguousarray(pixels)).to(device) for pixels in (image, alpha))
-        return torch.cat([colours.permute(2, 0, 1).float(), share[None].float()])
-
-    def extend(planes: Any, top: int, bottom: int, left: int, right: int) -> Any:
-        return functional.pad(planes, (left, right, top, bottom), mode="replicate")
-
-    def mean(planes: Any) -> Any:
-        stack = planes.reshape(-1, *planes.shape[-2:])
-        return functional.avg_pool2d(extend(stack, 1, 1, 1, 1), 3, stride=1).reshape(planes.shape)
-
-    return Backend(
-        load=load,
-        store=lambda planes: (planes + 0.5).byte().permute(1, 2, 0).contiguous().cpu().numpy(),
-        join=torch.cat,
-        extend=extend,
-        halve=lambda planes: functional.avg_pool2d(planes, 2),
-        double=lambda planes: functional.interpolate(planes, scale_factor=2, mode="bilinear"),
-        mean=mean,
-        side=1024,
-    )
 
 
 def _sums(backend: Backend, planes: Any) -> Any:
@@ -207,7 +119,7 @@ def _solve(backend: Backend, sums: Any) -> Any:
     else:
         smaller = _solve(backend, backend.halve(backend.extend(sums, 0, height % 2, 0, width % 2)))
         if backend.kernels and width <= backend.kernels.LONGEST:
-            return backend.kernels.improved(sums, 0, _extend(smaller, *[MARGIN // 2] * 4))
+            return backend.kernels.improved(sums, 0, extended(smaller, *[MARGIN // 2] * 4))
         guess = backend.double(smaller)[..., :height, :width]
     return _improve(backend, sums, guess)
 
@@ -303,7 +215,7 @@ def estimate_with(backend: Backend, image: np.ndarray, alpha: np.ndarray) -> np.
             made = cv2.copyTo(made, opaque, backend.store(found)[: opaque.shape[0], : opaque.shape[1]])
         foreground[tile] = made
 
-    with ThreadPoolExecutor(min(4, cores()) if backend.load is _load else 1) as pool:
+    with ThreadPoolExecutor(min(backend.threads, cores())) as pool:
         list(pool.map(fill, _tiles(alpha.shape[0], alpha.shape[1], backend.side)))
     return foreground
 

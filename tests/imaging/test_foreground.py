@@ -12,7 +12,8 @@ from deepmat import synth
 from deepmat.data.compositing import COMPOSITORS
 from deepmat.errors import DataError
 from deepmat.imaging import foreground
-from deepmat.imaging.foreground import CPU, compiled_backend, estimate_foreground, estimate_with, torch_backend
+from deepmat.imaging.foreground import compiled_backend, estimate_foreground, estimate_with
+from deepmat.imaging.planes import CPU, torch_backend
 
 
 def composite(kind, seed=0, size=200, places=tuple(synth.PLACES)):
