@@ -10,15 +10,17 @@ from deepmat.synth.colours import some_of
 from deepmat.synth.drawing import check_sides, to_bytes, whole
 from deepmat.synth.foregrounds import KINDS, Kind
 from deepmat.synth.foregrounds.frizz import frizz
+from deepmat.synth.foregrounds.locks import locks
 from deepmat.synth.textures import natural, surface
 
-# Subjects that photographs show most often, and the hardest ones, are drawn more often. Data sets have no frizz, since
-# a further kind would change every one of them.
+# Subjects that photographs show most often, and the hardest ones, are drawn more often. Data sets have no frizz and
+# no locks, since a further kind would change every one of them.
 DRAWN: tuple[Kind, ...] = (
     *KINDS.values(),
     *(KINDS[kind] for kind in ("hair", "fur", "thing", "flag", "net", "glass", "dandelion") * 2),
     *(KINDS[kind] for kind in ("sieve", "plant", "leaves", "tuft", "basket", "lace", "veil", "smoke", "feathers")),
     *[frizz] * 12,
+    *[locks] * 12,
 )
 EASY = 0.4
 """Share of the scenes whose subject keeps its own plain colours, before a background with any colours."""

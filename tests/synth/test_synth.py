@@ -11,6 +11,7 @@ from deepmat.synth.camera import motion_blur, straighten
 from deepmat.synth.dataset import synthesise
 from deepmat.synth.drawing import whole
 from deepmat.synth.foregrounds.frizz import frizz
+from deepmat.synth.foregrounds.locks import locks
 
 COUNT = len(synth.KINDS)
 SMALL = {"train": COUNT + 1, "test": COUNT, "backgrounds": 3, "size": 64, "seed": 5, "per_foreground": (4, 2)}
@@ -241,10 +242,11 @@ def test_what_synth_cannot_do_is_said_in_one_line(deepmat, arguments, message):
     assert not list(Path().iterdir())
 
 
-def test_frizz_thins_out_from_a_solid_mass():
+@pytest.mark.parametrize("draw", [frizz, locks])
+def test_hair_thins_out_from_a_solid_mass(draw):
     fractional, solid = [], []
     for seed in range(8):
-        layers = frizz(np.random.default_rng(seed), whole(96, 96))
+        layers = draw(np.random.default_rng(seed), whole(96, 96))
         alpha = layers[..., 3]
         assert (
             layers.shape == (96, 96, 4) and layers.min() > -1e-3 and (layers[..., :3] <= alpha[..., None] + 0.02).all()

@@ -62,7 +62,7 @@ def test_one_background_in_three_is_natural():
     assert 0.3 < DRAWN.count("natural") / len(DRAWN) < 0.36
 
 
-def test_half_of_the_things_in_training_scenes_have_such_surfaces(monkeypatch):
+def test_a_third_of_the_things_in_training_scenes_have_such_surfaces(monkeypatch):
     drawn, worn = [], []
     for name, texture in (("natural", natural), ("surface", surface)):
         monkeypatch.setattr(scenes, name, lambda *given, make=texture, name=name: drawn.append(name) or make(*given))
@@ -71,4 +71,4 @@ def test_half_of_the_things_in_training_scenes_have_such_surfaces(monkeypatch):
         fg, _, _ = scenes.scene(np.random.default_rng(seed), 64, 64)
         worn.append(len(drawn) > before)
         assert fg.std() > 0
-    assert 0.4 < np.mean(worn) < 0.8 and {*drawn} == {"natural", "surface"}
+    assert 0.24 < np.mean(worn) < 0.48 and {*drawn} == {"natural", "surface"}
