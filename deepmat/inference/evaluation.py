@@ -28,7 +28,7 @@ from deepmat.runtime.sharing import Batch, Engine, parse_engine, refuse_storage
 from deepmat.scoring.metrics import REGIONS
 from deepmat.scoring.pictures import Network, Picture, ScoredPicture, find_mattes
 from deepmat.scoring.protocols import DEFAULT, Protocol, choose
-from deepmat.scoring.records import Summary
+from deepmat.scoring.records import SCORES, Summary
 from deepmat.scoring.results import KEYS, Results
 
 SHEET_ROWS = 8
@@ -171,7 +171,7 @@ class Evaluation:
         if out:
             columns = dict.fromkeys([*KEYS[:-2], *self.summary["metrics"], *KEYS[-2:]])
             write_csv(out / "scores.csv", self.summary["pictures"], list(columns))
-            write_text(out / "scores.json", to_json(self.summary) + "\n")
+            write_text(out / SCORES, to_json(self.summary) + "\n")
             self.written.append(out)
         if sheet and rows:
             imaging.write_image(sheet, draw_sheet(rows))

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any, TypedDict, cast
 
+SCORES = "scores.json"
+"""Name of the file that has a Summary."""
 TITLES = {"sad": "SAD", "mse": "MSE", "grad": "Grad", "conn": "Conn", "mad": "MAD"}
 
 

@@ -28,6 +28,18 @@ def defocus(image: np.ndarray, depth: np.ndarray, sigma: float) -> np.ndarray:
     return cv2.blendLinear(image, gaussian_blur(image, sigma), 1 - far, far)
 
 
+def soft_focus(rng: np.random.Generator, layers: np.ndarray) -> np.ndarray:
+    """Layers [H W C] as portraits show hair: three in four are out of focus, all over or in parts."""
+    height, width = layers.shape[:2]
+    pixel, focus = max(1.0, min(height, width) / 320), rng.random()
+    if focus < 0.45:
+        return gaussian_blur(layers, rng.uniform(0.5, 3.0) * pixel)
+    if focus < 0.75:
+        depth = fractal_noise(rng, height, width, 2.0, 2, 4)
+        return defocus(layers, np.clip(2 * depth - 0.4, 0, 1), rng.uniform(1.5, 6.0) * pixel)
+    return layers
+
+
 def motion_blur(layers: np.ndarray, x: float, y: float) -> np.ndarray:
     """Layers [H W C] of a subject that moves evenly by (x, y) pixels while the shutter is open.
 

@@ -13,11 +13,10 @@ from deepmat.report.records import LOG
 from deepmat.runtime import hub
 from deepmat.runtime.files import AnyPath, as_path, as_path_or_none
 from deepmat.runtime.paths import is_file, is_folder
+from deepmat.scoring.records import SCORES
 from deepmat.training import card
 from deepmat.training.origins import BEGAN, Origin, config_of, origins, said
 from deepmat.training.run import BEST
-
-SCORES = "scores.json"
 
 
 class Pushed(TypedDict):

@@ -14,6 +14,7 @@ from deepmat.config import Config, build, dump
 from deepmat.errors import CheckpointError, ConfigError, TrainingError
 from deepmat.models.checkpoint import load_state, load_weights, refuse_folder, save_state, save_weights
 from deepmat.runtime.files import remove_leftovers, write_text
+from deepmat.training.origins import CONFIG
 
 BEST, STATES = "best.safetensors", "state-*.pt"
 ORDER = {"samples": "samples a step:", "seed": "seed", "pictures": "samples an epoch:"}
@@ -144,7 +145,7 @@ class Run:
             if not self.saved:
                 for path in (*states(self.folder), self.best):
                     path.unlink(missing_ok=True)
-            write_text(self.folder / "config.yaml", dump(self.config))
+            write_text(self.folder / CONFIG, dump(self.config))
         return notices
 
     def check(self) -> None:

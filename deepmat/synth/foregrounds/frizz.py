@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from deepmat.synth.camera import defocus, gaussian_blur
+from deepmat.synth.camera import soft_focus
 from deepmat.synth.drawing import (
     View,
     aim,
@@ -71,12 +71,4 @@ def frizz(rng: np.random.Generator, view: View) -> np.ndarray:
         (starts + normal(rng, 0.05, count, 2)).astype(np.float32)[::2], heading[::2], np.minimum(length[::2], 0.06)
     )
     draw_strands(canvas, sheet, inner, tones * 0.9, width)
-    layers = to_layers(canvas, view)
-
-    pixel, focus = min(view.height, view.width) / 320, rng.random()
-    if focus < 0.45:
-        return gaussian_blur(layers, rng.uniform(0.5, 3.0) * max(1.0, pixel))
-    if focus < 0.75:
-        depth = fractal_noise(rng, view.height, view.width, 2.0, 2, 4)
-        return defocus(layers, np.clip(2 * depth - 0.4, 0, 1), rng.uniform(1.5, 6.0) * max(1.0, pixel))
-    return layers
+    return soft_focus(rng, to_layers(canvas, view))

@@ -2,14 +2,13 @@
 
 import numpy as np
 
-from deepmat.synth.camera import defocus, gaussian_blur
+from deepmat.synth.camera import soft_focus
 from deepmat.synth.drawing import (
     View,
     aim,
     draw_strands,
     ellipse_outline,
     fill_shape,
-    fractal_noise,
     grow_hairs,
     make_paint,
     new_canvas,
@@ -90,12 +89,4 @@ def locks(rng: np.random.Generator, view: View) -> np.ndarray:
     head = ellipse_outline(x, y, a, b)
     fill_shape(canvas, sheet, head, make_paint(colour if rng.random() < 0.4 else skin))
     draw_strands(canvas, sheet, before, tones, width)
-    layers = to_layers(canvas, view)
-
-    pixel, focus = min(view.height, view.width) / 320, rng.random()
-    if focus < 0.45:
-        return gaussian_blur(layers, rng.uniform(0.4, 2.5) * max(1.0, pixel))
-    if focus < 0.75:
-        depth = fractal_noise(rng, view.height, view.width, 2.0, 2, 4)
-        return defocus(layers, np.clip(2 * depth - 0.4, 0, 1), rng.uniform(1.5, 6.0) * max(1.0, pixel))
-    return layers
+    return soft_focus(rng, to_layers(canvas, view))
