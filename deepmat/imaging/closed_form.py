@@ -22,15 +22,15 @@ STEPS, TOLERANCE = 500, 1e-4
 
 DOUBT, TRUST = 1e-3, 0.03
 """Weight of another method's alpha where it is 0.5, and where it is 0 or 1 (`correct`)."""
-CORRECTION, AFTER_COPY, OF_COPY = 60, 30, 100
-"""Steps of conjugate gradients that `correct` takes: of a picture; of one whose copy was corrected; of a copy."""
+CORRECTION = 60
+"""Steps of conjugate gradients that `correct` takes."""
 SURE, MARGIN = 0.02, 3
 """`correct` leaves a pixel as it is where alpha is within SURE of 0, or of 1, for so many pixels around."""
 MOST = 1_000_000
 """Unknown pixels above which `correct` would take too long: about 5 s."""
-FINE, COARSE = 1024, 512
-"""Pixels of the longer side above which `correct` begins with a copy of half the size, and that with one of its own. In
-a copy a window reaches twice as far, so that the means of whole regions are corrected too, in fewer steps."""
+FINE = 1024
+"""Pixels of the longer side above which `correct` begins with a copy of half the size. There a window reaches twice as
+far, so that the means of whole regions are corrected too."""
 AT_ONCE, OVERLAP = 100_000, 64
 """Unknown pixels that `correct` sees at once, in less than 0.2 GB, and rows around them; others hardly matter."""
 
@@ -77,16 +77,10 @@ def correct(image: np.ndarray, trimap: np.ndarray, alpha: np.ndarray) -> np.ndar
     trimap: uint8 [H, W]; all but 0 and 255 is unknown, and the rest of alpha stays. Over the unknown pixels the result
     x minimises x' L x + sum of c (x - alpha)^2, with the matting Laplacian L. c grows from DOUBT to TRUST with
     |2 alpha - 1|^4, since a method that says 0 or 1 is seldom misled by details. Where it says so for a whole
-    neighbourhood, the pixel counts as known. Large pictures begin with copies; with more than MOST pixels left
-    only these are solved, if any.
+    neighbourhood, the pixel counts as known. With more than MOST pixels left only a copy is solved, if any.
     """
     if max(trimap.shape) > FINE:
-        return _solved(image, trimap, _with_copy(image, trimap, alpha), AFTER_COPY)
-    return _solved(image, trimap, alpha, CORRECTION)
-
-
-def _solved(image: np.ndarray, trimap: np.ndarray, alpha: np.ndarray, steps: int) -> np.ndarray:
-    """`correct` at one size."""
+        alpha = _with_copy(image, trimap, alpha)
     trimap = _doubtful(trimap, alpha)
     total = np.cumsum(np.count_nonzero(unknown_region(trimap), axis=1))
     if not 0 < total[-1] <= MOST:
@@ -96,16 +90,15 @@ def _solved(image: np.ndarray, trimap: np.ndarray, alpha: np.ndarray, steps: int
     for top, bottom in zip(edges, edges[1:], strict=False):
         begin = max(top - OVERLAP, 0)
         seen = slice(begin, bottom + OVERLAP)
-        corrected[top:bottom] = _corrected(image[seen], trimap[seen], alpha[seen], steps)[top - begin : bottom - begin]
+        corrected[top:bottom] = _corrected(image[seen], trimap[seen], alpha[seen])[top - begin : bottom - begin]
     return corrected
 
 
 def _with_copy(image: np.ndarray, trimap: np.ndarray, alpha: np.ndarray) -> np.ndarray:
-    """Alpha with what changes in a copy of half the size, and before in a copy of that."""
+    """Alpha with what `correct` changes in a copy of half the size."""
     small, levels, shown = _halved(image), _halved(trimap), _halved(alpha)
     levels[unknown_region(levels)] = UNKNOWN
-    begun = _with_copy(small, levels, shown) if max(levels.shape) > COARSE else shown
-    change = _solved(small, levels, begun, OF_COPY) - shown
+    change = correct(small, levels, shown) - shown
     change = cv2.resize(change, (trimap.shape[1], trimap.shape[0]), interpolation=cv2.INTER_LINEAR)
     return np.where(unknown_region(trimap), (alpha + change).clip(0, 1), alpha)
 
@@ -120,8 +113,8 @@ def _doubtful(trimap: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     return levels
 
 
-def _corrected(image: np.ndarray, trimap: np.ndarray, alpha: np.ndarray, steps: int) -> np.ndarray:
-    """`_solved` of a part of a picture."""
+def _corrected(image: np.ndarray, trimap: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    """`correct` of a part of a picture."""
     unknown = unknown_region(trimap)
     given = alpha[unknown]
     trust = DOUBT + (TRUST - DOUBT) * np.abs(2 * given - 1) ** 4
@@ -129,7 +122,9 @@ def _corrected(image: np.ndarray, trimap: np.ndarray, alpha: np.ndarray, steps: 
     matrix = matrix + diags_array(trust, format="csr")
     diagonal = matrix.diagonal()
     divide = LinearOperator(matrix.shape, lambda residual: residual / diagonal, dtype=np.float32)
-    found, _ = cg(matrix, right + trust * given, given, rtol=TOLERANCE, maxiter=steps, M=divide, callback=check_stop)
+    found, _ = cg(
+        matrix, right + trust * given, given, rtol=TOLERANCE, maxiter=CORRECTION, M=divide, callback=check_stop
+    )
     corrected = alpha.copy()
     corrected[unknown] = found.clip(0, 1)
     return corrected

@@ -160,18 +160,3 @@ def test_a_correction_of_a_large_picture_begins_with_a_copy(monkeypatch):
     monkeypatch.setattr(solver, "MOST", np.count_nonzero(trimap == 128) // 3)  # too many, but not in the copy
     copied = correct(image, trimap, coarse)
     assert np.abs(copied - alpha).mean() < np.abs(coarse - alpha).mean()
-
-
-def test_a_correction_begins_with_the_smallest_copy(monkeypatch):
-    image, alpha, trimap, coarse = with_a_blurred_guess(70, 90)
-    sizes, plain = [], solver.system
-    monkeypatch.setattr(solver, "system", lambda *given: sizes.append(given[1].shape) or plain(*given))
-    monkeypatch.setattr(solver, "FINE", 80)
-    monkeypatch.setattr(solver, "COARSE", 40)
-    corrected = correct(image, trimap, coarse)
-    assert sizes == [(18, 23), (35, 45), (70, 90)]
-    assert np.abs(corrected - alpha).mean() < np.abs(coarse - alpha).mean()
-    sizes.clear()
-    monkeypatch.setattr(solver, "COARSE", 45)
-    correct(image, trimap, coarse)
-    assert sizes == [(35, 45), (70, 90)]
