@@ -23,7 +23,7 @@ class Backend(NamedTuple):
     halve: Callable[[Any], Any]  # means of 2x2 pixels
     double: Callable[[Any], Any]  # bilinear
     mean: Callable[[Any], Any]  # of the 3x3 pixels around each
-    side: int  # of a tile, a multiple of 8
+    side: int  # of a tile, a multiple of foreground.STEP
     threads: int = 1  # the most that do tiles at once
     kernels: ModuleType | None = None  # compiled loops for tiles, in place of these operations
 
@@ -45,7 +45,7 @@ def _load(image: np.ndarray, alpha: np.ndarray) -> np.ndarray:
 
 
 def extended(planes: np.ndarray, top: int, bottom: int, left: int, right: int) -> np.ndarray:
-    """Pad planes [C, H, W] by their edges."""
+    """Planes [..., H, W], continued by their edges."""
     return np.pad(planes, [(0, 0)] * (planes.ndim - 2) + [(top, bottom), (left, right)], mode="edge")
 
 

@@ -19,8 +19,8 @@ DRAWN: tuple[Kind, ...] = (
     *KINDS.values(),
     *(KINDS[kind] for kind in ("hair", "fur", "thing", "flag", "net", "glass", "dandelion") * 2),
     *(KINDS[kind] for kind in ("sieve", "plant", "leaves", "tuft", "basket", "lace", "veil", "smoke", "feathers")),
-    *[frizz] * 12,
-    *[locks] * 12,
+    *[frizz] * 5,
+    *[locks] * 7,
 )
 EASY = 0.4
 """Share of the scenes whose subject keeps its own plain colours, before a background with any colours."""
