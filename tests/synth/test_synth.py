@@ -9,7 +9,7 @@ from deepmat.errors import ConfigError, DataError
 from deepmat.synth import scenes
 from deepmat.synth.camera import motion_blur, straighten
 from deepmat.synth.dataset import synthesise
-from deepmat.synth.drawing import whole
+from deepmat.synth.drawing import lay_strands, whole
 from deepmat.synth.foregrounds.frizz import frizz
 from deepmat.synth.foregrounds.locks import locks
 
@@ -254,6 +254,17 @@ def test_hair_thins_out_from_a_solid_mass(draw):
         fractional.append(((alpha > 0.03) & (alpha < 0.97)).mean())
         solid.append((alpha > 0.97).mean())
     assert np.median(fractional) > 0.1 and np.median(solid) > 0.05
+
+
+def test_strands_that_cross_let_less_light_through():
+    view, layers = whole(65, 65), np.zeros((65, 65, 4), np.float32)
+    across, down = [[-0.4, 0.0], [0.4, 0.0]], [[0.0, -0.4], [0.0, 0.4]]
+    colours = np.float32([[1, 0, 0], [0, 1, 0]])
+    lay_strands(layers, view, np.float32([across, down]), colours, np.array([0.5, 0.5]))
+    (one, other), both = layers[[32, 20], [20, 32], 3], layers[32, 32]
+    assert 0.35 < one <= 0.5 and 0.35 < other <= 0.5
+    np.testing.assert_allclose(both, [one * (1 - other), other, 0, 1 - (1 - one) * (1 - other)], atol=0.01)
+    assert not layers[:5].any() and not layers[:, :5].any()
 
 
 def test_some_scenes_are_easy(monkeypatch):

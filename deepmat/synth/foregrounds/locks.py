@@ -1,18 +1,20 @@
 """Long hair: locks of strands that hang or blow, around a head and shoulders of other colours."""
 
+import cv2
 import numpy as np
 
 from deepmat.synth.camera import soft_focus
 from deepmat.synth.drawing import (
     View,
     aim,
-    draw_strands,
     ellipse_outline,
     fill_shape,
     grow_hairs,
+    lay_strands,
     make_paint,
     new_canvas,
     normal,
+    over,
     random_colour,
     to_layers,
     uniform,
@@ -55,38 +57,39 @@ def _strands(rng: np.random.Generator, guides: np.ndarray, each: int) -> np.ndar
 
 
 def locks(rng: np.random.Generator, view: View) -> np.ndarray:
-    """A head with long hair, seen from before or behind; strands blend into a haze where there are many."""
+    """A head with long hair, seen from before or behind; strands let light through, so that thin locks are a haze."""
     grey, dyed = rng.random() < 0.2, rng.random() < 0.1
     hue = (0.0, 1.0) if dyed else (0.0, 0.13)
     colour = random_colour(rng, hue, (0.0, 0.08) if grey else (0.15, 0.8), (0.03, 0.9 if rng.random() < 0.5 else 0.3))
-    shine = np.clip(colour * rng.uniform(1.0, 2.2) + rng.uniform(0, 0.3) ** 2, 0, 1)
+    shine = np.clip(colour * rng.uniform(1.0, 2.0) + rng.uniform(0, 0.3) ** 2, 0, 1)
     skin = random_colour(rng, (0.02, 0.1), (0.2, 0.6), (0.25, 0.95))
     clothes = random_colour(rng, (0.0, 1.0), (0.0, 0.8), (0.05, 0.95))
 
     x, y, a = rng.uniform(-0.1, 0.1), rng.uniform(-0.2, 0.0), rng.uniform(0.1, 0.17)
     b = a * rng.uniform(1.15, 1.4)
-    count = int(rng.integers(30, 130))
-    thin = min(1.0, (700 / view.scale) ** 0.5)
-    each = int(rng.integers(15, 50) / thin)
+    count, each = int(rng.integers(30, 130)), int(rng.integers(20, 70))
     turn = uniform(rng, -np.pi - 0.5, 0.5, count)
     roots = np.stack([x + 0.97 * a * np.cos(turn), y + 0.97 * b * np.sin(turn)], -1).astype(np.float32)
     outward = np.arctan2(np.sin(turn) / b, np.cos(turn) / a)
     paths = _strands(rng, _guides(rng, roots, outward), each)
-
     view = aim(rng, view, np.concatenate([paths[::9, STEPS // 2], paths[::9, -1]]))
-    width = rng.uniform(0.0006, 0.0016) * thin
-    canvas, sheet = new_canvas(view, width)
-    light = np.clip(1 + normal(rng, rng.uniform(0.02, 0.3), TONES, 1), 0.5, 1.6)
-    tones = light * np.linspace(colour, shine, TONES)[rng.permutation(TONES)]
-    hazy, behind, before = np.split(paths, np.sort(rng.integers(0, len(paths), 2)))
-    draw_strands(canvas, sheet, hazy, tones, width, (rng.uniform(0.08, 0.4), rng.uniform(0.3, 0.9)))
-    draw_strands(canvas, sheet, behind, tones * 0.8, width)
-    shoulders = ellipse_outline(
-        x + rng.uniform(-0.05, 0.05), y + b + 0.35, rng.uniform(0.2, 0.4), rng.uniform(0.2, 0.3)
-    )
+
+    canvas, sheet = new_canvas(view, 0.0007)
+    middle = x + rng.uniform(-0.05, 0.05)
+    shoulders = ellipse_outline(middle, y + b + 0.35, rng.uniform(0.2, 0.4), rng.uniform(0.2, 0.3))
     fill_shape(canvas, sheet, ellipse_outline(x, y + b, 0.5 * a, 0.15), make_paint(skin * 0.8))
     fill_shape(canvas, sheet, shoulders, make_paint(clothes))
-    head = ellipse_outline(x, y, a, b)
-    fill_shape(canvas, sheet, head, make_paint(colour if rng.random() < 0.4 else skin))
-    draw_strands(canvas, sheet, before, tones, width)
-    return soft_focus(rng, to_layers(canvas, view))
+    fill_shape(canvas, sheet, ellipse_outline(x, y, a, b), make_paint(colour if rng.random() < 0.4 else skin))
+
+    light = np.clip(1 + normal(rng, rng.uniform(0.01, 0.25), TONES, 1), 0.5, 1.6)
+    tones = light * np.linspace(colour, shine, TONES)[rng.permutation(TONES)]
+    # A hair is a tenth of a pixel to a pixel wide.
+    opacity = np.exp(rng.uniform(np.log(0.08), 0) + normal(rng, 0.25, TONES)).clip(0, 1)
+    mixed = rng.permutation(paths)
+    behind, before = np.split(mixed if rng.random() < 0.5 else paths, [int(rng.uniform(0.4, 1) * len(paths))])
+    layers = np.zeros(canvas.shape, np.float32)
+    lay_strands(layers, sheet, behind, tones * rng.uniform(0.75, 1), opacity)
+    layers = over(to_layers(canvas, sheet), layers)
+    lay_strands(layers, sheet, mixed[::2, : STEPS // 4], tones, np.minimum(3 * opacity, 1))
+    lay_strands(layers, sheet, before, tones, opacity)
+    return soft_focus(rng, cv2.resize(layers, (view.width, view.height), interpolation=cv2.INTER_AREA))
