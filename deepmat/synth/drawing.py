@@ -276,7 +276,7 @@ def lay_strands(layers: np.ndarray, view: View, paths: np.ndarray, colours: np.n
             window = np.s_[top : top + height, left : left + width]
             share = cover[window] * np.float32(opacity / 255)
             part = layers[window]
-            part += cv2.merge([share] * 4) * (np.float32([*np.clip(colour, 0, 1), 1]) - part)
+            part += cv2.merge([share] * 4) * (np.array([*np.clip(colour, 0, 1), 1], np.float32) - part)
 
 
 def grow_hairs(roots: np.ndarray, angles: np.ndarray, lengths: np.ndarray) -> np.ndarray:

@@ -27,7 +27,7 @@ STEPS = 100
 """Most steps of closed-form matting at each size. More of them change its alpha by little."""
 MOST = 150_000
 """Unknown pixels of the copy above which a smaller one is made."""
-FAR = 0.08
+FAR = 0.09
 """Distance, as a share of the longer side, from what is known of the foreground or of the background, whichever is
 farther, at which closed-form matting counts for 1/e only. Where whole parts are unknown (a flag), it guesses, and the
 network cannot tell."""
