@@ -85,7 +85,7 @@ class FastLite(nn.Module):
         self.even_stem.to(dtype).to(memory_format=self.layout).requires_grad_(False)
         self.net.fusion = copy.deepcopy(model.fusion)
         self.config, self.dtype = model.config, dtype
-        self.bytes_a_pixel = 120 + 30 * dtype.itemsize
+        self.bytes_a_pixel = 100 + 40 * dtype.itemsize
 
     @property
     def device(self) -> torch.device:
