@@ -57,7 +57,8 @@ class TinyModel(torch.nn.Module):
     """A network of DIM's interface that trains in milliseconds."""
 
     PARTS = {"encoder": ("conv",), "decoder": ("head",)}
-    stride, reach, bytes_a_pixel, enlarge_up_to, shrink_from, correction = 32, 32, 1000, 0, 0, None
+    stride, reach, bytes_a_pixel, enlarge_up_to, shrink_from = 32, 32, 1000, 0, 0
+    first_look, correction = None, None
 
     def __init__(self, dropout=0.1):
         super().__init__()

@@ -16,7 +16,8 @@ class ToyOptions(ModelSection):
 class Toy(torch.nn.Module):
     OPTIONS, PARTS, LASTING, UNSEEN = ToyOptions, {"all": ("gain",)}, (), ()
     FIRST_WEIGHTS = "deepmat train --config toy.yaml"
-    stride, reach, bytes_a_pixel, enlarge_up_to, shrink_from, correction = 32, 64, 100, 0, 0, None
+    stride, reach, bytes_a_pixel, enlarge_up_to, shrink_from = 32, 64, 100, 0, 0
+    first_look, correction = None, None
 
     def __init__(self, gain=1.0):
         super().__init__()

@@ -98,6 +98,9 @@ class TestConfig(Section):
     correct: bool | None = None
     """Let closed-form matting correct the alpha, so that it follows the picture. None leaves it to the network: lite's
     is corrected, others' are not."""
+    narrow: bool | None = None
+    """Narrow a wide trimap by what a first look at half the size is sure of. None leaves it to the network: lite does
+    so in mode auto, others do not."""
     sweep: SweepConfig = SweepConfig()
 
     @model_validator(mode="after")

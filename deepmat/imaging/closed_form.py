@@ -10,7 +10,8 @@ from scipy.sparse import diags_array
 from scipy.sparse.linalg import LinearOperator, cg
 
 from deepmat.imaging.laplacian import system
-from deepmat.imaging.trimap import BACKGROUND, FOREGROUND, UNKNOWN, unknown_region
+from deepmat.imaging.narrowing import sure_of
+from deepmat.imaging.trimap import UNKNOWN, unknown_region
 from deepmat.runtime.stopping import check_stop
 
 EPSILON = 1e-7
@@ -81,7 +82,7 @@ def correct(image: np.ndarray, trimap: np.ndarray, alpha: np.ndarray) -> np.ndar
     """
     if max(trimap.shape) > FINE:
         alpha = _with_copy(image, trimap, alpha)
-    trimap = _doubtful(trimap, alpha)
+    trimap = sure_of(trimap, alpha, SURE, MARGIN)
     total = np.cumsum(np.count_nonzero(unknown_region(trimap), axis=1))
     if not 0 < total[-1] <= MOST:
         return alpha
@@ -101,16 +102,6 @@ def _with_copy(image: np.ndarray, trimap: np.ndarray, alpha: np.ndarray) -> np.n
     change = correct(small, levels, shown) - shown
     change = cv2.resize(change, (trimap.shape[1], trimap.shape[0]), interpolation=cv2.INTER_LINEAR)
     return np.where(unknown_region(trimap), (alpha + change).clip(0, 1), alpha)
-
-
-def _doubtful(trimap: np.ndarray, alpha: np.ndarray) -> np.ndarray:
-    """The trimap with fewer unknown pixels: none that alpha is sure of."""
-    unknown, levels = unknown_region(trimap), trimap.copy()
-    around = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * MARGIN + 1, 2 * MARGIN + 1))
-    for level, sure in ((BACKGROUND, alpha < SURE), (FOREGROUND, alpha > 1 - SURE)):
-        everywhere = np.where(unknown, sure, trimap == level).astype(np.uint8)
-        levels[(cv2.erode(everywhere, around) > 0) & unknown] = level
-    return levels
 
 
 def _corrected(image: np.ndarray, trimap: np.ndarray, alpha: np.ndarray) -> np.ndarray:

@@ -73,7 +73,7 @@ def cut(
     DataError for a picture or a mask that cannot be used, or where no subject is found; ConfigError for wrong
     arguments; TooLarge, CheckpointError and DeviceError as `predict` and `load_model`.
     """
-    settings = checked_options(mode, None, None, options)
+    settings = checked_options(mode, options)
     seeker = Seeker(prompts_of(box, points, not_points), finder)
     if mask is not None and (finder or any(seeker.prompts)):
         raise ConfigError("mask: shows the subject itself; leave out finder, box, points and not_points")
@@ -81,7 +81,7 @@ def cut(
     name = str(image) if isinstance(image, PATHS) else "image"
     subject = subject_of(photo, own, mask, seeker, name)
     network = _network(weights, device, precision) if isinstance(weights, (*PATHS, type(None))) else weights
-    alpha, seen = predict_seen(network, photo.image, subject.trimap, **settings)
+    alpha, seen = predict_seen(network, photo.image, subject.trimap, rough=subject.rough, **settings)
     alpha = without_key(alpha, photo.image, subject.trimap, subject.backdrop)
     assert subject.mask is not None
     made = CutOut(name, photo.image, alpha, subject.trimap, None, estimate_foreground, backdrop=subject.backdrop)

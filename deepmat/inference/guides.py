@@ -59,13 +59,15 @@ def _from_mask(width: Width | None, max_pixels: int, job: Job, photo: Photo, own
     else:
         mask, notices = own, []
     source, band = job.partner or job.image, (width or parse_width(WIDTH)).pixels(size)
+    soft = job.partner is not None and is_network_mask(mask)
     with _named(str(source)):
-        if job.partner and is_network_mask(mask):
+        if job.partner and soft:
             detail = max(imaging.read_size(job.partner))
             levels, odd = from_rough(photo.image, mask, detail_of(detail, mask), band if width else None)
         else:
             levels, odd = from_mask(mask, band, band, image=None if width else photo.image)
-    return Subject(levels, [*notices, *(f"{source}: {notice}" for notice in odd)])
+    notices = [*notices, *(f"{source}: {notice}" for notice in odd)]
+    return Subject(levels, notices, rough=soft and not width)
 
 
 def _from_subject(seeker: Seeker, max_pixels: int, job: Job, photo: Photo, own: np.ndarray | None) -> Subject:

@@ -88,6 +88,8 @@ class Read(NamedTuple):
     notices: list[str]
     subject: Subject | None = None
     """Where the trimap comes from, unless it was given."""
+    rough: bool = False
+    """Whether the trimap was made of a rough mask."""
 
 
 Guide = Callable[[Job, Photo, np.ndarray | None], Subject]
@@ -218,4 +220,5 @@ def read_job(job: Job, guide: Guide, max_pixels: int = imaging.MAX_PIXELS) -> Re
     if job.partner:
         notices += unused_alpha(own, job.image, job.partner)
     subject = guide(job, photo, own)
-    return Read(photo.image, subject.trimap, about, notices + subject.notices, subject if subject.finder else None)
+    found = subject if subject.finder else None
+    return Read(photo.image, subject.trimap, about, notices + subject.notices, found, subject.rough)

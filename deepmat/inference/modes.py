@@ -254,5 +254,5 @@ def mode_options(settings: TestConfig) -> dict[str, Any]:
     """The config's settings that its mode takes, as arguments of `predict`. Raises ConfigError for an unknown mode."""
     parameters = inspect.signature(lookup(MODES, settings.mode, "test.mode")).parameters.values()
     names = [parameter.name for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY]
-    names += [name for name in ("double", "correct") if getattr(settings, name) is not None]
+    names += [name for name in ("double", "correct", "narrow") if getattr(settings, name) is not None]
     return {"mode": settings.mode, **{name: getattr(settings, name) for name in names}}

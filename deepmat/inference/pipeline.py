@@ -173,7 +173,7 @@ def _timed(work: Callable[..., Any], *arguments: Any, **options: Any) -> tuple[A
 
 
 def _see(model: nn.Module, pixels: Read, options: dict[str, Any], record: Picture) -> Finish:
-    (finish, seen), record["seconds"] = _timed(see, model, pixels.image, pixels.trimap, **options)
+    (finish, seen), record["seconds"] = _timed(see, model, pixels.image, pixels.trimap, rough=pixels.rough, **options)
     record["height"], record["width"] = pixels.trimap.shape
     record["mode"], record["notices"] = seen.mode, [*pixels.notices, *seen.notices]
     if pixels.subject:

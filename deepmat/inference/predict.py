@@ -17,6 +17,7 @@ from deepmat.imaging import trimap as trimaps
 from deepmat.imaging.arrays import PATHS, Source, as_photo, as_trimap
 from deepmat.imaging.fitting import unused_alpha
 from deepmat.imaging.guided import enlarge as enlarge_along
+from deepmat.imaging.narrowing import narrowed
 from deepmat.inference.modes import IN_PARTS, MODES, Seen, enlarged, mode_options, reduced
 from deepmat.inference.predictor import Predictor
 from deepmat.runtime.processes import give_back_memory, survive_forks
@@ -44,14 +45,17 @@ def see(
     mode: str = "auto",
     double: int | None = None,
     correct: bool | None = None,
+    narrow: bool | None = None,
+    rough: bool = False,
     shrink: int | None = None,
     **options: Any,
 ) -> tuple[Finish, Seen]:
     """Show a picture to a network. Returns what makes its alpha of that, once, in any thread; and how it was seen.
 
     What remains is the correction, and enlarging what was seen smaller: work of one core, mostly, during which the
-    network can see another picture. image: uint8 RGB [H, W, 3]; trimap: uint8 [H, W]. shrink: how many times smaller
-    mode auto sees it, for a part of a picture that is seen so; None follows from its size.
+    network can see another picture. image: uint8 RGB [H, W, 3]; trimap: uint8 [H, W]. rough: it was made of a rough
+    mask, so that it is narrowed however narrow it is. shrink: how many times smaller mode auto sees it, for a part of a
+    picture that is seen so; None follows from its size.
     """
     run = lookup(MODES, mode, "mode")
     shapes_fit = image.ndim == 3 and image.shape[2] == 3 and image.shape[:2] == trimap.shape
@@ -69,16 +73,24 @@ def see(
     predictor = cast(Predictor, model)
     times = (shrink or times_smaller(predictor, levels.size)) if mode == "auto" else 1
     if times > 1:
-        return _seen_smaller(predictor, image, levels, times, double, correct, options)
+        return _seen_smaller(
+            predictor, image, levels, times, double=double, correct=correct, narrow=narrow, rough=rough, **options
+        )
     enlarge = max(levels.shape) <= (predictor.enlarge_up_to if double is None else double)
+    shown = levels
+    if (predictor.first_look and mode == "auto") if narrow is None else narrow:
+        looking = options if mode == "auto" else {}
+        shown = _narrowed(predictor, image, levels, 1 if enlarge else 2, rough, looking)
     if mode not in IN_PARTS:
-        alpha, seen = run(predictor, image, levels, enlarge, **options)
+        alpha, seen = run(predictor, image, shown, enlarge, **options)
     elif enlarge:  # the whole picture, before it is seen in parts
-        alpha, seen = run(predictor, enlarged(image), enlarged(levels), **options)
+        alpha, seen = run(predictor, enlarged(image), enlarged(shown), **options)
         alpha = reduced(alpha)
     else:
-        alpha, seen = run(predictor, image, levels, **options)
-    alpha = _with_known(alpha, levels)
+        alpha, seen = run(predictor, image, shown, **options)
+    if shown is not levels:
+        seen = seen._replace(mode=f"{seen.mode}, narrowed")
+    alpha = _with_known(alpha, shown)
     if levels.size > 1 << 20:
         give_back_memory()  # the network's, before equations and outputs take theirs
     correction = None if correct is False else predictor.correction or (closed_form.correct if correct else None)
@@ -86,7 +98,7 @@ def see(
     def finish() -> np.ndarray:
         if not correction:
             return alpha
-        corrected = correction(image, levels, alpha)
+        corrected = correction(image, shown, alpha)
         if levels.size > 1 << 20:
             give_back_memory()
         return corrected
@@ -116,21 +128,37 @@ def _seen_smaller(
     image: np.ndarray,
     levels: np.ndarray,
     times: int,
-    double: int | None,
-    correct: bool | None,
-    options: dict[str, Any],
+    **options: Any,
 ) -> tuple[Finish, Seen]:
     """`see` of a picture by a copy of it, so many times smaller, whose alpha is enlarged along the picture's edges."""
-    height, width = (round(side / times) or 1 for side in levels.shape)
-    small = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
-    known = trimaps.resize(levels, (height, width))
-    finish, seen = see(predictor, small, known, double=double, correct=correct, shrink=1, **options)
+    finish, seen = see(predictor, *_smaller(image, levels, times), shrink=1, **options)
 
     def enlarge() -> np.ndarray:
         large = enlarge_along(image, finish() * 255, radius=1) / 255
         return _with_known(large, levels)
 
     return enlarge, Seen(f"{seen.mode}, 1/{times}", seen.notices)
+
+
+def _smaller(image: np.ndarray, levels: np.ndarray, times: int) -> tuple[np.ndarray, np.ndarray]:
+    """A picture and its trimap, so many times smaller."""
+    height, width = (round(side / times) or 1 for side in levels.shape)
+    small = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
+    return small, trimaps.resize(levels, (height, width))
+
+
+def _narrowed(
+    predictor: Predictor, image: np.ndarray, levels: np.ndarray, times: int, rough: bool, options: Mapping[str, Any]
+) -> np.ndarray:
+    """The trimap narrowed by a first look at a copy so many times smaller; `levels` itself if it stays as it is."""
+    if not np.isin((trimaps.BACKGROUND, trimaps.FOREGROUND), levels).all():
+        return levels  # the network guesses where one side alone is known
+    small, known = _smaller(image, levels, times)
+    finish, _ = see(predictor, small, known, double=0, correct=False, narrow=False, shrink=1, **options)
+    alpha = finish()
+    if predictor.first_look:
+        alpha = predictor.first_look(small, known, alpha)
+    return narrowed(levels, cv2.resize(alpha, levels.shape[::-1], interpolation=cv2.INTER_LINEAR), rough)
 
 
 def predict(
@@ -141,6 +169,7 @@ def predict(
     mode: str = "auto",
     double: int | None = None,
     correct: bool | None = None,
+    narrow: bool | None = None,
     **options: Any,
 ) -> np.ndarray:
     """The alpha of a picture, float32 [H, W] in [0, 1]; exactly 0 and 1 where the trimap is known.
@@ -149,12 +178,13 @@ def predict(
     are taken as the nearest of 0 (background), 128 (unknown), 255 (foreground). A trimap without unknown pixels is the
     alpha. mode: one of modes.MODES; options: its keyword arguments. double: pictures of up to so many pixels a side are
     seen at twice their size. correct: whether closed-form matting corrects the alpha
-    (imaging.closed_form.correct). None leaves either to the network. Raises DataError for a picture that cannot be used
+    (imaging.closed_form.correct). narrow: whether a wide trimap is narrowed by a first look at half the size
+    (imaging.narrowing). None leaves each to the network. Raises DataError for a picture that cannot be used
     or a trimap of another size, TooLarge if the memory does not suffice, ConfigError for an unknown mode or an option
     that it does not take, CheckpointError for broken weights. A DeepmatWarning for each note that `deepmat predict`
     prints on such files.
     """
-    options = checked_options(mode, double, correct, options)
+    options = checked_options(mode, options, double=double, correct=correct, narrow=narrow)
     photo, own, notices = as_photo(image)
     levels, more = as_trimap(trimap, (photo.image.shape[0], photo.image.shape[1]), photo=photo)
     alpha, seen = predict_seen(model, photo.image, levels, **options)
@@ -167,10 +197,13 @@ def predict(
     return alpha
 
 
-def checked_options(mode: str, double: int | None, correct: bool | None, options: Mapping[str, Any]) -> dict[str, Any]:
-    """The options of `predict_seen` from those of `predict`. Raises ConfigError for wrong ones."""
+def checked_options(mode: str, options: Mapping[str, Any], **left_open: Any) -> dict[str, Any]:
+    """The options of `predict_seen` from those of `predict`. Raises ConfigError for wrong ones.
+
+    left_open: those that None leaves to the network.
+    """
     given = {key: list(value) if isinstance(value, tuple) else value for key, value in options.items()}
-    settings = configs.build({"test": {"mode": mode, "double": double, "correct": correct, **given}}, "predict")
+    settings = configs.build({"test": {"mode": mode, **left_open, **given}}, "predict")
     chosen = mode_options(settings.test)
     configs.refuse_unused(options, chosen)
     return chosen

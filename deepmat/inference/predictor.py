@@ -46,6 +46,9 @@ class Predictor(Protocol):
     shrink_from: int
     """Mode auto sees pictures of so many pixels at half their size, and larger ones smaller still (`predict`); 0 for
     full size always."""
+    first_look: Correction | None
+    """What is done to the alpha of a first look at half the size, by which mode auto narrows a wide trimap (`see`);
+    None for no such look."""
     correction: Correction | None
     """What is done last to the alpha of a whole picture; None for nothing."""
 

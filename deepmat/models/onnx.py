@@ -49,6 +49,8 @@ class OnnxNetwork(nn.Module):
     onnxruntime is missing.
     """
 
+    first_look: Correction | None = None
+
     def __init__(self, source: Path | bytes, label: str, device: torch.device | None = None) -> None:
         super().__init__()
         onnxruntime = runtime("exported networks", "export")

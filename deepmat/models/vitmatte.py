@@ -171,7 +171,7 @@ class VitMatte(nn.Module):
     LASTING = ("size", "network", "mean", "std")
     UNSEEN = ()
     FIRST_WEIGHTS = "deepmat train --config vitmatte"
-    reach, enlarge_up_to, shrink_from, correction = EVERYWHERE, 0, 0, None
+    reach, enlarge_up_to, shrink_from, first_look, correction = EVERYWHERE, 0, 0, None, None
     bytes_a_pixel = 1800
     mean: Tensor
     std: Tensor

@@ -147,11 +147,11 @@ def subject_in(maker: Maker, read: Read, trimap: bytes | None, mask: bytes | Non
 
 
 def matte(maker: Maker, read: Read, subject: Subject, stop: Stop, quick: bool = False) -> tuple[CutOut, list[str]]:
-    """Return the cut-out of a picture by its subject, and notices. quick: neither seen doubled nor corrected."""
+    """Return the cut-out of a picture by its subject, and notices. quick: seen once, not doubled, and not corrected."""
     stop.check()
-    options: dict[str, Any] = {"double": 0, "correct": False} if quick else {}
+    options: dict[str, Any] = {"double": 0, "correct": False, "narrow": False} if quick else {}
     with stop.watching():
-        alpha, seen = predict_seen(maker.network, read.photo.image, subject.trimap, **options)
+        alpha, seen = predict_seen(maker.network, read.photo.image, subject.trimap, rough=subject.rough, **options)
     stop.check()
     alpha = without_key(alpha, read.photo.image, subject.trimap, subject.backdrop)
     about = doubts("mask" if subject.finder == "mask" else "image", subject, subject.trimap, alpha)

@@ -121,7 +121,7 @@ def _found(network: Any, image: np.ndarray, trimap: np.ndarray, changed: Rectang
     small = max(size) <= network.enlarge_up_to and seen.shape[0] * seen.shape[1] <= DOUBLED
     double = None if small else 0  # a part of a large picture is not seen at twice its size
     part = np.ascontiguousarray(image[seen.inside]), trimap[seen.inside]
-    return predict_seen(network, *part, double=double, shrink=times)[0][changed.within(seen)]
+    return predict_seen(network, *part, double=double, narrow=False, shrink=times)[0][changed.within(seen)]
 
 
 def with_alpha(cut: CutOut, patch: np.ndarray, levels: np.ndarray, at: Rectangle) -> CutOut:

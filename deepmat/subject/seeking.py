@@ -31,6 +31,8 @@ class Subject(NamedTuple):
     """uint8 [H, W], the rough mask; None for a trimap that was given."""
     backdrop: np.ndarray | None = None
     """uint8 RGB [H, W, 3]: the background's colours, where the finder knows them."""
+    rough: bool = False
+    """Whether the trimap was made of a rough mask."""
 
 
 class Seeker(NamedTuple):
@@ -86,7 +88,7 @@ def _guided(image: np.ndarray, found: Found, name: str, why: str) -> Subject:
     if found.backdrop is not None:
         trimap = open_key(image, trimap, found.backdrop)
     notices = [*found.notices, *notices, *hints(found.mask, found.sure)]
-    return Subject(trimap, notices, name, why, found.mask, found.backdrop)
+    return Subject(trimap, notices, name, why, found.mask, found.backdrop, rough=True)
 
 
 def detail_of(side: int, mask: np.ndarray) -> int | None:

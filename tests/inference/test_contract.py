@@ -94,6 +94,39 @@ def test_large_pictures_are_seen_smaller_by_mode_auto_alone(weights, monkeypatch
         np.testing.assert_allclose(predict(model, image, trimap, mode=mode), expected, atol=1e-6)
 
 
+def test_a_wide_trimap_is_narrowed_by_a_first_look_at_half_the_size(weights, monkeypatch):
+    """The red channel is the toy's alpha: 0, a soft edge, 255."""
+    model, shown = load_model(weights), []
+    edge = np.clip(np.arange(320) * 16 - 2432, 0, 255).astype(np.uint8)
+    image = np.repeat(np.tile(edge, (96, 1))[..., None], 3, 2)
+    trimap = np.full((96, 320), 128, np.uint8)
+    trimap[:, :80], trimap[:, -80:] = 0, 255
+    monkeypatch.setattr(
+        model, "forward", lambda image, trimap: shown.append(trimap[0, 0]) or Toy.forward(model, image, trimap)
+    )
+
+    def look(small, levels, alpha):
+        assert small.shape == (48, 160, 3) and levels.shape == alpha.shape == (48, 160)
+        return alpha
+
+    def see(**options):
+        shown.clear()
+        alpha, seen = predict_seen(model, image, trimap, **options)
+        np.testing.assert_allclose(alpha, image[..., 0] / np.float32(255), atol=1e-6)
+        return seen.mode, [int((levels == 128).any(0).sum()) for levels in shown]
+
+    assert see() == ("whole", [160])
+    monkeypatch.setattr(model, "first_look", look)
+    mode, (first, second) = see()
+    assert mode == "whole, narrowed" and first == 80 and 16 <= second < 24
+    assert see(narrow=False) == ("whole", [160]) and see(mode="whole") == ("whole", [160])
+    assert see(mode="whole", narrow=True)[0] == "whole, narrowed"
+    trimap[:, :150], trimap[:, -150:] = 0, 255
+    assert see()[0] == "whole" and see(rough=True)[0] == "whole, narrowed"
+    trimap[trimap == 255] = 128
+    assert see() == ("whole", [170])  # one side alone is known: no first look
+
+
 def test_the_planner_counts_with_its_bytes_a_pixel(weights, monkeypatch):
     model = load_model(weights)
     monkeypatch.setattr(modes, "TILES", (0, 96, 32))

@@ -242,12 +242,12 @@ def test_closed_form_matting_corrects_its_alpha_once(model, form):
     image, levels, _ = ramp(64, 300)
     image = image + np.random.default_rng(0).integers(0, 9, image.shape, dtype=np.uint8)
     network = for_prediction(model, form) if form else model
-    uncorrected = inference.predict(network, image, levels, correct=False)
+    uncorrected = inference.predict(network, image, levels, correct=False, narrow=False)
     expected = correct(image, levels, uncorrected)
     assert np.abs(expected - uncorrected).max() > 0.01
     rough = np.select([levels == 0, levels == 255], [9, 250], 100).astype(np.uint8)
     for guide in (levels, rough):
-        np.testing.assert_allclose(inference.predict_seen(network, image, guide)[0], expected, atol=1e-6)
+        np.testing.assert_allclose(inference.predict_seen(network, image, guide, narrow=False)[0], expected, atol=1e-6)
 
 
 @pytest.mark.parametrize("form", [None, "fp32"])
@@ -255,7 +255,9 @@ def test_parts_see_what_the_whole_sees(model, form):
     image, levels, _ = ramp(256, 512)
     image = image + np.random.default_rng(0).integers(0, 30, image.shape, dtype=np.uint8)
     network = for_prediction(model, form) if form else model
-    whole, parts = (inference.predict(network, image, levels, mode=mode, double=0) for mode in ("whole", "auto"))
+    whole, parts = (
+        inference.predict(network, image, levels, mode=mode, double=0, narrow=False) for mode in ("whole", "auto")
+    )
     assert 0 < np.abs(whole - parts).mean() < 0.002  # hints in 8 bits
 
 
@@ -460,7 +462,8 @@ def test_its_alpha_is_fused_with_that_of_closed_form_matting(fusing, share, monk
     monkeypatch.setattr(fusion, "FAR", 1e6)
     fusing.fusion.head.weight.data[:] = 0
     fusing.fusion.head.bias.data[:] = np.log(share / (1 - share)) if 0 < share < 1 else 200 * share - 100
-    alone, matte = inference.predict(fusing, image, levels, correct=False), coarse(image, levels, steps=fusion.STEPS)
+    alone = inference.predict(fusing, image, levels, correct=False, narrow=False)
+    matte = coarse(image, levels, steps=fusion.STEPS)
     assert np.abs(alone - matte)[levels == 128].mean() > 0.05
     for network in (fusing, for_prediction(fusing), for_prediction(fusing, "bf16")):
         found = fusion.fuse(network.net.fusion if network is not fusing else fusing.fusion, image, levels, alone)
@@ -469,7 +472,8 @@ def test_its_alpha_is_fused_with_that_of_closed_form_matting(fusing, share, monk
         np.testing.assert_allclose(change, share * wanted, atol=0.02)
         assert np.array_equal(found[levels != 128], alone[levels != 128])
         np.testing.assert_allclose(network.correction(image, levels, alone), correct(image, levels, found), atol=1e-6)
-    np.testing.assert_allclose(inference.predict(fusing, image, levels), correct(image, levels, found), atol=1e-3)
+    whole = inference.predict(fusing, image, levels, narrow=False)
+    np.testing.assert_allclose(whole, correct(image, levels, found), atol=1e-3)
 
 
 def test_far_from_either_known_side_closed_form_matting_counts_for_little(fusing, monkeypatch):

@@ -42,7 +42,7 @@ class ClosedForm(nn.Module):
     PARTS: dict[str, tuple[str, ...]] = {}
     LASTING = ()
     UNSEEN = ()
-    stride, reach, enlarge_up_to, shrink_from, correction = 1, 2, 0, 0, None
+    stride, reach, enlarge_up_to, shrink_from, first_look, correction = 1, 2, 0, 0, None, None
     bytes_a_pixel = 600
     device = torch.device("cpu")
 

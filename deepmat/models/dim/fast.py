@@ -72,7 +72,7 @@ def windows(trimap: Tensor, strip: int, everywhere: bool = False) -> Iterator[tu
 class FastDIM(nn.Module):
     """The fast form of DIM, for one picture at a time. Where a whole neighbourhood is known, alpha is the trimap's."""
 
-    stride, reach, correction = DIM.stride, DIM.reach, DIM.correction
+    stride, reach, first_look, correction = DIM.stride, DIM.reach, DIM.first_look, DIM.correction
     enlarge_up_to, shrink_from = DIM.enlarge_up_to, DIM.shrink_from
     mean: Tensor
     std: Tensor

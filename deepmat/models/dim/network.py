@@ -40,7 +40,7 @@ class DIM(nn.Module):
     UNSEEN = ("skip",)
     FIRST_WEIGHTS = "deepmat convert-vgg"
     stride, reach = 32, 224  # its receptive field reaches 217 pixels
-    enlarge_up_to, shrink_from, correction = 0, 0, None
+    enlarge_up_to, shrink_from, first_look, correction = 0, 0, None, None
     bytes_a_pixel = 2000
     mean: Tensor
     std: Tensor

@@ -95,6 +95,10 @@ class FastLite(nn.Module):
         """See deepmat.inference.predictor.Predictor.begin."""
         return FastLiteSession(self, image, trimap)
 
+    def first_look(self, image: np.ndarray, trimap: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+        """See deepmat.inference.predictor.Predictor.first_look."""
+        return self.net.first_look(image, trimap, alpha)
+
     def correction(self, image: np.ndarray, trimap: np.ndarray, alpha: np.ndarray) -> np.ndarray:
         """See deepmat.inference.predictor.Predictor.correction."""
         return self.net.correction(image, trimap, alpha)

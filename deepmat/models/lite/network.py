@@ -96,9 +96,13 @@ class Lite(nn.Module):
         """See deepmat.inference.predictor.Predictor.begin."""
         return LiteSession(self, image, trimap)
 
+    def first_look(self, image: np.ndarray, trimap: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+        """See deepmat.inference.predictor.Predictor.first_look. Corrected, alpha would be sure of too much."""
+        return fuse(self.fusion, image, trimap, alpha) if self.fusion else alpha
+
     def correction(self, image: np.ndarray, trimap: np.ndarray, alpha: np.ndarray) -> np.ndarray:
         """See deepmat.inference.predictor.Predictor.correction."""
-        return correct(image, trimap, fuse(self.fusion, image, trimap, alpha) if self.fusion else alpha)
+        return correct(image, trimap, self.first_look(image, trimap, alpha))
 
     @staticmethod
     def recognise(state: Mapping[str, Tensor]) -> LiteConfig | None:
