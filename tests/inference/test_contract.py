@@ -17,6 +17,7 @@ from deepmat import imaging
 from deepmat.config import TestConfig
 from deepmat.errors import CheckpointError, ConfigError, DataError, TooLarge
 from deepmat.inference import modes
+from deepmat.inference import predict as predicting
 from deepmat.inference.predict import predict, predict_seen
 from deepmat.models import MODELS, build_model, for_prediction, load_model
 from deepmat.models.checkpoint import save_weights
@@ -290,3 +291,36 @@ def test_wrong_calls_are_explained():
         predict(None, image, np.full((4, 4), 2, np.uint8))
     with pytest.raises(ConfigError, match="did you mean whole"):
         predict(None, image, trimap[:, :4], mode="hole")
+
+
+def test_trimaps_of_rough_masks_are_narrowed_however_narrow_they_are(weights, monkeypatch, deepmat, tmp_path):
+    """Not those of hard masks, and of a width that is asked for, which are as narrow."""
+    side = np.hypot(*(np.mgrid[:240, :240] - 119.5))
+    image = np.repeat(np.clip(300 - 3 * (side - 40), 0, 255).astype(np.uint8)[..., None], 3, 2)  # falls from 55 to 140
+    shape = np.clip((98 - side) / 20 + 0.5, 0, 1)
+    tails = np.random.default_rng(0).integers(0, 5, shape.shape)
+    soft = np.clip(252 * shape, tails, 254 - tails)  # never quite 255, as networks leave it
+    for name, mask in (("soft", np.rint(soft)), ("hard", 255 * (shape > 0.5))):
+        imaging.write_image(tmp_path / "photos" / f"{name}.png", image)
+        imaging.write_image(tmp_path / "masks" / f"{name}.png", mask.astype(np.uint8))
+    plain = predicting.narrowed
+
+    def narrowed(trimap, alpha, is_rough):
+        asked.append(is_rough)
+        return plain(trimap, alpha, is_rough)
+
+    monkeypatch.setattr(predicting, "narrowed", narrowed)
+    monkeypatch.setattr(Toy, "first_look", staticmethod(lambda image, trimap, alpha: alpha))
+    for out, command, expected in (
+        ("first", ("predict",), {"soft": True, "hard": False}),
+        ("second", ("predict", "--width", "9"), {"soft": False, "hard": False}),
+        ("third", ("cut",), {"soft": True, "hard": True}),
+    ):
+        asked: list[bool] = []
+        done = deepmat(*command, "photos", "--masks", "masks", "-o", out, "-w", weights)
+        assert done.exit_code == 0, done.output
+        names = [json.loads(line)["name"] for line in (tmp_path / out / "log.jsonl").read_text().splitlines()]
+        assert dict(zip(names, asked, strict=True)) == expected
+    asked = []
+    api.cut(image, mask=tmp_path / "masks/hard.png", weights=weights)
+    assert asked == [True]
