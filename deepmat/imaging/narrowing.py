@@ -10,8 +10,8 @@ SURE, AROUND = 0.03, 0.0035
 longer side."""
 WIDE = 0.014
 """Width of the part of the unknown region beside known pixels that alpha is sure of, as a share of the longer side,
-from which a trimap is wide. Of portraits of 1,400 pixels it is .004 to .009 with 7 pixels around fractional alpha, .018
-to .024 with 30; of photos of 800, .007 to .0125 with their narrow trimaps, .0125 to .020 with the wide ones."""
+from which a trimap is wide. Of portraits of 1,400 pixels it is under .01 with 7 pixels around fractional alpha, .017 to
+.024 with 30; of photos of 800, .006 to .013 with their narrow trimaps, .0125 to .020 with the wide ones."""
 
 
 def sure_of(trimap: np.ndarray, alpha: np.ndarray, sure: float, around: int) -> np.ndarray:
@@ -28,31 +28,28 @@ def sure_of(trimap: np.ndarray, alpha: np.ndarray, sure: float, around: int) -> 
     return levels
 
 
-def narrowed(trimap: np.ndarray, alpha: np.ndarray, rough: bool = False) -> np.ndarray:
-    """The trimap, uint8 [H, W] of 0, 128, 255, with what alpha is sure of, if it is wide; otherwise the trimap itself.
+def narrowed(trimap: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    """The trimap, uint8 [H, W] of 0, 128, 255, with what alpha, float32 [H, W] in [0, 1], is sure of.
 
-    trimap: knows both sides; alpha: float32 [H, W] in [0, 1], found with it. A narrow trimap, drawn with care, tells
-    more than alpha does; not so one that was made of a `rough` mask, which is narrowed too. A trimap of which nothing
-    would be left unknown stays.
+    The trimap itself if nothing would be left unknown.
     """
-    if not rough and _width(trimap, alpha) < WIDE * max(trimap.shape):
-        return trimap
     levels = sure_of(trimap, alpha, SURE, max(1, round(AROUND * max(trimap.shape))))
     return levels if unknown_region(levels).any() else trimap
 
 
-def _width(trimap: np.ndarray, alpha: np.ndarray) -> float:
-    """Pixels from what is known to what alpha is unsure of.
+def is_wide(trimap: np.ndarray, alpha: np.ndarray) -> bool:
+    """Whether a trimap, uint8 [H, W] of 0, 128, 255, knows less than alpha, float32 [H, W], that was found with it.
 
-    The median along the edge of the known foreground or of the known background, whichever is greater.
+    It is wide if alpha is unsure of nothing for WIDE from the known foreground or from the known background, in the
+    median along its edge. A narrower one, drawn with care, tells more than alpha does.
     """
     unknown = unknown_region(trimap)
     unsure = unknown & (alpha > SURE) & (alpha < 1 - SURE)
     if not unsure.any():
-        return 0.0
+        return False
     away = cv2.distanceTransform((~unsure).view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)
     widths = []
     for level in (BACKGROUND, FOREGROUND):
         beside = cv2.dilate((trimap == level).view(np.uint8), np.ones((3, 3), np.uint8)) > 0
         widths.append(float(np.median(away[beside & unknown])) if (beside & unknown).any() else 0.0)
-    return max(widths)
+    return max(widths) >= WIDE * max(trimap.shape)

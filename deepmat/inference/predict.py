@@ -17,7 +17,7 @@ from deepmat.imaging import trimap as trimaps
 from deepmat.imaging.arrays import PATHS, Source, as_photo, as_trimap
 from deepmat.imaging.fitting import unused_alpha
 from deepmat.imaging.guided import enlarge as enlarge_along
-from deepmat.imaging.narrowing import narrowed
+from deepmat.imaging.narrowing import is_wide, narrowed
 from deepmat.inference.modes import IN_PARTS, MODES, Seen, enlarged, mode_options, reduced
 from deepmat.inference.predictor import Predictor
 from deepmat.runtime.processes import give_back_memory, survive_forks
@@ -150,15 +150,24 @@ def _smaller(image: np.ndarray, levels: np.ndarray, times: int) -> tuple[np.ndar
 def _narrowed(
     predictor: Predictor, image: np.ndarray, levels: np.ndarray, times: int, rough: bool, options: Mapping[str, Any]
 ) -> np.ndarray:
-    """The trimap narrowed by a first look at a copy so many times smaller; `levels` itself if it stays as it is."""
-    if not np.isin((trimaps.BACKGROUND, trimaps.FOREGROUND), levels).all():
+    """The trimap narrowed by a first look at a copy so many times smaller; `levels` itself if it stays as it is.
+
+    A copy of half that size tells before, in a quarter of the time, whether it is wide at all.
+    """
+    coarse = _smaller(image, levels, 2 * times)
+    if not np.isin((trimaps.BACKGROUND, trimaps.FOREGROUND), coarse[1]).all():
         return levels  # the network guesses where one side alone is known
-    small, known = _smaller(image, levels, times)
-    finish, _ = see(predictor, small, known, double=0, correct=False, narrow=False, shrink=1, **options)
-    alpha = finish()
-    if predictor.first_look:
-        alpha = predictor.first_look(small, known, alpha)
-    return narrowed(levels, cv2.resize(alpha, levels.shape[::-1], interpolation=cv2.INTER_LINEAR), rough)
+
+    def look(small: np.ndarray, known: np.ndarray) -> np.ndarray:
+        finish, _ = see(predictor, small, known, double=0, correct=False, narrow=False, shrink=1, **options)
+        alpha = finish()
+        if predictor.first_look:
+            alpha = predictor.first_look(small, known, alpha)
+        return cv2.resize(alpha, levels.shape[::-1], interpolation=cv2.INTER_LINEAR)
+
+    return (
+        narrowed(levels, look(*_smaller(image, levels, times))) if rough or is_wide(levels, look(*coarse)) else levels
+    )
 
 
 def predict(

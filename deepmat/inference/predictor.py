@@ -47,7 +47,7 @@ class Predictor(Protocol):
     """Mode auto sees pictures of so many pixels at half their size, and larger ones smaller still (`predict`); 0 for
     full size always."""
     first_look: Correction | None
-    """What is done to the alpha of a first look at half the size, by which mode auto narrows a wide trimap (`see`);
+    """What is done to the alpha of a first look at a smaller copy, by which mode auto narrows a wide trimap (`see`);
     None for no such look."""
     correction: Correction | None
     """What is done last to the alpha of a whole picture; None for nothing."""

@@ -1,4 +1,4 @@
-"""Narrowing: a wide trimap keeps what alpha is unsure of and a margin around it unknown, a narrow one everything."""
+"""Narrowing: what alpha is unsure of stays unknown, and a margin around it."""
 
 import cv2
 import numpy as np
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deepmat.imaging.narrowing import AROUND, SURE, WIDE, narrowed, sure_of
+from deepmat.imaging.narrowing import AROUND, SURE, WIDE, is_wide, narrowed, sure_of
 
 SIDE = 1000
 
@@ -19,7 +19,7 @@ def edge(margin):
     return np.tile(trimap, (40, 1)), np.tile(alpha, (40, 1))
 
 
-def test_a_wide_trimap_keeps_a_margin_around_what_alpha_is_unsure_of():
+def test_a_margin_stays_unknown_around_what_alpha_is_unsure_of():
     trimap, alpha = edge(margin=40)
     levels = narrowed(trimap, alpha)
     unsure = (alpha > SURE) & (alpha < 1 - SURE)
@@ -30,25 +30,22 @@ def test_a_wide_trimap_keeps_a_margin_around_what_alpha_is_unsure_of():
 
 
 @pytest.mark.parametrize("side", ["both", "foreground", "background"])
-def test_a_narrow_trimap_stays_unless_it_was_made_of_a_rough_mask(side):
-    for margin, is_wide in ((WIDE * SIDE - 4, False), (WIDE * SIDE + 4, True)):
+def test_a_trimap_is_wide_if_it_is_on_either_side(side):
+    for margin, wide in ((WIDE * SIDE - 4, False), (WIDE * SIDE + 4, True)):
         trimap, alpha = edge(margin)
         narrow = edge(5)[0]
         if side == "foreground":  # wide on that side alone
             trimap[alpha < 0.5] = narrow[alpha < 0.5]
         if side == "background":
             trimap[alpha > 0.5] = narrow[alpha > 0.5]
-        found = narrowed(trimap, alpha)
-        assert (found is not trimap) == is_wide
-        assert np.count_nonzero(narrowed(trimap, alpha, rough=True) == 128) < np.count_nonzero(trimap == 128)
+        assert is_wide(trimap, alpha) == wide
 
 
-@pytest.mark.parametrize("rough", [False, True])
-def test_a_trimap_of_which_nothing_would_be_left_unknown_stays(rough):
+def test_a_trimap_of_which_nothing_would_be_left_unknown_stays():
     trimap, alpha = edge(40)
     nothing = np.zeros_like(alpha)
     trimap[trimap == 255] = 0
-    assert narrowed(trimap, nothing, rough) is trimap
+    assert narrowed(trimap, nothing) is trimap and not is_wide(trimap, nothing)
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 6), st.sampled_from([0.0, 0.03, 0.2]))

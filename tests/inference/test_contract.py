@@ -107,7 +107,7 @@ def test_a_wide_trimap_is_narrowed_by_a_first_look_at_half_the_size(weights, mon
     )
 
     def look(small, levels, alpha):
-        assert small.shape == (48, 160, 3) and levels.shape == alpha.shape == (48, 160)
+        assert small.shape[:2] == levels.shape == alpha.shape in ((48, 160), (24, 80))
         return alpha
 
     def see(**options):
@@ -118,14 +118,16 @@ def test_a_wide_trimap_is_narrowed_by_a_first_look_at_half_the_size(weights, mon
 
     assert see() == ("whole", [160])
     monkeypatch.setattr(model, "first_look", look)
-    mode, (first, second) = see()
-    assert mode == "whole, narrowed" and first == 80 and 16 <= second < 24
+    mode, (before, first, second) = see()
+    assert mode == "whole, narrowed" and (before, first) == (40, 80) and 16 <= second < 24
     assert see(narrow=False) == ("whole", [160]) and see(mode="whole") == ("whole", [160])
     assert see(mode="whole", narrow=True)[0] == "whole, narrowed"
     trimap[:, :150], trimap[:, -150:] = 0, 255
     assert see()[0] == "whole" and see(rough=True)[0] == "whole, narrowed"
-    trimap[trimap == 255] = 128
-    assert see() == ("whole", [170])  # one side alone is known: no first look
+    for scribble in (np.s_[40:43, 10:300], np.s_[:, :0]):  # too thin for the copies, or none: one side alone is known
+        trimap[trimap == 255] = 128
+        trimap[scribble][image[scribble][..., 0] == 255] = 255
+        assert see() == ("whole", [170])
 
 
 def test_the_planner_counts_with_its_bytes_a_pixel(weights, monkeypatch):
@@ -303,24 +305,18 @@ def test_trimaps_of_rough_masks_are_narrowed_however_narrow_they_are(weights, mo
     for name, mask in (("soft", np.rint(soft)), ("hard", 255 * (shape > 0.5))):
         imaging.write_image(tmp_path / "photos" / f"{name}.png", image)
         imaging.write_image(tmp_path / "masks" / f"{name}.png", mask.astype(np.uint8))
-    plain = predicting.narrowed
-
-    def narrowed(trimap, alpha, is_rough):
-        asked.append(is_rough)
-        return plain(trimap, alpha, is_rough)
-
-    monkeypatch.setattr(predicting, "narrowed", narrowed)
+    monkeypatch.setattr(predicting, "is_wide", lambda trimap, alpha: False)
     monkeypatch.setattr(Toy, "first_look", staticmethod(lambda image, trimap, alpha: alpha))
     for out, command, expected in (
         ("first", ("predict",), {"soft": True, "hard": False}),
         ("second", ("predict", "--width", "9"), {"soft": False, "hard": False}),
         ("third", ("cut",), {"soft": True, "hard": True}),
     ):
-        asked: list[bool] = []
         done = deepmat(*command, "photos", "--masks", "masks", "-o", out, "-w", weights)
         assert done.exit_code == 0, done.output
-        names = [json.loads(line)["name"] for line in (tmp_path / out / "log.jsonl").read_text().splitlines()]
-        assert dict(zip(names, asked, strict=True)) == expected
-    asked = []
+        records = [json.loads(line) for line in (tmp_path / out / "log.jsonl").read_text().splitlines()]
+        assert {each["name"]: "narrowed" in each["mode"] for each in records} == expected
+    asked: list[bool] = []
+    monkeypatch.setattr(predicting, "narrowed", lambda trimap, alpha: asked.append(True) or trimap)
     api.cut(image, mask=tmp_path / "masks/hard.png", weights=weights)
     assert asked == [True]
