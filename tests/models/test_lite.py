@@ -271,7 +271,7 @@ def test_without_memory_for_a_view_of_the_whole_its_parts_are_seen(monkeypatch, 
         return plain(image, trimap, torch.zeros(1, 2, 9, 1, 1) if beyond is None else beyond)
 
     monkeypatch.setattr(model, "forward", poor)
-    found, seen = inference.predict_seen(model, image, levels, double=0)
+    found, seen = inference.predict_seen(model, image, levels, double=0, narrow=False)
     assert found.std() > 0.1 and len(seen.notices) == 1 and "view of the whole" in seen.notices[0]
 
 
