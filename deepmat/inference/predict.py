@@ -165,9 +165,9 @@ def _narrowed(
             alpha = predictor.first_look(small, known, alpha)
         return cv2.resize(alpha, levels.shape[::-1], interpolation=cv2.INTER_LINEAR)
 
-    return (
-        narrowed(levels, look(*_smaller(image, levels, times))) if rough or is_wide(levels, look(*coarse)) else levels
-    )
+    if rough or is_wide(levels, look(*coarse)):
+        return narrowed(levels, look(*_smaller(image, levels, times)))
+    return levels
 
 
 def predict(
