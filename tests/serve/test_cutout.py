@@ -14,7 +14,8 @@ from PIL import Image
 from serving import encoded, studio
 
 import deepmat
-from deepmat.serve import guards
+from deepmat.inference.predict import predict_seen
+from deepmat.serve import guards, making
 
 
 def opened(response):
@@ -56,7 +57,15 @@ def test_outputs(client, photo):
     assert webp.headers["content-type"] == "image/webp" and Image.open(io.BytesIO(webp.content)).format == "WEBP"
 
 
-def test_a_trimap_a_mask_a_box_or_points_show_the_subject(client, photo):
+def test_a_trimap_a_mask_a_box_or_points_show_the_subject(client, photo, monkeypatch):
+    """The trimaps of all but the first are those of rough masks, which prediction narrows."""
+    asked = []
+
+    def recorded(*pixels, rough, **options):
+        asked.append(rough)
+        return predict_seen(*pixels, rough=rough, **options)
+
+    monkeypatch.setattr(making, "predict_seen", recorded)
     mask = np.zeros((80, 120), np.uint8)
     mask[20:60, 30:90] = 255
     trimap = mask.copy()
@@ -70,6 +79,7 @@ def test_a_trimap_a_mask_a_box_or_points_show_the_subject(client, photo):
         response = cut(client, photo, more, output="alpha", **fields)
         alpha = opened(response)
         assert response.headers["x-finder"] == finder and alpha[40, 60] == 255 and alpha[2, 2] == 0
+    assert asked == [False, True, True, True]
     refused(cut(client, photo, {"mask": encoded(mask)}, box="0,0,9,9"), 400, "bad_request", "send one of the three")
 
 
