@@ -15,6 +15,7 @@ import typer
 
 from deepmat import __version__
 from deepmat.cli.margins import with_margins
+from deepmat.cli.style import STYLE
 from deepmat.errors import DeepmatError
 
 
@@ -45,7 +46,6 @@ COMMANDS = {
     "eval": Command("eval.evaluate", "Score weights or saved mattes."),
     "predict": Command("predict.predict", "Cut pictures out: image + trimap -> alpha."),
 }
-STYLE: dict[str, Any] = {"add_completion": False, "rich_markup_mode": None, "pretty_exceptions_enable": False}
 
 
 def _with_addresses(command: Callable[..., Any]) -> Callable[..., Any]:

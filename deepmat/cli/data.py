@@ -4,8 +4,9 @@ from typing import Annotated
 import typer
 
 from deepmat.cli.options import Augment, Backgrounds, Set, finish, notify
+from deepmat.cli.style import STYLE
 
-data = typer.Typer(help="Look at training data.", no_args_is_help=True, rich_markup_mode=None)
+data = typer.Typer(help="Look at training data.", no_args_is_help=True, **STYLE)
 
 
 @data.callback()

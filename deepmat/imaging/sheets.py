@@ -16,6 +16,11 @@ FONTS = ("DejaVuSans.ttf", "NotoSansCJK-Regular.ttc", "Arial Unicode.ttf", "aria
 """Fonts of Linux, macOS and Windows for names that are not ASCII. What the best of them lacks is escaped."""
 
 
+def spread(count: int, shown: int) -> list[int]:
+    """Return which of so many pictures a sheet shows: `shown` of them, or all, from the first to the last."""
+    return sorted({index * (count - 1) // max(shown - 1, 1) for index in range(shown)} if count else ())
+
+
 def _panel(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
     """Return a picture as RGB, scaled to fit, centred on grey of height x width."""
     if pixels.ndim == 2:

@@ -68,7 +68,7 @@ class Unread:
             width, height = self.picture.size
             if width * height > max_pixels:
                 needed = math.ceil(width * height / 1e6)
-                how = f"shrink it, or allow {needed} (deepmat predict --max-megapixels {needed})"
+                how = f"shrink it (deepmat predict and cut also take --max-megapixels {needed})"
                 raise DataError(f"{self.name}: {width}x{height} is over {max_pixels / 1e6:g} megapixels; {how}")
             self.orientation = _orientation(self.picture, self.data)
         self.size = (width, height) if self.orientation >= LYING else (height, width)

@@ -92,9 +92,9 @@ def cut(
 
 def _network(weights: AnyPath | None, device: str, precision: str) -> Predictor:
     path = as_path_or_none(weights, "weights")
-    path = local_copy(path) if path else None
-    changed = path.stat().st_mtime_ns if path and is_file(path) else 0
     with OPENING:
+        path = local_copy(path) if path else None
+        changed = path.stat().st_mtime_ns if path and is_file(path) else 0
         return _opened(path, device, precision, changed)
 
 

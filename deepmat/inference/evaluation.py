@@ -14,6 +14,7 @@ from deepmat.config import TestConfig
 from deepmat.data.pairs import pictures_to_score
 from deepmat.errors import ConfigError, DataError
 from deepmat.imaging.sheets import sheet as draw_sheet
+from deepmat.imaging.sheets import spread
 from deepmat.inference.kept_alphas import KeptAlphas
 from deepmat.inference.modes import mode_options
 from deepmat.inference.runs import Runs, Weights, as_list, load_settings, matte_folders, open_runs
@@ -149,6 +150,7 @@ class Evaluation:
                 page.add(scored.name, scored.case.image, scored.case.trimap, scored.case.alpha, scored.mattes)
 
         plan, saved, first = self._plan, self._plan.saved, self._plan.runs.first
+        names, rows = plan.names, SHEET_ROWS if plan.outputs.sheet else 0
         if plan.alphas:
             kept = plan.alphas.claim()
             saved = {name: {first: kept[name], **each} if name in kept else each for name, each in saved.items()}
@@ -160,7 +162,8 @@ class Evaluation:
             plan.regions,
             self.results.settings,
             plan.alphas.places if plan.alphas else {},
-            _spread(plan.names) if plan.outputs.sheet else set(),
+            # Neighbours often share a foreground.
+            {names[each] for each in spread(len(names), rows)},
             show if page else None,
             plan.workers,
             plan.engine.is_cluster,
@@ -290,8 +293,3 @@ def _check_protocols(protocols: Mapping[str, Protocol], skip_existing: bool) -> 
     for name, protocol in protocols.items():
         if skip_existing and (protocol.levels != "round" or protocol.geometry):
             raise ConfigError(f"--skip-existing: protocol {name} needs other alphas than the 8-bit ones kept")
-
-
-def _spread(names: Sequence[str]) -> set[str]:
-    """Names of the sheet's pictures, spread over the whole set, since neighbours often share a foreground."""
-    return set(names[:: max(1, len(names) // SHEET_ROWS)][:SHEET_ROWS])

@@ -12,8 +12,7 @@ from deepmat.inference.logs import merge_logs
 from deepmat.inference.opening import Opening, opener
 from deepmat.inference.places import Places
 from deepmat.runtime import distributed
-from deepmat.runtime.files import AnyPath, as_path, as_path_or_none, as_paths
-from deepmat.runtime.paths import is_folder, is_there
+from deepmat.runtime.files import AnyPath, as_path, as_path_or_none, as_paths, refuse_file
 from deepmat.runtime.sharing import parse_engine, refuse_storage
 from deepmat.subject.band import parse_width
 
@@ -105,5 +104,4 @@ def _check(out: Path, trimaps: Path | None, masks: Path | None, width: str | Non
         raise ConfigError("--trimaps and --masks: give one of them")
     if trimaps and width:
         raise ConfigError("--width: is for masks; trimaps define the unknown region themselves")
-    if is_there(out) and not is_folder(out):
-        raise ConfigError(f"--out {out}: is a file; name a folder")
+    refuse_file("--out", out)

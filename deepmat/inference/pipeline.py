@@ -5,6 +5,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 from typing import Any, NamedTuple, TypedDict
 
 import numpy as np
@@ -143,7 +144,9 @@ def _failed(record: Picture, error: BaseException) -> Picture:
         message = f"too large for the memory ({message})"
     elif not isinstance(error, DeepmatError):
         message = f"{type(error).__name__}: {message}"
-    return {"name": record["name"], "error": message if record["name"] in message else f"{record['name']}: {message}"}
+    file, name = Path(message.partition(": ")[0]), record["name"]
+    named = Path(name).name in (file.name, file.stem)
+    return {"name": name, "error": message if named else f"{name}: {message}"}
 
 
 def _through(model: nn.Module, task: _Task, options: dict[str, Any], end: Callable[..., Any]) -> _Task:

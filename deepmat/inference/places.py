@@ -9,8 +9,9 @@ from typing import BinaryIO
 from deepmat.errors import ConfigError
 from deepmat.inference.jobs import Job
 from deepmat.inference.outputs import OUTPUTS, Choice
+from deepmat.runtime.files import refuse_file
 from deepmat.runtime.listing import is_picture
-from deepmat.runtime.paths import is_folder, is_there
+from deepmat.runtime.paths import is_folder
 from deepmat.runtime.storage import Address, check_bucket
 
 
@@ -72,6 +73,5 @@ def places_of(out: Path | None) -> Places:
         return Places(folder=out)
     if is_picture(out):
         return Places(file=out)
-    if is_there(out):
-        raise ConfigError(f"--out {out}: is a file; name a folder")
+    refuse_file("--out", out)
     return Places(folder=out)

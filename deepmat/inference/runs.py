@@ -98,13 +98,15 @@ def open_runs(
     runs = Runs()
     device, precision, assume = opening
     options = mode_options(test.model_copy(update=dict(geometry)))
+    precisions: set[str] = set()
     for named in weights:
         opened = open_network(named, device=distributed.device_name(device), precision=precision, assume=assume)
         # Not "lite", which is the name of a run of `train --config lite`.
         name = f"deepmat's {opened.path.stem}" if opened.path in SHIPPED.values() else label(opened.path)
         runs.add({"run": name, "weights": opened.label, "sha256": sha256(opened.path)})
         runs.networks[name] = as_network(opened.network, test)
-        runs.settings.update({"precision": opened.precision, **options})
+        precisions.add(opened.precision)
+        runs.settings.update({"precision": ", ".join(sorted(precisions)), **options})
         runs.about.append(f"{opened.about}, {', '.join(f'{key} {value}' for key, value in options.items())}")
     for name, folder in folders.items():
         runs.add({"run": name, "mattes": str(folder)})

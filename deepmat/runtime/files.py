@@ -4,6 +4,7 @@ import errno
 import os
 import platform
 import tempfile
+import threading
 import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator
@@ -31,7 +32,8 @@ def whole_file(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`, which replaces `path` when the block ends without an error.
 
     The data is synced to the disk first. Missing parent folders are made. For an address the temporary file is local,
-    and uploaded at the end. Raises DataError if the path cannot be written (no permission, disk full).
+    and uploaded at the end. Raises DataError if the path cannot be written (no permission, disk full), or a file that
+    the block reads cannot be read.
     """
     path = storage.addressed(path)
     if isinstance(path, storage.Address):
@@ -43,7 +45,7 @@ def whole_file(path: Path) -> Iterator[Path]:
     if is_there(path) and not is_file(path):
         raise DataError(f"{path}: is {'a folder' if is_folder(path) else 'no regular file'}; choose another name")
     name = path.name if len(os.fsencode(path.name)) <= LONG else f"{zlib.crc32(os.fsencode(path.name)):08x}"
-    part = path.with_name(f".{name}.{HOST}-{os.getpid()}{TEMPORARY}")
+    part = path.with_name(f".{name}.{threading.get_native_id()}.{HOST}-{os.getpid()}{TEMPORARY}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield part
@@ -51,6 +53,8 @@ def whole_file(path: Path) -> Iterator[Path]:
             os.fsync(written.fileno())
         os.replace(part, path)
     except OSError as error:
+        if error.filename is not None and Path(os.fsdecode(error.filename)) not in (part, *part.parents):
+            raise DataError(f"{error.filename}: cannot be read ({error.strerror}); check its permissions") from error
         how = "use a shorter name" if error.errno == errno.ENAMETOOLONG else "free space or choose another place"
         raise DataError(f"{path}: cannot be written ({error.strerror or error}); {how}") from error
     finally:
@@ -220,6 +224,12 @@ def refuse_overwriting(outputs: Iterable[Path], inputs: Iterable[Path]) -> None:
         if place in taken:
             raise ConfigError(f"{path}: would overwrite {taken[place]}; choose another output folder")
         taken[place] = "another output"
+
+
+def refuse_file(option: str, path: Path) -> None:
+    """Raise ConfigError if a path that is to be a folder is a file. option: its name in the message."""
+    if is_there(path) and not is_folder(path):
+        raise ConfigError(f"{option} {path}: is a file; name a folder")
 
 
 def refuse_inside(option: str, path: Path, folders: Iterable[Path | None]) -> None:

@@ -7,6 +7,7 @@ or 5xx) is tried again, with longer and longer waits. fsspec is imported at the 
 
 import os
 import re
+import uuid
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
@@ -172,7 +173,7 @@ def _put(address: Address, put: Callable[[Any, str], object]) -> None:
             put(system, place)
             return
         folder, _, name = place.rpartition("/")
-        part = f"{folder}/.{name}.{os.getpid()}.deepmat-part"
+        part = f"{folder}/.{name}.{uuid.uuid4().hex}.deepmat-part"
         system.makedirs(folder, exist_ok=True)
         try:
             put(system, part)

@@ -20,6 +20,7 @@ from deepmat.runtime.files import (
     as_path,
     as_path_or_none,
     as_paths,
+    refuse_file,
     refuse_inside,
     refuse_overwriting,
     remove_leftovers,
@@ -155,6 +156,7 @@ def _check_places(masks: Sequence[Path], out: Path, preview: Path | None, images
         raise ConfigError("--images: is only for --preview FILE.png; add that or leave it out")
     if is_picture(out) and not is_folder(out):
         raise ConfigError(f"--out {out}: the name of a picture; give a folder, {out.parent}")
+    refuse_file("--out", out)
     for written in filter(None, (out, preview)):
         if isinstance(written, Address):
             check_bucket(written)

@@ -9,6 +9,7 @@ from torch import nn
 from deepmat.config import Config, TestConfig
 from deepmat.data.pairs import Paths, pictures_to_score
 from deepmat.errors import DataError
+from deepmat.imaging.sheets import spread
 from deepmat.inference.predict import as_network
 from deepmat.models import for_prediction, label_of, load_model
 from deepmat.report.records import Sample, TrainingRecord
@@ -107,7 +108,7 @@ def _score_all(
     Returns name and scores, or error, of each; None if stopped.
     """
     mine = distributed.share(tests)
-    shown = {index * max(len(mine) - 1, 0) // (SHOWN - 1) for index in range(SHOWN)} if run.main else set()
+    shown = spread(len(mine), SHOWN) if run.main else []
     scores: list[Scores] = []
     stopped = False
     for index, scored in enumerate(score(for_prediction(model), mine, run.config.test)):

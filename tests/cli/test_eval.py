@@ -14,6 +14,7 @@ import torch
 from safetensors.torch import load_file
 
 from deepmat import imaging
+from deepmat.inference import opening
 from deepmat.inference.evaluation import evaluate
 from deepmat.inference.sweeping import sweep
 from deepmat.runtime.records import to_json
@@ -91,6 +92,13 @@ def test_several_networks_are_compared(deepmat, data, weights):
     assert [each["run"] for each in summary["means"]] == ["w", "second"]
     assert {each["difference"] for each in summary["comparisons"]} == {0} and summary["comparisons"][0]["p"] == 1
     assert len({each["sha256"] for each in summary["runs"]}) == 1
+
+
+def test_the_precision_is_that_of_all_networks(data, weights, monkeypatch):
+    monkeypatch.setattr(opening, "pick_precision", lambda asked, device: "bf16" if asked == "auto" else asked)
+    monkeypatch.setattr(opening, "for_prediction", lambda model, precision: model)
+    for given, precision in (([weights], "bf16"), ([weights, "closed-form"], "bf16, fp32")):
+        assert evaluate(given, data=data, precision="auto").results.settings["precision"] == precision
 
 
 def test_odd_mattes_are_told(deepmat, data, mattes):

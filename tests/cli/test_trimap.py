@@ -128,6 +128,7 @@ def test_the_preview(run):
         (["masks", "-o", "out", "--preview", "sheet"], "--preview sheet: not the name of a picture"),
         (["masks", "-o", "out", "--images", "masks"], "--images: is only for --preview FILE.png"),
         (["masks/m.png", "-o", "t.png"], "--out t.png: the name of a picture; give a folder, ."),
+        (["masks", "-o", "masks/m.txt"], "--out masks/m.txt: is a file; name a folder"),
         (["masks", "-o", "out", "--width", "2px"], "--width 2px: not a width; give pixels"),
         (["masks", "-o", "out", "--inwards", "x"], "--inwards x: not a width"),
         (["masks", "-o", "out", "--method", "distanc"], "did you mean distance?"),
@@ -138,6 +139,7 @@ def test_the_preview(run):
 )
 def test_mistakes_are_refused_and_nothing_is_written(run, arguments, message):
     save("masks/m.png", disc())
+    Path("masks/m.txt").touch()
     Path("void").mkdir()
     before = {path: path.is_file() and path.read_bytes() for path in Path().rglob("*")}
     result = run(*arguments)
@@ -147,6 +149,6 @@ def test_mistakes_are_refused_and_nothing_is_written(run, arguments, message):
 
 def test_a_place_that_cannot_be_written_is_explained(run):
     save("m.png", disc())
-    Path("out").write_text("a file where a folder should be")
-    result = run("m.png", "-o", "out")
+    Path("file").write_text("a file where a folder should be")
+    result = run("m.png", "-o", "file/out")
     assert result.exit_code == 1 and "out/m.png: cannot be written" in result.stderr

@@ -14,6 +14,11 @@ def dejavu(monkeypatch):
     monkeypatch.setattr(sheets, "_fonts", lambda: [ImageFont.truetype(str(font), 14)])
 
 
+def test_what_a_sheet_shows_is_spread_from_the_first_picture_to_the_last():
+    assert sheets.spread(15, 8) == [0, 2, 4, 6, 8, 10, 12, 14]
+    assert sheets.spread(3, 8) == [0, 1, 2] and sheets.spread(9, 0) == sheets.spread(0, 8) == []
+
+
 def label(text):
     return sheets._label(text, 26, 400)
 

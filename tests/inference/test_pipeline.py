@@ -36,9 +36,11 @@ def test_jobs_keep_their_order_and_failures_fail_alone():
         if job.name == "4":
             raise DataError("4: disk full")
         if job.name == "5":
-            raise MemoryError("no 9 GB")
+            raise MemoryError("no 5 GB")
         if job.name == "6":
             raise KeyError("a bug of ours")
+        if job.name == "7":
+            raise DataError("tiles of 7x7: too small")
         return {"alpha": job.name}
 
     jobs = [Job(str(index), Path(str(index))) for index in range(8)] + [Job("lost", Path("lost"), None, "no trimap")]
@@ -48,8 +50,9 @@ def test_jobs_keep_their_order_and_failures_fail_alone():
     assert errors == {
         "3": "3: broken",
         "4": "4: disk full",
-        "5": "5: too large for the memory (no 9 GB)",
+        "5": "5: too large for the memory (no 5 GB)",
         "6": "6: KeyError: 'a bug of ours'",
+        "7": "7: tiles of 7x7: too small",
         "lost": "lost: no trimap",
     }
     assert all(record["paths"] == {"alpha": record["name"]} for record in records if "error" not in record)

@@ -1,5 +1,8 @@
 import errno
 import os
+import shutil
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -44,6 +47,27 @@ def test_a_name_may_be_as_long_as_the_file_system_allows(tmp_path):
     with pytest.raises(DataError, match=r"webp: cannot be written \(File name too long\); use a shorter name$"):
         files.write_bytes(too_long, b"all")
     assert not files.is_there(too_long) and len(list(tmp_path.iterdir())) == 2
+
+
+def test_threads_that_write_one_file_do_not_meet(tmp_path):
+    """As two threads do that fetch the same weights."""
+    path, both = tmp_path / "a.bin", threading.Barrier(2, timeout=10)
+
+    def write(byte):
+        with files.whole_file(path) as part:
+            part.write_bytes(byte * 9)
+            both.wait()  # neither is done before both have written
+
+    with ThreadPoolExecutor(2) as threads:
+        list(threads.map(write, (b"1", b"2")))
+    assert path.read_bytes() in (b"1" * 9, b"2" * 9) and list(tmp_path.iterdir()) == [path]
+
+
+def test_what_cannot_be_read_while_a_file_is_written_is_named(tmp_path):
+    with pytest.raises(DataError, match=r"^\S*gone.png: cannot be read \(No such file or directory\)"):
+        with files.whole_file(tmp_path / "a.png") as part:
+            shutil.copyfile(tmp_path / "gone.png", part)
+    assert not list(tmp_path.iterdir())
 
 
 def test_nothing_that_is_read_is_overwritten(tmp_path):
