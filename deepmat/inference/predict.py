@@ -50,12 +50,14 @@ def see(
     shrink: int | None = None,
     **options: Any,
 ) -> tuple[Finish, Seen]:
-    """Show a picture to a network. Returns what makes its alpha of that, once, in any thread; and how it was seen.
+    """Show a picture to a network. Returns (finish, seen): finish() makes the alpha, and seen says how it was seen.
 
-    What remains is the correction, and enlarging what was seen smaller: work of one core, mostly, during which the
-    network can see another picture. image: uint8 RGB [H, W, 3]; trimap: uint8 [H, W]. rough: it was made of a rough
-    mask, so that it is narrowed however narrow it is. shrink: how many times smaller mode auto sees it, for a part of a
-    picture that is seen so; None follows from its size.
+    finish is called once, from any thread, and returns float32 [H, W] in [0, 1]. It corrects alpha, and enlarges that
+    of a picture that was seen smaller: work of one core, mostly, during which the network can see another picture.
+    image: uint8 RGB [H, W, 3]; trimap: uint8 [H, W]. mode, double, correct, narrow, options: as for `predict`. rough:
+    the trimap was made of a rough mask, so that it is narrowed however narrow it is. shrink: how many times smaller
+    mode auto sees it, for a part of a picture that is seen so; None follows from its size. Raises the errors of
+    `predict`.
     """
     run = lookup(MODES, mode, "mode")
     shapes_fit = image.ndim == 3 and image.shape[2] == 3 and image.shape[:2] == trimap.shape

@@ -10,11 +10,12 @@ import pytest
 import torch
 from filelock import FileLock
 from safetensors.torch import load_file
+from toy import Toy, ToyOptions
 
 from deepmat import config as configs
 from deepmat.config import LiteConfig
 from deepmat.errors import CheckpointError, ConfigError, DataError
-from deepmat.models import build_model
+from deepmat.models import MODELS, build_model, load_model
 from deepmat.training.run import BEST, states
 from deepmat.training.start import alone
 from deepmat.training.train import configs_of, train
@@ -100,6 +101,18 @@ def test_a_config_object_trains_as_its_file_does(data, tmp_path):
     settings = of_object.train
     assert (settings.lr, settings.iterations, settings.keep, settings.compile) == (0.5, 3, 5, True)
     assert (settings.schedule.name, settings.schedule.every, settings.schedule.gamma) == ("step", 7, 0.1)
+
+
+def test_a_network_of_ones_own_is_trained(data, tmp_path, monkeypatch):
+    """By a line in MODELS and one in MODEL_CONFIGS. Alphas hardly follow the red channel, so the gain falls."""
+    monkeypatch.setitem(MODELS, "toy", Toy)
+    monkeypatch.setitem(configs.MODEL_CONFIGS, "toy", ToyOptions)
+    monkeypatch.chdir(tmp_path)
+    options = {"model": {"arch": "toy"}, "loss": {"alpha": 1.0}, "data": {"root": str(data)}}
+    Path("toy.yaml").write_text(json.dumps(options))
+    train(config="toy.yaml", iterations=2, lr=0.1, settings=TINY[1:]).run()
+    (best,) = Path().rglob(BEST)
+    assert load_model(best).gain.item() < 1
 
 
 def test_a_run_that_is_asked_to_stop_ends_the_stages_after_it(data, tmp_path):
