@@ -79,9 +79,7 @@ def adobe_foregrounds(root: Path, split: str) -> list[Foreground]:
     return found
 
 
-def find_foregrounds(
-    root: Path, alphas: Path | None = None, split: str = "train"
-) -> tuple[list[Foreground], list[str]]:
+def find_foregrounds(root: Path, alphas: Path | None = None) -> tuple[list[Foreground], list[str]]:
     """The foregrounds of a data folder (any layout but composites), sorted by name, and notices.
 
     alphas: the folder of alphas, in place of the layout's own. A missing alpha gets its expected path, which raises
@@ -91,7 +89,7 @@ def find_foregrounds(
     if layout == "adobe":
         if alphas:
             raise DataError(f"{root}: Adobe's layout has its own alphas; leave {alphas} out")
-        return list(adobe_foregrounds(root, split)), []
+        return list(adobe_foregrounds(root, "train")), []
     folder = root / "fg" if layout == "folders" else root
     if layout == "folders" and not alphas and is_folder(root / "alpha"):
         alphas = root / "alpha"

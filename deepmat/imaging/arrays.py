@@ -110,30 +110,23 @@ def as_mask(
     return mask, max(alpha.shape), [f"{name}: {notice}" for notice in notices]
 
 
-def as_alpha(
-    source: Source, size: tuple[int, int] | None = None, *, max_pixels: int = MAX_PIXELS, name: str = "alpha"
-) -> np.ndarray:
+def as_alpha(source: Source, *, name: str = "alpha") -> np.ndarray:
     """Return an alpha as uint8 [H, W], or as float32 [H, W] in [0, 1] if the source has over 8 bits.
 
     An RGBA picture stands for its alpha channel, or for its colours if these hold the matte (`layers.holds_matte`);
-    colours stand for their luminance. size: height and width that it must have. Raises DataError if it has not, and as
-    `as_image`.
+    colours stand for their luminance. Raises DataError as `as_image`.
     """
     if isinstance(source, PATHS):
         name = str(source)
     if isinstance(source, (*PATHS, bytes)):
-        file = Unread(source, max_pixels, name)
-        alpha = matte_of(file.decode(), name)
-    elif isinstance(source, Image.Image):
+        return matte_of(Unread(source, name=name).decode(), name)
+    if isinstance(source, Image.Image):
         with explained(name):
-            alpha = matte_of(_with_pixels(source, name), name)
-    else:
-        pixels = _checked(source, name)
-        alpha = as_fraction(pixels, name) if pixels.ndim == 2 else as_grey(*_layers(source, name))
-        if alpha.dtype == np.uint8 and alpha.max() == 1:
-            raise DataError(f"{name}: levels from 0 to 1 of 255; use bool or floats, or multiply it by 255")
-    if size:
-        _check_size(alpha, size, name)
+            return matte_of(_with_pixels(source, name), name)
+    pixels = _checked(source, name)
+    alpha = as_fraction(pixels, name) if pixels.ndim == 2 else as_grey(*_layers(source, name))
+    if alpha.dtype == np.uint8 and alpha.max() == 1:
+        raise DataError(f"{name}: levels from 0 to 1 of 255; use bool or floats, or multiply it by 255")
     return alpha
 
 

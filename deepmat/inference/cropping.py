@@ -11,7 +11,6 @@ from deepmat.imaging import MAX_PIXELS
 from deepmat.inference.outputs import CutOut
 from deepmat.subject.band import Width, parse_width
 
-MARGIN = "0"
 SEEN = 13
 """Level of alpha, 5 %, below which a pixel does not count as the subject."""
 

@@ -49,9 +49,9 @@ def unit(op: Op, x: Value) -> Value:
     return op.Clip(x, 0.0, 1.0)
 
 
-def parts(op: Op, x: Value, sizes: tuple[int, ...], axis: int = 1) -> tuple[Value, ...]:
-    """Cut along an axis into parts of these sizes."""
-    return tuple(op.Split(x, [*sizes], axis=axis, _outputs=len(sizes)))
+def parts(op: Op, x: Value, sizes: tuple[int, ...]) -> tuple[Value, ...]:
+    """Cut channels into parts of these sizes."""
+    return tuple(op.Split(x, [*sizes], axis=1, _outputs=len(sizes)))
 
 
 def count_up(op: Op, end: Value) -> Value:

@@ -40,9 +40,9 @@ def heat_map(image: np.ndarray, error: np.ndarray) -> np.ndarray:
     return cv2.add(cv2.LUT(cv2.merge((error, error, error)), _PAINT), cv2.cvtColor(ground, cv2.COLOR_GRAY2RGB))
 
 
-def worst_window(error: np.ndarray, side: int = WINDOW) -> tuple[int, int, int, int]:
-    """Top, left, height and width of the window with the largest sum of errors, of `side` or as large as fits."""
-    height, width = (min(side, each) for each in error.shape)
+def worst_window(error: np.ndarray) -> tuple[int, int, int, int]:
+    """Top, left, height and width of the window with the largest sum of errors, of WINDOW or as large as fits."""
+    height, width = (min(WINDOW, each) for each in error.shape)
     sums = cv2.boxFilter(error, cv2.CV_32F, (width, height), anchor=(0, 0), normalize=False)
     inside = sums[: error.shape[0] - height + 1, : error.shape[1] - width + 1]
     top, left = divmod(int(inside.argmax()), inside.shape[1])

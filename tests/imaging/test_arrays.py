@@ -67,7 +67,7 @@ def test_an_image_may_be_of_any_dtype_shape_and_strides(case):
 @given(arrays(channels=(GREY,)))
 def test_an_alpha_keeps_its_depth(case):
     levels, source = case
-    alpha = as_alpha(source, levels.shape)
+    alpha = as_alpha(source)
     assert alpha.flags.c_contiguous
     if source.dtype in (np.uint8, np.int64):
         np.testing.assert_array_equal(alpha, levels)

@@ -41,12 +41,12 @@ def _download() -> dict[str, Tensor]:
         ) from error
 
 
-def untrained_vgg(seed: int = 0) -> dict[str, Tensor]:
+def untrained_vgg() -> dict[str, Tensor]:
     """A randomly initialised VGG16 under torchvision's keys, for use where ImageNet weights cannot be had."""
     from torchvision.models import vgg16
 
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.manual_seed(0)
         return vgg16(weights=None).state_dict()
 
 

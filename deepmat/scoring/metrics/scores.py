@@ -63,12 +63,13 @@ def mse(pred: np.ndarray, alpha: np.ndarray, region: np.ndarray, over: np.ndarra
 
 
 @cache
-def gaussian_derivative(sigma: float = 1.4, epsilon: float = 1e-2) -> tuple[np.ndarray, np.ndarray]:
-    """A Gaussian and its derivative, float64 [9] at sigma 1.4, each of unit L2 norm.
+def gaussian_derivative() -> tuple[np.ndarray, np.ndarray]:
+    """A Gaussian of sigma 1.4 and its derivative, float64 [9], each of unit L2 norm.
 
-    Their outer product, also of unit norm, is the benchmark's gradient filter.
+    Their outer product, also of unit norm, is the benchmark's gradient filter. It ends where the Gaussian is under .01.
     """
-    half = math.ceil(sigma * math.sqrt(-2 * math.log(math.sqrt(2 * math.pi) * sigma * epsilon)))
+    sigma, least = 1.4, 0.01
+    half = math.ceil(sigma * math.sqrt(-2 * math.log(math.sqrt(2 * math.pi) * sigma * least)))
     x = np.arange(-half, half + 1, dtype=np.float64)
     gaussian = np.exp(-(x**2) / (2 * sigma**2))
     derivative = -x * gaussian

@@ -38,19 +38,18 @@ def find(
     own_alpha: np.ndarray | None = None,
     *,
     settings: Settings | None = None,
-    offline: bool | None = None,
     progress: Progress | None = None,
 ) -> Choice:
     """Find the subject of a photo, uint8 RGB [H, W, 3], by the finder of that name or in that ONNX file.
 
     finder None: the photo's own alpha, uint8 [H, W], unless it is opaque or empty; `prompts`, if there are any;
-    `plain`, if the border is plain; else `u2netp`, if it is there or can be fetched. settings, offline, progress: of
-    networks (see `network.find`, `known.obtain`). Raises NoSubject where no subject is found,
+    `plain`, if the border is plain; else `u2netp`, if it is there or can be fetched. settings, progress: of networks
+    (see `network.find`, `known.obtain`). Raises NoSubject where no subject is found,
     ConfigError for an unknown finder or settings that do not fit.
     """
     prompts = prompts or Prompts()
     if finder is not None:
-        return Choice(_find(finder, image, prompts, settings, offline, progress), str(finder), "asked for")
+        return Choice(_find(finder, image, prompts, settings, progress), str(finder), "asked for")
     given = any(prompts)
     if own_alpha is not None and own_alpha.any() and not is_opaque(own_alpha):
         found = Found(own_alpha, 1.0, max(own_alpha.shape), [])
@@ -64,7 +63,7 @@ def find(
     except NoSubject as error:
         not_plain = error.missing
     try:
-        found = _find(DEFAULT, image, prompts, settings, offline, progress)
+        found = _find(DEFAULT, image, prompts, settings, progress)
     except NoSubject as error:
         raise NoSubject(f"no finder finds the subject: {not_plain}; {error.missing}", WAYS) from error
     except (DataError, ConfigError) as error:
@@ -77,12 +76,11 @@ def _find(
     image: np.ndarray,
     prompts: Prompts,
     settings: Settings | None,
-    offline: bool | None,
     progress: Progress | None,
 ) -> Found:
     name = str(finder)
     if name in NETWORKS:
-        path = obtain(name, offline=offline, progress=progress)
+        path = obtain(name, progress=progress)
         return network.find(path, image, prompts, settings or NETWORKS[name].settings)
     if Path(finder).suffix.lower() == ".onnx":
         return network.find(finder, image, prompts, settings)

@@ -69,9 +69,10 @@ def test_a_network_comes_last_by_itself(network):
     assert chosen.found.mask[0, 0] > 200 > 50 > chosen.found.mask[4, 6]
 
 
-def test_where_none_fits_the_ways_on_are_named():
+def test_where_none_fits_the_ways_on_are_named(monkeypatch):
+    monkeypatch.setenv("DEEPMAT_OFFLINE", "1")
     with pytest.raises(NoSubject) as error:
-        find(255 - PHOTO, offline=True)
+        find(255 - PHOTO)
     assert error.value.missing == "no finder finds the subject: the border is not plain"
     message = str(error.value)
     for part in ("not plain", "u2netp.onnx: is not there", "https://", "--trimaps", "--masks", "--box", "--finder"):
