@@ -42,6 +42,7 @@ REMEDIES = {
     "point": "a point on the subject (--point X,Y)",
     "not_point": "a point beside it (--not-point X,Y)",
     "finder": "another finder (--finder u2netp; --finder list names all)",
+    "network": "a network's file (--finder model.onnx)",
 }
 """What helps where no subject is found, in the words of the command line."""
 
@@ -57,7 +58,7 @@ class NoSubject(DataError):
         self.missing, self.remedies, self.lacking, self.name = missing, tuple(remedies), lacking, name
         *most, last = (REMEDIES[each] for each in remedies)
         helps = f"{', '.join(most)} or {last}" if most else last
-        super().__init__(f"{name}: " * bool(name) + "; ".join(filter(None, (missing, lacking, f"give {helps}"))))
+        super().__init__(f"{name}: " * bool(name) + "; ".join(filter(None, (missing, f"give {helps}", lacking))))
 
     def __reduce__(self) -> tuple[type, tuple[object, ...]]:
         return type(self), (self.missing, self.remedies, self.lacking, self.name)

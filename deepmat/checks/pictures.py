@@ -11,6 +11,7 @@ from deepmat.errors import DataError
 from deepmat.imaging import Header, masks, trimap
 from deepmat.imaging.colour import SRGB_GAMMA, other_primaries
 from deepmat.imaging.layers import holds_matte
+from deepmat.imaging.painted import percent
 
 MIN_SIDE, SMALL_SIDE = 32, 320  # the least a network can take; what DIM trains on
 FEW_LEVELS = 16
@@ -75,15 +76,11 @@ def _colours(path: Path) -> Iterator[Finding]:
             "channels", path, "grey kept as colours, three times as much to read", severity="note", fix="re-encoded"
         )
     elif strong > 0.01:
-        message = f"{_percent(strong)} of it is coloured: a photo rather than an alpha? put the alpha in its place"
+        message = f"{percent(strong)} of it is coloured: a photo rather than an alpha? put the alpha in its place"
         yield finding("colours", path, message)
     else:
         message = f"its channels differ by up to {most} levels, of which the luminance is taken; save it as grey"
         yield finding("colours", path, message, severity="warning")
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.2g} %" if share < 0.095 else f"{100 * share:.0f} %"
 
 
 def is_binary_scale(alpha: np.ndarray, deep: bool) -> bool:
@@ -161,6 +158,6 @@ def look_at_trimap(path: Path, levels: np.ndarray, alpha: np.ndarray | None) -> 
         opposite = int(np.count_nonzero(wrong)) / max(int(np.count_nonzero(~unknown)), 1)
         if opposite > 1e-4:
             message = (
-                f"{_percent(opposite)} of what it says is known is the opposite in the alpha; is it of this picture?"
+                f"{percent(opposite)} of what it says is known is the opposite in the alpha; is it of this picture?"
             )
             yield finding("contradiction", path, message, severity="error" if opposite > 0.01 else "warning")

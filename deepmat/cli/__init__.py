@@ -5,6 +5,7 @@ import functools
 import importlib
 import io
 import os
+import signal
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -174,13 +175,16 @@ def main() -> None:
         # Threads of OpenMP that wait for work would spin, and take the cores from NNPACK's, with which networks
         # predict. Read as torch is imported.
         os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    # What ends a job of a machine ends it as Ctrl-C does: with what is done, and how to go on.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     code: Any = None
     try:
         try:
             app()
         except SystemExit as ended:
             code = ended.code
-        sys.stdout.flush()
+        if sys.stdout:  # none where it was closed before the start
+            sys.stdout.flush()
     except OSError as error:  # also from the help, which is printed outside of a command
         if error.errno not in (*FULL, errno.EPIPE):
             raise

@@ -132,7 +132,7 @@ def cut(
 
 def _from_pipe() -> bytes:
     """Return all of stdin. Raises ConfigError if nothing is piped in."""
-    if sys.stdin.isatty():
+    if not sys.stdin or sys.stdin.isatty():
         raise ConfigError(
             "-: reads a picture from a pipe, and there is none; name a file, or: deepmat cut - < photo.jpg"
         )
@@ -143,8 +143,9 @@ def _to_pipe(json: bool) -> BinaryIO:
     """Return stdout for the bytes of a picture. Raises ConfigError if it is a terminal or holds something else."""
     if json:
         raise ConfigError("--json: stdout holds the picture; give --out FILE")
-    if sys.stdout.isatty():
-        raise ConfigError("stdout is a terminal; write deepmat cut - > cutout.png, or give --out FILE")
+    if not sys.stdout or sys.stdout.isatty():
+        is_no_pipe = "is a terminal" if sys.stdout else "is closed"
+        raise ConfigError(f"stdout {is_no_pipe}; write deepmat cut - > cutout.png, or give --out FILE")
     return sys.stdout.buffer
 
 

@@ -189,7 +189,7 @@ def notify(messages: Iterable[str]) -> None:
     messages = list(messages)
     more = [f"and {len(messages) - MOST_NOTES} more notices"] if len(messages) > MOST_NOTES else []
     for message in messages[:MOST_NOTES] + more:
-        console.print(f"note: {message}", style="yellow", highlight=False, markup=False, soft_wrap=True)
+        console.print(f"note: {plain(message)}", style="yellow", highlight=False, markup=False, soft_wrap=True)
 
 
 def summarise(failures: Mapping[str, str], done: str) -> None:
@@ -201,7 +201,7 @@ def summarise(failures: Mapping[str, str], done: str) -> None:
         console.print(f"{len(failures)} failed:", style="red", highlight=False)
         for message, count in sorted(Counter(failures.values()).items()):
             times = f" ({count} times)" if count > 1 else ""
-            console.print(f"  {message}{times}", style="red", highlight=False, markup=False, soft_wrap=True)
+            console.print(f"  {plain(message)}{times}", style="red", highlight=False, markup=False, soft_wrap=True)
 
 
 def finish(failures: Mapping[str, str], done: str) -> None:

@@ -17,6 +17,11 @@ SAMPLE = 250_000
 """About so many pixels are looked at to find the main colours."""
 
 
+def percent(share: float) -> str:
+    """Return a share as a message has it: 0.02 %, 73 %."""
+    return f"{100 * share:.2g} %" if share < 0.095 else f"{100 * share:.0f} %"
+
+
 def levels_of(colour: np.ndarray, alpha: np.ndarray | None) -> tuple[np.ndarray, list[str]]:
     """Return the trimap levels, uint8 [H, W], in a picture's layers (`as_levels`), and a notice if it has colours.
 
@@ -30,7 +35,7 @@ def levels_of(colour: np.ndarray, alpha: np.ndarray | None) -> tuple[np.ndarray,
     photo = looks_like_photo(shown if share else grey)
     if photo:
         raise DataError(f"{photo}; give 0 for background, 128 for unknown, 255 for foreground (predict: or --masks)")
-    what = f"{100 * share:.2g} % of it is coloured, taken as unknown; paint background 0, unknown 128, foreground 255"
+    what = f"{percent(share)} of it is coloured, taken as unknown; paint background 0, unknown 128, foreground 255"
     return grey, [what] if share else []
 
 

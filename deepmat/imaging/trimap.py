@@ -12,7 +12,7 @@ from deepmat.errors import DataError
 from deepmat.imaging.fitting import Photo, check_aspect, turn_like
 from deepmat.imaging.layers import split
 from deepmat.imaging.masks import INVERTED, histogram, looks_inverted
-from deepmat.imaging.painted import MAIN_SHARE, levels_of
+from deepmat.imaging.painted import MAIN_SHARE, levels_of, percent
 
 FOREGROUND, UNKNOWN, BACKGROUND = 255, 128, 0
 LABELS = 16
@@ -121,7 +121,7 @@ def quantise(grey: np.ndarray) -> tuple[np.ndarray, list[str]]:
     often = [level for level in np.argsort(-counts, kind="stable")[:3].tolist() if counts[level]]
     examples = ", ".join(f"{level} as {table[level]}" for level in often)
     more = ", ..." if np.count_nonzero(counts) > len(often) else ""
-    share = f"{100 * float(counts.sum()) / grey.size:.2g} % of the trimap was not 0, 128 or 255"
+    share = f"{percent(float(counts.sum()) / grey.size)} of the trimap was not 0, 128 or 255"
     far = np.abs(np.arange(256) - table.astype(int)) > NEAR
     doubt = "; is it a trimap?" if counts[far].sum() > DOUBTFUL_SHARE * grey.size else ""
     return cv2.LUT(grey, table), [f"{share}; taken as the nearest ({examples}{more}){doubt}"]
@@ -139,12 +139,13 @@ def _table(three: Sequence[int]) -> np.ndarray:
 def three_levels(counts: np.ndarray) -> list[int]:
     """Return the three levels that a trimap is painted with, ascending, or [] if it is not of three levels.
 
-    counts: pixels of each level, [256]. Among more levels, of smoothed edges or JPEG, three must be clear: together
-    MAIN_SHARE of the pixels, and near the least frequent of them LEAST_SHARE, more than far from all three.
+    counts: pixels of each level, [256]. Stray pixels beside two levels are no third level. Among more levels, of
+    smoothed edges or JPEG, three must be clear: together MAIN_SHARE of the pixels, and near the least frequent of them
+    LEAST_SHARE, more than far from all three.
     """
     present = np.flatnonzero(counts).tolist()
     if len(present) <= 3:
-        return present if len(present) == 3 else []
+        return present if len(present) == 3 and not _is_stray(counts, present) else []
     left, three, near = counts.astype(np.float64), [], 0.0
     for _ in range(3):
         level = int(left.argmax())
@@ -155,6 +156,14 @@ def three_levels(counts: np.ndarray) -> list[int]:
     total = counts.sum()
     clear = near > max(float(left.sum()), LEAST_SHARE * total) and counts[three].sum() >= MAIN_SHARE * total
     return sorted(three) if clear else []
+
+
+def _is_stray(counts: np.ndarray, three: list[int]) -> bool:
+    """Return whether the rarest of three levels stands for one of the others, or these need no other."""
+    rare = min(three, key=lambda level: counts[level])
+    others = {*three} - {rare}
+    beside = min(abs(rare - level) for level in others) <= NEAR
+    return counts[rare] < LEAST_SHARE * counts.sum() and (beside or others <= {BACKGROUND, UNKNOWN, FOREGROUND})
 
 
 def read_trimap(

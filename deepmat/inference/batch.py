@@ -5,13 +5,13 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from deepmat import config as configs
 from deepmat.config import TestConfig
-from deepmat.errors import ConfigError
+from deepmat.errors import ConfigError, DataError
 from deepmat.imaging.foreground import estimate_foreground
 from deepmat.inference import outputs
 from deepmat.inference.background import Background, open_background
@@ -89,10 +89,17 @@ class Files:
         if self.crop:
             cut = cropped(cut, self.crop, self.max_pixels)
         if self.places.stream:
-            self.places.stream.write(outputs.encode_output(cut, self.choices[0]))
-            self.places.stream.flush()
+            self._send(outputs.encode_output(cut, self.choices[0]), self.places.stream)
             return {}
         return outputs.write_outputs(cut, self.choices, lambda choice: self.places.place(job, choice))
+
+    def _send(self, data: bytes, stream: BinaryIO) -> None:
+        try:
+            stream.write(data)
+            stream.flush()
+        except OSError as error:
+            how = "free space or send it elsewhere"
+            raise DataError(f"the cut-out cannot be written to the pipe ({error.strerror}); {how}") from error
 
 
 def prepare_files(

@@ -149,9 +149,10 @@ def _partner_of(name: str, partner: str | Path | None, folder: Path | None) -> P
     return place_of(folder, partner[len(name) :]) if partner.startswith(name) else folder / partner
 
 
-def piped_job(data: bytes) -> Job:
-    """Return the job of a picture file that came through a pipe."""
-    return Job("stdin", Path("stdin"), data=data, problem=None if data else "stdin: is empty; pipe a picture file in")
+def piped_job(data: bytes, mask: Path | None = None) -> Job:
+    """Return the job of a picture file that came through a pipe, perhaps with a mask in a file of its own."""
+    problem = None if data else "stdin: is empty; pipe a picture file in"
+    return Job("stdin", Path("stdin"), mask, data=data, problem=problem)
 
 
 def _lost(path: Path) -> str | None:

@@ -19,7 +19,7 @@ from deepmat.inference.places import Places, places_of
 from deepmat.runtime import distributed
 from deepmat.runtime.fetching import Progress
 from deepmat.runtime.files import AnyPath, as_path, as_path_or_none, real
-from deepmat.runtime.paths import is_folder
+from deepmat.runtime.paths import is_file, is_folder
 from deepmat.runtime.sharing import parse_engine, refuse_storage
 from deepmat.runtime.storage import Address
 from deepmat.subject.finders.choice import settings_for
@@ -143,7 +143,7 @@ class _Search:
         """Return the jobs and notices. Raises DataError if there are no pictures, unless that may be."""
         piped = [each for each in self.given if isinstance(each, bytes)]
         if piped:
-            jobs = [piped_job(piped[0])]
+            jobs = [piped_job(piped[0], self.masks)]
             self.files.places.check(jobs, self.files.choices)
             return jobs, []
         paths = [each for each in self.given if isinstance(each, Path)]
@@ -193,6 +193,9 @@ def _check(given: Sequence[Path | bytes], seeker: Seeker, masks: Path | None, pl
         raise ConfigError("--masks: show the subjects themselves; leave out --finder, --box, --point and --not-point")
     if any(isinstance(each, bytes) for each in given) and len(given) > 1:
         raise ConfigError("-: a picture from a pipe is the only one; name other pictures in another command")
+    if any(isinstance(each, bytes) for each in given) and masks and not is_file(masks):
+        how = "name the file of its one mask" if is_folder(masks) else "no such file; check the path"
+        raise ConfigError(f"--masks {masks}: {how}")
     if any(isinstance(each, bytes) for each in given) and places == Places():
         raise ConfigError("out: give a file, a folder or a stream for the cut-out of a picture given as bytes")
     if not watched:

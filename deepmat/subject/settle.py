@@ -86,7 +86,7 @@ def _smoothness(colours: np.ndarray) -> sparse.csr_matrix:
     """Return the Laplacian of the grid of pixels with weights by the difference of colours, [H * W, H * W]."""
     across, down = (((np.diff(colours, axis=axis)) ** 2).sum(axis=-1) for axis in (1, 0))
     both = np.concatenate((across.ravel(), down.ravel()))
-    weights = np.exp(-both / (2 * both.mean() + 1e-6)) + 1e-3
+    weights = np.exp(-both / (2 * both.sum() / max(both.size, 1) + 1e-6)) + 1e-3  # of a single pixel, there are none
     index = np.arange(colours[..., 0].size).reshape(colours.shape[:2])
     one = np.concatenate((index[:, :-1].ravel(), index[:-1].ravel()))
     other = np.concatenate((index[:, 1:].ravel(), index[1:].ravel()))

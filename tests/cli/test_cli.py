@@ -322,8 +322,11 @@ def test_a_run_is_not_overwritten_by_chance(deepmat, data):
     assert deepmat(*command, "--overwrite").exit_code == 0
 
 
-@pytest.mark.parametrize("workers", [pytest.param(1, marks=pytest.mark.slow), 2])
-def test_composite_interrupted_says_so_and_goes_on(deepmat, source, tmp_path, workers):
+@pytest.mark.parametrize(
+    ("number", "workers"),
+    [pytest.param(signal.SIGINT, 1, marks=pytest.mark.slow), (signal.SIGINT, 2), (signal.SIGTERM, 2)],
+)
+def test_composite_interrupted_says_so_and_goes_on(deepmat, source, tmp_path, number, workers):
     folder = source / "Training_set" / "Other"
     command = ["composite", folder / "fg", "--alpha", folder / "alpha", "--bg", source / "bg_train", "-o", "out"]
     command = [*map(str, command), "--per-foreground", "60", "--workers", str(workers)]
@@ -338,7 +341,7 @@ def test_composite_interrupted_says_so_and_goes_on(deepmat, source, tmp_path, wo
         while not list(tmp_path.glob("out/train/image/*.png")):
             assert process.poll() is None
             time.sleep(0.005)
-        os.killpg(process.pid, signal.SIGINT)  # as Ctrl-C does: to the workers too
+        os.killpg(process.pid, number)  # as Ctrl-C does: to the workers too
         _, errors = process.communicate(timeout=60)
     finally:
         process.kill()
@@ -389,6 +392,14 @@ def test_a_signal_to_a_started_command(data, tmp_path, number):
     assert process.returncode == 130, errors
     assert "the same command with --resume auto continues" in " ".join(errors.split())
     assert torch.load(states(tmp_path / "runs/stage1")[0])["step"] >= 3
+
+
+def test_a_command_without_stdout_ends_well(monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["deepmat", "--version"])
+    monkeypatch.setattr(sys, "stdout", None)
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert not ended.value.code
 
 
 def test_remarks_of_pillow_on_odd_metadata_are_not_shown(tmp_path, monkeypatch, capsys):

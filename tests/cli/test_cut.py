@@ -18,7 +18,8 @@ from typer.testing import CliRunner
 
 from deepmat import imaging
 from deepmat.cli import app
-from deepmat.errors import DataError
+from deepmat.cli.cut import _from_pipe, _to_pipe
+from deepmat.errors import ConfigError, DataError
 from deepmat.inference import watching
 from deepmat.inference.photos import cut_photos
 from deepmat.models import MODELS, build_model
@@ -64,8 +65,8 @@ def png(pixels):
 
 
 def piped(data, *arguments):
-    """Run `deepmat cut - ...` with that stdin."""
-    command = ["cut", "-", *map(str, (*arguments, *SMALL))]
+    """Run `deepmat cut - ...` with that stdin. A mask takes the place of the finder."""
+    command = ["cut", "-", *map(str, (*arguments, *SMALL[: -2 if {"--mask", "--masks"} & {*arguments} else None]))]
     return CliRunner().invoke(app, command, input=data)
 
 
@@ -124,11 +125,15 @@ def test_a_folder_is_done_as_predict_does_it(deepmat):
     assert "1 of 3 pictures cut out in photos/out (2 more existed)" in again.stderr
 
 
-def test_a_pipe_holds_the_picture_alone():
+def test_a_pipe_holds_the_picture_alone(tmp_path):
     result = piped(png(photo()))
     assert result.exit_code == 0 and result.stderr == ""
     with Image.open(io.BytesIO(result.stdout_bytes)) as made:
         assert made.format == "PNG" and made.mode == "RGBA" and np.asarray(made)[24, 24, 3] == 255
+    imaging.write_image(tmp_path / "mask.png", 255 - np.uint8(255) * (photo()[..., 0] > 99))
+    masked = piped(png(photo()), "--mask", tmp_path / "mask.png")  # of all but the square, which the finder finds
+    with Image.open(io.BytesIO(masked.stdout_bytes)) as made:
+        assert np.asarray(made)[24, 24, 3] == 0 and np.asarray(made)[2, 2, 3] == 255
     composite = piped(png(photo()), "--save", "composite.jpg", "--background", "#00ff00")
     with Image.open(io.BytesIO(composite.stdout_bytes)) as made:
         assert made.format == "JPEG" and made.getpixel((2, 2))[1] > 240
@@ -144,6 +149,8 @@ def test_a_pipe_holds_the_picture_alone():
         (png(photo()), ("--save", "alpha,cutout"), "a pipe: takes one kind of --save"),
         (png(photo()), ("--watch",), "--watch: a pipe is no folder"),
         (png(photo()), ("other.png",), "a picture from a pipe is the only one"),
+        (png(photo()), ("--mask", "none.png"), "--masks none.png: no such file; check the path"),
+        (png(photo()), ("--masks", "."), "--masks .: name the file of its one mask"),
     ],
 )  # fmt: skip
 def test_a_bad_pipe_leaves_stdout_empty(tmp_path, monkeypatch, data, arguments, message):
@@ -151,6 +158,16 @@ def test_a_bad_pipe_leaves_stdout_empty(tmp_path, monkeypatch, data, arguments, 
     result = piped(data, *arguments)
     assert result.exit_code == 1 and result.stdout_bytes == b"" and "Traceback" not in result.stderr
     assert message in " ".join(result.stderr.split())
+
+
+def test_pipes_that_are_closed_or_full_are_said(monkeypatch):
+    for name, message in (("stdin", "there is none"), ("stdout", "stdout is closed")):
+        with monkeypatch.context() as closed, pytest.raises(ConfigError, match=message):
+            closed.setattr(sys, name, None)
+            _to_pipe(False) if name == "stdout" else _from_pipe()
+    with open("/dev/full", "wb", buffering=0) if Path("/dev/full").exists() else pytest.skip("no such device") as full:
+        (record,) = cut_photos(png(photo()), full, finder="fake", weights="closed-form", device="cpu")
+    assert record["error"].startswith("stdin: the cut-out cannot be written to the pipe (No space left on device); ")
 
 
 def test_prompts_reach_the_finder(deepmat):

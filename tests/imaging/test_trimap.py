@@ -83,6 +83,7 @@ def test_quantise_takes_the_nearest_level_and_says_so():
     assert trimap.quantise(levels) == (pytest.approx(levels), [])
     grey = np.where(levels == 128, 127, levels).astype(np.uint8)
     assert trimap.quantise(grey)[1] == ["45 % of the trimap was not 0, 128 or 255; taken as the nearest (127 as 128)"]
+    assert trimap.quantise(np.full((9, 9), 200, np.uint8))[1][0].startswith("100 % of the trimap was not")
     photo = np.random.default_rng(0).integers(0, 256, (40, 40), np.uint8)
     assert trimap.quantise(photo)[1][0].endswith("; is it a trimap?")
     for top in (1, 2, 3, 15):
@@ -104,6 +105,16 @@ def test_three_levels_are_background_unknown_foreground_in_their_order(tmp_path,
         Image.fromarray(painted).save(tmp_path / "t.jpg", quality=85)
         read, notices = trimap.read_trimap(tmp_path / "t.jpg")
         assert "in their order" in notices[0] and not ((read != right) & ~beside_a_border(right, 3)).any()
+
+
+@pytest.mark.parametrize("known, stray", [(0, 5), (0, 129), (0, 200), (255, 254), (255, 3), (255, 127)])
+def test_a_stray_pixel_is_no_third_level(known, stray):
+    """Or all that is unknown would become known by it."""
+    painted = np.where(disc() > 0, 128, known).astype(np.uint8)
+    painted[0, 0] = stray
+    read, notices = trimap.quantise(painted)
+    assert ((painted == 128) == (read == 128)).ravel()[1:].all() and (read[painted == known] == known).all()
+    assert f"taken as the nearest ({stray} as " in notices[0]
 
 
 def test_a_smoothed_mask_has_no_third_level(tmp_path):

@@ -93,6 +93,12 @@ def test_a_mask_without_an_edge_gets_a_notice(level):
     assert trimap.shape == alpha.shape and "is known; correct the mask" in " ".join(notices)
 
 
+@pytest.mark.parametrize("shape", [(1, 1), (1, 2), (3, 1)])
+def test_masks_of_a_pixel_or_two(shape):
+    trimap, _ = rough.from_rough(np.zeros((*shape, 3), np.uint8), np.full(shape, 255, np.uint8))
+    assert trimap.shape == shape
+
+
 def test_masks_of_networks_get_it_from_files_and_mattes_do_not(tmp_path):
     image, alpha = scene()
     mask = seen_by_network(alpha)

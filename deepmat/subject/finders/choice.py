@@ -17,7 +17,7 @@ from deepmat.subject.finders.settings import Settings, parse_settings
 DEFAULT = "u2netp"
 ALPHA = "alpha"
 """Name of what is no finder: the alpha channel that the photo has."""
-WAYS = "trimap", "mask", "box", "point", "finder"
+WAYS = "box", "point", "mask", "trimap", "finder"
 """What helps where no finder finds the subject (`errors.NoSubject`)."""
 
 
@@ -67,7 +67,7 @@ def find(
     except NoSubject as error:
         raise NoSubject(f"no finder finds the subject: {not_plain}; {error.missing}", WAYS) from error
     except (DataError, ConfigError) as error:
-        raise NoSubject(f"no finder finds the subject: {not_plain}", WAYS, str(error)) from error
+        raise NoSubject(f"no finder finds the subject: {not_plain}", (*WAYS[:-1], "network"), str(error)) from error
     return Choice(found, DEFAULT, not_plain)
 
 

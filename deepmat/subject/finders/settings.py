@@ -77,7 +77,9 @@ def parse_settings(pairs: Iterable[str], base: Settings | None = None) -> Settin
         try:
             changes[key.strip()] = parse(text.strip())
         except ValueError as error:
-            raise ConfigError(f"{pair}: not understood; write side=512 or mean=0.5,0.5,0.5") from error
+            raise ConfigError(
+                f"finder.{pair}: not understood; write finder.side=512 or finder.mean=0.5,0.5,0.5"
+            ) from error
     return check_settings((base or Settings())._replace(**changes))
 
 
@@ -86,7 +88,7 @@ def check_settings(settings: Settings) -> Settings:
     lookup(DIVISORS, settings.divisor, "divisor")
     lookup(OUTPUTS, settings.output, "output")
     if settings.side is not None and settings.side not in SIDES:
-        raise ConfigError(f"side {settings.side}: give {SIDES.start} to {SIDES.stop - 1} pixels")
+        raise ConfigError(f"finder.side={settings.side}: give {SIDES.start} to {SIDES.stop - 1} pixels")
     if not all(np.isfinite(settings.mean + settings.std)) or min(settings.std) <= 0:
         raise ConfigError(f"mean {settings.mean}, std {settings.std}: give numbers, std above 0")
     return settings
