@@ -254,7 +254,7 @@ def test_an_onnx_file_is_a_finder(deepmat):
     assert done.exit_code == 0, done.output
     assert json.loads(done.stdout)["finder"] == "net.onnx"
     assert imaging.read_rgba("out/cutout/photo.png")[1][24, 24] == 255
-    for setting, message in (("finder.side=3", "side 3: give 16"), ("finder.sise=3", "did you mean side?")):
+    for setting, message in (("finder.side=3", "finder.side=3: give 16"), ("finder.sise=3", "did you mean side?")):
         refused = deepmat(*command, "--set", setting)
         assert refused.exit_code == 1 and message in " ".join(refused.stderr.split())
     Path("bad.onnx").write_text("no network")
