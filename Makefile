@@ -53,9 +53,9 @@ demo: install
 	@echo; echo '== 2. Cut out with lite, the network that is part of deepmat'
 	$(DEEPMAT) predict demo/data/test/image/test_hair_0000_0.png -t demo/data/test/trimap/test_hair_0000_0.png \
 		-o demo/first --save sheet.png,cutout
-	@echo; echo '== A first picture to look at: demo/first/sheet/test_hair_0000_0.png. Without a trimap, by a box and three points:'
-	$(DEEPMAT) cut demo/data/test/image/test_hair_0000_0.png --box 5,60,258,320 --point 130,140 --point 130,290 \
-		--point 70,190 -o demo/cut --save sheet.png,cutout
+	@echo; echo '== A first picture to look at: demo/first/sheet/test_hair_0000_0.png. Without a trimap, by a box and a point:'
+	$(DEEPMAT) cut demo/data/test/image/test_hair_0000_0.png --box 5,60,258,320 --point 75,120 \
+		-o demo/cut --save sheet.png,cutout
 	@echo; echo '== Look at demo/cut/sheet/test_hair_0000_0.png. All ten with their trimaps, and their scores: demo/lite.png'
 	$(DEEPMAT) predict demo/data/test/image -t demo/data/test/trimap -o demo/lite --save alpha,cutout,preview
 	$(DEEPMAT) eval -p demo/lite/alpha --data demo/data --sheet demo/lite.png

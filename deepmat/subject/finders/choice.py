@@ -57,7 +57,7 @@ def find(
             found.notices.append("the photo has an alpha channel, which is used, and the prompts are not")
         return Choice(found, ALPHA, "the photo has an alpha channel")
     if given:
-        return Choice(lookup(FINDERS, "prompts", "finder")(image, prompts), "prompts", "there are prompts")
+        return Choice(lookup(FINDERS, "prompts", "finder")(image, prompts), "prompts", "a box or points are given")
     try:
         return Choice(lookup(FINDERS, "plain", "finder")(image, prompts), "plain", "the border is plain")
     except NoSubject as error:

@@ -29,6 +29,10 @@ FAVOURS = (2.2, 1.1, 0.55)
 """How many times as far from points as from the border the first guess reaches; GrabCut takes from it more easily than
 it adds to it. On photos of one subject, 2.2 is better than 1 and 1.6. Where it fills a side of the picture, as with a
 small thing among others, the next is tried."""
+REACH = 0.55
+"""The same for a point that GrabCut does not follow: it changes what is near to the point."""
+SMALL = 0.05
+"""Share of the largest part of the subject, or of the background, from which on a part is no speck."""
 Point = tuple[int, int]
 
 
@@ -50,10 +54,9 @@ def find_prompted(image: np.ndarray, prompts: Prompts) -> Found:
         for points in (prompts.points, prompts.not_points)
     )
     for favour in FAVOURS:
-        subject = segment(small, seeds_of(small, prompts, columns.start, rows.start, part.shape, favour))
-        if prompts.box and outside:  # GrabCut alone takes away little more than the point
-            subject &= ~nearer(small, outside, inside, 1.0)
-        subject = chosen(subject, inside)
+        labels = seeds_of(small, prompts, columns.start, rows.start, part.shape, favour)
+        subject = followed(small, segment(small, labels), inside, outside) & (labels != cv2.GC_BGD)
+        subject = chosen(subject, inside, outside, only_inside=prompts.box is None)
         if prompts.box or not fills_a_side(subject):
             break
     if not subject.any():
@@ -173,19 +176,49 @@ def segment(small: np.ndarray, labels: np.ndarray) -> np.ndarray:
     return (found == cv2.GC_FGD) | (found == cv2.GC_PR_FGD)
 
 
-def chosen(subject: np.ndarray, points: Sequence[Point]) -> np.ndarray:
-    """Return the parts under points, or else the large ones, with small holes filled: bool [H, W]."""
-    seeds = np.zeros_like(subject)
-    for row, column in points:
-        seeds[max(row - DISC, 0) : row + DISC + 1, max(column - DISC, 0) : column + DISC + 1] = True
-    if points:
-        subject = touching(subject, seeds)
-    for value, least in ((True, 0.05), (False, 0.005)):
-        _, labels, stats, _ = cv2.connectedComponentsWithStats((subject == value).astype(np.uint8), connectivity=4)
-        areas = stats[:, cv2.CC_STAT_AREA].copy()
-        areas[0] = 0
-        subject = subject ^ ((areas < least * areas.max()) & (areas > 0))[labels]
+def followed(
+    small: np.ndarray, subject: np.ndarray, inside: Sequence[tuple[int, int]], outside: Sequence[tuple[int, int]]
+) -> np.ndarray:
+    """Return GrabCut's subject, bool [H, W], changed near to points that it left alone with little around them."""
+    lost, left = _alone(subject, inside), _alone(~subject, outside)
+    if lost:
+        subject = subject | nearer(small, lost, outside, REACH)
+    if left:
+        subject = subject & ~nearer(small, left, inside, REACH)
     return subject
+
+
+def chosen(
+    subject: np.ndarray, inside: Sequence[tuple[int, int]], outside: Sequence[tuple[int, int]], only_inside: bool
+) -> np.ndarray:
+    """Return the large parts and those under points inside, with small holes filled: bool [H, W].
+
+    Holes under points outside stay. only_inside: no other parts than those under points inside, if there are any.
+    """
+    if only_inside and inside:
+        subject = touching(subject, _around(inside, subject.shape))
+    for value, least, kept in ((True, SMALL, inside), (False, 0.005, outside)):
+        _, parts, stats, _ = cv2.connectedComponentsWithStats((subject == value).astype(np.uint8), connectivity=4)
+        areas = np.append(0, stats[1:, cv2.CC_STAT_AREA])
+        specks = (areas < least * areas.max()) & (areas > 0)
+        specks[parts[_around(kept, subject.shape)]] = False
+        subject = subject ^ specks[parts]
+    return subject
+
+
+def _alone(region: np.ndarray, points: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Return the points whose part of a region, bool [H, W], is small beside the largest one."""
+    _, parts, stats, _ = cv2.connectedComponentsWithStats(region.view(np.uint8), connectivity=4)
+    areas = np.append(0, stats[1:, cv2.CC_STAT_AREA])
+    return [point for point in points if areas[parts[point]] < SMALL * areas.max()]
+
+
+def _around(points: Sequence[tuple[int, int]], shape: tuple[int, ...]) -> np.ndarray:
+    """Return the pixels within DISC of points, bool [H, W]."""
+    around = np.zeros(shape, bool)
+    for row, column in points:
+        around[max(row - DISC, 0) : row + DISC + 1, max(column - DISC, 0) : column + DISC + 1] = True
+    return around
 
 
 def outline_contrast(small: np.ndarray, subject: np.ndarray) -> float:

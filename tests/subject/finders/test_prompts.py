@@ -70,6 +70,34 @@ def test_a_not_point_within_a_box_takes_the_whole_of_what_is_under_it():
     assert overlap(mask, alpha) > 0.9
 
 
+def hatted():
+    """A red disc and a black cap above it, on grey below a black hedge: the image, the mask of the disc, of both."""
+    grain = np.random.default_rng(3).integers(0, 30, (180, 240, 1), np.uint8)
+    disc = np.hypot(*(np.mgrid[:180, :240] - np.array([120, 120])[:, None, None])) < 40
+    hat, hedge = np.zeros_like(disc), np.zeros_like(disc)
+    hat[60:76, 108:132], hedge[:45] = True, True
+    image = np.uint8([150, 150, 140]) + grain
+    image[hat | hedge] = (np.uint8([10, 10, 10]) + grain)[hat | hedge]
+    image[disc & ~hat] = (np.uint8([190, 40, 50]) + grain)[disc & ~hat]
+    return image, np.uint8(255) * (disc & ~hat), np.uint8(255) * (disc | hat)
+
+
+def test_a_point_on_what_a_box_leaves_out_adds_it_and_takes_nothing_away():
+    image, disc, whole = hatted()
+    box = box_of(whole)
+    first = find_prompted(image, Prompts(box=box)).mask
+    assert overlap(first, disc) > 0.9 and not first[68, 120]
+    added = find_prompted(image, Prompts(box=box, points=((120, 68),))).mask
+    assert overlap(added, whole) > 0.9 and added[68, 120] == 255
+
+
+def test_a_point_of_the_background_in_a_subject_of_one_colour_is_followed():
+    image, alpha = picture()
+    mask = find_prompted(image, Prompts(box=box_of(alpha), not_points=((70, 100),))).mask
+    assert mask[100, 70] < 128
+    assert find_prompted(image, Prompts(points=((60, 80),), not_points=((70, 100),))).mask[100, 70] < 128
+
+
 @pytest.mark.parametrize("corner", [(0, 0), (0, 239), (179, 0), (179, 239)])
 def test_objects_and_points_in_any_corner(corner):
     image, alpha = picture(at=(corner,), radius=60)
