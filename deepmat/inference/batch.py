@@ -199,7 +199,7 @@ def _start(
 
     def predict(jobs: Sequence[Job]) -> Iterator[Picture]:
         for record in predict_jobs(network.network, jobs, files.read, files.write, options):
-            record["precision"] = network.precision
+            record["weights"], record["precision"] = network.label, network.precision
             yield record
 
     return predict

@@ -13,7 +13,7 @@ from deepmat.inference.guides import subject_guide
 from deepmat.inference.jobs import Job, find_jobs, piped_job
 from deepmat.inference.logs import merge_logs
 from deepmat.inference.opening import Opening, opener
-from deepmat.inference.outputs import parse_outputs
+from deepmat.inference.outputs import OUTPUTS, parse_outputs
 from deepmat.inference.pipeline import Picture
 from deepmat.inference.places import Places, places_of
 from deepmat.runtime import distributed
@@ -227,7 +227,12 @@ def _of_format(save: str, places: Places) -> str:
     kinds, suffix = parse_outputs(save), places.file.suffix.lower()
     if len(kinds) > 1:
         return save
-    return kinds[0].kind + SHORT.get(suffix, suffix)
+    kind, suffix = kinds[0].kind, SHORT.get(suffix, suffix)
+    if suffix not in OUTPUTS[kind].suffixes:
+        others = ", ".join(name for name, output in OUTPUTS.items() if suffix in output.suffixes)
+        more = f"; with --save, it can be {others}" if others else ""
+        raise ConfigError(f"--out {places.file}: {kind} can be {' or '.join(OUTPUTS[kind].suffixes)}{more}")
+    return kind + suffix
 
 
 def _run(

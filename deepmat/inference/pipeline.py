@@ -29,7 +29,7 @@ IN_MEMORY = 48_000_000
 
 
 class Picture(TypedDict, total=False):
-    """The record of a picture. A failed one has name, error and precision only."""
+    """The record of a picture. A failed one has name, error, weights and precision only."""
 
     name: str
     width: int
@@ -43,6 +43,8 @@ class Picture(TypedDict, total=False):
     notices: list[str]
     paths: dict[str, str]
     """Files written, by label of output."""
+    weights: str
+    """"lite", "closed-form", the path of the weights file, or the model's id on the hub."""
     precision: str
     """"fp32", "bf16" or "int8"."""
     finder: str

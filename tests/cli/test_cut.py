@@ -197,6 +197,8 @@ def test_prompts_reach_the_finder(deepmat):
         (["--crop", "wide"], "--crop wide: not a width"),
         (["--finder", "fak"], "did you mean fake?"),
         (["--save", "cut"], "output 'cut': unknown, did you mean cutout?"),
+        (["-o", "x.jpg"], "--out x.jpg: cutout can be .png or .webp or .avif or .tif; with --save,"),
+        (["-o", "x.bmp", "--save", "alpha"], "--out x.bmp: alpha can be .png or .tif"),
     ],
 )  # fmt: skip
 def test_what_does_not_fit_is_refused(deepmat, arguments, message):

@@ -326,7 +326,7 @@ def test_the_function_does_what_the_command_does(deepmat, photos, weights):
             assert Path("again", path.relative_to("out")).read_bytes() == path.read_bytes(), path
     assert "3: no trimap of that name" in records[2]["error"] and records[0].keys() == {
         *("name", "width", "height", "mode", "seconds", "read_seconds", "write_seconds", "notices", "paths"),
-        "precision",
+        *("weights", "precision"),
     }
 
 
