@@ -14,12 +14,18 @@ from deepmat import imaging
 from deepmat.errors import ConfigError
 from deepmat.imaging import About
 from deepmat.imaging.unread import File
+from deepmat.runtime.files import as_path_or_none
 from deepmat.runtime.listing import find_pictures, key_of
 from deepmat.runtime.paths import is_file, is_folder
 from deepmat.runtime.storage import addressed
 
 Background = Callable[[str, int, int, About | None], np.ndarray]
 """Name, height, width and `about` of a picture -> its background, uint8 RGB [H, W, 3] in the picture's colour space."""
+
+
+def background_text(given: object) -> str:
+    """Return what names a background (`open_background`) from what a caller gave: a colour, a path or None."""
+    return given if isinstance(given, str) else str(as_path_or_none(given, "background") or "")
 
 
 def open_background(text: str, max_pixels: int = imaging.MAX_PIXELS) -> Background:

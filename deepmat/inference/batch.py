@@ -19,7 +19,7 @@ from deepmat.inference.cropping import Crop, cropped, parse_crop
 from deepmat.inference.jobs import Guide, Job, Read, read_job
 from deepmat.inference.logs import log_place, merge_logs
 from deepmat.inference.modes import mode_options
-from deepmat.inference.opening import Opened
+from deepmat.inference.opening import Opened, Opening, opener
 from deepmat.inference.pipeline import Picture, predict_jobs
 from deepmat.inference.places import Places
 from deepmat.runtime import distributed, sharing
@@ -43,6 +43,10 @@ class CutOuts(Work[Picture]):
     """Pictures of this process that are left out since all their files exist."""
     finish: Callable[[], None] = lambda: None
     """What one process of several does when all are done: the log of all."""
+
+
+Run = Callable[[Sequence[Job]], Iterator[Picture]]
+"""Predicts and writes pictures, and yields their records."""
 
 
 @dataclass(frozen=True)
@@ -163,6 +167,39 @@ def _apart(written: Iterable[Path], read: Iterable[Path]) -> bool:
     """Return whether outputs surely differ from each other and from inputs, by hashes: 8 bytes a path, not 500."""
     outputs, inputs = (np.fromiter((hash(real(path)) for path in paths), np.int64) for paths in (written, read))
     return np.unique(outputs).size == outputs.size and not np.isin(outputs, inputs).any()
+
+
+def prepare_batch(
+    jobs: Sequence[Job],
+    notices: list[str],
+    files: Files,
+    options: TestConfig,
+    opening: Opening,
+    engine: Engine,
+    skip_existing: bool,
+    steps: Callable[[Run, Sequence[Job]], Iterator[Picture]] = lambda run, todo: run(todo),
+) -> CutOuts:
+    """Open the network, and prepare those of the jobs that this process does.
+
+    notices: on all jobs. steps: makes the records of the jobs that are to be done, by what predicts and writes
+    pictures. Raises CheckpointError, DeviceError.
+    """
+    own = distributed.share(jobs)  # before files count as existing, which another process may be writing
+    todo = files.left(own) if skip_existing else list(own)
+    network, out = opening.open(), files.places.folder
+    opened = opener(opening, network, engine)
+
+    def run(pictures: Sequence[Job]) -> Iterator[Picture]:
+        return run_batch(opened, pictures, files, options, engine, opening.gpu)
+
+    return CutOuts(
+        len(todo),
+        lambda: steps(run, todo),
+        notices if distributed.rank() == 0 else [],
+        f"{network.about}, mode {options.mode}",
+        existing=len(own) - len(todo),
+        finish=lambda: merge_logs(out, [job.name for job in jobs]) if out else None,
+    )
 
 
 def run_batch(

@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from deepmat.errors import ConfigError
-from deepmat.inference.batch import CutOuts, prepare_files, prepare_settings, refuse_input_files, run_batch
+from deepmat.inference.background import background_text
+from deepmat.inference.batch import CutOuts, prepare_batch, prepare_files, prepare_settings, refuse_input_files
 from deepmat.inference.guides import mask_guide, trimap_guide
 from deepmat.inference.jobs import find_jobs
-from deepmat.inference.logs import merge_logs
-from deepmat.inference.opening import Opening, opener
+from deepmat.inference.opening import Opening
 from deepmat.inference.places import Places
 from deepmat.runtime import distributed
 from deepmat.runtime.files import AnyPath, as_path, as_path_or_none, as_paths, refuse_file
@@ -61,7 +61,7 @@ def cut_out(
     given, place = as_paths(inputs, "inputs"), as_path(out, "out")
     refuse_storage(runs_on, [place])
     trimaps, masks = as_path_or_none(trimaps, "trimaps"), as_path_or_none(masks, "masks")
-    behind = background if isinstance(background, str) else str(as_path_or_none(background, "background") or "")
+    behind = background_text(background)
     _check(place, trimaps, masks, width)
     pixels = max_megapixels * 10**6
     files = prepare_files(
@@ -75,28 +75,10 @@ def cut_out(
         max_megapixels=max_megapixels,
     )
     partners, what = (trimaps, "trimap") if trimaps else (masks, "mask")
-    jobs, notices = find_jobs(
-        given,
-        partners,
-        what,
-        files.places.apart(),
-        include,
-        exclude,
-    )
+    jobs, notices = find_jobs(given, partners, what, files.places.apart(), include, exclude)
     refuse_input_files(jobs, files, behind)
-    own = distributed.share(jobs)  # before files count as existing, which another process may be writing
-    todo = files.left(own) if skip_existing else list(own)
     opening = Opening(weights, distributed.device_name(device), precision, assume)
-    network = opening.open()
-    opened = opener(opening, network, runs_on)
-    return CutOuts(
-        len(todo),
-        lambda: run_batch(opened, todo, files, options, runs_on, opening.gpu),
-        notices if distributed.rank() == 0 else [],
-        f"{network.about}, mode {options.mode}",
-        existing=len(own) - len(todo),
-        finish=lambda: merge_logs(place, [job.name for job in jobs]),
-    )
+    return prepare_batch(jobs, notices, files, options, opening, runs_on, skip_existing)
 
 
 def _check(out: Path, trimaps: Path | None, masks: Path | None, width: str | None) -> None:

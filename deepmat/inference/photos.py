@@ -1,18 +1,26 @@
 """Cut subjects out of photos without trimaps: files or folders in, cut-outs out."""
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from deepmat.errors import ConfigError, DataError
 from deepmat.inference import watching
-from deepmat.inference.batch import CutOuts, Files, prepare_files, prepare_settings, refuse_input_files, run_batch
+from deepmat.inference.background import background_text
+from deepmat.inference.batch import (
+    CutOuts,
+    Files,
+    Run,
+    prepare_batch,
+    prepare_files,
+    prepare_settings,
+    refuse_input_files,
+)
 from deepmat.inference.guides import subject_guide
 from deepmat.inference.jobs import Job, find_jobs, piped_job
-from deepmat.inference.logs import merge_logs
-from deepmat.inference.opening import Opening, opener
+from deepmat.inference.opening import Opening
 from deepmat.inference.outputs import OUTPUTS, parse_outputs
 from deepmat.inference.pipeline import Picture
 from deepmat.inference.places import Places, places_of
@@ -81,7 +89,7 @@ def cut_photos(
     """
     given = _given(inputs)
     masks = as_path_or_none(masks, "masks")
-    background = background if isinstance(background, str) else str(as_path_or_none(background, "background") or "")
+    background = background_text(background)
     of_finder = [each.removeprefix(FINDER_SETTING) for each in settings if each.startswith(FINDER_SETTING)]
     others = [each for each in settings if not each.startswith(FINDER_SETTING)]
     options = prepare_settings(mode, max_size, fit, memory, others)
@@ -109,23 +117,12 @@ def cut_photos(
     if any(seeker.prompts) and len(jobs) > 1:
         how = "cut the pictures one by one, or give --masks with a rough mask for each"
         raise ConfigError(f"--box, --point, --not-point: are for one picture, but {len(jobs)} are given; {how}")
-    own = distributed.share(jobs)  # before files count as existing, which another process may be writing
-    todo = files.left(own) if skip_existing else list(own)
     opening = Opening(weights, distributed.device_name(device), precision, assume)
-    network = opening.open()
-    opened = opener(opening, network, runs_on)
 
-    def run(pictures: Sequence[Job]) -> Iterator[Picture]:
-        return run_batch(opened, pictures, files, options, runs_on, opening.gpu)
+    def steps(run: Run, todo: Sequence[Job]) -> Iterator[Picture]:
+        return _steps(run, jobs, todo, search, seeker, watch)
 
-    return CutOuts(
-        len(todo),
-        lambda: _run(run, jobs, todo, search, seeker, watch),
-        notices if distributed.rank() == 0 else [],
-        f"{network.about}, mode {options.mode}",
-        existing=len(own) - len(todo),
-        finish=lambda: merge_logs(places.folder, [job.name for job in jobs]) if places.folder else None,
-    )
+    return prepare_batch(jobs, notices, files, options, opening, runs_on, skip_existing, steps)
 
 
 @dataclass(frozen=True)
@@ -235,8 +232,8 @@ def _of_format(save: str, places: Places) -> str:
     return kind + suffix
 
 
-def _run(
-    run: Callable[[Sequence[Job]], Iterator[Picture]],
+def _steps(
+    run: Run,
     jobs: Sequence[Job],
     todo: Sequence[Job],
     search: _Search,

@@ -44,7 +44,7 @@ class Picture(TypedDict, total=False):
     paths: dict[str, str]
     """Files written, by label of output."""
     weights: str
-    """"lite", "closed-form", the path of the weights file, or the model's id on the hub."""
+    """"lite" or "closed-form", of the package, or else the path of the weights."""
     precision: str
     """"fp32", "bf16" or "int8"."""
     finder: str
