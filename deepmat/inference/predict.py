@@ -59,14 +59,8 @@ def see(
     mode auto sees it, for a part of a picture that is seen so; None follows from its size. Raises the errors of
     `predict`.
     """
-    run = lookup(MODES, mode, "mode")
-    shapes_fit = image.ndim == 3 and image.shape[2] == 3 and image.shape[:2] == trimap.shape
-    if not shapes_fit or image.dtype != np.uint8 or trimap.dtype != np.uint8:
-        raise DataError(
-            f"image {image.dtype} {image.shape} and trimap {trimap.dtype} {trimap.shape}: "
-            "expected uint8 [H, W, 3] and uint8 [H, W] of one size"
-        )
-    levels, _ = trimaps.quantise(trimap)
+    lookup(MODES, mode, "mode")
+    levels = _levels(image, trimap)
     if not trimaps.unknown_region(levels).any():
         return lambda: (levels == trimaps.FOREGROUND).astype(np.float32), Seen("none", [])
     if isinstance(model, type) or not hasattr(model, "begin"):
@@ -83,13 +77,7 @@ def see(
     if (predictor.first_look and mode == "auto") if narrow is None else narrow:
         looking = options if mode == "auto" else {}
         shown = _narrowed(predictor, image, levels, 1 if enlarge else 2, rough, looking)
-    if mode not in IN_PARTS:
-        alpha, seen = run(predictor, image, shown, enlarge, **options)
-    elif enlarge:  # the whole picture, before it is seen in parts
-        alpha, seen = run(predictor, enlarged(image), enlarged(shown), **options)
-        alpha = reduced(alpha)
-    else:
-        alpha, seen = run(predictor, image, shown, **options)
+    alpha, seen = _by_mode(mode, predictor, image, shown, enlarge, options)
     if shown is not levels:
         seen = seen._replace(mode=f"{seen.mode}, narrowed")
     alpha = _with_known(alpha, shown)
@@ -106,6 +94,30 @@ def see(
         return corrected
 
     return finish, seen
+
+
+def _levels(image: np.ndarray, trimap: np.ndarray) -> np.ndarray:
+    """The levels of a trimap, uint8 [H, W] of 0, 128, 255. Raises DataError unless it is of the picture's size."""
+    shapes_fit = image.ndim == 3 and image.shape[2] == 3 and image.shape[:2] == trimap.shape
+    if not shapes_fit or image.dtype != np.uint8 or trimap.dtype != np.uint8:
+        raise DataError(
+            f"image {image.dtype} {image.shape} and trimap {trimap.dtype} {trimap.shape}: "
+            "expected uint8 [H, W, 3] and uint8 [H, W] of one size"
+        )
+    return trimaps.quantise(trimap)[0]
+
+
+def _by_mode(
+    mode: str, predictor: Predictor, image: np.ndarray, levels: np.ndarray, enlarge: bool, options: Mapping[str, Any]
+) -> tuple[np.ndarray, Seen]:
+    """The alpha that a mode finds, float32 [H, W], and how it saw the picture; at twice its size if it is enlarged."""
+    run = MODES[mode]
+    if mode not in IN_PARTS:
+        return run(predictor, image, levels, enlarge, **options)
+    if not enlarge:
+        return run(predictor, image, levels, **options)
+    alpha, seen = run(predictor, enlarged(image), enlarged(levels), **options)  # the whole, before it is seen in parts
+    return reduced(alpha), seen
 
 
 def _with_known(alpha: np.ndarray, levels: np.ndarray) -> np.ndarray:
