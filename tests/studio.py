@@ -1,4 +1,4 @@
-"""Studio pictures with exact alpha: a procedural subject before a backdrop with uneven light, a shadow and noise."""
+"""Pictures with exact alpha: a disc, a procedural subject before a backdrop with uneven light, a shadow and noise."""
 
 import cv2
 import numpy as np
@@ -6,6 +6,18 @@ import numpy as np
 from deepmat import synth
 
 WHITE, GREY, GREEN, BLUE = (236, 236, 238), (150, 148, 146), (52, 168, 70), (40, 74, 190)
+
+
+def disc(height=60, width=80, radius=20):
+    """A hard mask, uint8 [H, W]."""
+    y, x = np.mgrid[:height, :width]
+    return np.where((x - width / 2) ** 2 + (y - height / 2) ** 2 < radius**2, 255, 0).astype(np.uint8)
+
+
+def overlap(mask, alpha):
+    """The pixels that are foreground in both, as a share of those in either."""
+    found, true = mask > 127, alpha > 127
+    return (found & true).sum() / (found | true).sum()
 
 
 def backdrop(rng, height, width, colour, uneven=0.25):

@@ -5,6 +5,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from PIL import Image
+from studio import disc
 
 from deepmat import imaging
 from deepmat.errors import DataError
@@ -14,11 +15,6 @@ ALPHAS = arrays.arrays(
     np.uint8, arrays.array_shapes(min_dims=2, max_dims=2, max_side=9), elements=st.sampled_from([0, 0, 0, 77, 255, 255])
 )
 WIDTHS = st.floats(0, 6)
-
-
-def disc(height=60, width=80, radius=20):
-    y, x = np.mgrid[:height, :width]
-    return np.where((x - width / 2) ** 2 + (y - height / 2) ** 2 < radius**2, 255, 0).astype(np.uint8)
 
 
 def blobs(seed, height=203, width=190):

@@ -1,14 +1,10 @@
 import numpy as np
 import pytest
+from studio import disc
 
 from deepmat.errors import ConfigError, DataError
 from deepmat.imaging.trimap import by_distance
 from deepmat.subject import band
-
-
-def disc(height=60, width=80, radius=20):
-    y, x = np.mgrid[:height, :width]
-    return np.where((x - width / 2) ** 2 + (y - height / 2) ** 2 < radius**2, 255, 0).astype(np.uint8)
 
 
 def lines(width=2):

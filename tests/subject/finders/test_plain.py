@@ -1,16 +1,12 @@
 import numpy as np
 import pytest
 import studio
+from studio import overlap
 
 from deepmat import synth
 from deepmat.errors import DataError
 from deepmat.subject.finders import FINDERS, Prompts
 from deepmat.subject.finders.plain import find_plain
-
-
-def overlap(mask, alpha):
-    found, true = mask > 127, alpha > 127
-    return (found & true).sum() / (found | true).sum()
 
 
 def test_it_is_a_finder():

@@ -1,15 +1,11 @@
 import numpy as np
 import pytest
+from studio import overlap
 
 from deepmat import synth
 from deepmat.errors import ConfigError, DataError
 from deepmat.subject.finders import FINDERS, Prompts
 from deepmat.subject.finders.prompts import find_prompted, nearer
-
-
-def overlap(mask, alpha):
-    found, true = mask > 127, alpha > 127
-    return (found & true).sum() / (found | true).sum()
 
 
 def picture(height=180, width=240, at=((90, 70), (90, 180)), radius=35):
