@@ -55,6 +55,16 @@ def test_imports_go_one_way(path):
         assert not re.search(r"deepmat\.report(?!\.records)\b", path.read_text())
 
 
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_functions_and_modules_are_short(path):
+    text = path.read_text()
+    assert len(text.splitlines()) <= 300
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            body = node.body[1:] if ast.get_docstring(node) and len(node.body) > 1 else node.body
+            assert node.end_lineno - body[0].lineno < 60, node.name
+
+
 def words(node):
     """Names, attributes and string keys in a piece of code."""
     for each in ast.walk(node):
