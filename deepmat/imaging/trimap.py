@@ -159,11 +159,15 @@ def three_levels(counts: np.ndarray) -> list[int]:
 
 
 def _is_stray(counts: np.ndarray, three: list[int]) -> bool:
-    """Return whether the rarest of three levels stands for one of the others, or these need no other."""
+    """Return whether the rarest of three levels stands for one of the others, or these need no other.
+
+    Between 0 and 255 it is the unknown region, however thin.
+    """
     rare = min(three, key=lambda level: counts[level])
     others = {*three} - {rare}
-    beside = min(abs(rare - level) for level in others) <= NEAR
-    return counts[rare] < LEAST_SHARE * counts.sum() and (beside or others <= {BACKGROUND, UNKNOWN, FOREGROUND})
+    if counts[rare] >= LEAST_SHARE * counts.sum() or others == {BACKGROUND, FOREGROUND}:
+        return False
+    return min(abs(rare - level) for level in others) <= NEAR or others <= {BACKGROUND, UNKNOWN, FOREGROUND}
 
 
 def read_trimap(

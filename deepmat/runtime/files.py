@@ -53,7 +53,9 @@ def whole_file(path: Path) -> Iterator[Path]:
             os.fsync(written.fileno())
         os.replace(part, path)
     except OSError as error:
-        if error.filename is not None and Path(os.fsdecode(error.filename)) not in (part, *part.parents):
+        # An error of copying names both files, whichever failed.
+        other = error.filename2 is None and error.filename is not None
+        if other and Path(os.fsdecode(error.filename)) not in (part, *part.parents):
             raise DataError(f"{error.filename}: cannot be read ({error.strerror}); check its permissions") from error
         how = "use a shorter name" if error.errno == errno.ENAMETOOLONG else "free space or choose another place"
         raise DataError(f"{path}: cannot be written ({error.strerror or error}); {how}") from error

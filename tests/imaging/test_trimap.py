@@ -113,6 +113,13 @@ def test_a_stray_pixel_is_no_third_level(known, stray):
     assert f"taken as the nearest ({stray} as " in notices[0]
 
 
+def test_between_0_and_255_a_level_is_unknown_however_thin():
+    mask = disc(400, 400, 150)
+    painted = np.where(trimap.by_distance(mask, 0, 1) == 128, 200, mask).astype(np.uint8)
+    assert 0 < np.mean(painted == 200) < trimap.LEAST_SHARE
+    np.testing.assert_array_equal(trimap.quantise(painted)[0] == 128, painted == 200)
+
+
 def test_a_smoothed_mask_has_no_third_level(tmp_path):
     smooth = cv2.GaussianBlur(disc(), (0, 0), 3)
     assert trimap.quantise(smooth)[1][0].count("taken as the nearest")

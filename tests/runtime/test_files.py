@@ -70,6 +70,17 @@ def test_what_cannot_be_read_while_a_file_is_written_is_named(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_a_disk_that_is_full_while_a_file_is_copied_is_not_the_sources_fault(tmp_path, monkeypatch):
+    def full(*_, **__):
+        error = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "source.png")
+        error.filename2 = "part.png"  # as shutil.copyfile does
+        raise error
+
+    with pytest.raises(DataError, match=r"a.png: cannot be written \(No space left on device\); free space"):
+        with files.whole_file(tmp_path / "a.png"):
+            full()
+
+
 def test_nothing_that_is_read_is_overwritten(tmp_path):
     (tmp_path / "sub").mkdir()
     inputs = [tmp_path / "a.png"]
