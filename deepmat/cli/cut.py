@@ -37,29 +37,37 @@ from deepmat.errors import ConfigError
 PIPE = Path("-")
 
 
+Inputs = Annotated[
+    list[Path] | None,
+    typer.Argument(help="Pictures, folders of them with all their subfolders, or - for one from a pipe."),
+]
+Out = Annotated[
+    Path | None,
+    typer.Option("--out", "-o", help="Folder, or a file for one picture [NAME_cutout.png beside each picture]."),
+]
+Box = Annotated[
+    str | None, typer.Option(metavar="LEFT,TOP,RIGHT,BOTTOM", help="The subject is in this box, in pixels.")
+]
+Point = Annotated[list[str] | None, typer.Option(metavar="X,Y", help="A pixel of the subject; repeatable.")]
+NotPoint = Annotated[list[str] | None, typer.Option(metavar="X,Y", help="A pixel of the background; repeatable.")]
+Finder = Annotated[
+    str | None,
+    typer.Option(metavar="NAME|FILE.onnx", help="What finds the subject [chosen by the picture]; list shows all."),
+]
+Masks = Annotated[
+    Path | None, typer.Option("--masks", "--mask", help="Rough masks of any tool, paired by name; or one file.")
+]
+Watch = Annotated[bool, typer.Option("--watch", help="Go on as pictures arrive in the folders.")]
+
+
 def cut(
-    inputs: Annotated[
-        list[Path] | None,
-        typer.Argument(help="Pictures, folders of them with all their subfolders, or - for one from a pipe."),
-    ] = None,
-    out: Annotated[
-        Path | None,
-        typer.Option("--out", "-o", help="Folder, or a file for one picture [NAME_cutout.png beside each picture]."),
-    ] = None,
-    box: Annotated[
-        str | None, typer.Option(metavar="LEFT,TOP,RIGHT,BOTTOM", help="The subject is in this box, in pixels.")
-    ] = None,
-    point: Annotated[list[str] | None, typer.Option(metavar="X,Y", help="A pixel of the subject; repeatable.")] = None,
-    not_point: Annotated[
-        list[str] | None, typer.Option(metavar="X,Y", help="A pixel of the background; repeatable.")
-    ] = None,
-    finder: Annotated[
-        str | None,
-        typer.Option(metavar="NAME|FILE.onnx", help="What finds the subject [chosen by the picture]; list shows all."),
-    ] = None,
-    masks: Annotated[
-        Path | None, typer.Option("--masks", "--mask", help="Rough masks of any tool, paired by name; or one file.")
-    ] = None,
+    inputs: Inputs = None,
+    out: Out = None,
+    box: Box = None,
+    point: Point = None,
+    not_point: NotPoint = None,
+    finder: Finder = None,
+    masks: Masks = None,
     weights: Weights = None,
     save: Save = ["cutout"],  # noqa: B006
     background: Background = None,
@@ -67,7 +75,7 @@ def cut(
     crop: Crop = None,
     square: Square = False,
     skip_existing: SkipExisting = False,
-    watch: Annotated[bool, typer.Option("--watch", help="Go on as pictures arrive in the folders.")] = False,
+    watch: Watch = False,
     include: Include = None,
     exclude: Exclude = None,
     mode: Mode = None,

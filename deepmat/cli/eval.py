@@ -34,67 +34,72 @@ PROTOCOLS = [name for name in names("scoring.protocols", "PROTOCOLS") if "-" not
 """Without those that vary a single choice of another."""
 
 
+Networks = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--weights",
+        "-w",
+        help="best.safetensors of a run, a published DIM file, an exported .onnx, closed-form, or USER/NAME of the"
+        " hub; repeatable [lite].",
+    ),
+]
+Predictions = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--predictions",
+        "-p",
+        metavar="[NAME=]DIR",
+        help="Folder of mattes that any tool saved; repeatable. Runs are compared with the first.",
+    ),
+]
+Data = Annotated[Path | None, typer.Option(help="Test set (image/, trimap/, alpha/), or a data set with one in test/.")]
+Images = Annotated[Path | None, typer.Option(help="Folder of images, instead of DATA/image.")]
+Trimaps = Annotated[Path | None, typer.Option(help="Folder of trimaps, instead of DATA/trimap.")]
+Alphas = Annotated[Path | None, typer.Option(help="Folder of true alphas, instead of DATA/alpha.")]
+Protocol = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="|".join([*PROTOCOLS, "all"]),
+        help="Protocol of the scores [matlab, the benchmark's]; repeatable. Report and comparisons use the first.",
+    ),
+]
+Regions = Annotated[
+    bool, typer.Option("--regions", help="Also score the whole picture and its fine parts (hair, meshes).")
+]
+Out = Annotated[Path | None, typer.Option("--out", "-o", help="Folder for scores.csv, scores.json and saved alphas.")]
+SaveAlphas = Annotated[bool, typer.Option("--save-alphas", help="Write the network's alphas to OUT/prediction.")]
+SkipExisting = Annotated[
+    bool, typer.Option("--skip-existing", help="Reuse alphas that --save-alphas wrote with the same weights.")
+]
+Report = Annotated[Path | None, typer.Option(help="HTML page to write, with its pictures in a folder beside it.")]
+Sheet = Annotated[
+    Path | None,
+    typer.Option("--sheet", help="Picture to write: eight images with trimap, true alpha and that of the first run."),
+]
+TrimapSweep = Annotated[bool, typer.Option("--trimap-sweep", help="Score a network with trimaps of several widths.")]
+JpegSweep = Annotated[bool, typer.Option("--jpeg-sweep", help="Score a network on JPEGs of several qualities.")]
+NoiseSweep = Annotated[bool, typer.Option("--noise-sweep", help="Score a network on images with noise.")]
+AsJson = Annotated[bool, typer.Option("--json", help="JSON on stdout instead of tables.")]
+
+
 def evaluate(
-    weights: Annotated[
-        list[Path] | None,
-        typer.Option(
-            "--weights",
-            "-w",
-            help="best.safetensors of a run, a published DIM file, an exported .onnx, closed-form, or USER/NAME of the"
-            " hub; repeatable [lite].",
-        ),
-    ] = None,
-    predictions: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--predictions",
-            "-p",
-            metavar="[NAME=]DIR",
-            help="Folder of mattes that any tool saved; repeatable. Runs are compared with the first.",
-        ),
-    ] = None,
-    data: Annotated[
-        Path | None, typer.Option(help="Test set (image/, trimap/, alpha/), or a data set with one in test/.")
-    ] = None,
-    images: Annotated[Path | None, typer.Option(help="Folder of images, instead of DATA/image.")] = None,
-    trimaps: Annotated[Path | None, typer.Option(help="Folder of trimaps, instead of DATA/trimap.")] = None,
-    alphas: Annotated[Path | None, typer.Option(help="Folder of true alphas, instead of DATA/alpha.")] = None,
-    protocol: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="|".join([*PROTOCOLS, "all"]),
-            help="Protocol of the scores [matlab, the benchmark's]; repeatable. Report and comparisons use the first.",
-        ),
-    ] = None,
-    regions: Annotated[
-        bool, typer.Option("--regions", help="Also score the whole picture and its fine parts (hair, meshes).")
-    ] = False,
-    out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="Folder for scores.csv, scores.json and saved alphas.")
-    ] = None,
-    save_alphas: Annotated[
-        bool, typer.Option("--save-alphas", help="Write the network's alphas to OUT/prediction.")
-    ] = False,
-    skip_existing: Annotated[
-        bool, typer.Option("--skip-existing", help="Reuse alphas that --save-alphas wrote with the same weights.")
-    ] = False,
-    report: Annotated[
-        Path | None, typer.Option(help="HTML page to write, with its pictures in a folder beside it.")
-    ] = None,
-    picture: Annotated[
-        Path | None,
-        typer.Option(
-            "--sheet", help="Picture to write: eight images with trimap, true alpha and that of the first run."
-        ),
-    ] = None,
-    trimap_sweep: Annotated[
-        bool, typer.Option("--trimap-sweep", help="Score a network with trimaps of several widths.")
-    ] = False,
-    jpeg_sweep: Annotated[
-        bool, typer.Option("--jpeg-sweep", help="Score a network on JPEGs of several qualities.")
-    ] = False,
-    noise_sweep: Annotated[bool, typer.Option("--noise-sweep", help="Score a network on images with noise.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="JSON on stdout instead of tables.")] = False,
+    weights: Networks = None,
+    predictions: Predictions = None,
+    data: Data = None,
+    images: Images = None,
+    trimaps: Trimaps = None,
+    alphas: Alphas = None,
+    protocol: Protocol = None,
+    regions: Regions = False,
+    out: Out = None,
+    save_alphas: SaveAlphas = False,
+    skip_existing: SkipExisting = False,
+    report: Report = None,
+    picture: Sheet = None,
+    trimap_sweep: TrimapSweep = False,
+    jpeg_sweep: JpegSweep = False,
+    noise_sweep: NoiseSweep = False,
+    json: AsJson = False,
     mode: Mode = None,
     max_size: MaxSize = None,
     fit: Fit = None,

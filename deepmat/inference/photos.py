@@ -28,7 +28,7 @@ from deepmat.runtime import distributed
 from deepmat.runtime.fetching import Progress
 from deepmat.runtime.files import AnyPath, as_path, as_path_or_none, real
 from deepmat.runtime.paths import is_file, is_folder
-from deepmat.runtime.sharing import parse_engine, refuse_storage
+from deepmat.runtime.sharing import Engine, parse_engine, refuse_storage
 from deepmat.runtime.storage import Address
 from deepmat.subject.finders.choice import settings_for
 from deepmat.subject.prompting import Box, Point, prompts_of
@@ -99,8 +99,7 @@ def cut_photos(
     runs_on = parse_engine(engine)
     refuse_storage(runs_on, given if places == Places() else [places.folder, places.file])
     _check(given, seeker, masks, places, watch)
-    if runs_on.is_cluster and (watch or stream):
-        raise ConfigError(f"--engine {engine}: takes no {'--watch' if watch else 'pipe'}; leave one of the two out")
+    _check_engine(runs_on, watch, places)
     seeker = seeker._replace(settings=settings_for(finder, of_finder))
     files = prepare_files(
         subject_guide(seeker, max_megapixels * 10**6),
@@ -114,9 +113,7 @@ def cut_photos(
     )
     search = _Search(given, masks, files, include, exclude, background)
     jobs, notices = search.find(watch)
-    if any(seeker.prompts) and len(jobs) > 1:
-        how = "cut the pictures one by one, or give --masks with a rough mask for each"
-        raise ConfigError(f"--box, --point, --not-point: are for one picture, but {len(jobs)} are given; {how}")
+    _check_prompted(seeker, jobs)
     opening = Opening(weights, distributed.device_name(device), precision, assume)
 
     def steps(run: Run, todo: Sequence[Job]) -> Iterator[Picture]:
@@ -215,6 +212,18 @@ def _check(given: Sequence[Path | bytes], seeker: Seeker, masks: Path | None, pl
     watching.check()
     if distributed.world() > 1:
         raise ConfigError("--watch: is for one process; start deepmat without a launcher")
+
+
+def _check_engine(engine: Engine, watched: bool, places: Places) -> None:
+    if engine.is_cluster and (watched or places.stream):
+        what = "--watch" if watched else "pipe"
+        raise ConfigError(f"--engine {engine.name}: takes no {what}; leave one of the two out")
+
+
+def _check_prompted(seeker: Seeker, jobs: Sequence[Job]) -> None:
+    if any(seeker.prompts) and len(jobs) > 1:
+        how = "cut the pictures one by one, or give --masks with a rough mask for each"
+        raise ConfigError(f"--box, --point, --not-point: are for one picture, but {len(jobs)} are given; {how}")
 
 
 def _of_format(save: str, places: Places) -> str:
