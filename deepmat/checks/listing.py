@@ -10,7 +10,7 @@ from deepmat.errors import DataError
 from deepmat.runtime.files import real
 from deepmat.runtime.formats import SUFFIXES, is_foreign
 from deepmat.runtime.listing import is_picture, key_of, scan
-from deepmat.runtime.pairing import pair
+from deepmat.runtime.pairing import NoPartner, pair
 from deepmat.runtime.storage import Address, names
 
 
@@ -54,7 +54,10 @@ def pictures_in(folder: Path) -> tuple[list[Path], list[Finding]]:
 
 
 def paired(folders: dict[str, Path], kind: str, split: str) -> Iterator[Case | Finding]:
-    """A case for each picture of the first folder with its partners in the others, and findings on missing partners."""
+    """A case for each picture of the first folder with its partners in the others, and findings on missing partners.
+
+    A foreground without an alpha is a case of role rgba: its own alpha channel counts, which reading it finds.
+    """
     base, *others = folders
     listed, unseen = {}, False
     for role, folder in folders.items():
@@ -77,6 +80,9 @@ def paired(folders: dict[str, Path], kind: str, split: str) -> Iterator[Case | F
                 partner = found[key]
                 if isinstance(partner, Path):
                     files.append((role, partner))
+                    continue
+                if kind == "foreground" and isinstance(partner, NoPartner):
+                    files = [("rgba", path)]
                     continue
                 alone = not any(Path(key).name == candidate.stem for candidate in listed[role])
                 message = str(partner).removeprefix(f"{key}: ")

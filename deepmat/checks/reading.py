@@ -50,7 +50,8 @@ def _examine_file(role: str, path: Path, pixels: Pixels) -> Iterator[Finding]:
         colour, alpha = imaging.read_rgba(path)
         pixels["fg"] = path, colour
         if alpha is None:
-            message = "has no alpha channel; give the folder of its alphas with --alpha (of backgrounds: with --bg)"
+            how = "save it with one, or put its alpha into alpha/ beside fg/ or the folder of --alpha"
+            message = f"has no alpha channel and no alpha file of its name; {how} (backgrounds: --bg)"
             yield finding("partner", path, message, fix="left out")
         else:
             pixels["alpha"] = path, alpha

@@ -39,7 +39,7 @@ class DataConfig(Section):
     fg: PathIn | None = None
     alpha: PathIn | None = None
     bg: PathIn | None = None
-    """Folders in place of root's: foregrounds (RGBA if there is no alpha folder), their alphas, backgrounds."""
+    """Folders in place of root's: foregrounds, their alphas (an RGBA foreground needs none), backgrounds."""
     image: PathIn | None = None
     """Folder of ready composites with the same names as those in fg, alpha and bg."""
     per_foreground: AtLeast1 = 100

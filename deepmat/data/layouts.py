@@ -4,7 +4,7 @@
 |------------|----------------------------|---------------------------------------------------|---------------------|
 | adobe      | Training_set/ or Test_set/ | by the names lists, in fg/ and alpha/ below it    | bg_train/, bg_test/ |
 | composites | image/                     | fg/ and alpha/                                    | bg/                 |
-| folders    | fg/                        | fg/ and alpha/ by name, or RGBA pictures in fg/   | bg/                 |
+| folders    | fg/                        | fg/ and alpha/ by name; RGBA pictures need none   | bg/                 |
 | composites | train/ or test/            | those of its manifest, or its own fg/ and alpha/  | the same            |
 | pictures   | anything else              | RGBA pictures                                     | given apart         |
 """
@@ -18,7 +18,7 @@ from deepmat import imaging
 from deepmat.errors import DataError
 from deepmat.imaging.fitting import read_alpha_like, read_photo
 from deepmat.runtime.listing import list_pictures
-from deepmat.runtime.pairing import pair
+from deepmat.runtime.pairing import NoPartner, pair
 from deepmat.runtime.paths import is_file, is_folder, is_there
 from deepmat.runtime.storage import Address
 
@@ -82,8 +82,8 @@ def adobe_foregrounds(root: Path, split: str) -> list[Foreground]:
 def find_foregrounds(root: Path, alphas: Path | None = None) -> tuple[list[Foreground], list[str]]:
     """The foregrounds of a data folder (any layout but composites), sorted by name, and notices.
 
-    alphas: the folder of alphas, in place of the layout's own. A missing alpha gets its expected path, which raises
-    when it is read. DataError if a folder is missing or empty.
+    alphas: the folder of alphas, in place of the layout's own. A picture without an alpha there has its own channel; no
+    picture is opened, so reading raises where there is none either. DataError if a folder is missing or empty.
     """
     layout = layout_of(root)
     if layout == "adobe":
@@ -105,13 +105,20 @@ def find_foregrounds(root: Path, alphas: Path | None = None) -> tuple[list[Foreg
     if not alphas:
         return [Foreground(name, path, None) for name, path in pictures.items()], notices
     partners, more = pair(list(pictures), alphas, "alpha")
-    found = []
+    found: list[Foreground] = []
+    alone: list[str] = []
     for name, path in pictures.items():
-        alpha = partners[name]
-        if isinstance(alpha, DataError):
+        alpha: Path | DataError | None = partners[name]
+        if isinstance(alpha, NoPartner):
+            alone.append(name)
+            alpha = None
+        elif isinstance(alpha, DataError):
             more.append(str(alpha))
-            alpha = alphas / f"{name}.png"
+            alpha = alphas / f"{name}.png"  # which raises when it is read
         found.append(Foreground(name, path, alpha))
+    if alone:
+        which = f"{alone[0]} for one, so their" if len(alone) > 1 else f"{alone[0]}, so its"
+        more.append(f"{alphas}: no alpha for {len(alone)} of {len(found)} foregrounds, {which} own alpha is used")
     return found, notices + more
 
 
@@ -130,8 +137,8 @@ def read_foreground(fg: Path, alpha: Path | None) -> tuple[np.ndarray, np.ndarra
     if alpha is None:
         colour, matte = imaging.read_rgba(fg)
         if matte is None:
-            how = "put its alphas into alpha/ beside fg/ (composite: or --alpha DIR)"
-            raise DataError(f"{fg}: has no alpha channel; {how}")
+            how = "save it with one, or put its alpha into alpha/ beside fg/ (composite: or --alpha DIR)"
+            raise DataError(f"{fg}: has no alpha channel and no alpha file of its name; {how}")
     else:
         photo, *_ = read_photo(fg)
         colour, (matte, _) = photo.image, read_alpha_like(alpha, photo)  # the doctor reports orientations

@@ -9,13 +9,17 @@ from deepmat.runtime.listing import scan_names, split_suffix
 from deepmat.runtime.names import NearNames, composed, without_role
 
 
+class NoPartner(DataError):
+    """No file comes into question for a partner, in a folder that could be listed in full."""
+
+
 def pair(keys: Sequence[str], folder: Path, what: str) -> tuple[dict[str, Path | DataError], list[str]]:
     """Return for each key its partner in `folder`, or a DataError that says why there is none; and notices.
 
     Partners have the same path, or else the same bare name if no other key or picture has that name and one of the two
     lies in no subfolder (shoes/1 is no partner of hats/1). Composed and decomposed accents are the same. A file that
-    has no partner otherwise may end in one of names.ROLES (cat_pha). what: "alpha" or the like, for messages. Raises
-    DataError if the folder itself is missing or empty.
+    has no partner otherwise may end in one of names.ROLES (cat_pha). The error is a NoPartner if no file comes into
+    question. what: "alpha" or the like, for messages. Raises DataError if the folder itself is missing or empty.
     """
     found, notices = pair_names(keys, folder, what)
     return {key: folder / name if isinstance(name, str) else name for key, name in found.items()}, notices
@@ -48,7 +52,7 @@ def pair_names(keys: Sequence[str], folder: Path, what: str) -> tuple[dict[str, 
             mend = f"add {folder / key}.png or remove the picture"
             if alike and ("/" not in key or alike.parent == folder):
                 mend = f"is it {alike}? Then rename that to {folder / key}{alike.suffix}"
-            partners[key] = DataError(f"{key}: no {what} of that name in {folder}; {mend}")
+            partners[key] = NoPartner(f"{key}: no {what} of that name in {folder}; {mend}")
     return partners, notices
 
 

@@ -282,6 +282,22 @@ def test_pictures_with_their_alphas_in_themselves_or_elsewhere(deepmat, tmp_path
     assert "lies among the foregrounds" in deepmat("doctor", ".", "--alpha", "mattes").stderr
 
 
+def test_a_picture_with_its_own_alpha_needs_none_beside_it(deepmat, tmp_path):
+    clean(tmp_path / "own")
+    save(tmp_path / "own/fg/cut.png", np.dstack((colours(7), soft())))
+    assert not told(tmp_path / "own")
+    save(tmp_path / "own/fg/none.png", colours(8))
+    assert told(tmp_path / "own") == {("error", "partner", "fg/none.png", "left out")}
+    assert deepmat("doctor", "own", "--fix", "out").exit_code == 0
+    assert {path.name for path in Path("out/fg").iterdir()} == {"cut.png", "good0.png", "good1.png"}
+    for command in (["composite", "out", "-o", "data", "--per-foreground", 1], ["data", "show", "out"]):
+        result = deepmat(*command)
+        assert result.exit_code == 0, result.output
+        assert "out/alpha: no alpha for 1 of 3 foregrounds, cut, so its own alpha is used" in result.stderr
+    made = Path("data/train/image/cut_0.png")
+    assert made.is_file() and not told(tmp_path / "data")
+
+
 def test_adobes_lists_stay_in_step(deepmat, source, tmp_path):
     root = tmp_path / "adobe"
     shutil.copytree(source, root)

@@ -296,7 +296,10 @@ def test_plain_folders_of_any_format(tmp_path):
     assert {name for name, error in results.items() if not error} == {
         f"{key}_{k}" for key in ("one", "sub/two") for k in range(4)
     }
-    assert "has no alpha channel; put its alphas into alpha/ beside fg/" in results["opaque_0"]
+    assert (
+        "has no alpha channel and no alpha file of its name; save it with one, or put its alpha into"
+        in results["opaque_0"]
+    )
     backgrounds = [entry["bg"] for entry in plan if entry["name"].startswith("one")]
     assert len(set(backgrounds[:3])) == 3  # none twice before all were used
     again, _ = plan_folders(tmp_path / "fg", None, tmp_path / "bg", "test", 4, seed=7)
@@ -329,7 +332,7 @@ def test_partners_that_are_missing_fail_and_paths_may_be_spelled_anew(tmp_path, 
     plan, notices = plan_folders(tmp_path / "fg", tmp_path / "alpha", tmp_path / "bg", "train", 2)
     assert any("1 pictures for 2 a foreground, so some come again" in notice for notice in notices)
     results = run(plan, tmp_path / "out")
-    assert results["a_1"] is None and "alpha/b.png: no such file" in results["b_0"]
+    assert results["a_1"] is None and "fg/b.jpg: has no alpha channel and no alpha file" in results["b_0"]
     (tmp_path / "out" / "train" / "image" / "a_0.png").unlink()
     monkeypatch.chdir(tmp_path / "fg")
     plan, _ = plan_folders(Path("."), Path("../alpha"), Path("../bg"), "train", 2)

@@ -39,24 +39,34 @@ def test_no_folder_is_told(tmp_path):
         layout_of(tmp_path / "file")
 
 
-def test_alphas_are_paired_or_named_where_they_should_be(tmp_path):
+def test_alphas_are_paired_or_the_pictures_own(tmp_path):
     grey = np.arange(64, dtype=np.uint8).reshape(8, 8)
-    for name in ("fg/cat.jpg", "fg/sub/dog.png", "fg/lone.png"):
+    for name in ("fg/cat.jpg", "fg/sub/dog.png", "fg/lone.png", "fg/several.png"):
         imaging.write_image(tmp_path / name, np.dstack([grey] * 3))
-    for name in ("alpha/cat.png", "alpha/sub/dog.tif"):
+    imaging.write_image(tmp_path / "fg/own.png", np.dstack([grey] * 4))
+    for name in ("alpha/cat.png", "alpha/sub/dog.tif", "alpha/several.tif", "alpha/several.bmp"):
         imaging.write_image(tmp_path / name, grey)
     found, notices = find_foregrounds(tmp_path)
     assert [(each.name, each.alpha) for each in found] == [
         ("cat", tmp_path / "alpha/cat.png"),
-        ("lone", tmp_path / "alpha/lone.png"),
+        ("lone", None),
+        ("own", None),
+        ("several", tmp_path / "alpha/several.png"),
         ("sub/dog", tmp_path / "alpha/sub/dog.tif"),
     ]
-    assert [notice for notice in notices if notice.startswith("lone: no alpha of that name")]
-    with pytest.raises(DataError, match="lone.png: no such file"):
+    several, alone = notices
+    assert several.startswith("several: ") and "could be its alpha; remove or rename one" in several
+    none = "no alpha for 2 of 5 foregrounds, lone for one, so their own alpha is used"
+    assert alone == f"{tmp_path / 'alpha'}: {none}"
+    np.testing.assert_array_equal(read_foreground(found[2].fg, found[2].alpha)[1], grey)
+    both = (
+        "lone.png: has no alpha channel and no alpha file of its name; save it with one, or put its alpha into alpha/"
+    )
+    with pytest.raises(DataError, match=both):
         read_foreground(found[1].fg, found[1].alpha)
     bare, _ = find_foregrounds(tmp_path / "fg")
     assert {each.alpha for each in bare} == {None}
-    with pytest.raises(DataError, match="cat.jpg: has no alpha channel; put its alphas into alpha/ beside fg/"):
+    with pytest.raises(DataError, match="cat.jpg: has no alpha channel and no alpha file"):
         read_foreground(bare[0].fg, None)
 
 
