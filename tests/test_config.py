@@ -135,6 +135,22 @@ def test_files_that_are_no_config(tmp_path, text):
         config.load(tmp_path / "none.yaml")
 
 
+def test_a_key_that_is_there_twice_is_refused_with_its_line(tmp_path):
+    path = tmp_path / "c.yaml"
+    for text, said in (
+        ("train:\n  lr: 1.0e-3\nmodel: {}\ntrain:\n  epochs: 2\n", "line 4: train: a second time, after line 1; make"),
+        ("train:\n  lr: 1.0e-3\n\n  lr: 2.0e-3\n", "line 4: lr: a second time, after line 2; make"),
+        ("loss: {alpha: 1, alpha: 2}\n", "line 1: alpha: a second time, after line 1; make"),
+    ):
+        path.write_text(text)
+        with pytest.raises(ConfigError, match=f"c.yaml: not valid YAML: {said}"):
+            config.load(path)
+    with pytest.raises(ConfigError, match="--set loss={alpha: 1, alpha: 2}: .* alpha: a second time"):
+        config.load(overrides=["loss={alpha: 1, alpha: 2}"])
+    path.write_text("train: &base {lr: 1.0, epochs: 2}\ntest: {<<: {overlap: 64, tile: 256}, tile: 512}\n")
+    assert config.load(path).test.tile == 512  # a merge may be overridden
+
+
 def test_layers_and_numbers_that_yaml_reads_as_text(tmp_path):
     (tmp_path / "c.yaml").write_text("train: {lr: 1e-4, seed: 1, epochs: 2}\n")
     resolved = config.load(

@@ -78,10 +78,30 @@ def _nested(dotted: str, value: Any) -> dict[str, Any]:
     return value
 
 
+class _Loader(yaml.SafeLoader):
+    """A safe loader that refuses a key which a mapping has twice: PyYAML takes the last one silently."""
+
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        node = super().compose_mapping_node(anchor)
+        lines: dict[str, int] = {}
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode) or key.value == "<<":
+                continue
+            if key.value in lines:
+                problem = f"{key.value}: a second time, after line {lines[key.value]}; make them one"
+                raise yaml.MarkedYAMLError(problem=problem, problem_mark=key.start_mark)
+            lines[key.value] = key.start_mark.line + 1
+        return node
+
+
+def _load(text: str) -> Any:
+    return yaml.load(text, _Loader)  # a safe one
+
+
 def read_yaml(path: Path) -> dict[str, Any]:
-    """Return the mapping in a YAML file. Raises ConfigError if it holds none."""
+    """Return the mapping in a YAML file. Raises ConfigError if it holds none, or a key twice."""
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        values = _load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from error
     except yaml.YAMLError as error:
@@ -103,9 +123,11 @@ def parse_overrides(assignments: Iterable[str]) -> dict[str, Any]:
         if not equals or not dotted:
             raise ConfigError(f"--set {assignment}: write it as key=value, say train.lr=3e-5")
         try:
-            value = yaml.safe_load(text)
+            value = _load(text)
         except yaml.YAMLError as error:
-            raise ConfigError(f"--set {assignment}: the value is not valid YAML") from error
+            problem = getattr(error, "problem", None)
+            why = f": {problem}" if problem else ""
+            raise ConfigError(f"--set {assignment}: the value is not valid YAML{why}") from error
         values = merge(values, _nested(dotted, value))
     return values
 
