@@ -82,7 +82,7 @@ class Digest(NamedTuple):
     split: str
     path: str
     whole: bytes
-    """Of colours and alpha together."""
+    """Of colours and alpha together; of a test picture, of its trimap too: one picture can be tested with several."""
     colours: bytes | None
     """Of the colours; None where they are all one, as of a drawn shape."""
 
@@ -141,7 +141,8 @@ def _blank(size: tuple[int, int]) -> np.ndarray:
 def _digest_of(case: Case, base: str, pixels: Pixels) -> Digest:
     path, colour = pixels[base]
     colours = _digest(colour)
-    whole = colours + (_digest(pixels["alpha"][1]) if "alpha" in pixels else b"")
+    others = ("alpha", "trimap") if is_test(case) else ("alpha",)
+    whole = colours + b"".join(_digest(pixels[role][1]) for role in others if role in pixels)
     varied = any((line != colour[0, 0]).any() for line in colour)
     return Digest(case.split, str(path), whole, colours if varied else None)
 

@@ -375,6 +375,16 @@ def test_a_test_set_of_training_pictures(deepmat, tmp_path):
     }
 
 
+def test_test_pictures_that_differ_in_their_trimap_are_different_cases(tmp_path):
+    test = clean(tmp_path) / "test"
+    for name, trimap in (("wide", np.full(SIZE, 128, np.uint8)), ("same", guide(soft()))):
+        save(test / "image" / f"{name}.png", colours(200))
+        save(test / "alpha" / f"{name}.png", soft())
+        trimap[0] = guide(soft())[0]
+        save(test / "trimap" / f"{name}.png", trimap)
+    assert told(tmp_path) == {("warning", "duplicate", "test/image/test0.png", "left out")}  # of same.png
+
+
 def test_sixteen_bits_hardly_used(tmp_path):
     clean(tmp_path)
     for levels, said in (
