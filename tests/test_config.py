@@ -85,6 +85,7 @@ def test_all_mistakes_are_reported_at_once_with_the_nearest_key(tmp_path):
         (["train=3"], "train"),
         (["train.lr=.inf"], "train.lr: give a finite number"),
         (["train.seed=-1"], "train.seed"),
+        ([f"train.seed={2**64}"], f"train.seed: give a number under 2[*][*]64, .*got {2**64}"),
         (["train.name="], "train.name"),
         (["data.augment.affine.window=100"], "affine.window 100 is under crop.sizes"),
         (["data.augment.jpeg.quality=[40, 900]"], "goes up to 100, not 900"),

@@ -41,11 +41,18 @@ def _folder_name(name: str) -> str:
     return name
 
 
+def _seed(value: int) -> int:
+    if value >= 2**64:
+        raise ValueError(f"give a number under 2**64, which is what torch takes (got {value!r:.60})")
+    return value
+
+
 Float = Annotated[float, BeforeValidator(_number), Field(allow_inf_nan=False)]
 Positive = Annotated[Float, Field(gt=0)]
 NotNegative = Annotated[Float, Field(ge=0)]
 Share = Annotated[Float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=0)]
+Seed = Annotated[Count, AfterValidator(_seed)]
 AtLeast1 = Annotated[int, Field(ge=1)]
 Multiple32 = Annotated[int, Field(ge=32, multiple_of=32)]
 Pair32 = Annotated[list[Multiple32], Field(min_length=2, max_length=2)]

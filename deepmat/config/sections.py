@@ -17,6 +17,7 @@ from deepmat.config.fields import (
     PathIn,
     Positive,
     Section,
+    Seed,
     Share,
 )
 from deepmat.config.network import DIMConfig, ModelConfig
@@ -157,7 +158,7 @@ class TrainConfig(Section):
     """Compile with torch.compile: takes minutes at the start, makes steps faster on a GPU."""
     recompute: bool = False
     """Gradient checkpointing: less memory, longer steps."""
-    seed: Count = 0
+    seed: Seed = 0
     workers: Count | None = None
     """Processes that load data, per training process. None is its share of the cores, up to four (eight beside a
     GPU). Samples do not depend on it."""
