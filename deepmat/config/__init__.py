@@ -1,7 +1,8 @@
 """The config of a run: every default as a pydantic model; YAML files and the command line hold differences only.
 
-A config is layered: defaults <- YAML files <- flags <- `--set key.sub=value`. All mistakes are reported at once, each
-with the nearest valid key. Paths are relative to the working directory.
+A config is layered: defaults <- YAML files <- flags <- `--set key.sub=value`. All unknown keys and
+wrong values are reported at once, each with the nearest valid key. Names in tables of other folders (losses, say) are
+looked up where they are used: a config imports no torch. Paths are relative to the working directory.
 """
 
 from deepmat.config.augment import AugmentConfig, Resize

@@ -22,7 +22,7 @@ def load_config(
 ) -> Config:
     """Load a config: defaults <- YAML files in order <- flags <- overrides ("train.lr=3e-5").
 
-    Raises ConfigError with all mistakes at once.
+    Raises ConfigError with all mistakes at once, as `Config`.
     """
     try:
         paths = [Path(each) for each in ([path] if isinstance(path, (str, os.PathLike)) else path or ())]

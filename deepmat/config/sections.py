@@ -191,7 +191,11 @@ class TrainConfig(Section):
 
 
 class Config(Section):
-    """The whole config of a run. Raises ConfigError with all mistakes, as a YAML file does."""
+    """The whole config of a run. Raises ConfigError with all unknown keys and wrong values, as a YAML file does.
+
+    Names of losses, optimisers, schedules, modes, precisions, devices and parts to freeze are looked up where they are
+    used.
+    """
 
     model: ModelConfig = DIMConfig()
     data: DataConfig = DataConfig()
