@@ -79,6 +79,7 @@ def test_all_mistakes_are_reported_at_once_with_the_nearest_key(tmp_path):
     [
         (["loss={}"], "give at least one term a weight"),
         (["test.overlap=640"], "overlap 640 is over half of tile 1024"),
+        (["train.schedule.name=piecewise"], "train.schedule: piecewise has no pieces, so .* give some, say pieces="),
         (["train.epochs=true"], "train.epochs"),
         (["train.lr"], "write it as key=value"),
         (["train.lr=[1"], "not valid YAML"),

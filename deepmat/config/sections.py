@@ -141,6 +141,14 @@ class ScheduleConfig(Section):
     pieces: list[Annotated[list[NotNegative], Field(min_length=2, max_length=2)]] = []
     """piecewise: [epochs done, value from then on] of each piece but the first, which is 1."""
 
+    @model_validator(mode="after")
+    def _has_pieces(self) -> "ScheduleConfig":
+        if self.name == "piecewise" and not self.pieces:
+            raise ValueError(
+                "piecewise has no pieces, so the rate would be constant; give some, say pieces=[[10, 0.1]]"
+            )
+        return self
+
 
 class TrainConfig(Section):
     """A training run."""
