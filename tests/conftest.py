@@ -18,6 +18,7 @@ from deepmat.errors import DeepmatError
 from deepmat.models import build_model
 from deepmat.models.checkpoint import save_weights
 from deepmat.models.session import Windows
+from deepmat.runtime import fetching
 from deepmat.synth.dataset import synthesise
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -31,6 +32,14 @@ settings.load_profile("deepmat")
 def golden():
     """golden("metrics") -> the arrays of golden/metrics.npz."""
     return lambda name: np.load(GOLDEN / f"{name}.npz")
+
+
+@pytest.fixture(autouse=True)
+def no_networks(monkeypatch):
+    """Nothing is fetched, and the networks that this machine has are not used."""
+    monkeypatch.setenv(fetching.OFFLINE, "1")
+    monkeypatch.setattr("deepmat.subject.finders.known.place_of", lambda name: Path(f"no-cache/{name}.onnx"))
+    monkeypatch.setattr("deepmat.subject.finders.known._of_rembg", lambda name: [])
 
 
 @cache

@@ -93,9 +93,10 @@ def cut(
     """Find the subjects of photos and cut them out.
 
     No trimap is needed: a finder makes a rough mask of the subject, deepmat a trimap of the mask, a network the alpha.
-    Without --finder the picture decides: its own alpha channel, prompts (--box, --point), a plain backdrop, else a
-    segmentation network. Coordinates are those of the upright picture, from its top left corner. Pictures that fail are
-    listed at the end. To go on after a stop, repeat the command with --skip-existing.
+    Without --finder the picture decides: its own alpha channel, a plain backdrop, else a segmentation network. --box,
+    --point and --not-point say which thing is meant and correct the mask, found or given. Coordinates are those of the
+    upright picture, from its top left corner. Pictures that fail are listed at the end. To go on after a stop, repeat
+    the command with --skip-existing.
     """
     if finder == "list":
         _list_finders()

@@ -66,8 +66,8 @@ def cut(
     image: a path, the bytes of a file, a PIL picture or an array (imaging.arrays.Source). box (left, top, right,
     bottom; right and bottom exclusive), points and not_points (x, y), in pixels of the upright photo: where the subject
     is, and where it is not. finder: a name of `subject.finders`, or an ONNX file; None chooses. mask: a rough mask of
-    the subject, of any size of the photo's aspect ratio, in place of a finder. weights: as for `load_model`, or a
-    network that is loaded; device, precision: of the former. mode, options: as for `predict`.
+    the subject, of any size of the photo's aspect ratio, in place of a finder; box and points correct it. weights: as
+    for `load_model`, or a network that is loaded; device, precision: of the former. mode, options: as for `predict`.
 
     Networks and finders stay in memory for the next call; calls in several threads do not disturb each other. Raises
     DataError for a picture or a mask that cannot be used, or where no subject is found; ConfigError for wrong
@@ -75,8 +75,8 @@ def cut(
     """
     settings = checked_options(mode, options)
     seeker = Seeker(prompts_of(box, points, not_points), finder)
-    if mask is not None and (finder or any(seeker.prompts)):
-        raise ConfigError("mask: shows the subject itself; leave out finder, box, points and not_points")
+    if mask is not None and finder:
+        raise ConfigError("mask: shows the subject itself; leave out finder")
     photo, own, about = as_photo(image)
     name = str(image) if isinstance(image, PATHS) else "image"
     subject = subject_of(photo, own, mask, seeker, name)

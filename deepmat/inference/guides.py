@@ -82,20 +82,22 @@ def subject_of(
     name: str = "image",
     max_pixels: int = imaging.MAX_PIXELS,
 ) -> Subject:
-    """Return the subject of a photo: of its rough mask where one is given, or else found.
+    """Return the subject of a photo: of its rough mask where one is given, made to agree with prompts, or else found.
 
     own: the photo's alpha channel, uint8 [H, W], or None; name: of the photo, for messages. Raises NoSubject where
     there is none, DataError where the mask cannot be used, ConfigError for an unknown finder.
     """
     size = _size(photo)
-    if mask is None:
-        with _named(name):
-            subject = seek(photo.image, own, seeker._replace(prompts=fitted(seeker.prompts, size)))
-        return subject._replace(notices=[f"{name}: {notice}" for notice in subject.notices])
+    with _named(name):
+        prompts = fitted(seeker.prompts, size)
+        if mask is None:
+            subject = seek(photo.image, own, seeker._replace(prompts=prompts))
+            return subject._replace(notices=[f"{name}: {notice}" for notice in subject.notices])
     levels, detail, notices = as_mask(mask, size, photo=photo, max_pixels=max_pixels)
     source = str(mask) if isinstance(mask, PATHS) else "mask"
     with _named(source):
-        subject = given(photo.image, levels, detail, f"{source} is given" if source != "mask" else "it is given")
+        why = f"{source} is given" if source != "mask" else "it is given"
+        subject = given(photo.image, levels, detail, why, prompts)
     return subject._replace(notices=[*notices, *(f"{source}: {notice}" for notice in subject.notices)])
 
 

@@ -183,8 +183,8 @@ def _given(inputs: Input | Iterable[Input]) -> list[Path | bytes]:
 
 def _check(given: Sequence[Path | bytes], seeker: Seeker, masks: Path | None, places: Places, watched: bool) -> None:
     check_finder(seeker.finder)
-    if masks and (seeker.finder or any(seeker.prompts)):
-        raise ConfigError("--masks: show the subjects themselves; leave out --finder, --box, --point and --not-point")
+    if masks and seeker.finder:
+        raise ConfigError("--masks: show the subjects themselves; leave out --finder")
     if any(isinstance(each, bytes) for each in given) and len(given) > 1:
         raise ConfigError("-: a picture from a pipe is the only one; name other pictures in another command")
     if any(isinstance(each, bytes) for each in given) and masks and not is_file(masks):

@@ -57,10 +57,6 @@ class Maker:
         """What finds subjects; of an ONNX file its name alone."""
         return Path(self.finder).name if self.finder else "chosen by the picture"
 
-    def finder_for(self, prompts: Prompts) -> str | None:
-        """Return the finder of a request: networks do not take points, for which the picture decides."""
-        return None if prompts.points or prompts.not_points else self.finder
-
 
 class Read(NamedTuple):
     """A picture of a request."""
@@ -129,8 +125,8 @@ def shrunk(read: Read, prompts: Prompts, pixels: float) -> tuple[Read, Prompts]:
 
 def subject_in(maker: Maker, read: Read, trimap: bytes | None, mask: bytes | None, prompts: Prompts) -> Subject:
     """Return the subject of a picture, of a trimap or mask if there is one. Raises Refusal, DeepmatError."""
-    if (trimap is not None) + (mask is not None) + any(prompts) > 1:
-        raise ConfigError("trimap, mask, box and points: each shows the subject itself; send one of the three")
+    if trimap is not None and (mask is not None or any(prompts)):
+        raise ConfigError("trimap: shows the subject itself; leave out mask, box and points")
     given = trimap if trimap is not None else mask
     if given is not None:
         name = TRIMAP if trimap is not None else "mask"
@@ -139,7 +135,7 @@ def subject_in(maker: Maker, read: Read, trimap: bytes | None, mask: bytes | Non
     if trimap is not None:
         levels, notices = as_trimap(trimap, read.size, max_pixels=maker.max_pixels, photo=read.photo)
         return Subject(levels, [*notices, *more, *(f"trimap: {each}" for each in one_sided(levels))])
-    seeker = Seeker(prompts, maker.finder_for(prompts))
+    seeker = Seeker(prompts, maker.finder)
     if mask is not None:
         subject = subject_of(read.photo, read.own, mask, seeker, "image", maker.max_pixels)
         return subject._replace(notices=[*subject.notices, *more])

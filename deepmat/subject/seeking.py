@@ -8,6 +8,7 @@ import numpy as np
 from deepmat.errors import lookup
 from deepmat.runtime.fetching import Progress
 from deepmat.subject.finders import FINDERS, Found, Prompts
+from deepmat.subject.finders.agreeing import agreed
 from deepmat.subject.finders.choice import find
 from deepmat.subject.finders.known import NETWORKS, obtain
 from deepmat.subject.finders.network import load
@@ -75,12 +76,12 @@ def seek(image: np.ndarray, own: np.ndarray | None, seeker: Seeker) -> Subject:
     return _guided(image, found, name, why)
 
 
-def given(image: np.ndarray, mask: np.ndarray, detail: int, why: str) -> Subject:
-    """Make the trimap of a photo from a rough mask that was given.
+def given(image: np.ndarray, mask: np.ndarray, detail: int, why: str, prompts: Prompts = Prompts()) -> Subject:
+    """Make the trimap of a photo from a rough mask that was given, and made to agree with prompts.
 
     mask: uint8 [H, W]; detail: the pixels of its longer side before it was resized to the photo.
     """
-    return _guided(image, Found(mask, 1.0, detail, []), "mask", why)
+    return _guided(image, agreed(image, Found(mask, 1.0, detail, []), prompts), "mask", why)
 
 
 def _guided(image: np.ndarray, found: Found, name: str, why: str) -> Subject:

@@ -184,6 +184,21 @@ def test_prompts_reach_the_finder(deepmat):
     assert imaging.read_rgba("two.png")[1][5, 5] == 255
 
 
+def test_points_correct_a_mask(deepmat):
+    """The mask lacks the lower half of the subject."""
+    pixels = np.random.default_rng(0).integers(90, 130, (96, 96, 3), np.uint8)
+    pixels[20:80, 30:70] //= 4
+    mask = np.zeros((96, 96), np.uint8)
+    mask[20:50, 30:70] = 255
+    imaging.write_image(Path("photo.png"), pixels)
+    imaging.write_image(Path("mask.png"), mask)
+    given = "cut", "photo.png", "--masks", "mask.png", *SMALL[:4]
+    assert deepmat(*given, "-o", "one.png").exit_code == 0
+    assert not imaging.read_rgba("one.png")[1][60:75, 40:60].any()
+    assert deepmat(*given, "--point", "50,65", "-o", "two.png").exit_code == 0
+    assert imaging.read_rgba("two.png")[1][25:75, 35:65].min() == 255
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

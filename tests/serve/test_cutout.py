@@ -74,13 +74,24 @@ def test_a_trimap_a_mask_a_box_or_points_show_the_subject(client, photo, monkeyp
         ({"trimap": encoded(trimap)}, {}, "trimap"),
         ({"mask": encoded(mask)}, {}, "mask"),
         ({}, {"box": "25,15,95,65"}, "plain"),
-        ({}, {"points": ["60,40", "50,30"], "not_points": "5,5;110,70"}, "prompts"),
+        ({}, {"points": ["60,40", "50,30"], "not_points": "5,5;110,70"}, "plain"),
+        ({"mask": encoded(mask)}, {"box": "25,15,95,65", "points": "60,40"}, "mask"),
     ):
         response = cut(client, photo, more, output="alpha", **fields)
         alpha = opened(response)
         assert response.headers["x-finder"] == finder and alpha[40, 60] == 255 and alpha[2, 2] == 0
-    assert asked == [False, True, True, True]
-    refused(cut(client, photo, {"mask": encoded(mask)}, box="0,0,9,9"), 400, "bad_request", "send one of the three")
+    assert asked == [False, True, True, True, True]
+    for more, fields in (({"mask": encoded(mask)}, {}), ({}, {"box": "0,0,9,9"}), ({}, {"points": "60,40"})):
+        answer = cut(client, photo, {"trimap": encoded(trimap), **more}, **fields)
+        refused(answer, 400, "bad_request", "trimap: shows the subject itself; leave out mask, box and points")
+
+
+def test_points_correct_a_mask(client, photo):
+    """The photo's block is at columns 30 to 90; the mask lacks its right half."""
+    half = np.zeros((80, 120), np.uint8)
+    half[20:60, 30:60] = 255
+    assert not opened(cut(client, photo, {"mask": encoded(half)}, output="alpha"))[30:50, 75:85].any()
+    assert opened(cut(client, photo, {"mask": encoded(half)}, output="alpha", points="80,40"))[30:50, 35:85].all()
 
 
 def png_of(width, height):

@@ -93,7 +93,7 @@ def test_a_picture_without_a_subject_is_kept_for_a_hand(client):
 def test_clicks_show_the_subject(client, photo):
     name = added(client, photo)["id"]
     found = client.post(f"/v1/pictures/{name}/subject", data={"points": "60,40", "not_points": "5,5"}).json()
-    assert found["finder"] == "prompts" and pixels(client, name)[40, 60, 3] == 255
+    assert found["finder"] == "plain" and pixels(client, name)[40, 60, 3] == 255
     outside = client.post(f"/v1/pictures/{name}/subject", data={"points": "600,40"})
     assert outside.status_code == 422 and "outside the picture" in outside.json()["error"]["detail"]
 
@@ -114,7 +114,7 @@ def test_a_preview_comes_first_where_the_whole_takes_long(client, photo, monkeyp
     assert not whole["preview"] and client.get(f"{url}/preview").status_code == 404
     np.testing.assert_array_equal(pixels(client, first["id"]), expected)
     clicked = client.post(f"{url}/subject", data={"points": "88,58", **wanted}).json()  # at the block's lower right
-    assert clicked["preview"] and clicked["finder"] == "prompts"
+    assert clicked["preview"] and clicked["finder"] == "plain"
     np.testing.assert_array_equal(pixels(client, first["id"]), expected)  # the cut-out stays until the whole is made
     noise = encoded(np.random.default_rng(0).integers(0, 255, (80, 120, 3), dtype=np.uint8))
     none = client.post("/v1/pictures", files={"image": noise}, data=wanted).json()

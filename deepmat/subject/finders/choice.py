@@ -42,41 +42,44 @@ def find(
 ) -> Choice:
     """Find the subject of a photo, uint8 RGB [H, W, 3], by the finder of that name or in that ONNX file.
 
-    finder None: the photo's own alpha, uint8 [H, W], unless it is opaque or empty; `prompts`, if there are any;
-    `plain`, if the border is plain; else `u2netp`, if it is there or can be fetched. settings, progress: of networks
-    (see `network.find`, `known.obtain`). Raises NoSubject where no subject is found,
+    finder None: the photo's own alpha, uint8 [H, W], unless it is opaque or empty; without a box or a point of the
+    subject `plain`, if the border is plain; else `u2netp`, if it is there or can be fetched; with a box or a point
+    `prompts`, where that fails.
+    settings, progress: of networks (see `network.find`, `known.obtain`). Raises NoSubject where no subject is found,
     ConfigError for an unknown finder or settings that do not fit.
     """
     prompts = prompts or Prompts()
     if finder is not None:
         return Choice(_find(finder, image, prompts, settings, progress), str(finder), "asked for")
-    given = any(prompts)
     if own_alpha is not None and own_alpha.any() and not is_opaque(own_alpha):
         found = Found(own_alpha, 1.0, max(own_alpha.shape), [])
-        if given:
+        if any(prompts):
             found.notices.append("the photo has an alpha channel, which is used, and the prompts are not")
         return Choice(found, ALPHA, "the photo has an alpha channel")
-    if given:
-        return Choice(lookup(FINDERS, "prompts", "finder")(image, prompts), "prompts", "a box or points are given")
+    shown, why = prompts.box or prompts.points, "a box or points are given"
+    if not shown:
+        try:
+            return Choice(_find("plain", image, prompts), "plain", "the border is plain")
+        except NoSubject as error:
+            why = error.missing
+    ways, lacking = WAYS, ""
     try:
-        return Choice(lookup(FINDERS, "plain", "finder")(image, prompts), "plain", "the border is plain")
+        return Choice(_find(DEFAULT, image, prompts, settings, progress), DEFAULT, why)
     except NoSubject as error:
-        not_plain = error.missing
-    try:
-        found = _find(DEFAULT, image, prompts, settings, progress)
-    except NoSubject as error:
-        raise NoSubject(f"no finder finds the subject: {not_plain}; {error.missing}", WAYS) from error
+        why = f"{why}; {error.missing}"
     except (DataError, ConfigError) as error:
-        raise NoSubject(f"no finder finds the subject: {not_plain}", (*WAYS[:-1], "network"), str(error)) from error
-    return Choice(found, DEFAULT, not_plain)
+        ways, lacking = (*WAYS[:-1], "network"), str(error)
+    if shown:
+        return Choice(_find("prompts", image, prompts), "prompts", "; ".join(filter(None, (why, lacking))))
+    raise NoSubject(f"no finder finds the subject: {why}", ways, lacking)
 
 
 def _find(
     finder: str | Path,
     image: np.ndarray,
     prompts: Prompts,
-    settings: Settings | None,
-    progress: Progress | None,
+    settings: Settings | None = None,
+    progress: Progress | None = None,
 ) -> Found:
     name = str(finder)
     if name in NETWORKS:

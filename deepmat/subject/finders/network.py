@@ -15,6 +15,7 @@ from deepmat.runtime.files import real
 from deepmat.runtime.onnx import first_line, open_session, runtime
 from deepmat.runtime.paths import is_file, is_there
 from deepmat.subject.finders import Found, Prompts
+from deepmat.subject.finders.agreeing import agreed
 from deepmat.subject.finders.settings import DIVISORS, OUTPUTS, Settings, check_settings, is_share
 
 EXPECTED = "expected one picture in (1 x 3 x height x width) and one map out (1 x 1 x height x width)"
@@ -88,14 +89,11 @@ def _described(path: Path, session: Any, picture: Any) -> Network:
 def find(path: Path | str, image: np.ndarray, prompts: Prompts, settings: Settings | None = None) -> Found:
     """Find the subject of a photo, uint8 RGB [H, W, 3], by the network in an ONNX file.
 
-    A box limits what the network sees, and the mask; points are not used. Sureness is the smaller one of the mean
-    shares of the foreground in the mask and of the background beside it. Raises NoSubject if the network finds none,
-    DataError if it is none, ConfigError if the settings do not fit it.
+    A box limits what the network sees; the mask is made to agree with the prompts (`agreeing`). Sureness is the smaller
+    one of the mean shares of the foreground in the network's mask and of the background beside it. Raises NoSubject if
+    the network finds none, DataError if it is none, ConfigError if the settings do not fit it.
     """
     network, settings = load(path), check_settings(settings or Settings())
-    notices = []
-    if prompts.points or prompts.not_points:
-        notices.append("points are not used by a network; --finder prompts uses them")
     top, bottom, left, right = _view(image.shape[:2], prompts.box)
     seen = image[top:bottom, left:right]
     values = _run(path, network, seen, settings)
@@ -107,11 +105,10 @@ def find(path: Path | str, image: np.ndarray, prompts: Prompts, settings: Settin
     sure = min(_certainty(plain), _certainty(1 - plain))
     mask = np.zeros(image.shape[:2], np.uint8)
     mask[top:bottom, left:right] = _resized(shares, seen.shape[:2])
-    if prompts.box:
-        mask = _within(mask, prompts.box)
     axis = int(seen.shape[1] > seen.shape[0])
     detail = shares.shape[axis] * max(image.shape[:2]) / seen.shape[axis]
-    return Found(mask, sure, min(round(detail), max(image.shape[:2])), notices)
+    found = Found(mask, sure, min(round(detail), max(image.shape[:2])), [])
+    return agreed(image, found, prompts)
 
 
 def _view(size: tuple[int, int], box: tuple[int, int, int, int] | None) -> tuple[int, int, int, int]:
@@ -124,14 +121,6 @@ def _view(size: tuple[int, int], box: tuple[int, int, int, int] | None) -> tuple
         raise DataError(f"box {box}: holds no pixel of the photo of {width} x {height}; give LEFT,TOP,RIGHT,BOTTOM")
     across, down = round(MARGIN * (right - left)), round(MARGIN * (bottom - top))
     return max(top - down, 0), min(bottom + down, height), max(left - across, 0), min(right + across, width)
-
-
-def _within(mask: np.ndarray, box: tuple[int, int, int, int]) -> np.ndarray:
-    """Return the mask, 0 outside the box."""
-    left, top, right, bottom = (max(side, 0) for side in box)
-    limited = np.zeros_like(mask)
-    limited[top:bottom, left:right] = mask[top:bottom, left:right]
-    return limited
 
 
 def _run(path: Path | str, network: Network, image: np.ndarray, settings: Settings) -> np.ndarray:

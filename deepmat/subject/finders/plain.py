@@ -13,6 +13,7 @@ import numpy as np
 
 from deepmat.errors import NoSubject
 from deepmat.subject.finders import Found, Prompts
+from deepmat.subject.finders.agreeing import agreed
 from deepmat.subject.finders.backdrop import (
     DARK,
     REMEDIES,
@@ -59,8 +60,8 @@ class Cues(NamedTuple):
 def find_plain(image: np.ndarray, prompts: Prompts = Prompts()) -> Found:
     """The subject before a plain backdrop, without its shadow; needs no network.
 
-    Prompts choose among what stands out: parts in the box, parts under points, and none under points of the background.
-    Raises NoSubject where the border is not plain, or nothing or nearly everything stands out.
+    The mask is made to agree with the prompts (`agreeing`). Raises NoSubject where the border is not plain, or nothing
+    or nearly everything stands out.
     """
     small = reduced(image)
     model, seeds, scatter = model_backdrop(small)
@@ -69,7 +70,6 @@ def find_plain(image: np.ndarray, prompts: Prompts = Prompts()) -> Found:
     check_border(background, float(brightest(model).mean()))
     background |= holes(cues, background, small)
     subject, doubt = clean(~background, cues)
-    subject = chosen(subject, prompts, image.shape)
     crisp = check_subject(subject, doubt, cues, is_green(model))
     backdrop = continued(small, model, ~subject & background)
     mask = np.where(subject, np.where(doubt, 128, 255), 0).astype(np.uint8)
@@ -77,7 +77,7 @@ def find_plain(image: np.ndarray, prompts: Prompts = Prompts()) -> Found:
     size = image.shape[1], image.shape[0]
     behind = cv2.resize(np.clip(np.rint(backdrop), 0, 255).astype(np.uint8), size, interpolation=cv2.INTER_LINEAR)
     sure = sureness(subject, doubt, background) * (0.5 + crisp / 2)
-    return Found(full, sure, max(size), [], behind)
+    return agreed(image, Found(full, sure, max(size), [], behind), prompts)
 
 
 def reduced(image: np.ndarray) -> np.ndarray:
@@ -181,30 +181,6 @@ def clean(subject: np.ndarray, cues: Cues) -> tuple[np.ndarray, np.ndarray]:
     inside = cv2.distanceTransform(subject.view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
     soft = touching(subject & cues.shade & (~cues.edge | cues.steep), (inside > 0) & (inside < 2))
     return subject, soft | subject & (cues.shade | cues.same) & (cues.keyed | (inside < RIM))
-
-
-def chosen(subject: np.ndarray, prompts: Prompts, shape: tuple[int, ...]) -> np.ndarray:
-    """Return the parts of the subject that the prompts ask for, bool [H, W]. shape: of the photo."""
-    height, width = subject.shape
-
-    def at(point: tuple[int, int]) -> tuple[int, int]:
-        return min(point[1] * height // shape[0], height - 1), min(point[0] * width // shape[1], width - 1)
-
-    if prompts.box:
-        (top, left), (bottom, right) = at(prompts.box[:2]), at(prompts.box[2:])
-        inside = np.zeros_like(subject)
-        inside[top : bottom + 1, left : right + 1] = True
-        subject = subject & inside
-    seeds = np.zeros_like(subject)
-    for points, wanted in ((prompts.points, True), (prompts.not_points, False)):
-        seeds[:] = False
-        for point in points:
-            row, column = at(point)
-            seeds[max(row - 2, 0) : row + 3, max(column - 2, 0) : column + 3] = True
-        if points:
-            parts = touching(subject, seeds)
-            subject = parts if wanted else subject & ~parts
-    return subject
 
 
 def check_subject(subject: np.ndarray, doubt: np.ndarray, cues: Cues, green: bool) -> float:

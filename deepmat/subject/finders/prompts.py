@@ -46,32 +46,40 @@ def find_prompted(image: np.ndarray, prompts: Prompts) -> Found:
         raise ConfigError("--finder prompts: give --box LEFT,TOP,RIGHT,BOTTOM or --point X,Y on the subject")
     rows, columns = part_around(prompts.box, image.shape)
     part = np.ascontiguousarray(image[rows, columns])
-    scale = min(1.0, SIDE / max(part.shape))
-    size = max(1, round(part.shape[1] * scale)), max(1, round(part.shape[0] * scale))
-    small = cv2.resize(part, size, interpolation=cv2.INTER_AREA)
-    inside, outside = (
-        places(points, columns.start, rows.start, part.shape, small.shape)
-        for points in (prompts.points, prompts.not_points)
-    )
-    for favour in FAVOURS:
-        labels = seeds_of(small, prompts, columns.start, rows.start, part.shape, favour)
-        subject = followed(small, segment(small, labels), inside, outside) & (labels != cv2.GC_BGD)
-        subject = chosen(subject, inside, outside, only_inside=prompts.box is None)
-        if prompts.box or not fills_a_side(subject):
-            break
+    small = reduced(part)
+    subject = subject_at(small, prompts, part.shape, columns.start, rows.start)
     if not subject.any():
         where = "in the box" if prompts.box else "at the points"
         raise NoSubject(f"no object stands out {where}", ("point", "not_point"))
     mask = np.zeros(image.shape[:2], np.uint8)
     mask[rows, columns] = enlarge(part, subject.view(np.uint8) * 255)
-    if prompts.box:
-        keep = np.zeros_like(mask)
-        left, top, right, bottom = prompts.box
-        keep[top:bottom, left:right] = mask[top:bottom, left:right]
-        mask = keep
+    mask = within(mask, prompts.box)
     crisp = outline_contrast(small, subject)
     sure = (0.5 if prompts.box is None else 0.7) + 0.3 * crisp
-    return Found(mask, sure, max(1, round(max(image.shape[:2]) * scale)), [])
+    detail = max(image.shape[:2]) * max(small.shape) / max(part.shape)
+    return Found(mask, sure, max(1, round(detail)), [])
+
+
+def reduced(part: np.ndarray) -> np.ndarray:
+    """Return a copy of a picture, uint8 [H, W, 3], of at most SIDE pixels a side."""
+    scale = min(1.0, SIDE / max(part.shape))
+    size = max(1, round(part.shape[1] * scale)), max(1, round(part.shape[0] * scale))
+    return cv2.resize(part, size, interpolation=cv2.INTER_AREA)
+
+
+def subject_at(small: np.ndarray, prompts: Prompts, shape: tuple[int, ...], left: int = 0, top: int = 0) -> np.ndarray:
+    """Return the object that prompts show in the reduced copy of a part of a photo, bool [h, w].
+
+    shape, left, top: of the part, in the photo (see `places`).
+    """
+    inside, outside = (places(points, left, top, shape, small.shape) for points in (prompts.points, prompts.not_points))
+    for favour in FAVOURS:
+        labels = seeds_of(small, prompts, left, top, shape, favour)
+        subject = followed(small, segment(small, labels), inside, outside) & (labels != cv2.GC_BGD)
+        subject = chosen(subject, inside, outside, only_inside=prompts.box is None)
+        if prompts.box or not fills_a_side(subject):
+            break
+    return subject
 
 
 def part_around(box: tuple[int, int, int, int] | None, shape: tuple[int, ...]) -> tuple[slice, slice]:
@@ -98,6 +106,16 @@ def places(
     return found
 
 
+def within(mask: np.ndarray, box: tuple[int, int, int, int] | None) -> np.ndarray:
+    """Return a mask, uint8 [H, W], that is 0 outside of a box, if there is one."""
+    if box is None:
+        return mask
+    left, top, right, bottom = (max(side, 0) for side in box)
+    limited = np.zeros_like(mask)
+    limited[top:bottom, left:right] = mask[top:bottom, left:right]
+    return limited
+
+
 def fills_a_side(subject: np.ndarray) -> bool:
     """Return whether a subject, bool [H, W], takes most of the upper, left or right border; people cross the lower."""
     return max(float(side.mean()) for side in (subject[0], subject[:, 0], subject[:, -1])) > 0.5
@@ -118,7 +136,20 @@ def seeds_of(
         if np.mean(labels == cv2.GC_BGD) < 0.05:  # a box of the whole picture: its corners are likely background
             labels[~ellipse(labels.shape)] = cv2.GC_PR_BGD
     else:
-        labels = np.where(nearer(small, inside, outside, favour), np.uint8(cv2.GC_PR_FGD), np.uint8(cv2.GC_PR_BGD))
+        return first_labels(nearer(small, inside, outside, favour), inside, outside)
+    return _with_points(labels, inside, outside)
+
+
+def first_labels(
+    subject: np.ndarray, inside: Sequence[tuple[int, int]], outside: Sequence[tuple[int, int]]
+) -> np.ndarray:
+    """Return GrabCut's labels of a first guess, bool [H, W], and of points in and outside of the subject."""
+    return _with_points(np.where(subject, np.uint8(cv2.GC_PR_FGD), np.uint8(cv2.GC_PR_BGD)), inside, outside)
+
+
+def _with_points(
+    labels: np.ndarray, inside: Sequence[tuple[int, int]], outside: Sequence[tuple[int, int]]
+) -> np.ndarray:
     for label, spots in ((cv2.GC_BGD, outside), (cv2.GC_FGD, inside)):
         for row, column in spots:
             cv2.circle(labels, (column, row), DISC, label, -1)
@@ -133,11 +164,17 @@ def ellipse(shape: tuple[int, ...]) -> np.ndarray:
     return y**2 + x.T**2 <= 1
 
 
-def nearer(small: np.ndarray, inside: Sequence[Point], outside: Sequence[Point], favour: float) -> np.ndarray:
+def nearer(
+    small: np.ndarray,
+    inside: Sequence[Point],
+    outside: Sequence[Point],
+    favour: float,
+    farthest: float = np.inf,
+) -> np.ndarray:
     """Return what is nearer to points inside than to points outside and to the border, bool [H, W], by colour.
 
-    favour: how many times as far it may be. The middle of the lower border does not count, since subjects often cross
-    it.
+    favour: how many times as far it may be; farthest: how far in levels. The middle of the lower border does not count,
+    since subjects often cross it.
     """
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import dijkstra
@@ -161,7 +198,7 @@ def nearer(small: np.ndarray, inside: Sequence[Point], outside: Sequence[Point],
     from_border = far(np.concatenate([numbers[0], numbers[:, 0], numbers[:, -1], corners]).tolist())
     if outside:
         from_border = np.minimum(from_border, far(int(numbers[row, column]) for row, column in outside))
-    return from_inside < favour * from_border
+    return (from_inside < favour * from_border) & (from_inside < farthest)
 
 
 def segment(small: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -177,14 +214,21 @@ def segment(small: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 
 def followed(
-    small: np.ndarray, subject: np.ndarray, inside: Sequence[tuple[int, int]], outside: Sequence[tuple[int, int]]
+    small: np.ndarray,
+    subject: np.ndarray,
+    inside: Sequence[tuple[int, int]],
+    outside: Sequence[tuple[int, int]],
+    farthest: float = np.inf,
 ) -> np.ndarray:
-    """Return GrabCut's subject, bool [H, W], changed near to points that it left alone with little around them."""
-    lost, left = _alone(subject, inside), _alone(~subject, outside)
+    """Return GrabCut's subject, bool [H, W], changed near to points that it left alone with little around them.
+
+    farthest: in levels (see `nearer`).
+    """
+    lost, left = alone(subject, inside), alone(~subject, outside)
     if lost:
-        subject = subject | nearer(small, lost, outside, REACH)
+        subject = subject | nearer(small, lost, outside, REACH, farthest)
     if left:
-        subject = subject & ~nearer(small, left, inside, REACH)
+        subject = subject & ~nearer(small, left, inside, REACH, farthest)
     return subject
 
 
@@ -196,24 +240,24 @@ def chosen(
     Holes under points outside stay. only_inside: no other parts than those under points inside, if there are any.
     """
     if only_inside and inside:
-        subject = touching(subject, _around(inside, subject.shape))
+        subject = touching(subject, around(inside, subject.shape))
     for value, least, kept in ((True, SMALL, inside), (False, 0.005, outside)):
         _, parts, stats, _ = cv2.connectedComponentsWithStats((subject == value).astype(np.uint8), connectivity=4)
         areas = np.append(0, stats[1:, cv2.CC_STAT_AREA])
         specks = (areas < least * areas.max()) & (areas > 0)
-        specks[parts[_around(kept, subject.shape)]] = False
+        specks[parts[around(kept, subject.shape)]] = False
         subject = subject ^ specks[parts]
     return subject
 
 
-def _alone(region: np.ndarray, points: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+def alone(region: np.ndarray, points: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
     """Return the points whose part of a region, bool [H, W], is small beside the largest one."""
     _, parts, stats, _ = cv2.connectedComponentsWithStats(region.view(np.uint8), connectivity=4)
     areas = np.append(0, stats[1:, cv2.CC_STAT_AREA])
     return [point for point in points if areas[parts[point]] < SMALL * areas.max()]
 
 
-def _around(points: Sequence[tuple[int, int]], shape: tuple[int, ...]) -> np.ndarray:
+def around(points: Sequence[tuple[int, int]], shape: tuple[int, ...]) -> np.ndarray:
     """Return the pixels within DISC of points, bool [H, W]."""
     around = np.zeros(shape, bool)
     for row, column in points:

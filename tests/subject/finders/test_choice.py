@@ -1,9 +1,10 @@
+import re
+
 import numpy as np
 import pytest
 from onnx_files import mean_of_colours
 
 from deepmat.errors import ConfigError, DataError, NoSubject
-from deepmat.runtime.fetching import CACHE
 from deepmat.subject.finders import FINDERS, Found, Prompts, choice
 from deepmat.subject.finders.choice import find, list_finders, settings_for
 from deepmat.subject.finders.known import NETWORKS
@@ -20,7 +21,7 @@ def answer(level):
 
 
 @pytest.fixture(autouse=True)
-def finders(monkeypatch, tmp_path):
+def finders(monkeypatch):
     """Finders whose masks tell them apart, and no file of a network."""
 
     def plain(image, prompts):
@@ -31,8 +32,6 @@ def finders(monkeypatch, tmp_path):
 
     monkeypatch.setitem(FINDERS, "plain", plain)
     monkeypatch.setitem(FINDERS, "prompts", answer(1))
-    monkeypatch.setenv(CACHE, str(tmp_path / "cache"))
-    monkeypatch.setattr("deepmat.subject.finders.known._of_rembg", lambda name: [])
 
 
 @pytest.fixture
@@ -51,10 +50,11 @@ def network(monkeypatch, tmp_path):
         (BOX, None, "prompts", 1),
         (BOX, np.full_like(SHAPE, 255), "prompts", 1),
         (BOX, np.zeros_like(SHAPE), "prompts", 1),
-        (Prompts(not_points=((1, 1),)), None, "prompts", 1),
+        (Prompts(points=((1, 1),)), None, "prompts", 1),
+        (Prompts(not_points=((1, 1),)), None, "plain", 2),
         (None, None, "plain", 2),
     ],
-    ids=["alpha", "alpha before prompts", "prompts", "opaque", "empty", "points", "plain"],
+    ids=["alpha", "alpha before prompts", "prompts", "opaque", "empty", "points", "not points", "plain"],
 )
 def test_a_finder_is_chosen_by_what_there_is(prompts, alpha, name, level):
     chosen = find(PHOTO, prompts, own_alpha=alpha)
@@ -67,6 +67,27 @@ def test_a_network_comes_last_by_itself(network):
     chosen = find(255 - PHOTO)
     assert chosen.name == "u2netp" and chosen.why == "the border is not plain"
     assert chosen.found.mask[0, 0] > 200 > 50 > chosen.found.mask[4, 6]
+
+
+def test_with_prompts_a_network_comes_first(network):
+    pytest.importorskip("onnxruntime")
+    chosen = find(255 - PHOTO, Prompts(points=((0, 0),), not_points=((5, 4),)))
+    assert chosen.name == "u2netp" and chosen.why == "a box or points are given"
+    assert chosen.found.mask[0, 0] > 200 > 50 > chosen.found.mask[4, 6]
+
+
+def test_with_prompts_colours_are_the_last_resort(network):
+    pytest.importorskip("onnxruntime")
+    chosen = find(np.zeros_like(PHOTO), BOX)
+    assert chosen.name == "prompts" and chosen.found.mask[3, 5] == 1
+    assert chosen.why == "a box or points are given; n.onnx finds no subject"
+
+
+def test_with_prompts_what_the_network_lacks_is_said():
+    pytest.importorskip("onnxruntime")
+    chosen = find(PHOTO, BOX)
+    assert chosen.name == "prompts"
+    assert re.match("a box or points are given; .*u2netp.onnx: is not there, and fetching is off", chosen.why)
 
 
 def test_where_none_fits_the_ways_on_are_named(monkeypatch):

@@ -15,6 +15,9 @@ from deepmat.subject.finders.settings import Settings, check_settings
 
 pytest.importorskip("onnxruntime")
 
+PLACES = {name: getattr(known, name) for name in ("place_of", "_of_rembg")}
+"""Where files are looked for; other tests have none (conftest)."""
+
 
 @pytest.fixture
 def toy(tmp_path, monkeypatch):
@@ -22,6 +25,8 @@ def toy(tmp_path, monkeypatch):
     for name in ("U2NET_HOME", "REMBG_HOME", "XDG_DATA_HOME", OFFLINE):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv(CACHE, str(tmp_path / "cache"))
+    for name, function in PLACES.items():
+        monkeypatch.setattr(known, name, function)
     monkeypatch.setattr(os.path, "expanduser", lambda path: str(path).replace("~", str(tmp_path / "home")))
     path = mean_of_colours(tmp_path / "toy.onnx")
     data = path.read_bytes()

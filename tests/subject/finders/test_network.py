@@ -3,6 +3,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 from onnx_files import FLOAT, UINT8, mean_of_colours, node, write
+from prompted import picture
+from studio import overlap
 
 from deepmat.errors import ConfigError, DataError
 from deepmat.subject.finders import Prompts, network
@@ -78,7 +80,15 @@ def test_a_box_limits_what_is_seen(tmp_path, photo):
     assert found.detail == 29  # 16 of the 88 columns that the network sees, in a photo of 160
     with pytest.raises(DataError, match="box .*: holds no pixel of the photo of 160 x 80"):
         network.find(path, photo, Prompts(box=(160, 0, 200, 50)), RAW)
-    assert "points are not used" in network.find(path, photo, Prompts(points=((60, 30),)), RAW).notices[0]
+
+
+def test_points_choose_among_what_the_network_finds(tmp_path):
+    image, first = picture()
+    path = mean_of_colours(tmp_path / "n.onnx", (1, 3, "h", "w"))
+    bright = np.where(first[..., None] > 0, 200, image // 3).astype(np.uint8)
+    bright[60:120, 150:210] = 200
+    found = network.find(path, bright, Prompts(points=((70, 90),)), RAW)
+    assert overlap(found.mask, first) > 0.95 and not found.mask[60:120, 150:210].any() and not found.notices
 
 
 def test_a_network_is_loaded_once_for_all_threads(tmp_path, photo):

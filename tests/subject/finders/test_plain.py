@@ -4,7 +4,7 @@ import studio
 from studio import overlap
 
 from deepmat import synth
-from deepmat.errors import DataError
+from deepmat.errors import DataError, NoSubject
 from deepmat.subject.finders import FINDERS, Prompts
 from deepmat.subject.finders.plain import find_plain
 
@@ -119,5 +119,5 @@ def test_prompts_choose_among_what_stands_out():
     assert (left[70:130, 50:100] == 255).all() and not left[:, 150:].any()
     assert (find_plain(image, Prompts(not_points=((220, 100),))).mask == left).all()
     assert (find_plain(image, Prompts(box=(20, 40, 140, 160))).mask == left).all()
-    with pytest.raises(DataError, match="nothing stands out"):
-        find_plain(image, Prompts(points=((150, 20),)))
+    with pytest.raises(NoSubject, match="nothing of the subject is left in the box"):
+        find_plain(image, Prompts(box=(120, 10, 180, 40)))

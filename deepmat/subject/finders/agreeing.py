@@ -1,0 +1,170 @@
+"""A mask made to agree with prompts: what a box and points say of a subject that another finder has found.
+
+A segmentation network sees whole things and draws their edges better than GrabCut does; prompts say which thing. So the
+mask stays as it is but where it contradicts a prompt, and there changes as far as colours go (finder `prompts`).
+"""
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+
+from deepmat.errors import NoSubject
+from deepmat.imaging.guided import enlarge
+from deepmat.subject.finders import Found, Prompts
+from deepmat.subject.finders.backdrop import touching
+from deepmat.subject.finders.prompts import (
+    DISC,
+    SIDE,
+    SMALL,
+    Point,
+    alone,
+    around,
+    find_prompted,
+    first_labels,
+    followed,
+    places,
+    reduced,
+    segment,
+    subject_at,
+    within,
+)
+
+SHORT = 0.3
+"""Share of a box's width or height by which a mask may end before the box does; beyond it the mask lacks something."""
+BALL = 4
+"""How many times its distance from the mask's outline a point changes the mask around it: where one sees that much is
+wrong, one points into the middle."""
+LEVELS = 60
+"""Change of colour, summed along the way, up to which what GrabCut leaves alone follows a point of the background."""
+BRIDGE = 2
+"""Half the width in pixels of what joins no parts: an outline that GrabCut sees elsewhere than the mask."""
+SCRAP = 0.2
+"""Share of what was taken away up to which what is left of the same part goes too."""
+NEAR = 8
+"""Pixels between the mask and what a point adds to it; what is farther off is another subject."""
+
+
+def agreed(image: np.ndarray, found: Found, prompts: Prompts) -> Found:
+    """Return what a finder has found in a photo, uint8 RGB [H, W, 3], with a mask that agrees with the prompts.
+
+    What lies outside the box goes. The object in a box is added where the mask fills only a part of the box, and the
+    object at a point that the mask leaves out. Without a box, points choose among the parts of the mask, but for small
+    bits and what is near to what a point adds. What is under a point of the background goes, as far as GrabCut
+    follows. Prompts lie in the picture (`prompting.fitted`). Raises NoSubject where nothing is left.
+    """
+    if not any(prompts):
+        return found
+    mask = within(found.mask, prompts.box)
+    if prompts.box and falls_short(mask, prompts.box):
+        mask = np.maximum(mask, _by_colours(image, prompts))
+    small = reduced(image)
+    inside, outside = (
+        places(points, 0, 0, image.shape, small.shape) for points in (prompts.points, prompts.not_points)
+    )
+    before = cv2.resize(mask, small.shape[1::-1], interpolation=cv2.INTER_AREA) > 127
+    now = before | _added(small, before, image.shape, prompts, inside)
+    if inside and prompts.box is None:
+        now = _chosen(now, before, inside)
+    now &= ~_taken(small, now, inside, [place for place in outside if now[place]])
+    mask = within(_changed(image, mask, before, now), prompts.box)
+    if not mask.any():
+        where = "in the box" if prompts.box else "beside the points of the background"
+        raise NoSubject(f"nothing of the subject is left {where}", ("point", "box"))
+    detail = found.detail if (now == before).all() else min(found.detail, SIDE)
+    return found._replace(mask=mask, detail=detail)
+
+
+def _added(
+    small: np.ndarray, mask: np.ndarray, shape: tuple[int, ...], prompts: Prompts, inside: Sequence[Point]
+) -> np.ndarray:
+    """Return the object at points of the subject that a reduced mask, bool [h, w], leaves out. shape: of the photo."""
+    lost = [at for at, place in enumerate(inside) if not mask[place]]
+    if not lost:
+        return np.zeros_like(mask)
+    points = tuple(prompts.points[at] for at in lost)
+    ball = _balls(mask, [inside[at] for at in lost])
+    return ball & subject_at(small, Prompts(None, points, prompts.not_points), shape)
+
+
+def _chosen(now: np.ndarray, before: np.ndarray, inside: Sequence[Point]) -> np.ndarray:
+    """Return the parts of a mask, bool [h, w], that hold a point, and those near to a bit that it had not before.
+
+    Small bits choose nothing: they are what it lacked.
+    """
+    spots = around(inside, now.shape)
+    if touching(now, spots).sum() < SMALL * now.sum():
+        return now
+    bits = touching(now, around(alone(before, inside), now.shape))
+    return touching(now, spots | (cv2.dilate(bits.view(np.uint8), _disc(NEAR)) > 0))
+
+
+def _taken(small: np.ndarray, mask: np.ndarray, inside: Sequence[Point], wrong: Sequence[Point]) -> np.ndarray:
+    """Return what points of the background that lie in a reduced mask, bool [h, w], take away from it, bool [h, w]."""
+    if not wrong:
+        return np.zeros_like(mask)
+    segmented = segment(small, first_labels(mask, inside, wrong))
+    spots = around(wrong, mask.shape)
+    taken = mask & _balls(~mask, wrong) & (spots | ~followed(small, segmented, [], wrong, LEVELS))
+    wide = (cv2.erode(taken.view(np.uint8), _disc(BRIDGE)) > 0) | taken & spots
+    taken &= cv2.dilate(touching(wide, spots).view(np.uint8), _disc(BRIDGE)) > 0
+    return taken | _scraps(mask & ~taken, taken)
+
+
+def _scraps(rest: np.ndarray, taken: np.ndarray) -> np.ndarray:
+    """Return the parts of a rest next to what was taken, both bool [h, w], that are small beside that, as rims are."""
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(rest.view(np.uint8), connectivity=4)
+    small = stats[:, cv2.CC_STAT_AREA] < SCRAP * taken.sum()
+    small[0] = False
+    return touching(small[labels], cv2.dilate(taken.view(np.uint8), np.ones((3, 3), np.uint8)) > 0)
+
+
+def _balls(part: np.ndarray, points: Sequence[Point]) -> np.ndarray:
+    """Return what is within BALL times the distance of points, (row, column), from a part, bool [h, w], around them."""
+    far = _distance(part)
+    rows, columns = np.indices(part.shape)
+    near = np.zeros(part.shape, bool)
+    for row, column in points:
+        near |= np.hypot(rows - row, columns - column) <= BALL * max(float(far[row, column]), DISC)
+    return near
+
+
+def _disc(radius: int) -> np.ndarray:
+    return cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
+
+
+def falls_short(mask: np.ndarray, box: tuple[int, int, int, int]) -> bool:
+    """Return whether a mask, uint8 [H, W], ends far before one of the sides of the box that holds the whole subject."""
+    left, top, right, bottom = box
+    inside = mask[top:bottom, left:right] > 127
+    for axis, side in enumerate(inside.shape):
+        at = np.flatnonzero(inside.any(1 - axis))
+        if not at.size or max(at[0], side - 1 - at[-1]) > SHORT * side:
+            return True
+    return False
+
+
+def _by_colours(image: np.ndarray, prompts: Prompts) -> np.ndarray:
+    """Return the mask of the finder `prompts`, uint8 [H, W]; 0 where it finds nothing."""
+    try:
+        return find_prompted(image, prompts).mask
+    except NoSubject:
+        return np.zeros(image.shape[:2], np.uint8)
+
+
+def _changed(image: np.ndarray, mask: np.ndarray, before: np.ndarray, now: np.ndarray) -> np.ndarray:
+    """Return a mask, uint8 [H, W], changed as its reduced form is, bool [h, w]; with what is soft around that."""
+    gone, added = before & ~now, now & ~before
+    if gone.any():
+        gone = ~now & (_distance(gone) < _distance(now))
+        mask = np.minimum(mask, 255 - enlarge(image, gone.view(np.uint8) * 255))
+    if added.any():
+        mask = np.maximum(mask, enlarge(image, added.view(np.uint8) * 255))
+    return mask
+
+
+def _distance(part: np.ndarray) -> np.ndarray:
+    """Return the distance of each pixel from a part, bool [H, W]: infinite if that is empty."""
+    if not part.any():
+        return np.full(part.shape, np.inf, np.float32)
+    return cv2.distanceTransform((~part).view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)

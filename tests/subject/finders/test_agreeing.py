@@ -1,0 +1,91 @@
+import numpy as np
+import pytest
+from prompted import box_of, hatted, picture
+from studio import overlap
+
+from deepmat.subject.finders import Found, Prompts
+from deepmat.subject.finders.agreeing import agreed
+
+FIRST, SECOND = (70, 90), (180, 90)
+"""(x, y) in the two discs of `picture`."""
+
+
+def changed(image, mask, **prompts):
+    return agreed(image, Found(mask, 0.9, 240, []), Prompts(**prompts))
+
+
+@pytest.fixture(scope="module")
+def discs():
+    """Two discs: the image, and the mask of each, uint8 [H, W]."""
+    image, first = picture()
+    return image, first, picture(at=((90, 180),))[1]
+
+
+def test_a_mask_that_agrees_stays_as_it_is(discs):
+    image, first, second = discs
+    soft = np.maximum(first // 2 + 60, second)
+    found = changed(image, soft, points=(FIRST, SECOND), not_points=((5, 5),))
+    assert (found.mask == soft).all() and found.detail == 240 and found.sure == 0.9
+    assert agreed(image, found, Prompts()) is found
+
+
+def test_a_point_chooses_one_of_two_parts(discs):
+    image, first, second = discs
+    mask = changed(image, np.maximum(first, second), points=(FIRST,)).mask
+    assert overlap(mask, first) > 0.98 and not mask[second > 0].any()
+
+
+def test_a_point_on_something_else_chooses_that(discs):
+    image, first, second = discs
+    mask = changed(image, second, points=(FIRST,)).mask
+    assert overlap(mask, first) > 0.9 and not mask[second > 0].any()
+
+
+def test_a_point_on_a_bit_that_is_missing_keeps_the_rest(discs):
+    image, first, _ = discs
+    image = image.copy()
+    image[20:26, 140:160] = (250, 250, 0)  # far from the disc
+    mask = changed(image, first, points=((150, 23),)).mask
+    assert mask[22:24, 142:158].min() > 127 and overlap(mask[40:], first[40:]) == 1
+
+
+def test_points_in_two_things_take_both(discs):
+    image, first, second = discs
+    mask = changed(image, second, points=(FIRST, SECOND)).mask
+    assert overlap(mask, np.maximum(first, second)) > 0.95
+
+
+def test_a_point_on_what_is_missing_adds_it_and_changes_nothing_else():
+    image, disc, whole = hatted()
+    mask = changed(image, disc, points=((120, 120), (120, 68))).mask
+    assert overlap(mask, whole) > 0.95
+    assert (mask[100:] == disc[100:]).all()
+
+
+def test_a_point_beside_the_subject_takes_away_what_is_under_it():
+    image, disc, whole = hatted()
+    found = changed(image, whole, not_points=((120, 66),))
+    assert overlap(found.mask, disc) > 0.95 and not found.mask[62:70, 112:128].any()
+    assert (found.mask[100:] == whole[100:]).all()
+
+
+def test_a_box_limits_the_mask_and_adds_what_falls_short_of_it(discs):
+    image, first, second = discs
+    half = first.copy()
+    half[:, 70:] = 0
+    mask = changed(image, np.maximum(half, second), box=box_of(first)).mask
+    assert overlap(mask, first) > 0.95 and not mask[second > 0].any()
+
+
+def test_a_mask_that_nearly_fills_its_box_gets_nothing_from_colours(discs):
+    image, first, second = discs
+    found = changed(image, np.maximum(first, second), box=box_of(first))
+    assert (found.mask == first).all() and found.detail == 240
+
+
+def test_the_soft_edge_of_what_goes_goes_too(discs):
+    image, first, second = discs
+    haze = np.maximum(first, second)
+    haze[50:130, 140:220] = np.maximum(haze[50:130, 140:220], 100)
+    mask = changed(image, haze, points=(FIRST,)).mask
+    assert mask[60:120, 150:210].max() < 30
