@@ -3,7 +3,7 @@
 import json
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
@@ -22,12 +22,12 @@ Kind = Literal[KINDS]  # type: ignore[valid-type]
 Format = Literal["png", "jpg", "webp", "avif", "tif", "exr"]
 
 
-def _split(fields: list[Any]) -> list[str]:
-    """The points of all fields of a name; a file in place of a text is none."""
-    return [point for each in fields if isinstance(each, str) for point in each.replace(";", " ").split()]
+def _split(fields: list[str]) -> list[str]:
+    """The points of all fields of a name."""
+    return [point for each in fields for point in each.replace(";", " ").split()]
 
 
-Points = Annotated[list[str], BeforeValidator(_split)]
+Points = Annotated[list[str], AfterValidator(_split)]
 
 
 class Output(BaseModel):

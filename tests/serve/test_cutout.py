@@ -151,6 +151,13 @@ def test_fields_that_do_not_fit(client, photo, fields, word):
     refused(cut(client, photo, **fields), 400, "bad_request", word)
 
 
+@pytest.mark.parametrize("name", ["box", "points", "not_points"])
+def test_a_text_that_is_sent_as_a_file_is_a_text(client, photo, name):
+    refused(cut(client, photo, {name: b"\xff\xd8"}), 400, "bad_request", f"{name}: Input should be a valid string")
+    refused(cut(client, photo, {name: b"1,2,3"}), 400, "bad_request", f"{name} 1,2,3: give ")
+    opened(cut(client, photo, {"points": b"60,40;50,30", "not_points": b"5,5"}))
+
+
 def test_bodies_that_are_no_form(client, photo):
     refused(client.post("/v1/cutout", content=photo, headers={"Content-Type": "image/png"}), 400, "bad_request")
     broken = {"Content-Type": "multipart/form-data; boundary=x"}
