@@ -93,6 +93,21 @@ def did_you_mean(name: str, valid: Iterable[str]) -> str:
     return f", did you mean {near[0]}?" if near else ""
 
 
+def as_texts(given: object, name: str) -> list[str]:
+    """Return the texts that a caller from Python gave: one, or any iterable of them; none for None and "".
+
+    name: of the argument, for messages. Raises ConfigError for anything else.
+    """
+    texts = [given] if isinstance(given, str) else given
+    if isinstance(texts, Iterable) and not isinstance(texts, bytes):
+        texts = list(texts)
+        if all(isinstance(each, str) for each in texts):
+            return [] if given == "" else texts
+    if given is None:
+        return []
+    raise ConfigError(f"{name}: {given!r:.60} is no text; give a str or a list of them")
+
+
 def lookup(table: Mapping[str, T], name: str, what: str) -> T:
     """Return an entry of one of deepmat's tables. Raises ConfigError with the valid names if there is none."""
     if name not in table:

@@ -7,6 +7,8 @@ import os
 import subprocess
 import sys
 import typing
+from collections.abc import Iterable, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -97,6 +99,33 @@ def test_what_is_no_path_is_refused_by_the_name_of_its_argument(name, tmp_path):
 
 def _needed(name, key):
     return inspect.signature(getattr(deepmat, name)).parameters[key].default is inspect.Parameter.empty
+
+
+def texts_of(name):
+    """The arguments of a public function that are lists of texts."""
+    hints = typing.get_type_hints(getattr(deepmat, name))
+    lists = Sequence[str], Iterable[str]
+    return [key for key, hint in hints.items() if any(each in lists for each in (hint, *typing.get_args(hint)))]
+
+
+TEXTS = [(name, key) for name in FUNCTIONS for key in texts_of(name)]
+
+
+@pytest.mark.parametrize(("name", "argument"), TEXTS)
+def test_one_text_stands_for_a_list_of_one(name, argument, tmp_path):
+    needed = {key: tmp_path / "none" for key in PATHS.get(name, ()) if _needed(name, key)}
+    needed |= {"stage": 0} if name == "train" else {}
+    assert outcome(name, needed | {argument: "abc"}) == outcome(name, needed | {argument: ["abc"]})
+    for wrong in (5, b"abc", [5]):
+        assert outcome(name, needed | {argument: wrong}).startswith(f"{argument}: {wrong!r} is no text"), wrong
+
+
+def test_one_pattern_stands_for_a_list_of_one(tmp_path):
+    for name in ("a.png", "b.png", "b.jpg"):
+        deepmat.write_image(tmp_path / "photos" / name, np.zeros((2, 2), np.uint8))
+    for call in (partial(deepmat.cut_out, masks=tmp_path / "photos"), deepmat.cut_photos):
+        job = call(tmp_path / "photos", tmp_path / "out", include="*.png", exclude="b*", weights="closed-form")
+        assert job.total == 1
 
 
 def test_a_users_program_runs(weights, data, tmp_path, capsys):

@@ -11,16 +11,16 @@ from pydantic import ValidationError
 
 from deepmat.config.mistakes import as_config_error
 from deepmat.config.sections import Config
-from deepmat.errors import ConfigError
+from deepmat.errors import ConfigError, as_texts
 
 
 def load_config(
     path: str | os.PathLike[str] | Iterable[str | os.PathLike[str]] | None = None,
     *,
     flags: Mapping[str, Any] | None = None,
-    overrides: Iterable[str] = (),
+    overrides: str | Iterable[str] = (),
 ) -> Config:
-    """Load a config: defaults <- YAML files in order <- flags <- overrides ("train.lr=3e-5").
+    """Load a config: defaults <- YAML files in order <- flags <- overrides ("train.lr=3e-5", or several).
 
     Raises ConfigError with all mistakes at once, as `Config`.
     """
@@ -32,7 +32,7 @@ def load_config(
     for each in paths:
         values = merge(values, read_yaml(each))
     flags = flags or {}
-    dotted = parse_overrides(overrides)
+    dotted = parse_overrides(as_texts(overrides, "overrides"))
     sources = [str(each) for each in paths]
     if flags or dotted or not sources:
         sources.append("command line")
@@ -115,10 +115,10 @@ def read_yaml(path: Path) -> dict[str, Any]:
     return values
 
 
-def parse_overrides(assignments: Iterable[str]) -> dict[str, Any]:
+def parse_overrides(assignments: str | Iterable[str]) -> dict[str, Any]:
     """Convert ["train.lr=3e-5"] to {"train": {"lr": "3e-5"}}; values are YAML. Raises ConfigError on another form."""
     values: dict[str, Any] = {}
-    for assignment in assignments:
+    for assignment in as_texts(assignments, "settings"):
         dotted, equals, text = assignment.partition("=")
         if not equals or not dotted:
             raise ConfigError(f"--set {assignment}: write it as key=value, say train.lr=3e-5")
@@ -166,9 +166,9 @@ def refuse_unused(given: Mapping[str, Any], options: Mapping[str, Any]) -> None:
             raise ConfigError(f"{flag}: mode {options['mode']} does not use it; leave it out")
 
 
-def refuse_keys(overrides: Iterable[str], sections: tuple[str, ...]) -> None:
+def refuse_keys(overrides: str | Iterable[str], sections: tuple[str, ...]) -> None:
     """Raise ConfigError for an override ("train.lr=1") whose section is not used."""
-    for override in overrides:
+    for override in as_texts(overrides, "settings"):
         if not override.startswith(tuple(f"{section}." for section in sections)):
             raise ConfigError(
                 f"--set {override}: only {', '.join(sections)} keys count here; weights say their own model"

@@ -9,6 +9,7 @@ from deepmat import config as configs
 from deepmat import imaging
 from deepmat.data.origins import find_origins
 from deepmat.data.samples import TrainingSet, times_at
+from deepmat.errors import as_texts
 from deepmat.imaging.sheets import sheet
 from deepmat.runtime.files import AnyPath, as_path, as_path_or_none, refuse_inside
 
@@ -36,7 +37,7 @@ def show_samples(
     augment: AnyPath | None = None,
     count: int = 12,
     seed: int = 0,
-    settings: Sequence[str] = (),
+    settings: str | Sequence[str] = (),
 ) -> Shown:
     """Write a sheet of training samples to the picture `out`: input, trimap, alpha, foreground, background.
 
@@ -49,7 +50,7 @@ def show_samples(
     refuse_inside("--out", place, [data, bg])
     flags = configs.flags({"data.root": str(data) if data else None, "data.bg": str(bg) if bg else None})
     flags = configs.merge(flags, {"data": {"cache": None}})  # a sheet needs no cache
-    config = configs.load(configs.layer("augment", augment), flags=flags, overrides=settings)
+    config = configs.load(configs.layer("augment", augment), flags=flags, overrides=as_texts(settings, "settings"))
     origins, notices = find_origins(config.data)
     samples = TrainingSet(origins, config.data, seed)
     rows: list[tuple[str, list[np.ndarray]]] = []

@@ -131,7 +131,7 @@ def prepare_files(
 
 
 def prepare_settings(
-    mode: str | None, max_size: int | None, fit: str | None, memory: float | None, settings: Sequence[str]
+    mode: str | None, max_size: int | None, fit: str | None, memory: float | None, settings: str | Sequence[str]
 ) -> TestConfig:
     """Return the test section of the config. Raises ConfigError for a setting that the mode does not use."""
     how = mode or ("whole" if max_size or fit else "auto")

@@ -1,7 +1,6 @@
 """Cut the subject out of one photo, in memory."""
 
 import threading
-from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,7 +20,7 @@ from deepmat.runtime.copies import local_copy
 from deepmat.runtime.files import AnyPath, as_path_or_none
 from deepmat.runtime.paths import is_file
 from deepmat.subject.key import without_key
-from deepmat.subject.prompting import Box, Point, prompts_of
+from deepmat.subject.prompting import Box, Points, prompts_of
 from deepmat.subject.seeking import Seeker
 
 OPENING = threading.Lock()
@@ -51,8 +50,8 @@ def cut(
     image: Source,
     *,
     box: Box | str | None = None,
-    points: Sequence[Point | str] = (),
-    not_points: Sequence[Point | str] = (),
+    points: Points = (),
+    not_points: Points = (),
     finder: str | None = None,
     mask: Source | None = None,
     weights: AnyPath | nn.Module | Predictor | None = None,

@@ -12,7 +12,7 @@ from deepmat import __version__, imaging
 from deepmat import config as configs
 from deepmat.config import TestConfig
 from deepmat.data.pairs import pictures_to_score
-from deepmat.errors import ConfigError, DataError
+from deepmat.errors import ConfigError, DataError, as_texts
 from deepmat.imaging.sheets import sheet as draw_sheet
 from deepmat.imaging.sheets import spread
 from deepmat.inference.kept_alphas import KeptAlphas
@@ -207,7 +207,7 @@ def evaluate(
     assume: Mapping[str, Any] | None = None,
     workers: int | None = None,
     engine: str = "processes",
-    settings: Sequence[str] = (),
+    settings: str | Sequence[str] = (),
 ) -> Evaluation:
     """Score weights or saved mattes: what `deepmat eval` does.
 
@@ -229,7 +229,7 @@ def evaluate(
     config = load_settings(data, images, trimaps, alphas, geometry, settings)
     folders = matte_folders(predictions)
     networks = as_list(weights) or ([] if folders else [None])
-    protocols = choose([protocol] if isinstance(protocol, str) else protocol or [DEFAULT])
+    protocols = choose(as_texts(protocol, "protocol") or [DEFAULT])
     _check_outputs(outputs, save_alphas, skip_existing, len(networks), runs_on)
     _check_protocols(protocols, skip_existing)
     _check_geometry(geometry, assume, config.test, protocols, bool(networks))

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from deepmat.errors import ConfigError
+from deepmat.errors import ConfigError, as_texts
 from deepmat.inference.background import background_text
 from deepmat.inference.batch import CutOuts, prepare_batch, prepare_files, prepare_settings, refuse_input_files
 from deepmat.inference.guides import mask_guide, trimap_guide
@@ -31,8 +31,8 @@ def cut_out(
     crop: str | None = None,
     square: bool = False,
     skip_existing: bool = False,
-    include: Sequence[str] = (),
-    exclude: Sequence[str] = (),
+    include: str | Sequence[str] = (),
+    exclude: str | Sequence[str] = (),
     mode: str | None = None,
     max_size: int | None = None,
     fit: str | None = None,
@@ -41,7 +41,7 @@ def cut_out(
     max_megapixels: int = 500,
     device: str = "auto",
     assume: Mapping[str, Any] | None = None,
-    settings: Sequence[str] = (),
+    settings: str | Sequence[str] = (),
     engine: str = "processes",
 ) -> CutOuts:
     """Cut pictures out: what `deepmat predict` does.
@@ -75,7 +75,8 @@ def cut_out(
         max_megapixels=max_megapixels,
     )
     partners, what = (trimaps, "trimap") if trimaps else (masks, "mask")
-    jobs, notices = find_jobs(given, partners, what, files.places.apart(), include, exclude)
+    patterns = as_texts(include, "include"), as_texts(exclude, "exclude")
+    jobs, notices = find_jobs(given, partners, what, files.places.apart(), *patterns)
     refuse_input_files(jobs, files, behind)
     opening = Opening(weights, distributed.device_name(device), precision, assume)
     return prepare_batch(jobs, notices, files, options, opening, runs_on, skip_existing)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-from deepmat.errors import ConfigError, DataError
+from deepmat.errors import ConfigError, DataError, as_texts
 from deepmat.inference import watching
 from deepmat.inference.background import background_text
 from deepmat.inference.batch import (
@@ -31,7 +31,7 @@ from deepmat.runtime.paths import is_file, is_folder
 from deepmat.runtime.sharing import Engine, parse_engine, refuse_storage
 from deepmat.runtime.storage import Address
 from deepmat.subject.finders.choice import settings_for
-from deepmat.subject.prompting import Box, Point, prompts_of
+from deepmat.subject.prompting import Box, Points, prompts_of
 from deepmat.subject.seeking import Seeker, check_finder, prepare
 
 Input = AnyPath | bytes
@@ -47,8 +47,8 @@ def cut_photos(
     out: AnyPath | BinaryIO | None = None,
     *,
     box: Box | str | None = None,
-    points: Sequence[Point | str] = (),
-    not_points: Sequence[Point | str] = (),
+    points: Points = (),
+    not_points: Points = (),
     finder: str | None = None,
     masks: AnyPath | None = None,
     weights: AnyPath | None = None,
@@ -59,8 +59,8 @@ def cut_photos(
     square: bool = False,
     skip_existing: bool = False,
     watch: bool = False,
-    include: Sequence[str] = (),
-    exclude: Sequence[str] = (),
+    include: str | Sequence[str] = (),
+    exclude: str | Sequence[str] = (),
     mode: str | None = None,
     max_size: int | None = None,
     fit: str | None = None,
@@ -69,7 +69,7 @@ def cut_photos(
     max_megapixels: int = 500,
     device: str = "auto",
     assume: Mapping[str, Any] | None = None,
-    settings: Sequence[str] = (),
+    settings: str | Sequence[str] = (),
     progress: Progress | None = None,
     engine: str = "processes",
 ) -> CutOuts:
@@ -90,8 +90,9 @@ def cut_photos(
     given = _given(inputs)
     masks = as_path_or_none(masks, "masks")
     background = background_text(background)
-    of_finder = [each.removeprefix(FINDER_SETTING) for each in settings if each.startswith(FINDER_SETTING)]
-    others = [each for each in settings if not each.startswith(FINDER_SETTING)]
+    pairs = as_texts(settings, "settings")
+    of_finder = [each.removeprefix(FINDER_SETTING) for each in pairs if each.startswith(FINDER_SETTING)]
+    others = [each for each in pairs if not each.startswith(FINDER_SETTING)]
     options = prepare_settings(mode, max_size, fit, memory, others)
     seeker = Seeker(prompts_of(box, points, not_points), finder, None, progress)
     stream = cast(BinaryIO, out) if hasattr(out, "write") else None
@@ -111,7 +112,7 @@ def cut_photos(
         square=square,
         max_megapixels=max_megapixels,
     )
-    search = _Search(given, masks, files, include, exclude, background)
+    search = _Search(given, masks, files, as_texts(include, "include"), as_texts(exclude, "exclude"), background)
     jobs, notices = search.find(watch)
     _check_prompted(seeker, jobs)
     opening = Opening(weights, distributed.device_name(device), precision, assume)

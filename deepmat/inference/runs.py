@@ -68,7 +68,7 @@ def load_settings(
     trimaps: AnyPath | None,
     alphas: AnyPath | None,
     geometry: Mapping[str, Any],
-    settings: Sequence[str],
+    settings: str | Sequence[str],
 ) -> Config:
     """The config of an evaluation: its test pictures and how a network sees them.
 

@@ -7,7 +7,7 @@ from typing import Any
 from deepmat import __version__
 from deepmat import config as configs
 from deepmat.data.pairs import pictures_to_score
-from deepmat.errors import ConfigError, lookup
+from deepmat.errors import ConfigError, as_texts, lookup
 from deepmat.inference.modes import mode_options
 from deepmat.inference.runs import Runs, Weights, as_list, load_settings, open_runs
 from deepmat.report.curves import draw_curves, require_plots
@@ -84,7 +84,7 @@ class Sweep:
 def sweep(
     weights: Weights | Iterable[Weights] = None,
     *,
-    axes: Sequence[str] = tuple(AXES),
+    axes: str | Sequence[str] = tuple(AXES),
     data: AnyPath | None = None,
     images: AnyPath | None = None,
     trimaps: AnyPath | None = None,
@@ -96,7 +96,7 @@ def sweep(
     precision: str = "fp32",
     device: str = "auto",
     assume: Mapping[str, Any] | None = None,
-    settings: Sequence[str] = (),
+    settings: str | Sequence[str] = (),
 ) -> Sweep:
     """Score a network on pictures that get harder: wider trimaps, JPEG, noise (scoring.sweeps.AXES).
 
@@ -115,6 +115,7 @@ def sweep(
     config = load_settings(data, images, trimaps, alphas, geometry, settings)
     test = config.test
     configs.refuse_unused({"--max-size": max_size, "--fit": fit}, mode_options(test))
+    axes = as_texts(axes, "axes")
     for axis in axes:
         lookup(AXES, axis, "axis")
     pictures, notices = pictures_to_score(test, config.data.root)

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from deepmat import __version__
-from deepmat.errors import DeepmatError
+from deepmat.errors import DeepmatError, as_texts
 from deepmat.inference.outputs import OUTPUTS
 from deepmat.runtime.records import to_json
 from deepmat.serve import editing, page_files, removebg
@@ -47,7 +47,7 @@ def build_app(service: Service) -> Guards:
     return Guards(
         app,
         keys=service.keys,
-        names=settings.allow_hosts,
+        names=as_texts(settings.allow_hosts, "allow_hosts"),
         max_bytes=settings.max_bytes,
         timeout=settings.timeout,
         workers=service.workers,

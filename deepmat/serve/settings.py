@@ -32,7 +32,7 @@ class ServeSettings:
     host: str = LOCAL
     port: int = 8000
     """0 takes a free one."""
-    allow_hosts: Sequence[str] = ()
+    allow_hosts: str | Sequence[str] = ()
     """Names of this machine by which browsers may reach it, beside localhost and its addresses."""
 
     def __post_init__(self) -> None:

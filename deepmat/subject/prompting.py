@@ -1,46 +1,56 @@
 """Prompts: parse what a user says of the subject, and fit it to a photo."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from numbers import Real
+from typing import Any, cast
 
 from deepmat.errors import ConfigError, DataError
 from deepmat.subject.finders import Prompts
 
 Point = tuple[int, int]
 Box = tuple[int, int, int, int]
+Points = Sequence[Point | str] | Point | str | None
+"""Points as public functions take them: several, one by itself, or none."""
 
 
 def prompts_of(
     box: Sequence[float] | str | None = None,
-    points: Sequence[Sequence[float] | str] = (),
-    not_points: Sequence[Sequence[float] | str] = (),
+    points: Sequence[Sequence[float] | str] | Sequence[float] | str | None = (),
+    not_points: Sequence[Sequence[float] | str] | Sequence[float] | str | None = (),
 ) -> Prompts:
-    """Return prompts from numbers or from text, "120,80,900,1300" and "400,250".
+    """Return prompts from numbers or from text, "120,80,900,1300" and "400,250"; points may be one point by itself.
 
     Raises ConfigError for anything else, and for a box of no area.
     """
-    pair = "X,Y in pixels, as 400,250"
     return Prompts(
-        _box(box) if box is not None else None,
-        tuple((x, y) for x, y in (_numbers(each, 2, "--point", pair) for each in points)),
-        tuple((x, y) for x, y in (_numbers(each, 2, "--not-point", pair) for each in not_points)),
+        _box(box) if box is not None else None, _points(points, "--point"), _points(not_points, "--not-point")
     )
 
 
-def _box(given: Sequence[float] | str) -> Box:
+def _points(given: object, option: str) -> tuple[Point, ...]:
+    several = given if isinstance(given, Iterable) and not isinstance(given, (str, bytes)) else [given]
+    points = [] if given is None else list(several)
+    if points and all(isinstance(each, Real) for each in points):
+        points = [points]
+    return tuple((x, y) for x, y in (_numbers(each, 2, option, "X,Y in pixels, as 400,250") for each in points))
+
+
+def _box(given: object) -> Box:
     left, top, right, bottom = _numbers(given, 4, "--box", "LEFT,TOP,RIGHT,BOTTOM in pixels, as 120,80,900,1300")
     if right <= left or bottom <= top:
         raise ConfigError(f"--box {left},{top},{right},{bottom}: has no area; give LEFT,TOP,RIGHT,BOTTOM in this order")
     return left, top, right, bottom
 
 
-def _numbers(given: Sequence[float] | str, count: int, option: str, form: str) -> list[int]:
-    text = given if isinstance(given, str) else ",".join(map(str, given))
+def _numbers(given: object, count: int, option: str, form: str) -> list[int]:
+    several = isinstance(given, Iterable) and not isinstance(given, (str, bytes))
+    text = ",".join(map(str, cast(Iterable[Any], given))) if several else str(given)
     try:
         numbers = [round(float(each)) for each in text.split(",")]
     except (ValueError, OverflowError):
         numbers = []
     if len(numbers) != count:
-        raise ConfigError(f"{option} {text}: give {form}")
+        raise ConfigError(f"{option} {text:.60}: give {form}")
     return numbers
 
 

@@ -117,7 +117,7 @@ def train(
     test_every: int | None = None,
     checkpoint_every: int | None = None,
     tensorboard: bool = False,
-    settings: Sequence[str] = (),
+    settings: str | Sequence[str] = (),
     stop: Stop = never,
 ) -> Training:
     """Train: what `deepmat train` does.
@@ -174,7 +174,7 @@ def configs_of(
     layers: Sequence[Path],
     flags: Mapping[str, Any],
     pretrain: str | None,
-    settings: Sequence[str],
+    settings: str | Sequence[str],
 ) -> list[Config]:
     """Return the config of each stage: the stage's own file or `config`, then the layers, flags and settings."""
     if stage is None and config is None:

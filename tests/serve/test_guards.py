@@ -55,6 +55,7 @@ def test_pages_of_other_sites_are_refused(serving, photo):
         assert client.post("/v1/cutout", files={"image": photo}, headers=own).status_code == 200, host
     assert client.get("/", headers={"Sec-Fetch-Site": "cross-site"}).status_code == 200  # a link to the page
     assert client.get("/v1/models", headers={"Sec-Fetch-Site": "cross-site"}).status_code == 403
+    assert serving(allow_hosts="shop.example").get("/healthz", headers={"Host": "shop.example"}).status_code == 200
 
 
 def test_browsers_are_told_to_load_nothing_from_elsewhere(client):

@@ -1,5 +1,6 @@
 """Prompts from text and numbers, fitted to a photo."""
 
+import numpy as np
 import pytest
 
 from deepmat.errors import ConfigError, DataError
@@ -11,7 +12,9 @@ def test_text_and_numbers_are_the_same():
     text = prompts_of("1, 2,30,40", ["5,6"], ["7,8", "9,10"])
     assert text == prompts_of((1, 2, 30, 40), [(5, 6)], [[7.2, 8.4], (9, 10)])
     assert text == Prompts((1, 2, 30, 40), ((5, 6),), ((7, 8), (9, 10)))
-    assert prompts_of() == Prompts() and not any(Prompts())
+    assert prompts_of() == prompts_of(None, None, None) == Prompts() and not any(Prompts())
+    for one in ("5,6", (5, 6), [5.0, 6.2], np.array([5, 6]), np.array([[5, 6]])):
+        assert prompts_of(points=one) == prompts_of(points=["5,6"])
 
 
 @pytest.mark.parametrize(
@@ -24,6 +27,13 @@ def test_text_and_numbers_are_the_same():
         ([None, ["1;2"]], "--point 1;2: give X,Y"),
         ([None, [(float("nan"), 2)]], "--point nan,2: give X,Y"),
         ([None, [], [(1, 2, 3)]], "--not-point 1,2,3: give X,Y"),
+        ([5], "--box 5: give LEFT"),
+        ([b"1,2,3,4"], "--box b'1,2,3,4': give LEFT"),
+        ([None, 5], "--point 5: give X,Y"),
+        ([None, (1, 2, 3)], "--point 1,2,3: give X,Y"),
+        ([None, [(1, 2), 3]], "--point 3: give X,Y"),
+        ([None, "x"], "--point x: give X,Y"),
+        ([None, None, b"x"], "--not-point b'x': give X,Y"),
     ],
 )
 def test_what_is_no_prompt_is_refused(arguments, message):
