@@ -205,14 +205,12 @@ def predict(
     (imaging.narrowing). None leaves each to the network. Raises DataError for a picture that cannot be used
     or a trimap of another size, TooLarge if the memory does not suffice, ConfigError for an unknown mode or an option
     that it does not take, CheckpointError for broken weights. A DeepmatWarning for each note that `deepmat predict`
-    prints on such files.
+    prints on such pictures and trimaps.
     """
     options = checked_options(mode, options, double=double, correct=correct, narrow=narrow)
     photo, own, notices = as_photo(image)
     levels, more = as_trimap(trimap, (photo.image.shape[0], photo.image.shape[1]), photo=photo)
     alpha, seen = predict_seen(model, photo.image, levels, **options)
-    if not isinstance(trimap, (*PATHS, bytes)):
-        more = []  # an array without unknown pixels, say, is what the caller has made
     guide = trimap if isinstance(trimap, PATHS) else "a trimap"
     more += unused_alpha(own, image if isinstance(image, PATHS) else "image", guide)
     for notice in [*notices, *more, *seen.notices]:

@@ -15,7 +15,7 @@ from toy import Toy, ToyOptions
 import deepmat as api
 from deepmat import imaging
 from deepmat.config import TestConfig
-from deepmat.errors import CheckpointError, ConfigError, DataError, TooLarge
+from deepmat.errors import CheckpointError, ConfigError, DataError, DeepmatWarning, TooLarge
 from deepmat.inference import modes
 from deepmat.inference import predict as predicting
 from deepmat.inference.predict import predict, predict_seen
@@ -225,7 +225,9 @@ def test_weights_that_give_nan_are_an_error(weights):
 
 def test_a_trimap_with_nothing_unknown_is_the_answer():
     trimap = np.array([[0, 255], [255, 0]], np.uint8)
-    alpha = predict(None, np.zeros((2, 2, 3), np.uint8), trimap)
+    for source in (trimap, Image.fromarray(trimap)):
+        with pytest.warns(DeepmatWarning, match="trimap: no pixel is unknown, so the trimap is the alpha"):
+            alpha = predict(None, np.zeros((2, 2, 3), np.uint8), source)
     np.testing.assert_array_equal(alpha, trimap / 255)
 
 
@@ -262,7 +264,8 @@ def test_pictures_come_in_every_form(weights, tmp_path):
         np.testing.assert_allclose(predict(model, image, source), expected, atol=1e-6, err_msg=form)
     grey = image[..., 0]
     np.testing.assert_allclose(predict(model, grey, trimap), expected, atol=1e-6)
-    known = predict(None, image, trimap == 255)  # bool: no unknown pixels
+    with pytest.warns(DeepmatWarning, match="no pixel is unknown"):
+        known = predict(None, image, trimap == 255)
     np.testing.assert_array_equal(known, trimap == 255)
 
 

@@ -152,6 +152,7 @@ def test_hints_are_what_the_network_makes_of_a_small_copy():
     assert overview(echo, image[..., :256, :256], trimap[..., :256, :256])[1] is None and len(shown) == 1
 
 
+@pytest.mark.filterwarnings("ignore:trimap. all pixels are unknown")
 @pytest.mark.parametrize("form", [None, "fp32"])
 @pytest.mark.parametrize(("mode", "options"), [("auto", {}), ("tile", {"tile": 256, "overlap": 64}), ("whole", {})])
 def test_every_mode_hints(monkeypatch, form, mode, options):
@@ -214,6 +215,7 @@ def test_every_mode_settles_large_pictures(monkeypatch, form, mode, options):
     np.testing.assert_allclose(found[:, 200:], 0.9, atol=1e-3)
 
 
+@pytest.mark.filterwarnings("ignore:trimap. all pixels are unknown")
 @pytest.mark.parametrize("form", [None, "fp32"])
 @pytest.mark.parametrize(("mode", "options"), [("auto", {}), ("tile", {"tile": 64, "overlap": 32}), ("whole", {})])
 def test_every_mode_doubles_small_pictures_once(monkeypatch, model, form, mode, options):
