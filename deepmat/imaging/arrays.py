@@ -45,7 +45,8 @@ def as_photo(
 ) -> tuple[Photo, np.ndarray | None, list[str]]:
     """Return a picture as `as_image`, with the orientation that it was turned upright from: 1 where it is no file."""
     if isinstance(source, (*PATHS, bytes)):
-        photo, alpha, _, notices = read_photo(source, max_pixels, name if isinstance(source, bytes) else None)
+        file = source if isinstance(source, bytes) else as_path(source, name)
+        photo, alpha, _, notices = read_photo(file, max_pixels, name if isinstance(source, bytes) else None)
         return photo, alpha, notices
     levels, alpha = _layers(source, name)
     return Photo(as_rgb(levels), 1), alpha, _unturned(source, name)
@@ -97,8 +98,9 @@ def as_mask(
     aspect ratio, and as `as_image`.
     """
     if isinstance(source, (*PATHS, bytes)):
-        mask, notices = read_mask(source, None, size, max_pixels, photo, name if isinstance(source, bytes) else None)
-        return mask, max(Unread(source, max_pixels, name).size), notices
+        file = source if isinstance(source, bytes) else as_path(source, name)
+        mask, notices = read_mask(file, None, size, max_pixels, photo, name if isinstance(source, bytes) else None)
+        return mask, max(Unread(file, max_pixels, name).size), notices
     alpha = as_alpha(source, name=name)
     try:
         mask, notices = clean_mask(alpha if alpha.dtype == np.uint8 else to_uint8(alpha))
@@ -117,6 +119,7 @@ def as_alpha(source: Source, *, name: str = "alpha") -> np.ndarray:
     colours stand for their luminance. Raises DataError as `as_image`.
     """
     if isinstance(source, PATHS):
+        source = as_path(source, name)
         name = str(source)
     if isinstance(source, (*PATHS, bytes)):
         return matte_of(Unread(source, name=name).decode(), name)

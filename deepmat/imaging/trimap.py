@@ -1,7 +1,6 @@
 """The trimap: uint8 [H, W], 255 known foreground, 0 known background, 128 unknown."""
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any, TypeVar
 
 import cv2
@@ -171,16 +170,16 @@ def _is_stray(counts: np.ndarray, three: list[int]) -> bool:
 
 
 def read_trimap(
-    path: Path,
+    path: imaging.File,
     size: tuple[int, int] | None = None,
     max_pixels: int = imaging.MAX_PIXELS,
     photo: Photo | None = None,
 ) -> tuple[np.ndarray, list[str]]:
     """Read a trimap file. Returns uint8 [H, W] in {0, 128, 255}, and notices of what was changed or looks wrong.
 
-    size: height and width of the picture; a trimap of the same aspect ratio is resized to it. photo: the picture, as
-    which the trimap is turned. Raises DataError if the file cannot be read, is a photo, its levels look like labels, or
-    its aspect ratio differs.
+    path: of the file, or the bytes in it. size: height and width of the picture; a trimap of the same aspect ratio is
+    resized to it. photo: the picture, as which the trimap is turned. Raises DataError if the file cannot be read, is a
+    photo, its levels look like labels, or its aspect ratio differs.
     """
     file = imaging.Unread(path, max_pixels)
     layers = split(file.decode())
@@ -188,8 +187,8 @@ def read_trimap(
         levels, colours = levels_of(*layers)
         trimap, notices = fit_levels(levels, size, photo, file.orientation)
     except DataError as error:
-        raise DataError(f"{path}: {error}") from error
-    return trimap, [f"{path}: {notice}" for notice in [*colours, *notices]]
+        raise DataError(f"{file.name}: {error}") from error
+    return trimap, [f"{file.name}: {notice}" for notice in [*colours, *notices]]
 
 
 def one_sided(trimap: np.ndarray) -> list[str]:

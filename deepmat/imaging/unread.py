@@ -5,6 +5,7 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from os import PathLike
+from typing import cast
 
 import cv2
 import numpy as np
@@ -60,10 +61,10 @@ class Unread:
     def __init__(self, file: File, max_pixels: int = MAX_PIXELS, name: str | None = None) -> None:
         if not isinstance(file, (str, PathLike, bytes)):
             raise DataError(f"{name or 'picture'}: {kind_of(file)}; expected a path or the bytes of a file")
-        path = None if isinstance(file, bytes) else as_path(file, name or "picture")
+        path = None if isinstance(file, bytes) else as_path(file, name or "path")
         self.name = name or str(path or "picture")
         with explained(self.name):
-            self.data = file if isinstance(file, bytes) else as_path(file, self.name).read_bytes()
+            self.data = path.read_bytes() if path else cast(bytes, file)
             self.picture = _opened(self.data, path.suffix if path else "", self.name)
             width, height = self.picture.size
             if width * height > max_pixels:

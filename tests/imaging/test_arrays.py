@@ -1,6 +1,7 @@
 """Pictures, trimaps and alphas from every kind of Python source."""
 
 import io
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from PIL import Image
 
 from deepmat import imaging
 from deepmat.errors import DataError
-from deepmat.imaging.arrays import as_alpha, as_image, as_trimap
+from deepmat.imaging.arrays import as_alpha, as_image, as_mask, as_photo, as_trimap
 from deepmat.imaging.foreground import estimate_foreground
 
 GREY, RGB, RGBA = (), (3,), (4,)
@@ -187,6 +188,13 @@ def test_what_is_no_picture_is_named_in_one_line(source, message):
         with pytest.raises(DataError, match=message) as caught:
             convert(source)
         assert str(caught.value).startswith(f"{name}: ") and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("wrong", ["", "a\0.png"])
+def test_a_text_that_is_no_path_is_refused_by_the_name_of_its_argument(wrong):
+    for call in (as_image, as_photo, as_alpha, partial(as_trimap, size=(4, 5)), partial(as_mask, size=(4, 5))):
+        with pytest.raises(DataError, match="^photo: .* is no path; give a str or a pathlib.Path$"):
+            call(wrong, name="photo")
 
 
 def test_a_mask_of_zeros_and_ones_is_no_almost_black_alpha():

@@ -183,6 +183,18 @@ def test_odd_trimaps_get_a_notice(tmp_path, levels, notice):
     assert not trimap.read_trimap(tmp_path / "t.png")[1]
 
 
+def test_a_trimap_is_read_of_a_path_of_any_type_and_of_bytes(tmp_path):
+    path = tmp_path / "t.png"
+    imaging.write_image(path, np.full((9, 9), 100, np.uint8))
+    for source, name in ((path, path), (str(path), path), (path.read_bytes(), "picture")):
+        read, notices = trimap.read_trimap(source)
+        assert (read == 128).all() and all(each.startswith(f"{name}: ") for each in notices) and notices
+        with pytest.raises(DataError, match="t.png: 9x9, but" if name == path else "^picture: 9x9, but"):
+            trimap.read_trimap(source, (9, 18))
+    with pytest.raises(DataError, match="^path: '' is no path"):
+        trimap.read_trimap("")
+
+
 def test_a_trimap_of_another_size_is_resized_if_its_aspect_is_the_same(tmp_path):
     path = tmp_path / "t.png"
     levels = trimap.by_distance(disc(60, 80), 6, 6)
