@@ -30,6 +30,8 @@ def split(picture: Image.Image) -> tuple[np.ndarray, np.ndarray | None]:
     """Return colours, uint8 [H, W] or RGB [H, W, 3], and the alpha channel, uint8 [H, W], or None if there is none."""
     if picture.mode.startswith(("I", "F")):
         return np.rint(deep_levels(np.asarray(picture))).astype(np.uint8), None
+    if picture.mode == "La":  # premultiplied, which Pillow converts to LA alone
+        picture = picture.convert("LA")
     if picture.has_transparency_data:
         rgba = np.asarray(picture.convert("RGBA"))
         return np.ascontiguousarray(rgba[..., :3]), np.ascontiguousarray(rgba[..., 3])

@@ -124,6 +124,14 @@ def test_files_bytes_and_pil_pictures_hold_the_same(tmp_path, rgb, mode):
         assert as_alpha(source).dtype == matte.dtype == (np.float32 if mode == "I;16" else np.uint8)
 
 
+@pytest.mark.parametrize("mode", ["La", "RGBa"])
+def test_premultiplied_pil_pictures_are_those_that_they_were_made_of(rgb, mode):
+    plain = Image.fromarray(np.dstack((rgb, np.full(rgb.shape[:2], 255, np.uint8)))).convert(mode.upper())
+    for found, expected in zip(as_image(plain.convert(mode)), as_image(plain), strict=True):
+        np.testing.assert_array_equal(found, expected)
+    np.testing.assert_array_equal(as_alpha(plain.convert(mode)), as_alpha(plain))
+
+
 def test_trimaps_by_file_are_resized_and_others_must_fit(tmp_path):
     three = np.kron(np.uint8([[0, 128], [128, 255]]), np.ones((4, 4), np.uint8))
     path = tmp_path / "trimap.png"
