@@ -110,6 +110,7 @@ def as_texts(given: object, name: str) -> list[str]:
 
 def lookup(table: Mapping[str, T], name: str, what: str) -> T:
     """Return an entry of one of deepmat's tables. Raises ConfigError with the valid names if there is none."""
-    if name not in table:
-        raise ConfigError(f"{what} {name!r}: unknown{did_you_mean(name, table) or ','} known: {', '.join(table)}")
+    if not isinstance(name, str) or name not in table:
+        near = did_you_mean(str(name), table) or ","
+        raise ConfigError(f"{what} {name!r:.60}: unknown{near} known: {', '.join(table)}")
     return table[name]

@@ -128,6 +128,26 @@ def test_one_pattern_stands_for_a_list_of_one(tmp_path):
         assert job.total == 1
 
 
+def test_margins_and_widths_may_be_numbers(tmp_path):
+    """0 is a width, not its absence."""
+    mask = np.zeros((40, 60), np.uint8)
+    mask[10:30, 20:40] = 255
+    deepmat.write_image(tmp_path / "m.png", mask)
+    for each in (0, 3):
+        for side in ("width", "inwards"):
+            for out, value in (("number", each), ("text", str(each))):
+                assert (
+                    not deepmat.make_trimaps(tmp_path / "m.png", tmp_path / out, **{side: value}).run()[0].get("error")
+                )
+            number, text = (deepmat.read_trimap(tmp_path / out / "m.png")[0] for out in ("number", "text"))
+            np.testing.assert_array_equal(number, text)
+            assert (number == 128).any() == (side == "inwards" or each > 0)
+        given = {"masks": tmp_path / "m.png", "weights": "closed-form", "save": "alpha"}
+        job = deepmat.cut_out(tmp_path / "m.png", tmp_path / "out", width=each, crop=each, **given)
+        assert "error" not in job.run()[0]
+        assert deepmat.read_image(tmp_path / "out" / "alpha" / "m.png").shape == (20 + 2 * each, 20 + 2 * each, 3)
+
+
 def test_a_users_program_runs(weights, data, tmp_path, capsys):
     user_script.main(weights, data / "test", tmp_path)
     printed = capsys.readouterr().out

@@ -113,7 +113,7 @@ def prepare_files(
     save: str,
     background: str | None,
     colours: str,
-    crop: str | None,
+    crop: str | float | None,
     square: bool,
     max_megapixels: int,
 ) -> Files:

@@ -23,7 +23,7 @@ class Crop(NamedTuple):
     square: bool
 
 
-def parse_crop(margin: str | None, square: bool) -> Crop | None:
+def parse_crop(margin: str | float | None, square: bool) -> Crop | None:
     """Return the crop that the options --crop and --square name, or None for the whole picture. Raises ConfigError."""
     if margin is None and square:
         raise ConfigError("--square: is for --crop; add that")

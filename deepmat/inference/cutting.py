@@ -21,7 +21,7 @@ from deepmat.runtime.files import AnyPath, as_path_or_none
 from deepmat.runtime.paths import is_file
 from deepmat.subject.key import without_key
 from deepmat.subject.prompting import Box, Points, prompts_of
-from deepmat.subject.seeking import Seeker
+from deepmat.subject.seeking import Seeker, as_finder
 
 OPENING = threading.Lock()
 """Held while a network is opened, so that two threads do not open it twice."""
@@ -73,7 +73,7 @@ def cut(
     arguments; TooLarge, CheckpointError and DeviceError as `predict` and `load_model`.
     """
     settings = checked_options(mode, options)
-    seeker = Seeker(prompts_of(box, points, not_points), finder)
+    seeker = Seeker(prompts_of(box, points, not_points), as_finder(finder))
     if mask is not None and finder:
         raise ConfigError("mask: shows the subject itself; leave out finder")
     photo, own, about = as_photo(image)

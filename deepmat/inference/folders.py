@@ -24,11 +24,11 @@ def cut_out(
     weights: AnyPath | None = None,
     trimaps: AnyPath | None = None,
     masks: AnyPath | None = None,
-    width: str | None = None,
+    width: str | float | None = None,
     save: str = "alpha,cutout",
     background: AnyPath | None = None,
     colours: str = "estimated",
-    crop: str | None = None,
+    crop: str | float | None = None,
     square: bool = False,
     skip_existing: bool = False,
     include: str | Sequence[str] = (),
@@ -48,9 +48,9 @@ def cut_out(
 
     inputs: pictures, or folders of them with all their subfolders; out: folder for OUT/KIND/NAME.ext and OUT/log.jsonl.
     trimaps, masks: a folder, paired by name, or one file for one picture; without either, the alpha channels of the
-    pictures are the masks. width: of the unknown band on each side of a mask's edge, "20" (pixels) or "2%". save: kinds
+    pictures are the masks. width: of the unknown band on each side of a mask's edge, 20 (pixels) or "2%". save: kinds
     of `outputs.OUTPUTS`, "alpha,cutout.webp". background: for composites, a colour, a picture or a folder. crop: crops
-    outputs to the subject with that margin, "0" or "5%" of its longer side; square: to a square. mode, max_size, fit,
+    outputs to the subject with that margin, 0 or "5%" of its longer side; square: to a square. mode, max_size, fit,
     memory: see `inference.modes`. assume: see `load_model`. settings: config keys, "test.tile=512". engine:
     "processes", or "ray" for the workers of a Ray cluster (`runtime.sharing`).
 
@@ -65,7 +65,9 @@ def cut_out(
     _check(place, trimaps, masks, width)
     pixels = max_megapixels * 10**6
     files = prepare_files(
-        trimap_guide(pixels) if trimaps else mask_guide(parse_width(width, "--width") if width else None, pixels),
+        trimap_guide(pixels)
+        if trimaps
+        else mask_guide(None if width is None else parse_width(width, "--width"), pixels),
         Places(folder=place),
         save=save,
         background=behind,
@@ -82,9 +84,9 @@ def cut_out(
     return prepare_batch(jobs, notices, files, options, opening, runs_on, skip_existing)
 
 
-def _check(out: Path, trimaps: Path | None, masks: Path | None, width: str | None) -> None:
+def _check(out: Path, trimaps: Path | None, masks: Path | None, width: str | float | None) -> None:
     if trimaps and masks:
         raise ConfigError("--trimaps and --masks: give one of them")
-    if trimaps and width:
+    if trimaps and width is not None:
         raise ConfigError("--width: is for masks; trimaps define the unknown region themselves")
     refuse_file("--out", out)

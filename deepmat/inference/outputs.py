@@ -205,6 +205,8 @@ class Choice(NamedTuple):
 
 def parse_outputs(text: str) -> list[Choice]:
     """Parse "alpha,cutout.webp". Returns each choice once. Raises ConfigError with all mistakes."""
+    if not isinstance(text, str):
+        raise ConfigError(f'save: {text!r:.60} is no text; give kinds of output, "alpha,cutout.webp"')
     choices, mistakes = dict[Choice, None](), []
     for part in filter(None, (each.strip().lower() for each in text.split(","))):
         kind, dot, ending = part.partition(".")

@@ -32,7 +32,7 @@ from deepmat.runtime.sharing import Engine, parse_engine, refuse_storage
 from deepmat.runtime.storage import Address
 from deepmat.subject.finders.choice import settings_for
 from deepmat.subject.prompting import Box, Points, prompts_of
-from deepmat.subject.seeking import Seeker, check_finder, prepare
+from deepmat.subject.seeking import Seeker, as_finder, check_finder, prepare
 
 Input = AnyPath | bytes
 """A picture, a folder of pictures, or the bytes of a picture file."""
@@ -55,7 +55,7 @@ def cut_photos(
     save: str = "cutout",
     background: AnyPath | None = None,
     colours: str = "estimated",
-    crop: str | None = None,
+    crop: str | float | None = None,
     square: bool = False,
     skip_existing: bool = False,
     watch: bool = False,
@@ -94,6 +94,7 @@ def cut_photos(
     of_finder = [each.removeprefix(FINDER_SETTING) for each in pairs if each.startswith(FINDER_SETTING)]
     others = [each for each in pairs if not each.startswith(FINDER_SETTING)]
     options = prepare_settings(mode, max_size, fit, memory, others)
+    finder = as_finder(finder)
     seeker = Seeker(prompts_of(box, points, not_points), finder, None, progress)
     stream = cast(BinaryIO, out) if hasattr(out, "write") else None
     places = Places(stream=stream) if stream else places_of(as_path_or_none(out, "out"))

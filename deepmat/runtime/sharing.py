@@ -61,7 +61,7 @@ ENGINES = {"processes": _by_this_process, "ray": _by_ray}
 
 def parse_engine(text: str) -> Engine:
     """Parse "processes", "ray" or "ray:CORES". Raises ConfigError, also if that engine cannot be used here."""
-    name, colon, cores = text.partition(":")
+    name, colon, cores = str(text).partition(":")
     lookup(ENGINES, name, "engine")
     if colon and (name == "processes" or not cores.isdecimal() or int(cores) < 1):
         raise ConfigError(f"--engine {text}: write processes, ray, or ray:4 for workers of 4 cores")

@@ -40,15 +40,20 @@ class Width(NamedTuple):
         return max(1.0, self.value * max(size[:2]) if self.relative else self.value) if self.value else 0.0
 
 
-def parse_width(text: str, what: str = "width") -> Width:
-    """Parse "20" (pixels) or "2%" (of the longer side). Raises ConfigError, beginning with `what`, for other text."""
-    number, percent, rest = text.strip().partition("%")
+def parse_width(text: str | float, what: str = "width") -> Width:
+    """Parse 20 or "20" (pixels), or "2%" (of the longer side).
+
+    Raises ConfigError, beginning with `what`, for anything else.
+    """
+    number, percent, rest = str(text).strip().partition("%")
     try:
         value = float(number)
     except ValueError:
         value = -1.0
     if rest or not 0 <= value < float("inf"):
-        raise ConfigError(f'{what} {text}: not a width; give pixels, "20", or a share of the longer side, "{WIDTH}"')
+        raise ConfigError(
+            f'{what} {text!s:.60}: not a width; give pixels, "20", or a share of the longer side, "{WIDTH}"'
+        )
     return Width(value / 100, True) if percent else Width(value, False)
 
 

@@ -1,11 +1,12 @@
 """The subject of a photo without a trimap: found by a finder or given as a rough mask, and its trimap."""
 
+import os
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from deepmat.errors import lookup
+from deepmat.errors import ConfigError, lookup
 from deepmat.runtime.fetching import Progress
 from deepmat.subject.finders import FINDERS, Found, Prompts
 from deepmat.subject.finders.agreeing import agreed
@@ -52,6 +53,14 @@ def prepare(seeker: Seeker) -> None:
     """Fetch and load the network that a seeker names, if any. Raises DataError and ConfigError where that fails."""
     if seeker.finder in NETWORKS:
         load(obtain(seeker.finder, progress=seeker.progress))
+
+
+def as_finder(given: object) -> str | None:
+    """Return the finder that a caller from Python gave: a name, a path, or None. Raises ConfigError for others."""
+    finder = os.fspath(given) if isinstance(given, os.PathLike) else given
+    if finder is None or isinstance(finder, str):
+        return finder
+    raise ConfigError(f"finder: {given!r:.60} is neither a name nor a path; give one of {', '.join(FINDERS)}")
 
 
 def check_finder(finder: str | None) -> None:

@@ -89,9 +89,9 @@ def make_trimaps(
     masks: AnyPath | Iterable[AnyPath],
     out: AnyPath,
     *,
-    width: str | None = None,
-    inwards: str | None = None,
-    outwards: str | None = None,
+    width: str | float | None = None,
+    inwards: str | float | None = None,
+    outwards: str | float | None = None,
     method: str = "distance",
     threshold: int | None = None,
     preview: AnyPath | None = None,
@@ -103,7 +103,7 @@ def make_trimaps(
     """Make trimaps of masks or alphas: what `deepmat trimap` does.
 
     masks: files, or folders of them with all their subfolders; out: folder for OUT/NAME.png. width: of the unknown band
-    on each side of the edge, "20" (pixels) or "2%" (of the longer side); inwards, outwards: the same for one side.
+    on each side of the edge, 20 (pixels) or "2%" (of the longer side); inwards, outwards: the same for one side.
     method: one of `imaging.trimap.METHODS`. threshold: masks are hard, with foreground from this level (1 to 255).
     preview: PNG for a sheet of some masks and trimaps; images: folder of the pictures to show there. workers: threads.
     engine: "processes", or "ray" for the workers of a Ray cluster (`runtime.sharing`).
@@ -163,12 +163,16 @@ def _check_places(masks: Sequence[Path], out: Path, preview: Path | None, images
 
 
 def _making(
-    out: Path, width: str | None, inwards: str | None, outwards: str | None, method: str, threshold: int | None
+    out: Path,
+    width: str | float | None,
+    inwards: str | float | None,
+    outwards: str | float | None,
+    method: str,
+    threshold: int | None,
 ) -> Making:
+    both = parse_width(WIDTH if width is None else width, "--width")
     sides = {"--inwards": inwards, "--outwards": outwards}
-    band = {
-        option: parse_width(text or width or WIDTH, option if text else "--width") for option, text in sides.items()
-    }
+    band = {option: both if side is None else parse_width(side, option) for option, side in sides.items()}
     lookup(METHODS, method, "method")
     if threshold is not None and not 1 <= threshold <= 255:
         raise ConfigError(f"--threshold {threshold}: not a level of a mask; give 1 to 255")

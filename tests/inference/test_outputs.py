@@ -157,6 +157,9 @@ def test_choices():
         assert part in str(error.value)
     with pytest.raises(ConfigError, match="no outputs; choose from alpha, alpha16"):
         parse_outputs(" , ")
+    for wrong in (["alpha"], 5, None, b"alpha"):
+        with pytest.raises(ConfigError, match=r"^save: .* is no text; give kinds of output, \"alpha,cutout.webp\"$"):
+            parse_outputs(wrong)
 
 
 @given(st.text(st.sampled_from("alphcutou16.pngtif, "), max_size=30))
