@@ -1,5 +1,6 @@
 """Settings of the service."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -42,8 +43,8 @@ class ServeSettings:
                 raise ConfigError(f"--{name.replace('_', '-')} {getattr(self, name)}: give {value} or more")
         if self.port > MOST_PORT:
             raise ConfigError(f"--port {self.port}: give {MOST_PORT} or less")
-        if not self.timeout > 0:
-            raise ConfigError(f"--timeout {self.timeout:g}: give a number of seconds over 0")
+        if not 0 < self.timeout < math.inf:
+            raise ConfigError(f"--timeout {self.timeout:g}: give a finite number of seconds over 0, 86400 for a day")
 
     @property
     def max_pixels(self) -> int:

@@ -91,7 +91,18 @@ def test_addresses_of_this_machine_alone():
     assert not is_local("0.0.0.0") and not is_local("::") and not is_local("example.org")
 
 
-@pytest.mark.parametrize("wrong", [{"workers": 0}, {"queue": -1}, {"timeout": 0}, {"timeout": float("nan")}])
-def test_settings_that_cannot_be(wrong):
-    with pytest.raises(ConfigError, match=f"--{[*wrong][0]}"):
-        ServeSettings(**wrong)
+@pytest.mark.parametrize(
+    ("name", "wrong"),
+    [
+        ("workers", (0, -1)),
+        ("queue", (-1,)),
+        ("max_megapixels", (0, -1)),
+        ("max_upload", (0, -1)),
+        ("port", (-1, 65536)),
+        ("timeout", (0, -1, float("nan"), float("inf"))),
+    ],
+)
+def test_settings_that_cannot_be(name, wrong):
+    for value in wrong:
+        with pytest.raises(ConfigError, match=f"^--{name.replace('_', '-')} {value}: give "):
+            ServeSettings(**{name: value})
