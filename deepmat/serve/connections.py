@@ -1,27 +1,34 @@
-"""Connections: what uvicorn does, with an end to waiting for the headers of a request."""
+"""Connections: what uvicorn does, with an end to waiting for the headers of a request, and to idle connections."""
 
 import asyncio
-from typing import Any
+from operator import itemgetter
+from typing import Any, cast
 
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+GRACE = 0.1
+"""Share of the patience for which a connection may be idle however many there are: its request may be on its way."""
 LATE = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 
 
 class PatientProtocol(H11Protocol):
     """A connection whose requests have to begin in time: their headers arrive within `patience` seconds.
 
-    uvicorn itself ends connections that are silent between two requests, and waits for headers without an end.
+    uvicorn itself ends connections that are silent between two requests, and waits for headers without an end. Of more
+    than `most` connections those that have been idle longest are closed. uvicorn's own limit counts idle connections as
+    requests, and refuses everybody.
     """
 
     patience: float
+    most: int
     _late: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: Any) -> None:
         """See asyncio.Protocol."""
         super().connection_made(transport)
         self._watch()
+        self._close_idle()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """See asyncio.Protocol."""
@@ -47,12 +54,23 @@ class PatientProtocol(H11Protocol):
             if self.conn.trailing_data[0]:
                 self.transport.write(LATE)
             self.transport.close()
+        self._watch()
+
+    def _close_idle(self) -> None:
+        over = len(self.connections) - self.most
+        if over <= 0:
+            return
+        young = self.loop.time() + (1 - GRACE) * self.patience
+        waiting = [(each._late.when(), each) for each in cast(set[PatientProtocol], self.connections) if each._late]
+        for end, each in sorted(waiting, key=itemgetter(0))[:over]:
+            if end < young:
+                each._give_up()
 
 
-def patient(seconds: float) -> type[H11Protocol]:
-    """Return the protocol with that patience, as uvicorn takes it."""
+def patient(seconds: float, connections: int) -> type[H11Protocol]:
+    """Return the protocol with that patience, and that many connections at most beside busy ones, for uvicorn."""
 
     class Patient(PatientProtocol):
-        patience = seconds
+        patience, most = seconds, connections
 
     return Patient

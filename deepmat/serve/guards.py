@@ -29,6 +29,8 @@ CLOSED = ("/v1", "/metrics")
 LOCAL_NAMES = ("localhost",)
 HELD = 8
 """Requests beside those of workers and queue whose bodies are kept in memory at the same time."""
+OPEN = 64
+"""Requests beside twice those of workers and queue that are open at the same time: sent, worked on or answered."""
 PAGE, FORM = "/v1/pictures", 10_000
 """What the paths begin with at which the page sends pictures, and the bytes of its forms beside the file, so that every
 file within the limit can be sent."""
@@ -119,7 +121,8 @@ class Guards:
         self.app, self.keys, self.max_bytes, self.timeout = app, keys, max_bytes, timeout
         self.names = [*LOCAL_NAMES, *(name.lower() for name in names)]
         self.workers, self.metrics = workers, metrics
-        self.held = 0
+        self.held, self.open = 0, 0
+        self.most = OPEN + 2 * workers.places
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
@@ -128,6 +131,7 @@ class Guards:
                 await self.app(scope, receive, send)
             return
         begun, passing = time.monotonic(), _Passing(self, scope, receive, send)
+        self.open += 1
         try:
             try:
                 self.check(scope)
@@ -136,6 +140,7 @@ class Guards:
                 await answer(refusal, scope["path"])(scope, receive, passing.send)
         finally:
             self.held -= passing.received
+            self.open -= 1
             seconds = time.monotonic() - begun
             route = getattr(scope.get("route"), "path", "other")
             self.metrics.add(route, passing.status, seconds, passing.received)
@@ -147,6 +152,8 @@ class Guards:
         check_site(headers, self.names, scope["method"] in ("GET", "HEAD") and not path.startswith(CLOSED))
         if self.keys and path.startswith(CLOSED) and not has_key(headers, self.keys):
             raise Refusal("no_key", "the API key is missing or wrong; send it as X-Api-Key")
+        if self.open > self.most and path.startswith(CLOSED):
+            raise Refusal("busy", f"{self.most} requests are open; try again later")
         length = headers.get("content-length", "0")
         if not length.isdecimal() or int(length) > self.limit(path):
             raise Refusal("too_large", self.over())

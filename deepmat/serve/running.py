@@ -19,12 +19,11 @@ from deepmat.subject.finders.choice import DEFAULT
 from deepmat.subject.seeking import Seeker, check_finder, prepare
 
 if TYPE_CHECKING:
+    from deepmat.serve.guards import Guards
     from deepmat.serve.service import Service
 
 NEEDED = ("fastapi", "uvicorn", "python_multipart")
 BACKLOG = 128
-CONNECTIONS = 64
-"""Open connections beside those of workers and queue."""
 HEADERS = 10.0
 """Seconds in which the headers of a request have to arrive."""
 
@@ -102,7 +101,7 @@ def _listening(settings: ServeSettings) -> Iterator[socket.socket]:
         yield listener
 
 
-def _serve(service: "Service", app: Callable, listener: socket.socket) -> None:
+def _serve(service: "Service", app: "Guards", listener: socket.socket) -> None:
     import uvicorn
 
     from deepmat.serve.connections import patient
@@ -117,12 +116,11 @@ def _serve(service: "Service", app: Callable, listener: socket.socket) -> None:
 
     config = uvicorn.Config(
         app,
-        http=patient(min(HEADERS, settings.timeout)),
+        http=patient(min(HEADERS, settings.timeout), app.most),
         ws="none",
         access_log=False,
         server_header=False,
         log_level="warning",
-        limit_concurrency=CONNECTIONS + 2 * service.workers.places,
         timeout_graceful_shutdown=round(settings.timeout) + 1,
     )
     Server(config).run(sockets=[listener])

@@ -1,4 +1,4 @@
-"""Connections on the loopback: how long the headers of a request are awaited."""
+"""Connections on the loopback: how long the headers of a request are awaited, and how many may be idle."""
 
 import asyncio
 import socket
@@ -10,7 +10,7 @@ import uvicorn
 
 from deepmat.serve.connections import patient
 
-PATIENCE = 0.4
+PATIENCE, MOST = 0.4, 3
 
 
 async def app(scope, receive, send):
@@ -23,9 +23,10 @@ async def app(scope, receive, send):
 
 
 @pytest.fixture
-def connected():
-    """Connections to a server with that patience."""
-    config = uvicorn.Config(app, http=patient(PATIENCE), lifespan="off", log_level="error", ws="none")
+def connected(request):
+    """Connections to a server with that patience, or with the test's own."""
+    patience = getattr(request, "param", PATIENCE)
+    config = uvicorn.Config(app, http=patient(patience, MOST), lifespan="off", log_level="error", ws="none")
     listener, server, opened = socket.create_server(("127.0.0.1", 0)), uvicorn.Server(config), []
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
@@ -60,6 +61,11 @@ def trickle(connection):
     return answer, time.monotonic() - begun
 
 
+def ask(connection):
+    connection.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    return connection
+
+
 def test_slow_headers_are_not_awaited_for_ever(connected):
     answer, seconds = trickle(connected())
     assert answer.startswith(b"HTTP/1.1 408") and PATIENCE / 2 < seconds < 5
@@ -84,3 +90,19 @@ def test_a_body_and_an_answer_may_take_longer(connected):
     time.sleep(1.5 * PATIENCE)
     connection.sendall(b"x")
     assert connection.recv(4096).startswith(b"HTTP/1.1 200")
+
+
+@pytest.mark.parametrize("connected", [10 * PATIENCE], indirect=True)
+def test_of_many_idle_connections_the_oldest_are_closed(connected):
+    begun = time.monotonic()
+    idle = [connected() for _ in range(10)]
+    time.sleep(1.5 * PATIENCE)
+    newest = ask(connected())
+    assert all(each.recv(100) == b"" for each in idle[: 11 - MOST]) and time.monotonic() - begun < 9 * PATIENCE
+    assert newest.recv(4096).startswith(b"HTTP/1.1 200")
+
+
+def test_requests_are_answered_beside_more_than_may_be_idle(connected):
+    """A new connection is not idle before its request can be there."""
+    working = [ask(connected()) for _ in range(3 * MOST)]
+    assert all(each.recv(4096).startswith(b"HTTP/1.1 200") for each in working)

@@ -58,6 +58,24 @@ def test_pages_of_other_sites_are_refused(serving, photo):
     assert serving(allow_hosts="shop.example").get("/healthz", headers={"Host": "shop.example"}).status_code == 200
 
 
+def test_too_many_open_requests_are_refused_in_json(client, photo):
+    """The page and what says that the process runs are answered still."""
+    client.app.most = 0
+    response = client.post("/v1/cutout", files={"image": photo})
+    assert (
+        response.status_code == 503 and response.json()["error"]["code"] == "busy" and "retry-after" in response.headers
+    )
+    assert (
+        client.post("/v1.0/removebg", files={"image_file": photo}).json()["errors"][0]["code"] == "rate_limit_exceeded"
+    )
+    assert client.get("/metrics").status_code == 503
+    assert client.get("/").status_code == client.get("/healthz").status_code == 200
+    client.app.most = 1
+    for _ in range(3):
+        assert client.get("/v1/models").status_code == 200
+    assert client.app.open == 0
+
+
 def test_browsers_are_told_to_load_nothing_from_elsewhere(client):
     for path in ("/", "/v1/models", "/nothing"):
         headers = client.get(path).headers

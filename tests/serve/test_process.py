@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -74,6 +74,16 @@ def test_slow_and_endless_uploads():
         with closing(http.client.HTTPConnection(place.hostname, place.port, timeout=20)) as asking:
             asking.request("GET", "/readyz")
             assert asking.getresponse().status == 200
+
+
+def test_idle_connections_keep_nobody_out():
+    with server() as (url, _, _), ExitStack() as idle:
+        for number in range(120):
+            each = idle.enter_context(connected(url))
+            if number % 2:
+                each.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+                assert each.recv(4096).startswith(b"HTTP/1.1 200")
+        assert post(url, encoded(studio())) == 200
 
 
 def test_sigterm_finishes_what_runs_and_refuses_the_rest():
