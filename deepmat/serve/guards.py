@@ -131,18 +131,20 @@ class Guards:
                 await self.app(scope, receive, send)
             return
         begun, passing = time.monotonic(), _Passing(self, scope, receive, send)
+        # The server leaves the body of an answer to HEAD out; FastAPI's routes know GET alone.
+        inner = {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope
         self.open += 1
         try:
             try:
                 self.check(scope)
-                await self.app(scope, passing.receive, passing.send)
+                await self.app(inner, passing.receive, passing.send)
             except Refusal as refusal:
                 await answer(refusal, scope["path"])(scope, receive, passing.send)
         finally:
             self.held -= passing.received
             self.open -= 1
             seconds = time.monotonic() - begun
-            route = getattr(scope.get("route"), "path", "other")
+            route = getattr(inner.get("route"), "path", "other")
             self.metrics.add(route, passing.status, seconds, passing.received)
             LOG.info("%s %s %d %.3f s", scope["method"], route, passing.status, seconds)
 

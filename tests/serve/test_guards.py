@@ -76,6 +76,14 @@ def test_too_many_open_requests_are_refused_in_json(client, photo):
     assert client.app.open == 0
 
 
+def test_head_is_answered_as_get_without_a_body(client, caplog):
+    caplog.set_level(logging.INFO)
+    for path in ("/", "/healthz", "/readyz", "/v1/models", "/v1/cutout", "/page/none", "/v1/pictures/none/photo"):
+        head, get = client.head(path), client.get(path)
+        assert head.status_code == get.status_code and head.headers == get.headers and not head.content, path
+    assert client.get("/v1/cutout").headers["allow"] == "POST" and "HEAD /healthz 200" in caplog.text
+
+
 def test_browsers_are_told_to_load_nothing_from_elsewhere(client):
     for path in ("/", "/v1/models", "/nothing"):
         headers = client.get(path).headers
