@@ -72,7 +72,7 @@ def cut(
     DataError for a picture or a mask that cannot be used, or where no subject is found; ConfigError for wrong
     arguments; TooLarge, CheckpointError and DeviceError as `predict` and `load_model`.
     """
-    settings = checked_options(mode, options)
+    settings = checked_options(cut, mode, options)
     seeker = Seeker(prompts_of(box, points, not_points), as_finder(finder))
     if mask is not None and finder:
         raise ConfigError("mask: shows the subject itself; leave out finder")

@@ -3,6 +3,7 @@
 import math
 import warnings
 from collections.abc import Callable, Mapping
+from inspect import signature
 from typing import Any, cast
 
 import cv2
@@ -11,7 +12,7 @@ from torch import nn
 
 from deepmat import config as configs
 from deepmat.config import TestConfig
-from deepmat.errors import CheckpointError, ConfigError, DataError, DeepmatWarning, lookup
+from deepmat.errors import CheckpointError, ConfigError, DataError, DeepmatWarning, did_you_mean, lookup
 from deepmat.imaging import closed_form
 from deepmat.imaging import trimap as trimaps
 from deepmat.imaging.arrays import PATHS, Source, as_photo, as_trimap
@@ -207,7 +208,7 @@ def predict(
     that it does not take, CheckpointError for broken weights. A DeepmatWarning for each note that `deepmat predict`
     prints on such pictures and trimaps.
     """
-    options = checked_options(mode, options, double=double, correct=correct, narrow=narrow)
+    options = checked_options(predict, mode, options, double=double, correct=correct, narrow=narrow)
     photo, own, notices = as_photo(image)
     levels, more = as_trimap(trimap, (photo.image.shape[0], photo.image.shape[1]), photo=photo)
     alpha, seen = predict_seen(model, photo.image, levels, **options)
@@ -218,11 +219,17 @@ def predict(
     return alpha
 
 
-def checked_options(mode: str, options: Mapping[str, Any], **left_open: Any) -> dict[str, Any]:
+def checked_options(function: Callable, mode: str, options: Mapping[str, Any], **left_open: Any) -> dict[str, Any]:
     """The options of `predict_seen` from those of `predict`. Raises ConfigError for wrong ones.
 
-    left_open: those that None leaves to the network.
+    function: which was called with them, for the names that it knows. left_open: those that None leaves to the network.
     """
+    functions: list[Callable] = [function, predict, *MODES.values()]
+    parameters = [each for one in functions for each in signature(one).parameters.values()]
+    known = dict.fromkeys(each.name for each in parameters if each.kind is each.KEYWORD_ONLY)
+    if unknown := [name for name in options if name not in known]:
+        others = f"; known: {', '.join(known)}"
+        raise ConfigError("; ".join(f"{name}: unknown option{did_you_mean(name, known) or others}" for name in unknown))
     given = {key: list(value) if isinstance(value, tuple) else value for key, value in options.items()}
     settings = configs.build({"test": {"mode": mode, **left_open, **given}}, "predict")
     chosen = mode_options(settings.test)

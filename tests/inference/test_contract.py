@@ -173,7 +173,7 @@ def test_python_takes_it(weights):
         ({"mode": "tile", "tile": 0}, "tile: .* \\(got 0\\)"),
         ({"mode": "whole", "fit": "x"}, "fit: .* \\(got 'x'\\)"),
         ({"double": "a"}, "double: .* \\(got 'a'\\)"),
-        ({"nothing": 1}, "nothing: unknown key"),
+        ({"nothing": 1}, "^nothing: unknown option; known: mode, double, .*tile"),
         ({"mode": "crop", "tile": 64, "overlap": 32}, "tile: mode crop does not use it; leave it out"),
     ],
     ids=str,
@@ -323,3 +323,11 @@ def test_trimaps_of_rough_masks_are_narrowed_however_narrow_they_are(weights, mo
     monkeypatch.setattr(predicting, "narrowed", lambda trimap, alpha: asked.append(True) or trimap)
     api.cut(image, mask=tmp_path / "masks/hard.png", weights=weights)
     assert asked == [True]
+
+
+@pytest.mark.parametrize(
+    ("name", "near"), [("max_sze", "max_size"), ("tiel", "tile"), ("mde", "mode"), ("doubl", "double")]
+)
+def test_a_misspelt_option_is_refused_with_the_nearest(name, near):
+    with pytest.raises(ConfigError, match=rf"^{name}: unknown option, did you mean {near}\?$"):
+        predict(None, np.zeros((2, 2, 3), np.uint8), np.full((2, 2), 128, np.uint8), **{name: 1})

@@ -126,6 +126,8 @@ def test_masks_of_any_source():
         ({"finder": "fak"}, ConfigError, "did you mean fake"),
         ({"finder": 5}, ConfigError, "^finder: 5 is neither a name nor a path; give one of .*plain"),
         ({"finder": b"x"}, ConfigError, "^finder: b'x' is neither a name nor a path"),
+        ({"maks": 1}, ConfigError, "^maks: unknown option, did you mean mask.$"),
+        ({"max_sze": 5, "corect": 1}, ConfigError, "^max_sze: .* mean max_size.; corect: .* mean correct.$"),
         ({"precision": 5}, ConfigError, "^precision 5: unknown, known: auto"),
         ({"points": 5}, ConfigError, "--point 5: give X,Y"),
         ({"box": 5}, ConfigError, "--box 5: give LEFT"),
