@@ -172,6 +172,7 @@ def use_hub(monkeypatch, folder):
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)  # a protocol of its own, in native code
     monkeypatch.delenv("HF_TOKEN", raising=False)
+    monkeypatch.delenv("DEEPMAT_OFFLINE", raising=False)
     return made
 
 

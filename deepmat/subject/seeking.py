@@ -9,8 +9,8 @@ import numpy as np
 from deepmat.errors import ConfigError, lookup
 from deepmat.runtime.fetching import Progress
 from deepmat.subject.finders import FINDERS, Found, Prompts
-from deepmat.subject.finders.agreeing import agreed
-from deepmat.subject.finders.choice import find
+from deepmat.subject.finders.agreeing import agreed, mark
+from deepmat.subject.finders.choice import ALPHA, find
 from deepmat.subject.finders.known import NETWORKS, obtain
 from deepmat.subject.finders.network import load
 from deepmat.subject.finders.settings import Settings
@@ -82,7 +82,7 @@ def seek(image: np.ndarray, own: np.ndarray | None, seeker: Seeker) -> Subject:
     found, name, why = find(
         image, seeker.prompts, seeker.finder, own, settings=seeker.settings, progress=seeker.progress
     )
-    return _guided(image, found, name, why)
+    return _guided(image, found, name, why, Prompts() if name == ALPHA else seeker.prompts)
 
 
 def given(image: np.ndarray, mask: np.ndarray, detail: int, why: str, prompts: Prompts = Prompts()) -> Subject:
@@ -90,13 +90,14 @@ def given(image: np.ndarray, mask: np.ndarray, detail: int, why: str, prompts: P
 
     mask: uint8 [H, W]; detail: the pixels of its longer side before it was resized to the photo.
     """
-    return _guided(image, agreed(image, Found(mask, 1.0, detail, []), prompts), "mask", why)
+    return _guided(image, agreed(image, Found(mask, 1.0, detail, []), prompts), "mask", why, prompts)
 
 
-def _guided(image: np.ndarray, found: Found, name: str, why: str) -> Subject:
+def _guided(image: np.ndarray, found: Found, name: str, why: str, prompts: Prompts) -> Subject:
     trimap, notices = from_rough(image, found.mask, detail_of(found.detail, found.mask))
     if found.backdrop is not None:
         trimap = open_key(image, trimap, found.backdrop)
+    mark(trimap, prompts)
     notices = [*found.notices, *notices, *hints(found.mask, found.sure)]
     return Subject(trimap, notices, name, why, found.mask, found.backdrop, rough=True)
 

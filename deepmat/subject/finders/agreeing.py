@@ -133,6 +133,17 @@ def _disc(radius: int) -> np.ndarray:
     return cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
 
 
+def mark(trimap: np.ndarray, prompts: Prompts) -> None:
+    """Make known in a trimap, uint8 [H, W], what lies within a few pixels of points; changes it.
+
+    Small gaps that points of the background show are closed with the rest of a rough mask otherwise.
+    """
+    radius = DISC * max(trimap.shape) // (2 * SIDE)
+    for points, level in ((prompts.points, 255), (prompts.not_points, 0)):
+        for point in points:
+            cv2.circle(trimap, point, radius, level, -1)
+
+
 def falls_short(mask: np.ndarray, box: tuple[int, int, int, int]) -> bool:
     """Return whether a mask, uint8 [H, W], ends far before one of the sides of the box that holds the whole subject."""
     left, top, right, bottom = box

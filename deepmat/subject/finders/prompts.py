@@ -204,6 +204,8 @@ def nearer(
 def segment(small: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Return the subject, bool [H, W], by GrabCut of a picture, uint8 [H, W, 3], from its labels, uint8 [H, W]."""
     background = (labels == cv2.GC_BGD) | (labels == cv2.GC_PR_BGD)
+    if (small == small[0, 0]).all():  # nothing stands out, over which GrabCut takes half a minute
+        return labels == cv2.GC_FGD
     if background.all() or not background.any():
         return ~background
     cv2.setRNGSeed(1)  # which OpenCV's k-means takes, so that results repeat

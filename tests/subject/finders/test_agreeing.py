@@ -4,7 +4,7 @@ from prompted import box_of, hatted, picture
 from studio import overlap
 
 from deepmat.subject.finders import Found, Prompts
-from deepmat.subject.finders.agreeing import agreed
+from deepmat.subject.finders.agreeing import agreed, mark
 
 FIRST, SECOND = (70, 90), (180, 90)
 """(x, y) in the two discs of `picture`."""
@@ -89,3 +89,10 @@ def test_the_soft_edge_of_what_goes_goes_too(discs):
     haze[50:130, 140:220] = np.maximum(haze[50:130, 140:220], 100)
     mask = changed(image, haze, points=(FIRST,)).mask
     assert mask[60:120, 150:210].max() < 30
+
+
+def test_points_are_known_in_the_trimap():
+    trimap = np.full((640, 960), 128, np.uint8)
+    mark(trimap, Prompts(points=((300, 200),), not_points=((959, 0), (310, 200))))
+    assert trimap[200, 300] == trimap[200, 297] == 255 and trimap[200, 310] == trimap[0, 959] == 0
+    assert (trimap != 128).sum() < 100

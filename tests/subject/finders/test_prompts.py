@@ -125,3 +125,9 @@ def test_a_point_of_the_background_takes_what_is_nearer_to_it():
 def test_in_a_box_of_the_whole_picture_the_corners_are_likely_background():
     image, alpha = picture(at=((90, 120),), radius=60)
     assert overlap(find_prompted(image, Prompts(box=(0, 0, 240, 180))).mask, alpha) > 0.8
+
+
+def test_a_picture_of_one_colour_has_no_object_and_takes_no_time():
+    with pytest.raises(DataError, match="no object stands out in the box"):
+        find_prompted(np.full((180, 240, 3), 90, np.uint8), Prompts(box=(20, 20, 100, 100)))
+    assert find_prompted(np.full((180, 240, 3), 90, np.uint8), Prompts(points=((60, 60),))).mask[60, 60] > 0
