@@ -5,6 +5,7 @@ from studio import overlap
 
 from deepmat.subject.finders import Found, Prompts
 from deepmat.subject.finders.agreeing import agreed, mark
+from deepmat.subject.seeking import given
 
 FIRST, SECOND = (70, 90), (180, 90)
 """(x, y) in the two discs of `picture`."""
@@ -67,6 +68,27 @@ def test_a_point_beside_the_subject_takes_away_what_is_under_it():
     found = changed(image, whole, not_points=((120, 66),))
     assert overlap(found.mask, disc) > 0.95 and not found.mask[62:70, 112:128].any()
     assert (found.mask[100:] == whole[100:]).all()
+
+
+def test_a_point_in_a_small_gap_takes_little_more_than_the_gap():
+    image, disc = picture(at=((90, 120),), radius=70)
+    image[88:93, 118:123] = 0
+    mask = changed(image, disc, not_points=((120, 90),)).mask
+    assert mask[90, 120] < 20 and (disc > mask).sum() < 0.03 * (disc > 0).sum()
+
+
+def test_a_point_near_the_outline_takes_little():
+    image, disc = picture(at=((90, 120),), radius=70)
+    image[disc > 0] = (190, 40, 50)
+    mask = changed(image, disc, not_points=((120, 24),)).mask
+    assert not mask[24, 120] and overlap(mask[60:], disc[60:]) > 0.99
+
+
+def test_points_of_a_subject_that_is_given_are_known():
+    image, disc = picture(at=((90, 120),), radius=70)
+    for prompts, level in ((Prompts(points=((239, 0),)), 255), (Prompts(not_points=((120, 90), (3, 3))), 0)):
+        trimap = given(image, disc, 240, "given", prompts).trimap
+        assert all(trimap[y, x] == level for x, y in prompts.points + prompts.not_points)
 
 
 def test_a_box_limits_the_mask_and_adds_what_falls_short_of_it(discs):
