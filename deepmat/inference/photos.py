@@ -224,8 +224,9 @@ def _check_engine(engine: Engine, watched: bool, places: Places) -> None:
 
 def _check_prompted(seeker: Seeker, jobs: Sequence[Job]) -> None:
     if any(seeker.prompts) and len(jobs) > 1:
-        how = "cut the pictures one by one, or give --masks with a rough mask for each"
-        raise ConfigError(f"--box, --point, --not-point: are for one picture, but {len(jobs)} are given; {how}")
+        raise ConfigError(
+            f"--box, --point, --not-point: are for one picture, but {len(jobs)} are given; cut the pictures one by one"
+        )
 
 
 def _of_format(save: str, places: Places) -> str:

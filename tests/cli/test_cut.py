@@ -209,7 +209,7 @@ def test_points_correct_a_mask(deepmat):
         (["--point", "48,3"], "photo.png: --point 48,3: lies outside the picture, which is 48x48"),
         (["--not-point", "a,b"], "--not-point a,b: give X,Y in pixels, as 400,250"),
         (["--point", "inf,3"], "--point inf,3: give X,Y in pixels"),
-        (["other.png", "--point", "3,3"], "for one picture, but 2 are given; cut the pictures one by one, or"),
+        (["other.png", "--point", "3,3"], "for one picture, but 2 are given; cut the pictures one by one"),
         (["--masks", "other.png"], "--masks: show the subjects themselves; leave out --finder"),
         (["--watch"], "--watch: photo.png is no folder"),
         (["--square"], "--square: is for --crop"),
