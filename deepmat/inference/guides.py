@@ -102,7 +102,12 @@ def subject_of(
 
 
 def doubts(source: object, subject: Subject | None, trimap: np.ndarray, alpha: np.ndarray) -> list[str]:
-    """Return notices if alpha, float32 [H, W], contradicts the trimap, with what helps. source: of the trimap."""
+    """Return notices if alpha, float32 [H, W], contradicts the trimap, with what helps. source: of the trimap.
+
+    Raises NoSubject where a subject was found, but alpha is 0 all over.
+    """
+    if subject and subject.finder and not (alpha >= 0.5 / 255).any():
+        raise NoSubject("nothing of what was found is left in the cut-out", ("box", "point", "mask"), name=str(source))
     return [f"{source}: {notice}" for notice in too_narrow(trimap, alpha, SHOW if subject else WIDEN)]
 
 

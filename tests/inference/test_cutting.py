@@ -11,7 +11,7 @@ from toy import Toy, ToyOptions
 
 import deepmat
 from deepmat import imaging
-from deepmat.errors import ConfigError, DataError
+from deepmat.errors import ConfigError, DataError, NoSubject
 from deepmat.inference import cutting
 from deepmat.inference.photos import cut_photos
 from deepmat.models import MODELS, build_model
@@ -33,10 +33,11 @@ def fake(monkeypatch):
     monkeypatch.setitem(FINDERS, "fake", red)
 
 
-def toy(monkeypatch, folder):
-    """Weights of a network whose alpha is the picture's red channel: the same on any thread."""
+def toy(monkeypatch, folder, gain=1.0):
+    """Weights of a network whose alpha is the picture's red channel, `gain` times: the same on any thread."""
     monkeypatch.setitem(MODELS, "toy", Toy)
-    save_weights(folder / "toy.safetensors", build_model(ToyOptions()).state_dict(), ToyOptions().model_dump())
+    made = build_model(ToyOptions(gain=gain))
+    save_weights(folder / "toy.safetensors", made.state_dict(), ToyOptions(gain=gain).model_dump())
     return folder / "toy.safetensors"
 
 
@@ -44,6 +45,22 @@ def photo(at=10):
     pixels = np.full((40, 60, 3), (20, 30, 200), np.uint8)
     pixels[at : at + 20, at : at + 20] = (220, 30, 40)
     return pixels
+
+
+def test_a_cut_out_that_is_empty_is_no_success(tmp_path, monkeypatch):
+    """A thing so thin that none of it is sure, of which the network leaves nothing."""
+    pixels = np.full((200, 300, 3), (20, 30, 200), np.uint8)
+    pixels[100, 50:250] = (220, 30, 40)
+    options = {**OPTIONS, "weights": Toy(gain=0.0)}
+    with pytest.raises(NoSubject, match="image: nothing of what was found is left in the cut-out; give a box"):
+        deepmat.cut(pixels, **options)
+    paths = [tmp_path / "thin.png", tmp_path / "thick.png"]
+    for path, picture in zip(paths, (pixels, photo()), strict=True):
+        imaging.write_image(path, picture)
+    weights = {"weights": toy(monkeypatch, tmp_path, gain=0.0)}
+    thick, thin = sorted(cut_photos(paths, tmp_path / "out", **OPTIONS | weights), key=lambda record: record["name"])
+    assert "error" not in thick and thin["error"].startswith(f"{paths[0]}: nothing of what was found is left")
+    assert [path.stem for path in (tmp_path / "out").rglob("*.png")] == ["thick"]
 
 
 def test_every_source_gives_the_same(tmp_path):
