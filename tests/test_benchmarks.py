@@ -2,16 +2,20 @@ import json
 import os
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 import torch
 import typer
 from typer.testing import CliRunner
 
-from benchmarks import ship
+from benchmarks import prompts, ship
 from benchmarks.__main__ import BENCHMARKS, main
 from deepmat.config import DIMConfig, LiteConfig
+from deepmat.imaging import write_image
 from deepmat.models import build_model
 from deepmat.models.checkpoint import load_weights, save_state, save_weights
+from deepmat.subject.finders import FINDERS, Found
 
 ROOT = Path(__file__).parents[1]
 TINY = """
@@ -75,3 +79,36 @@ def test_what_is_shipped_may_be_a_mean_of_a_run_and_its_states(tmp_path):
     save_weights(tmp_path / "other.safetensors", thrice, DIMConfig(width=1 / 8).model_dump())
     with pytest.raises(SystemExit, match=r"other.safetensors: is not of a deepmat run of the same network"):
         ship.main([tmp_path / "state.pt", tmp_path / "other.safetensors"], "so")
+
+
+def test_a_simulated_user_clicks_in_the_middle_of_what_is_wrong_until_nothing_is(tmp_path, monkeypatch):
+    """A finder that finds one of two discs, until a point lies on the other."""
+    discs = [np.zeros((80, 160), np.uint8) for _ in range(2)]
+    for disc, column in zip(discs, (40, 120), strict=True):
+        cv2.circle(disc, (column, 40), 25, 255, -1)
+    alpha = np.maximum(*discs)
+    for kind, pixels in (("image", np.dstack([alpha] * 3)), ("alpha", alpha)):
+        write_image(tmp_path / kind / "discs.png", pixels)
+    seen = []
+
+    def find(image, prompts):
+        seen.append(prompts)
+        shown = [disc for disc in discs if any(disc[y, x] for x, y in prompts.points)]
+        return Found(np.maximum.reduce([discs[0], *shown]), 1.0, 160, [])
+
+    monkeypatch.setitem(FINDERS, "half", find)
+    app = typer.Typer()
+    app.command()(prompts.main)
+    folders = [str(tmp_path / kind) for kind in ("image", "alpha")]
+
+    def run(*options):
+        done = CliRunner().invoke(app, [*folders, "--finder", "half", *options])
+        assert done.exit_code == 0, done.output
+        return [float(each.split()[0]) for each in done.stdout.splitlines()[-1].split(")")[1:-1]]
+
+    left = (discs[1] > 0).sum() / 1000
+    assert run("--start", "nothing", "--clicks", "2") == pytest.approx([left, 0, 0], abs=0.1)
+    assert [each.points for each in seen] == [(), ((120, 40),), ((120, 40),)]
+    seen.clear()
+    assert run("--start", "box", "--clicks", "0") == pytest.approx([left], abs=0.1) and len(seen) == 1
+    assert seen[0].box == (13, 13, 148, 68)
