@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
+from numbers import Integral
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -120,8 +121,8 @@ def prepare_files(
     """Return what is read and written, from the options of `deepmat predict` and `deepmat cut`. Raises ConfigError."""
     if colours not in COLOURS:
         raise ConfigError(f"--colours {colours}: unknown; known: {', '.join(COLOURS)}")
-    if max_megapixels < 1:
-        raise ConfigError(f"--max-megapixels {max_megapixels}: give 1 or more")
+    if not isinstance(max_megapixels, Integral) or max_megapixels < 1:
+        raise ConfigError(f"--max-megapixels {max_megapixels!s:.60}: give a whole number, 1 or more")
     choices = outputs.parse_outputs(save)
     if background and "composite" not in {choice.kind for choice in choices}:
         raise ConfigError("--background: is for composite; add that to --save")

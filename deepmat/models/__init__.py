@@ -154,6 +154,8 @@ def load_model(
     for a device that this machine does not have.
     """
     survive_forks()
+    if assume is not None and not isinstance(assume, Mapping):
+        raise ConfigError(f'assume: {assume!r:.60} is no mapping of options; give {{"skip": False}} or the like')
     path, chosen = find_weights(path, "path", predicts=True), pick_device(device)
     if is_onnx(path):
         network = OnnxNetwork(path, str(path), chosen)

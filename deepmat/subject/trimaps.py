@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
+from numbers import Integral
 from pathlib import Path
 from typing import NamedTuple, TypedDict
 
@@ -117,8 +118,8 @@ def make_trimaps(
     refuse_storage(runs_on, [out, preview])
     _check_places(given, out, preview, images)
     making = _making(out, width, inwards, outwards, method, threshold)
-    if workers is not None and workers < 1:
-        raise ConfigError(f"--workers {workers}: give 1 or more")
+    if workers is not None and not (isinstance(workers, Integral) and workers >= 1):
+        raise ConfigError(f"--workers {workers!s:.60}: give a whole number, 1 or more")
     jobs, notices = _find_jobs(given, making, preview)
     own = distributed.share(jobs)  # before trimaps count as existing, which another process may be writing
     there = files.existing([out], len(own)) if skip_existing else None
@@ -174,8 +175,8 @@ def _making(
     sides = {"--inwards": inwards, "--outwards": outwards}
     band = {option: both if side is None else parse_width(side, option) for option, side in sides.items()}
     lookup(METHODS, method, "method")
-    if threshold is not None and not 1 <= threshold <= 255:
-        raise ConfigError(f"--threshold {threshold}: not a level of a mask; give 1 to 255")
+    if threshold is not None and not (isinstance(threshold, Integral) and 1 <= threshold <= 255):
+        raise ConfigError(f"--threshold {threshold!s:.60}: not a level of a mask; give 1 to 255")
     by_detail = (width, inwards, outwards) == (None, None, None)
     return Making(out, band["--inwards"], band["--outwards"], method, threshold, by_detail)
 

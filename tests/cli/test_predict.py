@@ -403,7 +403,8 @@ def test_auto_is_a_precision_that_the_network_has(deepmat, photos, weights, monk
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"max_megapixels": 0}, "--max-megapixels 0: give 1 or more"),
+        ({"max_megapixels": 0}, "--max-megapixels 0: give a whole number, 1 or more"),
+        ({"max_megapixels": "a"}, "--max-megapixels a: give a whole number, 1 or more"),
         ({"memory": -1}, "test.memory"),
         ({"max_size": 33}, "test.max_size"),
     ],

@@ -64,6 +64,8 @@ def test_published_checkpoints_are_recognised(tmp_path, dim, prefix, conv6):
     assert load_model(path).config == DIMConfig(conv6=conv6, skip=conv6 == 3, refine=conv6 == 3, width=WIDTH)
     assert torch.equal(load_model(path).state_dict()["deconv1.weight"], dim[conv6]["deconv1.weight"])
     assert load_model(path, assume={"skip": False}).skip is False
+    with pytest.raises(ConfigError, match="assume: 5 is no mapping of options"):
+        load_model(path, assume=5)
 
 
 @pytest.mark.parametrize("best_sad", [54.4, np.float64(54.4)])

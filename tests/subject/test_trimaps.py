@@ -69,7 +69,9 @@ def test_records_keep_the_order_and_a_stop_ends_the_rest(masks, monkeypatch):
     [
         ({"threshold": 0}, "--threshold 0: not a level of a mask; give 1 to 255"),
         ({"threshold": 256}, "--threshold 256"),
-        ({"workers": 0}, "--workers 0: give 1 or more"),
+        ({"threshold": "a"}, "--threshold a: not a level of a mask; give 1 to 255"),
+        ({"workers": 0}, "--workers 0: give a whole number, 1 or more"),
+        ({"workers": 1.5}, "--workers 1.5: give a whole number, 1 or more"),
     ],
 )
 def test_the_function_checks_numbers_itself(masks, arguments, message):
