@@ -88,8 +88,10 @@ T = TypeVar("T")
 
 
 def did_you_mean(name: str, valid: Iterable[str]) -> str:
-    """Return ", did you mean X?" with the valid name nearest to `name`, or "" if none is near."""
-    near = difflib.get_close_matches(name, list(valid), n=1)
+    """Return ", did you mean X?" with a valid name that begins with `name`, or else the nearest; "" if none is near."""
+    names = list(valid)
+    begun = [each for each in names if len(name) > 2 and each.startswith(name)]
+    near = begun or difflib.get_close_matches(name, names, n=1)
     return f", did you mean {near[0]}?" if near else ""
 
 

@@ -33,7 +33,7 @@ Precision = Annotated[
     str,
     typer.Option(
         metavar=choice("runtime.devices", "PRECISIONS", "auto"),
-        help="Arithmetic of the network; auto is bf16 where that is faster. DIM in int8 is twice as fast on most CPUs.",
+        help="Arithmetic of the network; auto is bf16 where that is faster, else fp32. int8: only DIM, on a CPU.",
     ),
 ]
 Workers = Annotated[int | None, typer.Option(help="Pictures at a time [number of cores].", min=1)]
@@ -44,7 +44,8 @@ Mode = Annotated[
     ),
 ]
 MaxSize = Annotated[
-    int | None, typer.Option(help="Mode whole: shrink the longer side to this, a multiple of 32 [1600].")
+    int | None,
+    typer.Option(help="Mode whole, which it implies: shrink the longer side to this, a multiple of 32 [1600]."),
 ]
 Fit = Annotated[
     str | None,
@@ -66,15 +67,19 @@ Skip = Annotated[
     bool | None,
     typer.Option(
         "--skip/--no-skip",
-        help="Published checkpoints: trained with or without skip connections [with, if conv6 is 3x3].",
+        help="Published DIM files: trained with or without skip connections [with, if conv6 is 3x3].",
     ),
 ]
 
 Save = Annotated[
-    list[str], typer.Option(metavar="KIND[.EXT],...", help=", ".join(names("inference.outputs", "OUTPUTS")) + ".")
+    list[str],
+    typer.Option(
+        metavar="KIND[.EXT],...",
+        help=f"What to write, composite.jpg as JPEG: {', '.join(names('inference.outputs', 'OUTPUTS'))}.",
+    ),
 ]
 Background = Annotated[
-    str | None, typer.Option(help="For composite: a colour (white, #1188ff), a picture or a folder of pictures.")
+    str | None, typer.Option(help="For composite: a colour (#1188ff), a picture or a folder of pictures [white].")
 ]
 Colours = Annotated[
     str,
@@ -93,7 +98,9 @@ Memory = Annotated[
 MaxMegapixels = Annotated[int, typer.Option(help="Refuse larger pictures: a small file can hold a huge one.", min=1)]
 Crop = Annotated[
     str | None,
-    typer.Option(metavar="[MARGIN]", help="Crop to the subject, with this margin: pixels (20) or a share (5%) [0]."),
+    typer.Option(
+        metavar="[MARGIN]", help="Crop to the subject; MARGIN, or 0 without one, is in pixels (20) or a share (5%)."
+    ),
 ]
 Square = Annotated[bool, typer.Option("--square", help="With --crop: to a square.")]
 Engine = Annotated[
@@ -103,7 +110,9 @@ Engine = Annotated[
         help="Who works: this process or those of a launcher; or a Ray cluster, with so many cores a worker.",
     ),
 ]
-SkipExisting = Annotated[bool, typer.Option("--skip-existing", help="Skip pictures whose files all exist.")]
+SkipExisting = Annotated[
+    bool, typer.Option("--skip-existing", help="Skip pictures whose files all exist; without it they are replaced.")
+]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object per picture on stdout.")]
 
 MOST_NOTES = 20

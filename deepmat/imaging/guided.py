@@ -4,8 +4,8 @@ He, Sun, "Fast Guided Filter" (arXiv 1505.00996): mask = a . colour + b in each 
 reduced picture, smoothed, enlarged, and applied to the photo's own pixels.
 """
 
+import itertools
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import cv2
 import numpy as np
@@ -14,9 +14,11 @@ RADIUS = 3
 """Of the windows, in pixels of the mask."""
 SMOOTH = 16.0
 """Variance of colours, in squared levels, below which windows count as flat."""
-STRIP = 256
-"""Rows of the photo that are computed at a time."""
+STRIP, LONG = 256, 1 << 14
+"""Rows and columns of the photo that are computed at a time; OpenCV takes no side of 32,768 pixels."""
 
+Block = tuple[slice, slice]
+"""Rows and columns of a photo."""
 Enlarge = Callable[..., np.ndarray]
 
 
@@ -43,19 +45,31 @@ def _coefficients(small: np.ndarray, mask: np.ndarray, where: np.ndarray, radius
     return planes
 
 
-def strips(size: tuple[int, ...], small: tuple[int, ...]) -> Iterator[tuple[slice, Enlarge]]:
-    """Yield the rows of each strip of a photo of size (H, W), and how to enlarge planes [h, w, ...] to these rows."""
-    height, width, rows, columns = *size, *small
-    for top in range(0, height, STRIP):
-        part = slice(top, min(top + STRIP, height))
-        y = (np.arange(part.start, part.stop, dtype=np.float32) + 0.5) * (rows / height) - 0.5
-        x = (np.arange(width, dtype=np.float32) + 0.5) * (columns / width) - 0.5
+def blocks(size: tuple[int, ...], small: tuple[int, ...]) -> Iterator[tuple[Block, Enlarge]]:
+    """Yield each block of a photo of size (H, W), and how to enlarge planes [h, w, ...] to it."""
+    for top, left in itertools.product(range(0, size[0], STRIP), range(0, size[1], LONG)):
+        rows, columns = slice(top, min(top + STRIP, size[0])), slice(left, min(left + LONG, size[1]))
+        down, y = _seen_by(rows, size[0], small[0])
+        across, x = _seen_by(columns, size[1], small[1])
         x, y = (np.ascontiguousarray(each, np.float32) for each in np.broadcast_arrays(x[None], y[:, None]))
 
-        def larger(planes: np.ndarray, method: int = cv2.INTER_LINEAR, x: Any = x, y: Any = y) -> np.ndarray:
-            return cv2.remap(planes, x, y, method, borderMode=cv2.BORDER_REPLICATE)
+        def larger(
+            planes: np.ndarray,
+            method: int = cv2.INTER_LINEAR,
+            seen: Block = (down, across),
+            x: np.ndarray = x,
+            y: np.ndarray = y,
+        ) -> np.ndarray:
+            return cv2.remap(planes[seen], x, y, method, borderMode=cv2.BORDER_REPLICATE)
 
-        yield part, larger
+        yield (rows, columns), larger
+
+
+def _seen_by(part: slice, side: int, small: int) -> tuple[slice, np.ndarray]:
+    """Return the part of a reduced side that a part of the side is enlarged from, and where in it each pixel lies."""
+    at = (np.arange(part.start, part.stop) + 0.5) * (small / side) - 0.5
+    first = max(int(at[0]) - 1, 0)
+    return slice(first, int(at[-1]) + 3), at - first
 
 
 def edge_band(mask: np.ndarray, radius: int) -> np.ndarray:
@@ -74,9 +88,9 @@ def enlarge(image: np.ndarray, mask: np.ndarray, radius: int = RADIUS) -> np.nda
     planes = _mean(_coefficients(small, mask.astype(np.float32), around, radius), radius)
     band, enlarged = edge_band(mask, 2 * radius), np.empty(image.shape[:2], mask.dtype)
     half = 0.5 if mask.dtype == np.uint8 else 0  # to round
-    for rows, larger in strips(enlarged.shape, mask.shape):
+    for block, larger in blocks(enlarged.shape, mask.shape):
         line = larger(planes)
-        guided = np.einsum("hwc,hwc->hw", line[..., :3], image[rows].astype(np.float32)) + line[..., 3]
+        guided = np.einsum("hwc,hwc->hw", line[..., :3], image[block].astype(np.float32)) + line[..., 3]
         levels = np.clip(guided + half, 0, 255).astype(mask.dtype)
-        enlarged[rows] = np.where(larger(band, cv2.INTER_NEAREST) > 0, levels, larger(mask))
+        enlarged[block] = np.where(larger(band, cv2.INTER_NEAREST) > 0, levels, larger(mask))
     return enlarged

@@ -1,7 +1,7 @@
 """Cut subjects out of photos without trimaps: files or folders in, cut-outs out."""
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -163,13 +163,19 @@ class _Search:
         return jobs, notices + more
 
     def _without_outputs(self, jobs: Sequence[Job]) -> tuple[list[Job], list[str]]:
-        """Leave out the outputs of other pictures, which lie beside these after an earlier run."""
+        """Leave out the outputs of other pictures, of any kind, which lie beside these after earlier runs."""
         if self.files.places != Places():
             return list(jobs), []
-        made = {_in_few_bytes(path) for job in jobs for path in self.files.of(job)}
-        kept = [job for job in jobs if _in_few_bytes(job.image) not in made]
+        stems = {_in_few_bytes(job.image.with_suffix("")) for job in jobs}
+        kept = [job for job in jobs if not _is_output(job.image, stems)]
         skipped = len(jobs) - len(kept)
         return kept, [f"{skipped} pictures skipped, which are outputs of others"] if skipped else []
+
+
+def _is_output(path: Path, stems: Container[str]) -> bool:
+    """Return whether a picture is named as what is made of one of those: NAME_KIND.ext beside NAME."""
+    name, _, kind = path.stem.rpartition("_")
+    return bool(name) and kind in OUTPUTS and _in_few_bytes(path.with_name(name)) in stems
 
 
 def _in_few_bytes(path: Path) -> str:

@@ -3,6 +3,8 @@
 import cv2
 import numpy as np
 
+from deepmat.subject.finders import Prompts
+
 LEAST, MOST = 0.01, 0.95
 """Shares of the photo below and above which a mask is doubtful."""
 UNSURE = 0.5
@@ -15,8 +17,11 @@ SIDE = 512
 """Longer side at which parts are counted."""
 
 
-def hints(mask: np.ndarray, sure: float = 1.0) -> list[str]:
-    """Return remarks on a rough mask, uint8 [H, W], for the user; none for one that looks right."""
+def hints(mask: np.ndarray, sure: float = 1.0, prompts: Prompts = Prompts()) -> list[str]:
+    """Return remarks on a rough mask, uint8 [H, W], for the user; none for one that looks right.
+
+    sure: `finders.Found.sure`; prompts: those that the mask agrees with. They say which thing is meant.
+    """
     height, width = mask.shape
     scale = min(1.0, SIDE / max(height, width))
     size = max(1, round(width * scale)), max(1, round(height * scale))
@@ -29,6 +34,8 @@ def hints(mask: np.ndarray, sure: float = 1.0) -> list[str]:
             f"the mask covers {100 * share:.0f} % of the picture; --box around the subject or --not-point on the "
             "background helps"
         ]
+    if any(prompts):
+        return _cut_off(small, scale)
     notices = [*_rivals(small, scale), *_cut_off(small, scale)]
     if sure < UNSURE and not notices:
         notices.append("the finder is unsure of the subject; --save sheet shows its mask, --box or --point corrects it")
@@ -58,7 +65,8 @@ def _cut_off(small: np.ndarray, scale: float) -> list[str]:
     }
     for side, (line, place) in sides.items():
         if line.mean() > CUT:
-            at = int(np.median(np.flatnonzero(line)))
+            reached = np.flatnonzero(line)
+            at = int(reached[len(reached) // 2])
             x, y = (int(each / scale) for each in place(at))
             return [
                 f"the mask runs along the {side} side of the picture; if that is background, --not-point {x},{y} helps"

@@ -1,5 +1,6 @@
 """Prompts: parse what a user says of the subject, and fit it to a photo."""
 
+import math
 from collections.abc import Iterable, Sequence
 from numbers import Real
 from typing import Any, cast
@@ -32,24 +33,26 @@ def _points(given: object, option: str) -> tuple[Point, ...]:
     points = [] if given is None else list(several)
     if points and all(isinstance(each, Real) for each in points):
         points = [points]
-    return tuple((x, y) for x, y in (_numbers(each, 2, option, "X,Y in pixels, as 400,250") for each in points))
+    numbers = (_numbers(each, 2, option, "X,Y in pixels, as 400,250") for each in points)
+    return tuple((math.floor(x), math.floor(y)) for x, y in numbers)  # the pixel that holds the point
 
 
 def _box(given: object) -> Box:
-    left, top, right, bottom = _numbers(given, 4, "--box", "LEFT,TOP,RIGHT,BOTTOM in pixels, as 120,80,900,1300")
+    numbers = _numbers(given, 4, "--box", "LEFT,TOP,RIGHT,BOTTOM in pixels, as 120,80,900,1300")
+    left, top, right, bottom = map(round, numbers)
     if right <= left or bottom <= top:
         raise ConfigError(f"--box {left},{top},{right},{bottom}: has no area; give LEFT,TOP,RIGHT,BOTTOM in this order")
     return left, top, right, bottom
 
 
-def _numbers(given: object, count: int, option: str, form: str) -> list[int]:
+def _numbers(given: object, count: int, option: str, form: str) -> list[float]:
     several = isinstance(given, Iterable) and not isinstance(given, (str, bytes))
     text = ",".join(map(str, cast(Iterable[Any], given))) if several else str(given)
     try:
-        numbers = [round(float(each)) for each in text.split(",")]
-    except (ValueError, OverflowError):
+        numbers = [float(each) for each in text.split(",")]
+    except ValueError:
         numbers = []
-    if len(numbers) != count:
+    if len(numbers) != count or not all(map(math.isfinite, numbers)):
         raise ConfigError(f"{option} {text:.60}: give {form}")
     return numbers
 

@@ -70,7 +70,7 @@ def check_finder(finder: str | None) -> None:
     if Path(finder).suffix.lower() == ".onnx":
         load(finder)
     else:
-        lookup(FINDERS, finder, "finder (or the path of an ONNX file)")
+        lookup(FINDERS, finder, "finder")
 
 
 def seek(image: np.ndarray, own: np.ndarray | None, seeker: Seeker) -> Subject:
@@ -97,8 +97,8 @@ def _guided(image: np.ndarray, found: Found, name: str, why: str, prompts: Promp
     trimap, notices = from_rough(image, found.mask, detail_of(found.detail, found.mask))
     if found.backdrop is not None:
         trimap = open_key(image, trimap, found.backdrop)
-    mark(trimap, prompts)
-    notices = [*found.notices, *notices, *hints(found.mask, found.sure)]
+    mark(trimap, found.mask, prompts)
+    notices = [*found.notices, *notices, *hints(found.mask, found.sure, prompts)]
     return Subject(trimap, notices, name, why, found.mask, found.backdrop, rough=True)
 
 

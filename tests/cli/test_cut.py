@@ -82,6 +82,8 @@ def test_a_photo_gives_a_cut_out_beside_it(deepmat):
     again = deepmat("cut", "a", *SMALL, "--save", "cutout,alpha", "--skip-existing")
     assert again.exit_code == 0 and "1 pictures skipped, which are outputs of others" in again.stderr
     assert sorted(os.listdir("a")) == ["photo.jpg", "photo_alpha.png", "photo_cutout.png"]
+    assert deepmat("cut", "a", *SMALL, "--save", "sheet").exit_code == 0
+    assert "3 pictures skipped, which" in deepmat("cut", "a", *SMALL, "--skip-existing").stderr
 
 
 @pytest.mark.parametrize("name", ["cut.png", "cut.WEBP", "sub/cut.tiff"])

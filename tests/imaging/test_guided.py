@@ -43,9 +43,19 @@ def test_where_the_photo_shows_no_edge_the_levels_stay_between_those_of_the_mask
     assert found.min() > 250.99 and found.max() < 255.01
 
 
-def test_the_height_of_a_strip_makes_no_difference(monkeypatch):
+def test_the_size_of_a_block_makes_no_difference(monkeypatch):
     image, alpha = disc(90)
     small = cv2.resize(alpha, (30, 30), interpolation=cv2.INTER_AREA) * 255
     whole = enlarge(image, small)
     monkeypatch.setattr("deepmat.imaging.guided.STRIP", 17)
+    monkeypatch.setattr("deepmat.imaging.guided.LONG", 23)
     np.testing.assert_allclose(enlarge(image, small), whole, atol=1e-3)
+
+
+@pytest.mark.parametrize("turn", [np.asarray, np.rot90])
+def test_panoramas_of_any_length(turn):
+    image = np.full((6, 33000, 3), 40, np.uint8)
+    image[:, 20000:] = 220
+    mask = cv2.resize(image[..., 0], (3300, 2), interpolation=cv2.INTER_AREA) // 220 * np.uint8(255)
+    found = enlarge(turn(image).copy(), turn(mask).copy())
+    np.testing.assert_array_equal(found > 127, turn(image)[..., 0] > 127)

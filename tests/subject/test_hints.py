@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from deepmat.subject.finders import FINDERS, Found
+from deepmat.subject.finders import FINDERS, Found, Prompts
 from deepmat.subject.hints import hints
 from deepmat.subject.seeking import Seeker, seek
 
@@ -64,6 +64,19 @@ def test_two_subjects_get_the_box_of_each():
 def test_an_unsure_finder_gets_a_hint_unless_there_is_a_better_one():
     assert "the finder is unsure" in hints(mask_of((300, 200, 900, 700)), 0.3)[0]
     assert len(hints(mask_of((0, 100, 700, 900)), 0.3)) == 1
+
+
+def test_prompts_say_which_thing_is_meant():
+    two = mask_of((200, 200, 500, 800), (900, 300, 1200, 800))
+    assert hints(two, 0.3, Prompts(points=((300, 300), (1000, 400)))) == []
+    assert "--not-point" in hints(mask_of((0, 100, 700, 900)), 0.3, Prompts(points=((300, 300),)))[0]
+
+
+def test_the_point_of_a_hint_lies_on_what_reaches_the_side():
+    mask = np.zeros((100, 200), np.uint8)
+    mask[:30, :100] = mask[70:, :100] = mask[:, 60:100] = 255
+    x, y = map(int, re.search(r"--not-point (\d+),(\d+)", hints(mask)[0]).groups())
+    assert mask[y, x]
 
 
 def test_a_doubtful_mask_of_a_finder_gets_its_hint(monkeypatch):

@@ -10,7 +10,7 @@ from deepmat.subject.prompting import fitted, prompts_of
 
 def test_text_and_numbers_are_the_same():
     text = prompts_of("1, 2,30,40", ["5,6"], ["7,8", "9,10"])
-    assert text == prompts_of((1, 2, 30, 40), [(5, 6)], [[7.2, 8.4], (9, 10)])
+    assert text == prompts_of((1, 2, 30, 40), [(5, 6)], [[7.6, 8.4], (9, 10)])  # the pixel that holds a point
     assert text == Prompts((1, 2, 30, 40), ((5, 6),), ((7, 8), (9, 10)))
     assert prompts_of() == prompts_of(None, None, None) == Prompts() and not any(Prompts())
     for one in ("5,6", (5, 6), [5.0, 6.2], np.array([5, 6]), np.array([[5, 6]])):

@@ -11,6 +11,7 @@ import numpy as np
 
 from deepmat.errors import NoSubject
 from deepmat.imaging.guided import enlarge
+from deepmat.imaging.trimap import BACKGROUND, FOREGROUND
 from deepmat.subject.finders import Found, Prompts
 from deepmat.subject.finders.backdrop import touching
 from deepmat.subject.finders.prompts import (
@@ -105,7 +106,7 @@ def _taken(small: np.ndarray, mask: np.ndarray, inside: Sequence[Point], wrong: 
         return np.zeros_like(mask)
     segmented = segment(small, first_labels(mask, inside, wrong))
     spots = around(wrong, mask.shape)
-    taken = mask & _balls(~mask, wrong) & (spots | ~followed(small, segmented, [], wrong, LEVELS))
+    taken = mask & _balls(~mask, wrong) & (spots | ~followed(small, segmented, inside, wrong, LEVELS))
     wide = (cv2.erode(taken.view(np.uint8), _disc(BRIDGE)) > 0) | taken & spots
     taken &= cv2.dilate(touching(wide, spots).view(np.uint8), _disc(BRIDGE)) > 0
     return taken | _scraps(mask & ~taken, taken)
@@ -133,15 +134,22 @@ def _disc(radius: int) -> np.ndarray:
     return cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
 
 
-def mark(trimap: np.ndarray, prompts: Prompts) -> None:
-    """Make known in a trimap, uint8 [H, W], what lies within a few pixels of points; changes it.
+def mark(trimap: np.ndarray, mask: np.ndarray, prompts: Prompts) -> None:
+    """Make points known in a trimap, and what the mask has of their side close around them; changes the trimap.
 
-    Small gaps that points of the background show are closed with the rest of a rough mask otherwise.
+    trimap, mask: uint8 [H, W]. The trimap of a rough mask would close the small gaps that points of the background
+    show.
     """
     radius = DISC * max(trimap.shape) // (2 * SIDE)
-    for points, level in ((prompts.points, 255), (prompts.not_points, 0)):
+    sides = (prompts.points, FOREGROUND, mask > 127), (prompts.not_points, BACKGROUND, mask <= 127)
+    for points, level, side in sides:
+        discs = np.zeros_like(trimap)
         for point in points:
-            cv2.circle(trimap, point, radius, level, -1)
+            cv2.circle(discs, point, radius, 1, -1)
+        trimap[(discs > 0) & side] = level
+    for points, level, _ in sides:  # last, so that no disc covers a point
+        for column, row in points:
+            trimap[row, column] = level
 
 
 def falls_short(mask: np.ndarray, box: tuple[int, int, int, int]) -> bool:

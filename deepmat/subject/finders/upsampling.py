@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from deepmat.imaging.guided import edge_band, strips
+from deepmat.imaging.guided import blocks, edge_band
 
 REACH = 4
 """Pixels around the mask's edge that are looked at."""
@@ -27,14 +27,14 @@ def between(
     """
     band = edge_band(np.where(mask >= 64, np.uint8(255), np.uint8(0)), REACH) & known.view(np.uint8)
     enlarged = np.empty(image.shape[:2], np.uint8)
-    for rows, larger in strips(enlarged.shape, mask.shape):
+    for block, larger in blocks(enlarged.shape, mask.shape):
         there, kept = larger(band, cv2.INTER_NEAREST) > 0, larger(mask)
         if there.any():
             behind = larger(background)
             way = larger(foreground) - behind
             length = np.einsum("hwc,hwc->hw", way, way)
-            share = np.einsum("hwc,hwc->hw", image[rows] - behind, way) / np.maximum(length, 1)
+            share = np.einsum("hwc,hwc->hw", image[block] - behind, way) / np.maximum(length, 1)
             levels = np.clip(255 * (share * (1 + 2 * SNAP) - SNAP) + 0.5, 0, 255).astype(np.uint8)
             kept = np.where(there & (length > least * least), levels, kept)
-        enlarged[rows] = kept
+        enlarged[block] = kept
     return enlarged

@@ -113,8 +113,19 @@ def test_the_soft_edge_of_what_goes_goes_too(discs):
     assert mask[60:120, 150:210].max() < 30
 
 
-def test_points_are_known_in_the_trimap():
-    trimap = np.full((640, 960), 128, np.uint8)
-    mark(trimap, Prompts(points=((300, 200),), not_points=((959, 0), (310, 200))))
-    assert trimap[200, 300] == trimap[200, 297] == 255 and trimap[200, 310] == trimap[0, 959] == 0
-    assert (trimap != 128).sum() < 100
+@pytest.mark.parametrize("apart", [8, 20])
+def test_a_point_of_the_background_takes_nothing_from_a_point_of_the_subject_beside_it(apart):
+    image, mask = picture(at=((90, 120),), radius=70)
+    made = changed(image, mask, points=((120, 90),), not_points=((120 + apart, 90),)).mask
+    assert made[90, 120] > 200 and made[90, 120 + apart] < 100
+    assert (made > 127).sum() > 0.9 * (mask > 127).sum()
+
+
+@pytest.mark.parametrize("side", [960, 6000])
+def test_points_are_known_in_the_trimap(side):
+    trimap, mask = np.full((640, side), 128, np.uint8), np.zeros((640, side), np.uint8)
+    mask[198:203, :305] = 255  # a wire
+    mark(trimap, mask, Prompts(points=((300, 200),), not_points=((side - 1, 0), (310, 200))))
+    assert trimap[200, 300] == trimap[200, 297] == 255 and trimap[200, 310] == trimap[0, side - 1] == 0
+    assert (trimap[mask > 0] > 0).all() and (trimap[mask == 0] < 255).all()
+    assert (trimap != 128).sum() < 100 * (side / 960) ** 2
