@@ -31,6 +31,7 @@ from deepmat.runtime.paths import is_file, is_folder
 from deepmat.runtime.sharing import Engine, parse_engine, refuse_storage
 from deepmat.runtime.storage import Address
 from deepmat.subject.finders.choice import settings_for
+from deepmat.subject.finders.prompts import LACKING
 from deepmat.subject.prompting import Box, Points, prompts_of
 from deepmat.subject.seeking import Seeker, as_finder, check_finder, prepare
 
@@ -101,6 +102,10 @@ def cut_photos(
     runs_on = parse_engine(engine)
     refuse_storage(runs_on, given if places == Places() else [places.folder, places.file])
     _check(given, seeker, masks, places, watch)
+    if masks and of_finder:
+        raise ConfigError(
+            f"--set {FINDER_SETTING}{of_finder[0]}: no finder is used beside --masks; leave one of them out"
+        )
     _check_engine(runs_on, watch, places)
     seeker = seeker._replace(settings=settings_for(finder, of_finder))
     files = prepare_files(
@@ -193,6 +198,8 @@ def _check(given: Sequence[Path | bytes], seeker: Seeker, masks: Path | None, pl
     check_finder(seeker.finder)
     if masks and seeker.finder:
         raise ConfigError("--masks: show the subjects themselves; leave out --finder")
+    if seeker.finder == "prompts" and not (seeker.prompts.box or seeker.prompts.points):
+        raise ConfigError(LACKING)
     if any(isinstance(each, bytes) for each in given) and len(given) > 1:
         raise ConfigError("-: a picture from a pipe is the only one; name other pictures in another command")
     if any(isinstance(each, bytes) for each in given) and masks and not is_file(masks):

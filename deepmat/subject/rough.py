@@ -92,7 +92,8 @@ def from_rough(
         band = parse_width(WIDTH).pixels(mask.shape)
         inwards, outwards, odd = widened(image, mask, band, band)
         if odd:
-            return by_distance(cv2.inRange(mask, 128, 255), inwards, outwards), odd
+            trimap = by_distance(cv2.inRange(mask, 128, 255), inwards, outwards)
+            return trimap, [*odd, *_notices(trimap, 0.0)]
     coarse = max(side / (detail or (HARD_DETAIL if hard else estimate_detail(mask))), 1.0)
     unsure = cv2.GaussianBlur(soft, (0, 0), coarse) if hard else soft
     scale = min(1.0, WORK / side)
@@ -142,7 +143,7 @@ def _notices(trimap: np.ndarray, unsettled: float) -> list[str]:
     if unsettled > UNSETTLED:
         notices.append(
             f"{100 * unsettled:.0f} % of the picture may be foreground or not, by the mask and by the picture, and is "
-            "left unknown; --save sheet shows it"
+            "left unknown, as a sheet or a preview shows"
         )
     for level, what in ((FOREGROUND, "foreground"), (BACKGROUND, "background")):
         if not (trimap == level).any():

@@ -217,6 +217,8 @@ def test_points_correct_a_mask(deepmat):
         (["--square"], "--square: is for --crop"),
         (["--crop", "wide"], "--crop wide: not a width"),
         (["--finder", "fak"], "did you mean fake?"),
+        (["--finder", "prompts", "--not-point", "3,3"], "--finder prompts: give --box LEFT,TOP,RIGHT,BOTTOM or --point"),
+        (["--finder", "plain", "--set", "finder.side=64"], "finder 'plain': is no network, so has no settings"),
         (["--save", "cut"], "output 'cut': unknown, did you mean cutout?"),
         (["-o", "x.jpg"], "--out x.jpg: cutout can be .png or .webp or .avif or .tif; with --save,"),
         (["-o", "x.bmp", "--save", "alpha"], "--out x.bmp: alpha can be .png or .tif"),
@@ -237,6 +239,12 @@ def test_a_folder_that_cannot_be_written_to_is_named_before_any_work(deepmat, mo
     result = deepmat("cut", "closed/photo.png", *SMALL)
     assert result.exit_code == 1 and "closed: may not be written to; say where cut-outs go" in result.stderr
     assert deepmat("cut", "closed/photo.png", "-o", "out", *SMALL).exit_code == 0
+
+
+def test_settings_of_a_finder_beside_masks_are_refused(deepmat):
+    photo("photo.png")
+    result = deepmat("cut", "photo.png", "--masks", "photo.png", "--set", "finder.side=64")
+    assert result.exit_code == 1 and "--set finder.side=64: no finder is used beside --masks" in result.stderr
 
 
 def test_rough_masks_stand_for_a_finder(deepmat):

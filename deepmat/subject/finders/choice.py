@@ -17,6 +17,7 @@ from deepmat.subject.finders.settings import Settings, parse_settings
 DEFAULT = "u2netp"
 ALPHA = "alpha"
 """Name of what is no finder: the alpha channel that the photo has."""
+NO_NETWORK = "is no network, so has no settings of one; leave them out"
 WAYS = "box", "point", "mask", "trimap", "finder"
 """What helps where no finder finds the subject (`errors.NoSubject`)."""
 
@@ -68,6 +69,8 @@ def find(
     except NoSubject as error:
         why = f"{why}; {error.missing}"
     except (DataError, ConfigError) as error:
+        if settings and isinstance(error, ConfigError):
+            raise  # they were set for this network
         ways, lacking = (*WAYS[:-1], "network"), str(error)
     if shown:
         return Choice(_find("prompts", image, prompts), "prompts", "; ".join(filter(None, (why, lacking))))
@@ -89,7 +92,7 @@ def _find(
         return network.find(finder, image, prompts, settings)
     chosen = lookup(FINDERS, name, "finder (neither an ONNX file)")
     if settings is not None:
-        raise ConfigError(f"finder {name!r}: is no network, so has no settings of one; leave them out")
+        raise ConfigError(f"finder {name!r}: {NO_NETWORK}")
     return chosen(image, prompts)
 
 
@@ -100,6 +103,8 @@ def settings_for(finder: str | Path | None, pairs: Iterable[str]) -> Settings | 
     """
     known = NETWORKS.get(DEFAULT if finder is None else str(finder))
     changes = [*pairs]
+    if changes and not known and str(finder) in FINDERS:
+        raise ConfigError(f"finder {str(finder)!r}: {NO_NETWORK}")
     return parse_settings(changes, known.settings if known else None) if changes else None
 
 

@@ -16,11 +16,13 @@ from deepmat.imaging.guided import enlarge
 from deepmat.subject.finders import Found, Prompts
 from deepmat.subject.finders.backdrop import distance, touching
 
+LACKING = "--finder prompts: give --box LEFT,TOP,RIGHT,BOTTOM or --point X,Y on the subject"
 SIDE = 320
 """Longer side of the copy on which GrabCut runs."""
 MARGIN = 0.25
 """Of the part around a box, as a share of the box's sides: what the background is learnt from."""
 ROUNDS = 5
+"""Rounds of GrabCut, each of which learns the colours of both sides anew."""
 DISC = 2
 """Radius in pixels of the copy around a point that is known."""
 STEP = 0.5
@@ -43,7 +45,7 @@ def find_prompted(image: np.ndarray, prompts: Prompts) -> Found:
     where no object was found.
     """
     if prompts.box is None and not prompts.points:
-        raise ConfigError("--finder prompts: give --box LEFT,TOP,RIGHT,BOTTOM or --point X,Y on the subject")
+        raise ConfigError(LACKING)
     rows, columns = part_around(prompts.box, image.shape)
     part = np.ascontiguousarray(image[rows, columns])
     small = reduced(part)

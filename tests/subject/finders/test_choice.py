@@ -117,6 +117,14 @@ def test_settings_change_those_of_the_network():
     assert settings_for("u2netp", []) is None
 
 
+def test_settings_that_do_not_fit_the_network_are_no_reason_to_go_on_without_it(monkeypatch, tmp_path):
+    pytest.importorskip("onnxruntime")
+    fixed = mean_of_colours(tmp_path / "fixed.onnx", (1, 3, 12, 12))
+    monkeypatch.setattr(choice, "obtain", lambda name, **options: fixed)
+    with pytest.raises(ConfigError, match="side 640: .* takes 12 pixels"):
+        find(PHOTO, BOX, settings=Settings(640))
+
+
 def test_wrong_finders_are_refused():
     with pytest.raises(ConfigError, match="finder .*'plian': unknown, did you mean plain"):
         find(PHOTO, finder="plian")
