@@ -217,7 +217,7 @@ def test_points_correct_a_mask(deepmat):
         (["--square"], "--square: is for --crop"),
         (["--crop", "wide"], "--crop wide: not a width"),
         (["--finder", "fak"], "did you mean fake?"),
-        (["--finder", "prompts", "--not-point", "3,3"], "--finder prompts: give --box LEFT,TOP,RIGHT,BOTTOM or --point"),
+        (["--finder", "prompts", "--not-point", "3,3"], "--finder prompts: give --box LEFT,TOP,RIGHT,BOTTOM or"),
         (["--finder", "plain", "--set", "finder.side=64"], "finder 'plain': is no network, so has no settings"),
         (["--save", "cut"], "output 'cut': unknown, did you mean cutout?"),
         (["-o", "x.jpg"], "--out x.jpg: cutout can be .png or .webp or .avif or .tif; with --save,"),
