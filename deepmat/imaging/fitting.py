@@ -10,6 +10,7 @@ from deepmat.errors import DataError
 from deepmat.imaging.colour import About
 from deepmat.imaging.layers import is_opaque
 from deepmat.imaging.reading import grey_of, matte_of
+from deepmat.imaging.shrinking import shrunk
 from deepmat.imaging.unread import MAX_PIXELS, File, Unread
 
 INVERSE = {6: 8, 8: 6}
@@ -122,11 +123,9 @@ def _fits(size: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
 
 def _separation(guide: np.ndarray, image: np.ndarray) -> float:
     """Return how much a pixel's colour says about its side, in bits: the mutual information of both."""
-    scale = min(1.0, SIDE / max(image.shape))
-    size = max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale))
-    cells = cv2.resize(image, size, interpolation=cv2.INTER_AREA).astype(np.int64) * CELLS // 256
+    cells = shrunk(image, SIDE).astype(np.int64) * CELLS // 256
     codes = (cells[..., 0] * CELLS + cells[..., 1]) * CELLS + cells[..., 2]
-    sides = cv2.resize(guide, size, interpolation=cv2.INTER_NEAREST)
+    sides = cv2.resize(guide, cells.shape[1::-1], interpolation=cv2.INTER_NEAREST)
     if sides.dtype.kind == "f":
         sides = 255 * sides
     joint = np.stack([np.bincount(codes[each], minlength=CELLS**3) for each in (sides < 64, sides > 191)]).astype(float)

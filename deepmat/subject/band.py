@@ -102,7 +102,7 @@ def widened(image: np.ndarray, alpha: np.ndarray, inwards: float, outwards: floa
 
     image: uint8 RGB [H, W, 3]; alpha: uint8 [H, W], a hard mask of it.
     """
-    offset = offset_of(image, alpha, max(inwards, outwards))
+    offset = offset_of(image, alpha, min(inwards, outwards))
     if not offset:
         return inwards, outwards, []
     side = "inside" if offset > 0 else "outside"

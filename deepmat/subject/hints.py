@@ -3,6 +3,7 @@
 import cv2
 import numpy as np
 
+from deepmat.imaging.shrinking import shrunk
 from deepmat.subject.finders import Prompts
 
 LEAST, MOST = 0.01, 0.95
@@ -22,10 +23,8 @@ def hints(mask: np.ndarray, sure: float = 1.0, prompts: Prompts = Prompts()) -> 
 
     sure: `finders.Found.sure`; prompts: those that the mask agrees with. They say which thing is meant.
     """
-    height, width = mask.shape
-    scale = min(1.0, SIDE / max(height, width))
-    size = max(1, round(width * scale)), max(1, round(height * scale))
-    small = (cv2.resize(mask, size, interpolation=cv2.INTER_AREA) > 127).astype(np.uint8)
+    small = (shrunk(mask, SIDE) > 127).astype(np.uint8)
+    scale = max(small.shape) / max(mask.shape)
     share = float(small.mean())
     if share < LEAST:
         return [f"the mask covers {100 * share:.1f} % of the picture; --box L,T,R,B around the subject helps"]

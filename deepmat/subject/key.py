@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 
 from deepmat.imaging.foreground import estimate_foreground
+from deepmat.imaging.shrinking import shrunk
 from deepmat.imaging.trimap import BACKGROUND, FOREGROUND, UNKNOWN
 
 SPREAD, NOISE = 225.0, 16.0
@@ -77,9 +78,7 @@ def without_key(alpha: np.ndarray, image: np.ndarray, trimap: np.ndarray, backdr
 
 def _own_share(share: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     """Return how much of the key colour solid foreground nearby shows, 0 for none, float32 [H, W] of 0 to 0.95."""
-    scale = min(1.0, SIDE / max(alpha.shape))
-    size = max(1, round(alpha.shape[1] * scale)), max(1, round(alpha.shape[0] * scale))
-    small, solid = (cv2.resize(each, size, interpolation=cv2.INTER_AREA) for each in (share, alpha))
+    small, solid = shrunk(share, SIDE), shrunk(alpha, SIDE)
     core = cv2.erode((solid > SOLID).astype(np.float32), np.ones((CORE, CORE), np.uint8))
     weight, total = (cv2.GaussianBlur(each, (0, 0), REACH) for each in (core, core * small))
     own = np.minimum(total / (weight + 0.005), np.float32(0.95))

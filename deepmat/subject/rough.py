@@ -3,6 +3,7 @@
 import cv2
 import numpy as np
 
+from deepmat.imaging.shrinking import shrunk
 from deepmat.imaging.trimap import BACKGROUND, FOREGROUND, UNKNOWN, by_distance
 from deepmat.subject.band import THIN, WIDTH, by_thickness, parse_width, widened
 from deepmat.subject.settle import settle
@@ -96,12 +97,9 @@ def from_rough(
             return trimap, [*odd, *_notices(trimap, 0.0)]
     coarse = max(side / (detail or (HARD_DETAIL if hard else estimate_detail(mask))), 1.0)
     unsure = cv2.GaussianBlur(soft, (0, 0), coarse) if hard else soft
-    scale = min(1.0, WORK / side)
-    size = max(1, round(mask.shape[1] * scale)), max(1, round(mask.shape[0] * scale))
-    small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-    likely = settle(small, cv2.resize(unsure, size, interpolation=cv2.INTER_AREA))
+    likely = settle(shrunk(image, WORK), shrunk(unsure, WORK))
     likely = np.asarray(cv2.resize(likely, mask.shape[::-1], interpolation=cv2.INTER_CUBIC))
-    coarse = max(coarse, 1 / scale)
+    coarse = max(coarse, side / WORK)
     return _trimap(soft, likely, coarse, BAND * coarse if width is None else width)
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from deepmat.errors import NoSubject
 from deepmat.imaging.guided import enlarge
+from deepmat.imaging.shrinking import shrunk
 from deepmat.imaging.trimap import BACKGROUND, FOREGROUND
 from deepmat.subject.finders import Found, Prompts
 from deepmat.subject.finders.backdrop import touching
@@ -25,7 +26,6 @@ from deepmat.subject.finders.prompts import (
     first_labels,
     followed,
     places,
-    reduced,
     segment,
     subject_at,
     within,
@@ -59,7 +59,7 @@ def agreed(image: np.ndarray, found: Found, prompts: Prompts) -> Found:
     mask = within(found.mask, prompts.box)
     if prompts.box and falls_short(mask, prompts.box):
         mask = np.maximum(mask, _by_colours(image, prompts))
-    small = reduced(image)
+    small = shrunk(image, SIDE)
     inside, outside = (
         places(points, 0, 0, image.shape, small.shape) for points in (prompts.points, prompts.not_points)
     )

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from deepmat.errors import NoSubject
+from deepmat.imaging.shrinking import shrunk
 
 REMEDIES = "finder", "box"
 """What helps where the finder `plain` finds no subject (`errors.NoSubject`)."""
@@ -121,9 +122,8 @@ def model_backdrop(small: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
     bool [H, W]; how far these scatter around the model, in levels. Raises NoSubject where the border is not plain.
     """
     height, width = small.shape[:2]
-    scale = min(1.0, TINY / max(height, width))
-    size = max(1, round(width * scale)), max(1, round(height * scale))
-    tiny = cv2.resize(small, size, interpolation=cv2.INTER_AREA)
+    tiny = shrunk(small, TINY)
+    size = tiny.shape[1::-1]
     model, seeds = fit_border(tiny)
     if not seeds.any():
         raise NoSubject("the border is not plain: no smooth backdrop fits it", REMEDIES)

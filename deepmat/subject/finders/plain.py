@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 
 from deepmat.errors import NoSubject
+from deepmat.imaging.shrinking import shrunk
 from deepmat.subject.finders import Found, Prompts
 from deepmat.subject.finders.agreeing import agreed
 from deepmat.subject.finders.backdrop import (
@@ -82,10 +83,7 @@ def find_plain(image: np.ndarray, prompts: Prompts = Prompts()) -> Found:
 
 def reduced(image: np.ndarray) -> np.ndarray:
     """Return a copy of at most SIDE pixels, float32 [H, W, 3], smoothed against noise."""
-    scale = min(1.0, SIDE / max(image.shape[:2]))
-    size = max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale))
-    small = cv2.resize(image, size, interpolation=cv2.INTER_AREA).astype(np.float32)
-    return cv2.GaussianBlur(small, (0, 0), 1.0)
+    return cv2.GaussianBlur(shrunk(image, SIDE).astype(np.float32), (0, 0), 1.0)
 
 
 def slope(small: np.ndarray, sigma: float = 0) -> np.ndarray:

@@ -13,6 +13,7 @@ import numpy as np
 
 from deepmat.errors import ConfigError, NoSubject
 from deepmat.imaging.guided import enlarge
+from deepmat.imaging.shrinking import shrunk
 from deepmat.subject.finders import Found, Prompts
 from deepmat.subject.finders.backdrop import distance, touching
 
@@ -48,7 +49,7 @@ def find_prompted(image: np.ndarray, prompts: Prompts) -> Found:
         raise ConfigError(LACKING)
     rows, columns = part_around(prompts.box, image.shape)
     part = np.ascontiguousarray(image[rows, columns])
-    small = reduced(part)
+    small = shrunk(part, SIDE)
     subject = subject_at(small, prompts, part.shape, columns.start, rows.start)
     if not subject.any():
         where = "in the box" if prompts.box else "at the points"
@@ -60,13 +61,6 @@ def find_prompted(image: np.ndarray, prompts: Prompts) -> Found:
     sure = (0.5 if prompts.box is None else 0.7) + 0.3 * crisp
     detail = max(image.shape[:2]) * max(small.shape) / max(part.shape)
     return Found(mask, sure, max(1, round(detail)), [])
-
-
-def reduced(part: np.ndarray) -> np.ndarray:
-    """Return a copy of a picture, uint8 [H, W, 3], of at most SIDE pixels a side."""
-    scale = min(1.0, SIDE / max(part.shape))
-    size = max(1, round(part.shape[1] * scale)), max(1, round(part.shape[0] * scale))
-    return cv2.resize(part, size, interpolation=cv2.INTER_AREA)
 
 
 def subject_at(small: np.ndarray, prompts: Prompts, shape: tuple[int, ...], left: int = 0, top: int = 0) -> np.ndarray:
