@@ -34,6 +34,14 @@ def test_the_band_reaches_the_edge_of_a_mask_that_is_too_large_or_too_small(subj
         assert (band.from_mask(mask, 4, 4)[0][grown(exact, 1) != grown(exact, -1)] != 128).any()  # without the picture
 
 
+@pytest.mark.parametrize("widths", [(4, 30), (30, 4)])
+@pytest.mark.parametrize("by", [-12, 12])
+def test_the_narrower_side_of_a_band_decides_whether_it_is_widened(widths, by):
+    image, exact = scene(250, 8)
+    made, _ = band.from_mask(grown(exact, by), *widths, image=image)
+    assert (made[grown(exact, 1) != grown(exact, -1)] == 128).all()
+
+
 def test_an_exact_mask_keeps_its_band_whatever_the_picture_shows_elsewhere():
     image, mask = scene(120, 90)
     spots = np.random.default_rng(1).integers(0, 200, (60, 2))

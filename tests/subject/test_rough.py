@@ -161,6 +161,14 @@ def test_a_hard_mask_too_large_or_too_small_leaves_all_unknown_as_far_as_the_edg
     assert wrong(rough.from_rough(image, mask, width=5)[0], alpha) > 100  # a width is kept
 
 
+def test_a_thin_thing_whose_mask_is_too_large_gets_a_notice_where_nothing_of_it_stays_known():
+    exact = np.zeros((400, 400), np.uint8)
+    exact[194:206, 40:360] = 255
+    image = np.where(exact[..., None] > 0, np.uint8([210, 60, 50]), np.uint8([60, 70, 80]))
+    trimap, notices = rough.from_rough(image, cv2.dilate(exact, np.ones((21, 21), np.uint8)))
+    assert "no foreground is known; correct the mask" in notices and not (trimap == 255).any()
+
+
 def test_a_colour_that_the_mask_sees_faintly_is_no_evidence_of_background():
     image = np.full((64, 96, 3), (40, 90, 170), np.uint8)
     image[16:48, 16:40], image[16:48, 40:80] = (190, 60, 50), (60, 140, 60)

@@ -19,7 +19,7 @@ from deepmat.subject.finders.prompts import (
     DISC,
     SIDE,
     SMALL,
-    Point,
+    Place,
     alone,
     around,
     find_prompted,
@@ -77,7 +77,7 @@ def agreed(image: np.ndarray, found: Found, prompts: Prompts) -> Found:
 
 
 def _added(
-    small: np.ndarray, mask: np.ndarray, shape: tuple[int, ...], prompts: Prompts, inside: Sequence[Point]
+    small: np.ndarray, mask: np.ndarray, shape: tuple[int, ...], prompts: Prompts, inside: Sequence[Place]
 ) -> np.ndarray:
     """Return the object at points of the subject that a reduced mask, bool [h, w], leaves out. shape: of the photo."""
     lost = [at for at, place in enumerate(inside) if not mask[place]]
@@ -88,7 +88,7 @@ def _added(
     return ball & subject_at(small, Prompts(None, points, prompts.not_points), shape)
 
 
-def _chosen(now: np.ndarray, before: np.ndarray, inside: Sequence[Point]) -> np.ndarray:
+def _chosen(now: np.ndarray, before: np.ndarray, inside: Sequence[Place]) -> np.ndarray:
     """Return the parts of a mask, bool [h, w], that hold a point, and those near to a bit that it had not before.
 
     Small bits choose nothing: they are what it lacked.
@@ -100,7 +100,7 @@ def _chosen(now: np.ndarray, before: np.ndarray, inside: Sequence[Point]) -> np.
     return touching(now, spots | (cv2.dilate(bits.view(np.uint8), _disc(NEAR)) > 0))
 
 
-def _taken(small: np.ndarray, mask: np.ndarray, inside: Sequence[Point], wrong: Sequence[Point]) -> np.ndarray:
+def _taken(small: np.ndarray, mask: np.ndarray, inside: Sequence[Place], wrong: Sequence[Place]) -> np.ndarray:
     """Return what points of the background that lie in a reduced mask, bool [h, w], take away from it, bool [h, w]."""
     if not wrong:
         return np.zeros_like(mask)
@@ -120,7 +120,7 @@ def _scraps(rest: np.ndarray, taken: np.ndarray) -> np.ndarray:
     return touching(small[labels], cv2.dilate(taken.view(np.uint8), np.ones((3, 3), np.uint8)) > 0)
 
 
-def _balls(part: np.ndarray, points: Sequence[Point]) -> np.ndarray:
+def _balls(part: np.ndarray, points: Sequence[Place]) -> np.ndarray:
     """Return what is within BALL times the distance of points, (row, column), from a part, bool [h, w], around them."""
     far = _distance(part)
     rows, columns = np.indices(part.shape)

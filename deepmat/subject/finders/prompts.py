@@ -36,7 +36,9 @@ REACH = 0.55
 """The same for a point that GrabCut does not follow: it changes what is near to the point."""
 SMALL = 0.05
 """Share of the largest part of the subject, or of the background, from which on a part is no speck."""
-Point = tuple[int, int]
+
+Place = tuple[int, int]
+"""(row, column) of a point in the copy."""
 
 
 def find_prompted(image: np.ndarray, prompts: Prompts) -> Found:
@@ -88,8 +90,8 @@ def part_around(box: tuple[int, int, int, int] | None, shape: tuple[int, ...]) -
 
 
 def places(
-    points: Sequence[Point], left: int, top: int, shape: tuple[int, ...], small: tuple[int, ...]
-) -> list[tuple[int, int]]:
+    points: Sequence[tuple[int, int]], left: int, top: int, shape: tuple[int, ...], small: tuple[int, ...]
+) -> list[Place]:
     """Return the (row, column) of points in the reduced copy of a part; those outside the part are left out.
 
     left, top: of the part in the photo; shape, small: (H, W, ...) of the part and of its copy.
@@ -136,16 +138,12 @@ def seeds_of(
     return _with_points(labels, inside, outside)
 
 
-def first_labels(
-    subject: np.ndarray, inside: Sequence[tuple[int, int]], outside: Sequence[tuple[int, int]]
-) -> np.ndarray:
+def first_labels(subject: np.ndarray, inside: Sequence[Place], outside: Sequence[Place]) -> np.ndarray:
     """Return GrabCut's labels of a first guess, bool [H, W], and of points in and outside of the subject."""
     return _with_points(np.where(subject, np.uint8(cv2.GC_PR_FGD), np.uint8(cv2.GC_PR_BGD)), inside, outside)
 
 
-def _with_points(
-    labels: np.ndarray, inside: Sequence[tuple[int, int]], outside: Sequence[tuple[int, int]]
-) -> np.ndarray:
+def _with_points(labels: np.ndarray, inside: Sequence[Place], outside: Sequence[Place]) -> np.ndarray:
     for label, spots in ((cv2.GC_BGD, outside), (cv2.GC_FGD, inside)):
         for row, column in spots:
             cv2.circle(labels, (column, row), DISC, label, -1)
@@ -162,8 +160,8 @@ def ellipse(shape: tuple[int, ...]) -> np.ndarray:
 
 def nearer(
     small: np.ndarray,
-    inside: Sequence[Point],
-    outside: Sequence[Point],
+    inside: Sequence[Place],
+    outside: Sequence[Place],
     favour: float,
     farthest: float = np.inf,
 ) -> np.ndarray:
@@ -214,8 +212,8 @@ def segment(small: np.ndarray, labels: np.ndarray) -> np.ndarray:
 def followed(
     small: np.ndarray,
     subject: np.ndarray,
-    inside: Sequence[tuple[int, int]],
-    outside: Sequence[tuple[int, int]],
+    inside: Sequence[Place],
+    outside: Sequence[Place],
     farthest: float = np.inf,
 ) -> np.ndarray:
     """Return GrabCut's subject, bool [H, W], changed near to points that it left alone with little around them.
@@ -230,9 +228,7 @@ def followed(
     return subject
 
 
-def chosen(
-    subject: np.ndarray, inside: Sequence[tuple[int, int]], outside: Sequence[tuple[int, int]], only_inside: bool
-) -> np.ndarray:
+def chosen(subject: np.ndarray, inside: Sequence[Place], outside: Sequence[Place], only_inside: bool) -> np.ndarray:
     """Return the large parts and those under points inside, with small holes filled: bool [H, W].
 
     Holes under points outside stay. only_inside: no other parts than those under points inside, if there are any.
@@ -248,19 +244,19 @@ def chosen(
     return subject
 
 
-def alone(region: np.ndarray, points: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+def alone(region: np.ndarray, points: Sequence[Place]) -> list[Place]:
     """Return the points whose part of a region, bool [H, W], is small beside the largest one."""
     _, parts, stats, _ = cv2.connectedComponentsWithStats(region.view(np.uint8), connectivity=4)
     areas = np.append(0, stats[1:, cv2.CC_STAT_AREA])
     return [point for point in points if areas[parts[point]] < SMALL * areas.max()]
 
 
-def around(points: Sequence[tuple[int, int]], shape: tuple[int, ...]) -> np.ndarray:
-    """Return the pixels within DISC of points, bool [H, W]."""
-    around = np.zeros(shape, bool)
+def around(points: Sequence[Place], shape: tuple[int, ...]) -> np.ndarray:
+    """Return the pixels that are up to DISC rows and columns from points, bool [H, W]."""
+    near = np.zeros(shape, bool)
     for row, column in points:
-        around[max(row - DISC, 0) : row + DISC + 1, max(column - DISC, 0) : column + DISC + 1] = True
-    return around
+        near[max(row - DISC, 0) : row + DISC + 1, max(column - DISC, 0) : column + DISC + 1] = True
+    return near
 
 
 def outline_contrast(small: np.ndarray, subject: np.ndarray) -> float:
