@@ -33,6 +33,7 @@ from deepmat.scoring.records import SCORES, Summary
 from deepmat.scoring.results import KEYS, Results
 
 SHEET_ROWS = 8
+"""Pictures on a sheet."""
 
 
 class Outputs(NamedTuple):

@@ -12,6 +12,7 @@ from deepmat.inference.jobs import Job
 QUIET = 0.5
 """Seconds for which a file must not have changed: until then it may still be being written."""
 SECONDS = 5
+"""Between looks at folders that tell of no change, as shared ones do not."""
 
 
 def check() -> None:

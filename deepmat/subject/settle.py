@@ -27,6 +27,7 @@ FEW = 3.0
 LEAST = 1 / 4096
 """Probability that stands for 0 in a mask."""
 ROUNDS = 2
+"""Times that the colours of both sides are learnt and the mask is settled by them."""
 
 
 def settle(image: np.ndarray, mask: np.ndarray) -> np.ndarray:

@@ -25,6 +25,10 @@ SEEN = 3 * 4 + 2 * 4 + 1 + GUESSES * (EXPLAINED + FIELDS)
 """Input channels of the network: colours, known regions, the hint, the guesses and their explanations."""
 SEEN_EVEN = 3 + 2 + 1 + GUESSES * (EXPLAINED // 4 + FIELDS)
 """Input channels where the four pixels of each cell are alike."""
+LEVELS = 7
+"""Of the pyramid in which colours are spread, at most."""
+FAINT = 0.01
+"""Weight of what a coarser level says beside what is known at a level, as a share of a whole known cell."""
 NOISE = 0.003
 """Squared colour difference (colours in a range of 1) under which two colours are hard to separate."""
 HINT_RANGE = 63
@@ -75,13 +79,13 @@ def _spread(values: Tensor, share: Tensor, beyond: Tensor, scales: tuple[int, ..
     blurs, each level fills the holes of the finer ones.
     """
     levels = [torch.cat((values * share, share), 1)]
-    while len(levels) < 7 and min(levels[-1].shape[2:]) > 2:
+    while len(levels) < LEVELS and min(levels[-1].shape[2:]) > 2:
         levels.append(_blurred_half(levels[-1]))
     total = levels[-1].mean((2, 3), keepdim=True)
     filled = torch.where(total[:, -1:] > 1e-6, total[:, :-1] / total[:, -1:].clamp(min=1e-6), beyond)
     spread: list[Tensor] = []
     for level in reversed(levels):
-        filled = (level[:, :-1] + 0.01 * _resize(filled, level)) / (level[:, -1:] + 0.01)
+        filled = (level[:, :-1] + FAINT * _resize(filled, level)) / (level[:, -1:] + FAINT)
         spread.insert(0, torch.cat((filled, level[:, -1:]), 1))
     return [_resize(spread[min(scale, len(spread) - 1)], values) for scale in scales]
 

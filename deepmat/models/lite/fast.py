@@ -36,6 +36,7 @@ from deepmat.runtime.processes import give_back_memory
 STRIPS = {"cpu": 48}
 """Rows of cells in a strip, by device; even, since the guesses have half as many rows."""
 LARGE_STRIP = 256
+"""The same on other devices."""
 HALO = 4
 """Rows of cells around a strip that its convolutions reach: two of a block and one of the stem or the head; even."""
 

@@ -24,12 +24,9 @@ from deepmat.models.graphs import (
     unit,
     up,
 )
-from deepmat.models.lite.cues import GUESSES, HINT_RANGE, NOISE, SCALES
+from deepmat.models.lite.cues import FAINT, FIELDS, GUESSES, HINT_RANGE, LEVELS, NOISE, SCALES
 from deepmat.models.lite.network import BLOCKS
 from deepmat.models.lite.overview import AT_ONCE, COPY_SIDE, NEAR, RAMP, SHRINK, SMOOTH
-
-LEVELS = 7
-"""Of the pyramid of `spread`, at most."""
 
 
 class Picture(NamedTuple):
@@ -145,7 +142,7 @@ def _see(op: Op, weights: Mapping[str, Value], seen: Picture, trimap: Value, bey
     hint = halved(op, (trimap - 128.0) * (1 / HINT_RANGE) * (1.0 - seen.foreground - seen.background))
     guesses = doubled(op, _look(op, _gather(op, rgb, seen, hint), beyond), "linear")
     colours = [op.SpaceToDepth(channel, blocksize=2) for channel in parts(op, rgb, (1, 1, 1))]
-    explained = [_explain(op, colours, guess) for guess in parts(op, guesses, (14,) * GUESSES)]
+    explained = [_explain(op, colours, guess) for guess in parts(op, guesses, (FIELDS,) * GUESSES)]
     known = [op.SpaceToDepth(side, blocksize=2) for side in (seen.foreground, seen.background)]
     features = op.Concat(*colours, *known, hint, *(made for made, _ in explained), axis=1)
     out = _network(op, weights, features)
@@ -188,7 +185,7 @@ def _look(op: Op, gathered: list[Value], beyond: list[Value]) -> Value:
 
 
 def _spread(op: Op, moments: Value, beyond: Value, scales: tuple[int, ...]) -> list[Value]:
-    """`cues.spread`, whose pyramid has as many levels as the size allows: here all, of which so many are used."""
+    """`cues._spread`, whose pyramid has as many levels as the size allows: here all, of which so many are used."""
     values, share = parts(op, moments, (9, 1))
     levels, sides, used = [op.Concat(values * share, share, axis=1)], [size_of(op, moments)], op.Identity([1])
     for _ in range(LEVELS - 1):
@@ -204,7 +201,7 @@ def _spread(op: Op, moments: Value, beyond: Value, scales: tuple[int, ...]) -> l
     extended: list[tuple[Value, Value]] = []
     for index, (level, size) in reversed(list(enumerate(zip(levels, sides, strict=True)))):
         sums, weight = parts(op, level, (9, 1))
-        found = (sums + stretched(op, filled, 9, *size) * 0.01) / (weight + 0.01)
+        found = (sums + stretched(op, filled, 9, *size) * FAINT) / (weight + FAINT)
         filled = op.Where(op.Greater(used, [index]), found, start) if index > 2 else found
         extended.insert(0, (filled, weight))
     return [_at_scale(op, extended, scale, used, sides[0]) for scale in scales]
