@@ -107,7 +107,8 @@ def doubts(source: object, subject: Subject | None, trimap: np.ndarray, alpha: n
     Raises NoSubject where a subject was found, but alpha is 0 all over.
     """
     if subject and subject.finder and not (alpha >= 0.5 / 255).any():
-        raise NoSubject("nothing of what was found is left in the cut-out", ("box", "point", "mask"), name=str(source))
+        shown, others = ("the mask", ()) if subject.finder == "mask" else ("what was found", ("mask",))
+        raise NoSubject(f"nothing of {shown} is left in the cut-out", ("box", "point", *others), name=str(source))
     return [f"{source}: {notice}" for notice in too_narrow(trimap, alpha, SHOW if subject else WIDEN)]
 
 

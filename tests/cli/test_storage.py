@@ -36,7 +36,7 @@ def photos():
     trimap, mask = np.zeros(SIZE, np.uint8), np.zeros(SIZE, np.uint8)
     trimap[6:18, 5:15], trimap[9:14, 8:12], mask[6:18, 5:15] = 128, 255, 255
     for number, name in enumerate(("a", "b", "sub/c")):
-        image = rng.integers(0, 256, (*SIZE, 3), dtype=np.uint8)
+        image = rng.integers(0, 60, (*SIZE, 3), dtype=np.uint8) + np.roll(mask, number, 0)[..., None] // 2
         for home in (addressed("memory://in"), Path("in")):
             imaging.write_image(home / f"image/{name}.png", image)
             for kind, pixels in (("trimap", trimap), ("mask", np.roll(mask, number, 0)), ("alpha", mask // 2 + 60)):
