@@ -75,7 +75,7 @@ Save = Annotated[
     list[str],
     typer.Option(
         metavar="KIND[.EXT],...",
-        help=f"What to write, composite.jpg as JPEG: {', '.join(names('inference.outputs', 'OUTPUTS'))}.",
+        help="What to write, composite.jpg as JPEG: " + ", ".join(names("inference.outputs", "OUTPUTS")) + ".",
     ),
 ]
 Background = Annotated[
