@@ -14,6 +14,7 @@ from deepmat.imaging.fitting import Photo
 from deepmat.imaging.layers import is_opaque
 from deepmat.inference.jobs import Guide, Job
 from deepmat.subject.band import WIDEN, WIDTH, Width, from_mask, parse_width, too_narrow
+from deepmat.subject.finders.choice import ALPHA
 from deepmat.subject.prompting import fitted
 from deepmat.subject.rough import from_rough, is_network_mask
 from deepmat.subject.seeking import Seeker, Subject, detail_of, given, seek
@@ -104,11 +105,13 @@ def subject_of(
 def doubts(source: object, subject: Subject | None, trimap: np.ndarray, alpha: np.ndarray) -> list[str]:
     """Return notices if alpha, float32 [H, W], contradicts the trimap, with what helps. source: of the trimap.
 
-    Raises NoSubject where a subject was found, but alpha is 0 all over.
+    Raises NoSubject where a subject was found, but alpha is 0 all over, DataError where a mask showed it.
     """
     if subject and subject.finder and not (alpha >= 0.5 / 255).any():
-        shown, others = ("the mask", ()) if subject.finder == "mask" else ("what was found", ("mask",))
-        raise NoSubject(f"nothing of {shown} is left in the cut-out", ("box", "point", *others), name=str(source))
+        if subject.finder == "mask":
+            raise DataError(f"{source}: nothing of the mask is left in the cut-out; correct the mask")
+        helps = ("finder", "mask") if subject.finder == ALPHA else ("box", "point", "mask")
+        raise NoSubject("nothing of what was found is left in the cut-out", helps, name=str(source))
     return [f"{source}: {notice}" for notice in too_narrow(trimap, alpha, SHOW if subject else WIDEN)]
 
 

@@ -174,13 +174,13 @@ class _Search:
         stems = {_in_few_bytes(job.image.with_suffix("")) for job in jobs}
         kept = [job for job in jobs if not _is_output(job.image, stems)]
         skipped = len(jobs) - len(kept)
-        return kept, [f"{skipped} pictures skipped, which are outputs of others"] if skipped else []
+        return kept, [f"{skipped} pictures left out, which earlier runs made of others"] if skipped else []
 
 
 def _is_output(path: Path, stems: Container[str]) -> bool:
     """Return whether a picture is named as what is made of one of those: NAME_KIND.ext beside NAME."""
     name, _, kind = path.stem.rpartition("_")
-    return bool(name) and kind in OUTPUTS and _in_few_bytes(path.with_name(name)) in stems
+    return bool(name) and kind in OUTPUTS and _in_few_bytes(path.parent / name) in stems
 
 
 def _in_few_bytes(path: Path) -> str:

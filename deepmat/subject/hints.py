@@ -27,7 +27,11 @@ def hints(mask: np.ndarray, sure: float = 1.0, prompts: Prompts = Prompts()) -> 
     scale = max(small.shape) / max(mask.shape)
     share = float(small.mean())
     if share < LEAST:
-        return [f"the mask covers {100 * share:.1f} % of the picture; --box L,T,R,B around the subject helps"]
+        return (
+            []
+            if any(prompts)
+            else [f"the mask covers {100 * share:.1f} % of the picture; --box L,T,R,B around the subject helps"]
+        )
     if share > MOST:
         return [
             f"the mask covers {100 * share:.0f} % of the picture; --box around the subject or --not-point on the "

@@ -29,7 +29,7 @@ def prompts_of(
 
 
 def _points(given: object, option: str) -> tuple[Point, ...]:
-    several = given if isinstance(given, Iterable) and not isinstance(given, (str, bytes)) else [given]
+    several = cast(Iterable[Any], given) if _is_several(given) else [given]
     points = [] if given is None else list(several)
     if points and all(isinstance(each, Real) for each in points):
         points = [points]
@@ -46,7 +46,7 @@ def _box(given: object) -> Box:
 
 
 def _numbers(given: object, count: int, option: str, form: str) -> list[float]:
-    several = isinstance(given, Iterable) and not isinstance(given, (str, bytes))
+    several = _is_several(given)
     text = ",".join(map(str, cast(Iterable[Any], given))) if several else str(given)
     try:
         numbers = [float(each) for each in text.split(",")]
@@ -55,6 +55,11 @@ def _numbers(given: object, count: int, option: str, form: str) -> list[float]:
     if len(numbers) != count or not all(map(math.isfinite, numbers)):
         raise ConfigError(f"{option} {text:.60}: give {form}")
     return numbers
+
+
+def _is_several(given: object) -> bool:
+    """Return whether a value is several; an array of no dimension is iterable by its type alone."""
+    return isinstance(given, Iterable) and not isinstance(given, (str, bytes)) and getattr(given, "ndim", 1) > 0
 
 
 def fitted(prompts: Prompts, size: tuple[int, int]) -> Prompts:

@@ -96,8 +96,10 @@ def from_rough(
             trimap = by_distance(cv2.inRange(mask, 128, 255), inwards, outwards)
             return trimap, [*odd, *_notices(trimap, 0.0)]
     coarse = max(side / (detail or (HARD_DETAIL if hard else estimate_detail(mask))), 1.0)
-    unsure = cv2.GaussianBlur(soft, (0, 0), coarse) if hard else soft
-    likely = settle(shrunk(image, WORK), shrunk(unsure, WORK))
+    unsure = shrunk(soft, WORK)
+    if hard:
+        unsure = cv2.GaussianBlur(unsure, (0, 0), coarse * max(unsure.shape) / side)
+    likely = settle(shrunk(image, WORK), unsure)
     likely = np.asarray(cv2.resize(likely, mask.shape[::-1], interpolation=cv2.INTER_CUBIC))
     coarse = max(coarse, side / WORK)
     return _trimap(soft, likely, coarse, BAND * coarse if width is None else width)

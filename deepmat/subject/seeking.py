@@ -1,7 +1,6 @@
 """The subject of a photo without a trimap: found by a finder or given as a rough mask, and its trimap."""
 
 import os
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -12,7 +11,7 @@ from deepmat.subject.finders import FINDERS, Found, Prompts
 from deepmat.subject.finders.agreeing import agreed, mark
 from deepmat.subject.finders.choice import ALPHA, find
 from deepmat.subject.finders.known import NETWORKS, obtain
-from deepmat.subject.finders.network import load
+from deepmat.subject.finders.network import check_side, is_file_of_network, load
 from deepmat.subject.finders.settings import Settings
 from deepmat.subject.hints import hints
 from deepmat.subject.key import open_key
@@ -51,8 +50,10 @@ class Seeker(NamedTuple):
 
 def prepare(seeker: Seeker) -> None:
     """Fetch and load the network that a seeker names, if any. Raises DataError and ConfigError where that fails."""
-    if seeker.finder in NETWORKS:
-        load(obtain(seeker.finder, progress=seeker.progress))
+    named = seeker.finder in NETWORKS
+    if seeker.finder and (named or is_file_of_network(seeker.finder)):
+        path = obtain(seeker.finder, progress=seeker.progress) if named else seeker.finder
+        check_side(path, load(path), seeker.settings or Settings())
 
 
 def as_finder(given: object) -> str | None:
@@ -67,7 +68,7 @@ def check_finder(finder: str | None) -> None:
     """Raise ConfigError or DataError unless a finder is known by that name, or is an ONNX file that can be used."""
     if finder is None:
         return
-    if Path(finder).suffix.lower() == ".onnx":
+    if is_file_of_network(finder):
         load(finder)
     else:
         lookup(FINDERS, finder, "finder")

@@ -57,7 +57,7 @@ def test_a_cut_out_that_is_empty_is_no_success(tmp_path, monkeypatch):
     paths = [tmp_path / "thin.png", tmp_path / "thick.png"]
     for path, picture in zip(paths, (pixels, photo()), strict=True):
         imaging.write_image(path, picture)
-    with pytest.raises(NoSubject, match="image: nothing of the mask is left in the cut-out"):
+    with pytest.raises(DataError, match="image: nothing of the mask is left in the cut-out; correct the mask"):
         deepmat.cut(photo(), mask=np.zeros((40, 60), np.uint8), weights="closed-form", device="cpu")
     weights = {"weights": toy(monkeypatch, tmp_path, gain=0.0)}
     thick, thin = sorted(cut_photos(paths, tmp_path / "out", **OPTIONS | weights), key=lambda record: record["name"])

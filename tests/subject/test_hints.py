@@ -67,6 +67,7 @@ def test_an_unsure_finder_gets_a_hint_unless_there_is_a_better_one():
 
 
 def test_prompts_say_which_thing_is_meant():
+    assert hints(mask_of((300, 200, 330, 230)), 1.0, Prompts((290, 190, 340, 240))) == []
     two = mask_of((200, 200, 500, 800), (900, 300, 1200, 800))
     assert hints(two, 0.3, Prompts(points=((300, 300), (1000, 400)))) == []
     assert "--not-point" in hints(mask_of((0, 100, 700, 900)), 0.3, Prompts(points=((300, 300),)))[0]

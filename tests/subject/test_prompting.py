@@ -30,6 +30,7 @@ def test_text_and_numbers_are_the_same():
         ([5], "--box 5: give LEFT"),
         ([b"1,2,3,4"], "--box b'1,2,3,4': give LEFT"),
         ([None, 5], "--point 5: give X,Y"),
+        ([None, np.array(5)], "--point 5: give X,Y"),
         ([None, (1, 2, 3)], "--point 1,2,3: give X,Y"),
         ([None, [(1, 2), 3]], "--point 3: give X,Y"),
         ([None, "x"], "--point x: give X,Y"),

@@ -31,6 +31,7 @@ from deepmat.subject.finders.prompts import (
     within,
 )
 
+INSTEAD = "what lies at --point is taken in place of what was found without it; --point on that, too, keeps both"
 SHORT = 0.3
 """Share of a box's width or height by which a mask may end before the box does; beyond it the mask lacks something."""
 BALL = 4
@@ -42,6 +43,9 @@ BRIDGE = 2
 """Half the width in pixels of what joins no parts: an outline that GrabCut sees elsewhere than the mask."""
 SCRAP = 0.2
 """Share of what was taken away up to which what is left of the same part goes too."""
+RIVAL = 0.4
+"""Area of what is left of a mask, as a share of a part that holds points of the background alone, from which on that is
+another subject."""
 NEAR = 8
 """Pixels between the mask and what a point adds to it; what is farther off is another subject."""
 
@@ -65,15 +69,18 @@ def agreed(image: np.ndarray, found: Found, prompts: Prompts) -> Found:
     )
     before = cv2.resize(mask, small.shape[1::-1], interpolation=cv2.INTER_AREA) > 127
     now = before | _added(small, before, image.shape, prompts, inside)
+    notices = found.notices
     if inside and prompts.box is None:
         now = _chosen(now, before, inside)
+        if (before & ~now).sum() > before.sum() / 2 and not any(before[place] for place in inside):
+            notices = [*notices, INSTEAD]
     now &= ~_taken(small, now, inside, [place for place in outside if now[place]])
     mask = within(_changed(image, mask, before, now), prompts.box)
-    if not mask.any():
+    if not (mask > 127).any():
         where = "in the box" if prompts.box else "beside the points of the background"
         raise NoSubject(f"nothing of the subject is left {where}", ("point", "box"))
     detail = found.detail if (now == before).all() else min(found.detail, SIDE)
-    return found._replace(mask=mask, detail=detail)
+    return found._replace(mask=mask, detail=detail, notices=notices)
 
 
 def _added(
@@ -106,10 +113,30 @@ def _taken(small: np.ndarray, mask: np.ndarray, inside: Sequence[Place], wrong: 
         return np.zeros_like(mask)
     segmented = segment(small, first_labels(mask, inside, wrong))
     spots = around(wrong, mask.shape)
-    taken = mask & _balls(~mask, wrong) & (spots | ~followed(small, segmented, inside, wrong, LEVELS))
+    balls = _balls(~mask, wrong)
+    taken = (
+        mask
+        & balls
+        & (spots | ~followed(small, segmented, inside, wrong, LEVELS) | _others(mask, balls, spots, inside))
+    )
     wide = (cv2.erode(taken.view(np.uint8), _disc(BRIDGE)) > 0) | taken & spots
     taken &= cv2.dilate(touching(wide, spots).view(np.uint8), _disc(BRIDGE)) > 0
     return taken | _scraps(mask & ~taken, taken)
+
+
+def _others(mask: np.ndarray, balls: np.ndarray, spots: np.ndarray, inside: Sequence[Place]) -> np.ndarray:
+    """Return the parts of a mask, bool [h, w], that are other subjects, whatever their colours.
+
+    They hold points of the background, spots, and none of the subject; balls around these take most of them; and enough
+    is left beside each.
+    """
+    count, parts, stats, _ = cv2.connectedComponentsWithStats(mask.view(np.uint8), connectivity=4)
+    areas, reached = stats[:, cv2.CC_STAT_AREA], np.bincount(parts[balls & mask], minlength=count)
+    other = (reached > areas / 2) & (areas[1:].sum() - areas >= RIVAL * areas)
+    held = np.zeros(count, bool)
+    held[parts[spots & mask]] = True
+    held[parts[around(inside, mask.shape) & mask]] = False
+    return (other & held & (np.arange(count) > 0))[parts]
 
 
 def _scraps(rest: np.ndarray, taken: np.ndarray) -> np.ndarray:

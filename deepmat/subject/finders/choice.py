@@ -88,7 +88,7 @@ def _find(
     if name in NETWORKS:
         path = obtain(name, progress=progress)
         return network.find(path, image, prompts, settings or NETWORKS[name].settings)
-    if Path(finder).suffix.lower() == ".onnx":
+    if network.is_file_of_network(finder):
         return network.find(finder, image, prompts, settings)
     chosen = lookup(FINDERS, name, "finder (neither an ONNX file)")
     if settings is not None:

@@ -123,11 +123,21 @@ def _view(size: tuple[int, int], box: tuple[int, int, int, int] | None) -> tuple
     return max(top - down, 0), min(bottom + down, height), max(left - across, 0), min(right + across, width)
 
 
-def _run(path: Path | str, network: Network, image: np.ndarray, settings: Settings) -> np.ndarray:
-    """Return the network's map of a picture, float32 [h, w]. Raises DataError, ConfigError."""
+def is_file_of_network(finder: Path | str) -> bool:
+    """Return whether a finder is named by its ONNX file."""
+    return Path(finder).suffix.lower() == ".onnx"
+
+
+def check_side(path: Path | str, network: Network, settings: Settings) -> None:
+    """Raise ConfigError if the network takes pictures of another side than the settings say."""
     for fixed in network.size:
         if settings.side and fixed and fixed != settings.side:
             raise ConfigError(f"side {settings.side}: {path} takes {fixed} pixels; leave the setting out")
+
+
+def _run(path: Path | str, network: Network, image: np.ndarray, settings: Settings) -> np.ndarray:
+    """Return the network's map of a picture, float32 [h, w]. Raises DataError, ConfigError."""
+    check_side(path, network, settings)
     height, width = (fixed or settings.side or SIDE for fixed in network.size)
     batch = _input(image, height, width, network, settings)
     try:

@@ -37,6 +37,8 @@ REACH = 0.55
 SMALL = 0.05
 """Share of the largest part of the subject, or of the background, from which on a part is no speck."""
 
+ALONE = 3
+"""Discs around points up to which GrabCut has found nothing but these."""
 Place = tuple[int, int]
 """(row, column) of a point in the copy."""
 
@@ -245,10 +247,11 @@ def chosen(subject: np.ndarray, inside: Sequence[Place], outside: Sequence[Place
 
 
 def alone(region: np.ndarray, points: Sequence[Place]) -> list[Place]:
-    """Return the points whose part of a region, bool [H, W], is small beside the largest one."""
+    """Return the points whose part of a region, bool [H, W], is small beside the largest one, or their disc alone."""
     _, parts, stats, _ = cv2.connectedComponentsWithStats(region.view(np.uint8), connectivity=4)
     areas = np.append(0, stats[1:, cv2.CC_STAT_AREA])
-    return [point for point in points if areas[parts[point]] < SMALL * areas.max()]
+    least = max(SMALL * areas.max(), ALONE * (2 * DISC + 1) ** 2)
+    return [point for point in points if areas[parts[point]] < least]
 
 
 def around(points: Sequence[Place], shape: tuple[int, ...]) -> np.ndarray:

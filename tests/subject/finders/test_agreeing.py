@@ -3,6 +3,7 @@ import pytest
 from prompted import box_of, hatted, picture
 from studio import overlap
 
+from deepmat.errors import NoSubject
 from deepmat.subject.finders import Found, Prompts
 from deepmat.subject.finders.agreeing import agreed, mark
 from deepmat.subject.seeking import given
@@ -111,6 +112,34 @@ def test_the_soft_edge_of_what_goes_goes_too(discs):
     haze[50:130, 140:220] = np.maximum(haze[50:130, 140:220], 100)
     mask = changed(image, haze, points=(FIRST,)).mask
     assert mask[60:120, 150:210].max() < 30
+
+
+def test_a_mask_that_is_faint_all_over_shows_no_subject(discs):
+    image, first, _ = discs
+    with pytest.raises(NoSubject, match="nothing of the subject is left"):
+        changed(image, first // 3, not_points=((5, 5),))
+
+
+def test_a_point_of_the_background_on_a_second_thing_takes_all_of_it_whatever_its_colours(discs):
+    image, first, second = discs
+    image = image.copy()
+    image[90:][second[90:] > 0] = (230, 220, 60)  # half of it
+    mask = changed(image, np.maximum(first, second), not_points=((180, 80),)).mask
+    assert overlap(mask, first) > 0.98 and not mask[second > 0].any()
+
+
+def test_a_point_of_the_background_takes_no_part_that_holds_a_point_of_the_subject(discs):
+    image, first, second = discs
+    mask = changed(image, np.maximum(first, second), points=(FIRST, SECOND), not_points=((180, 110),)).mask
+    assert mask[90, 180] > 200 and mask[110, 180] < 128 and overlap(mask[:, :130], first[:, :130]) > 0.98
+
+
+def test_something_else_at_a_point_is_taken_instead_and_a_notice_says_so(discs):
+    image, first, second = discs
+    found = changed(image, first, points=(SECOND,))
+    assert overlap(found.mask, second) > 0.9 and "in place of what was found" in found.notices[0]
+    both = changed(image, first, points=(FIRST, SECOND))
+    assert overlap(both.mask, np.maximum(first, second)) > 0.9 and not both.notices
 
 
 @pytest.mark.parametrize("apart", [8, 20])
