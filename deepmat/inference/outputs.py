@@ -179,6 +179,7 @@ OUTPUTS: dict[str, Output] = {
     "composite": Output(make_composite, COLOUR, "over another background"),
     "preview": Output(make_preview, PHOTO, "over a checkerboard"),
     "sheet": Output(make_sheet, PHOTO, "image, trimap, alpha (cut: mask) and preview side by side"),
+    "trimap": Output(lambda cut: cut.trimap, (".png", ".tif"), "the trimap that was used"),
     "uncertainty": Output(make_uncertainty, PHOTO, "where the trimap needs work"),
 }
 

@@ -16,7 +16,7 @@ from deepmat.serve import editing, page_files, removebg
 from deepmat.serve.answers import answer
 from deepmat.serve.forms import CutoutForm, body_of, read_form
 from deepmat.serve.guards import Guards
-from deepmat.serve.making import MEDIA, TRIMAP, encode, matte, read_image, subject_in
+from deepmat.serve.making import MEDIA, encode, matte, read_image, subject_in
 from deepmat.serve.refusals import STATUS, Refusal, refusal_of
 from deepmat.serve.service import Service
 from deepmat.serve.workers import Stop
@@ -125,7 +125,6 @@ def _add_state(app: FastAPI, service: Service) -> None:
             kind: {"formats": [each[1:] for each in made.suffixes], "about": made.help}
             for kind, made in OUTPUTS.items()
         }
-        outputs[TRIMAP] = {"formats": ["png"], "about": "the trimap that was used"}
         return {
             "version": __version__,
             "networks": [{"name": service.network.path.stem, "precision": service.network.precision}],

@@ -30,8 +30,7 @@ FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "AVIF", "HEIF", "TIFF", "GIF", "BMP", "
 """Formats that are read, by Pillow's names. Others, EPS for one, start programs of their own."""
 ENDLESS = 1 << 62
 """Pixels: no limit, where the size is compared afterwards."""
-TRIMAP = "trimap"
-KINDS = (*OUTPUTS, TRIMAP)
+KINDS = tuple(OUTPUTS)
 """Kinds of output: those of `deepmat cut --save`, and the trimap."""
 MEDIA = {
     ".png": "image/png",
@@ -129,7 +128,7 @@ def subject_in(maker: Maker, read: Read, trimap: bytes | None, mask: bytes | Non
         raise ConfigError("trimap: shows the subject itself; leave out mask, box and points")
     given = trimap if trimap is not None else mask
     if given is not None:
-        name = TRIMAP if trimap is not None else "mask"
+        name = "trimap" if trimap is not None else "mask"
         check_file(given, name, maker.max_pixels)
         more = unused_alpha(read.own, "image", name)
     if trimap is not None:
@@ -171,12 +170,7 @@ def wanted_of(
     if (background or picture) and kind != "composite":
         raise ConfigError("background: is for the output composite; ask for that")
     window = parse_crop(crop, square)
-    if kind == TRIMAP:
-        if form not in (None, "png"):
-            raise ConfigError(f"format {form}: a trimap is a PNG")
-        choice = Choice(TRIMAP, ".png")
-    else:
-        choice = parse_outputs(f"{kind}.{form}" if form else kind)[0]
+    choice = parse_outputs(f"{kind}.{form}" if form else kind)[0]
     if picture:
         check_file(picture, "background_image", max_pixels)
         behind = of_picture(picture, max_pixels)
@@ -191,6 +185,4 @@ def encode(cut: CutOut, wanted: Wanted) -> tuple[bytes, tuple[int, int]]:
     if wanted.crop:
         cut = cropped(cut, wanted.crop, wanted.max_pixels)
     size = cut.alpha.shape[0], cut.alpha.shape[1]
-    if wanted.kind == TRIMAP:
-        return imaging.encode(cut.trimap, wanted.suffix), size
     return encode_output(cut, Choice(wanted.kind, wanted.suffix)), size
