@@ -147,7 +147,7 @@ def _notices(trimap: np.ndarray, unsettled: float) -> list[str]:
         )
     for level, what in ((FOREGROUND, "foreground"), (BACKGROUND, "background")):
         if not (trimap == level).any():
-            notices.append(f"no {what} is known; correct the mask")
+            notices.append(f"the mask is nowhere sure of {what}")
     return notices
 
 

@@ -90,7 +90,7 @@ def test_the_band_follows_the_detail_of_the_mask_and_a_width_wins():
 def test_a_mask_without_an_edge_gets_a_notice(level):
     image, alpha = scene()
     trimap, notices = rough.from_rough(image, np.full_like(alpha, level))
-    assert trimap.shape == alpha.shape and "is known; correct the mask" in " ".join(notices)
+    assert trimap.shape == alpha.shape and "the mask is nowhere sure of" in " ".join(notices)
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 2), (3, 1)])
@@ -166,7 +166,7 @@ def test_a_thin_thing_whose_mask_is_too_large_gets_a_notice_where_nothing_of_it_
     exact[194:206, 40:360] = 255
     image = np.where(exact[..., None] > 0, np.uint8([210, 60, 50]), np.uint8([60, 70, 80]))
     trimap, notices = rough.from_rough(image, cv2.dilate(exact, np.ones((21, 21), np.uint8)))
-    assert "no foreground is known; correct the mask" in notices and not (trimap == 255).any()
+    assert "the mask is nowhere sure of foreground" in notices and not (trimap == 255).any()
 
 
 def test_a_colour_that_the_mask_sees_faintly_is_no_evidence_of_background():
