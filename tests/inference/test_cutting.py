@@ -59,6 +59,10 @@ def test_a_cut_out_that_is_empty_is_no_success(tmp_path, monkeypatch):
         imaging.write_image(path, picture)
     with pytest.raises(DataError, match="image: nothing of the mask is left in the cut-out; correct the mask"):
         deepmat.cut(photo(), mask=np.zeros((40, 60), np.uint8), weights="closed-form", device="cpu")
+    own = np.dstack([pixels, np.zeros((200, 300), np.uint8)])
+    own[100, 150, 3] = 3
+    with pytest.raises(NoSubject, match="left in the cut-out; give another finder"):  # a box would not count
+        deepmat.cut(own, box=(90, 90, 210, 110), weights=Toy(gain=0.0))
     weights = {"weights": toy(monkeypatch, tmp_path, gain=0.0)}
     thick, thin = sorted(cut_photos(paths, tmp_path / "out", **OPTIONS | weights), key=lambda record: record["name"])
     assert "error" not in thick and thin["error"].startswith(f"{paths[0]}: nothing of what was found is left")

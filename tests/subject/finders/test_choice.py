@@ -9,6 +9,7 @@ from deepmat.subject.finders import FINDERS, Found, Prompts, choice
 from deepmat.subject.finders.choice import find, list_finders, settings_for
 from deepmat.subject.finders.known import NETWORKS
 from deepmat.subject.finders.settings import Settings
+from deepmat.subject.seeking import Seeker, prepare
 
 BOX = Prompts(box=(1, 1, 5, 5))
 PHOTO = np.zeros((8, 12, 3), np.uint8)
@@ -123,6 +124,8 @@ def test_settings_that_do_not_fit_the_network_are_no_reason_to_go_on_without_it(
     monkeypatch.setattr(choice, "obtain", lambda name, **options: fixed)
     with pytest.raises(ConfigError, match="side 640: .* takes 12 pixels"):
         find(PHOTO, BOX, settings=Settings(640))
+    with pytest.raises(ConfigError, match="side 640: .* takes 12 pixels"):  # before any picture
+        prepare(Seeker(finder=str(fixed), settings=Settings(640)))
 
 
 def test_wrong_finders_are_refused():

@@ -6,7 +6,7 @@ from studio import overlap
 from deepmat import synth
 from deepmat.errors import ConfigError, DataError, NoSubject
 from deepmat.subject.finders import FINDERS, Prompts
-from deepmat.subject.finders.prompts import find_prompted, nearer
+from deepmat.subject.finders.prompts import alone, find_prompted, nearer
 
 
 def test_it_is_a_finder():
@@ -99,6 +99,13 @@ def test_a_box_around_the_whole_picture():
 def test_a_box_of_one_pixel_gets_a_remedy(box):
     with pytest.raises(NoSubject, match="no object stands out in the box; give a point on the subject"):
         find_prompted(picture()[0], Prompts(box=box))
+
+
+@pytest.mark.parametrize(("side", "found"), [(5, False), (30, True)])
+def test_a_point_with_nothing_but_its_disc_is_alone(side, found):
+    region = np.zeros((90, 120), bool)
+    region[10 : 10 + side, 10 : 10 + side] = True
+    assert alone(region, [(12, 12)]) == ([] if found else [(12, 12)])
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 9), (2, 2), (7, 2)])
