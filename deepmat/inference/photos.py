@@ -91,9 +91,7 @@ def cut_photos(
     given = _given(inputs)
     masks = as_path_or_none(masks, "masks")
     background = background_text(background)
-    pairs = as_texts(settings, "settings")
-    of_finder = [each.removeprefix(FINDER_SETTING) for each in pairs if each.startswith(FINDER_SETTING)]
-    others = [each for each in pairs if not each.startswith(FINDER_SETTING)]
+    of_finder, others = _parted(as_texts(settings, "settings"))
     options = prepare_settings(mode, max_size, fit, memory, others)
     finder = as_finder(finder)
     seeker = Seeker(prompts_of(box, points, not_points), finder, None, progress)
@@ -101,11 +99,8 @@ def cut_photos(
     places = Places(stream=stream) if stream else places_of(as_path_or_none(out, "out"))
     runs_on = parse_engine(engine)
     refuse_storage(runs_on, given if places == Places() else [places.folder, places.file])
+    _check_finder(seeker, masks, of_finder)
     _check(given, seeker, masks, places, watch)
-    if masks and of_finder:
-        raise ConfigError(
-            f"--set {FINDER_SETTING}{of_finder[0]}: no finder is used beside --masks; leave one of them out"
-        )
     _check_engine(runs_on, watch, places)
     seeker = seeker._replace(settings=settings_for(finder, of_finder))
     files = prepare_files(
@@ -194,12 +189,25 @@ def _given(inputs: Input | Iterable[Input]) -> list[Path | bytes]:
     return [one if isinstance(one, bytes) else as_path(one, "inputs") for one in each]
 
 
-def _check(given: Sequence[Path | bytes], seeker: Seeker, masks: Path | None, places: Places, watched: bool) -> None:
+def _parted(settings: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return the settings of the finder, without what they begin with, and those of the config."""
+    of_finder = [each.removeprefix(FINDER_SETTING) for each in settings if each.startswith(FINDER_SETTING)]
+    return of_finder, [each for each in settings if not each.startswith(FINDER_SETTING)]
+
+
+def _check_finder(seeker: Seeker, masks: Path | None, settings: Sequence[str]) -> None:
     check_finder(seeker.finder)
     if masks and seeker.finder:
         raise ConfigError("--masks: show the subjects themselves; leave out --finder")
+    if masks and settings:
+        raise ConfigError(
+            f"--set {FINDER_SETTING}{settings[0]}: no finder is used beside --masks; leave one of them out"
+        )
     if seeker.finder == "prompts" and not (seeker.prompts.box or seeker.prompts.points):
         raise ConfigError(LACKING)
+
+
+def _check(given: Sequence[Path | bytes], seeker: Seeker, masks: Path | None, places: Places, watched: bool) -> None:
     if any(isinstance(each, bytes) for each in given) and len(given) > 1:
         raise ConfigError("-: a picture from a pipe is the only one; name other pictures in another command")
     if any(isinstance(each, bytes) for each in given) and masks and not is_file(masks):

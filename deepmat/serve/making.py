@@ -31,7 +31,7 @@ FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "AVIF", "HEIF", "TIFF", "GIF", "BMP", "
 ENDLESS = 1 << 62
 """Pixels: no limit, where the size is compared afterwards."""
 KINDS = tuple(OUTPUTS)
-"""Kinds of output: those of `deepmat cut --save`, and the trimap."""
+"""Kinds of output: those of `deepmat cut --save`."""
 MEDIA = {
     ".png": "image/png",
     ".jpg": "image/jpeg",
