@@ -161,6 +161,16 @@ def test_a_hard_mask_too_large_or_too_small_leaves_all_unknown_as_far_as_the_edg
     assert wrong(rough.from_rough(image, mask, width=5)[0], alpha) > 100  # a width is kept
 
 
+def test_a_hard_mask_is_unsure_near_its_edge_where_the_picture_then_decides():
+    """Taken at its word up to the edge, this one, moved by 14 pixels, has 1,700 pixels wrong."""
+    y, x = np.mgrid[:384, :384]
+    disc = np.hypot(y - 192, x - 192) < 115
+    grain = np.random.default_rng(0).integers(0, 20, (384, 384, 1), np.uint8)
+    image = np.where(disc[..., None], np.uint8([200, 60, 50]), np.uint8([50, 80, 160])) + grain
+    alpha = disc.astype(np.uint8) * 255
+    assert wrong(rough.from_rough(image, np.roll(alpha, 14, 1))[0], alpha) < 800
+
+
 def test_a_thin_thing_whose_mask_is_too_large_gets_a_notice_where_nothing_of_it_stays_known():
     exact = np.zeros((400, 400), np.uint8)
     exact[194:206, 40:360] = 255

@@ -90,6 +90,8 @@ def test_files_of_rembg_are_used_where_their_sum_is_right(toy, tmp_path, monkeyp
 def test_an_unknown_name_is_refused():
     with pytest.raises(ConfigError, match="finder 'u2nett': unknown, did you mean u2net"):
         known.obtain("u2nett")
+    with pytest.raises(ConfigError, match="did you mean isnet-general-use"):  # u2net has more letters in common
+        known.obtain("isnet")
 
 
 def test_the_documentation_lists_the_networks():
