@@ -15,7 +15,8 @@ from deepmat.config import DIMConfig, LiteConfig
 from deepmat.imaging import write_image
 from deepmat.models import build_model
 from deepmat.models.checkpoint import load_weights, save_state, save_weights
-from deepmat.subject.finders import FINDERS, Found
+from deepmat.subject.finders import Found
+from deepmat.subject.finders.choice import FINDERS
 
 ROOT = Path(__file__).parents[1]
 TINY = """

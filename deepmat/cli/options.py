@@ -266,12 +266,10 @@ def show_batch(
                 say(f"{out or 'the disk'} keeps what is done; the same command with --skip-existing goes on")
                 raise
 
-    distributed.meet()
     own = do(replace(work, steps=steps, about=work.about * (not quiet)), title, json)
     everyone = distributed.gather((finders, work.existing, own))
     failures = {name: message for _, _, failed in everyone for name, message in failed.items()}
     if distributed.rank() == 0:
-        work.finish()
         used = sum((found for found, _, _ in everyone), Counter[tuple[str, str]]())
         existing = sum(each for _, each, _ in everyone)
         before = f" ({existing} more existed)" if existing else ""

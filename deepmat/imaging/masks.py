@@ -110,9 +110,10 @@ def clean_mask(mask: np.ndarray, threshold: int | None = None, near: int = 0) ->
     """Convert a mask, uint8 [H, W], to an alpha. Returns it with notices of what was changed.
 
     Hard masks become 0 and 255: those of two levels, say 0 and 1 or 16 and 235, and those with JPEG artefacts
-    (`is_hard_jpeg`). Soft masks mostly of two other levels are stretched to 0 and 255 (`tones.stretch`). Others stay as
-    they are, except that levels up to `near` from 0 or 255 become these. threshold: every mask is hard, with foreground
-    from this level on. Raises DataError for levels that look like labels of several objects, or one grey everywhere.
+    (`is_hard_jpeg`). Soft masks mostly of two other levels are stretched to 0 and 255 (`tones.stretch`), and what is
+    within `tones.NEAR` of these then becomes them. Others stay as they are, but for levels up to `near` from 0 or 255.
+    threshold: every mask is hard, with foreground from this level on. Raises DataError for levels that look like labels
+    of several objects, or one grey everywhere.
     """
     if threshold is not None:
         return cv2.inRange(mask, threshold, 255), []
@@ -126,11 +127,14 @@ def clean_mask(mask: np.ndarray, threshold: int | None = None, near: int = 0) ->
         levels = f"{low} to {present[-2]} and 255" if top == VOID else f"{low} to {top}"
         how = "save a mask of one object, 255 on 0, or use `deepmat trimap --threshold`"
         raise DataError(f"its levels are {levels}, like labels; {how}")
-    mask, notices = (mask, []) if is_hard_jpeg(mask) else stretch(mask, near)
-    if is_hard_jpeg(mask):
+    hard, notices = is_hard_jpeg(mask), list[str]()
+    if not hard:
+        mask, notices = stretch(mask, near)
+        hard = bool(notices) and is_hard_jpeg(mask)
+    if hard:
         taken = "levels from 128 on were taken as 255, lower ones as 0"
         return cv2.inRange(mask, 128, 255), [*notices, f"a hard mask with JPEG artefacts; {taken}"]
-    snap = near or len(notices) * NEAR
+    snap = near or (NEAR if notices else 0)
     table = np.arange(256, dtype=np.uint8)
     table[: snap + 1], table[255 - snap :] = 0, 255
     cleaned = cv2.LUT(mask, table)

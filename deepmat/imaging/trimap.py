@@ -92,7 +92,7 @@ METHODS: dict[str, Callable[[np.ndarray, float, float], np.ndarray]] = {
 
 
 def resize(trimap: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Resize a trimap to a height and width. A pixel stays known only where all pixels that it covers agree."""
+    """Resize a trimap to a height and width. A pixel is known where the mean of what it covers rounds to 0 or 255."""
     mean = cv2.resize(trimap, size[::-1], interpolation=cv2.INTER_AREA)
     return np.where((mean == FOREGROUND) | (mean == BACKGROUND), mean, np.uint8(UNKNOWN))
 
@@ -101,8 +101,8 @@ def quantise(grey: np.ndarray) -> tuple[np.ndarray, list[str]]:
     """Map the levels of a trimap, uint8 [H, W], to 0, 128 and 255. Returns it with a notice if any changed.
 
     Three levels are background, unknown and foreground in their order, whatever they are (`three_levels`). Others are
-    rounded. Thresholds lie half-way between the levels. They restore a trimap saved as JPEG, except for a few pixels
-    beside its edges, and add no third level between two that meet. Raises DataError for levels that look like labels.
+    rounded; thresholds lie half-way between the levels, which restores a trimap saved as JPEG, except for a few pixels
+    beside its edges. Raises DataError for levels that look like labels.
     """
     top = int(grey.max())
     if 0 < top < LABELS:

@@ -13,7 +13,6 @@ import numpy as np
 from deepmat import config as configs
 from deepmat.config import TestConfig
 from deepmat.errors import ConfigError, DataError
-from deepmat.imaging.foreground import estimate_foreground
 from deepmat.inference import outputs
 from deepmat.inference.background import Background, open_background
 from deepmat.inference.cropping import Crop, cropped, parse_crop
@@ -42,8 +41,6 @@ class CutOuts(Work[Picture]):
 
     existing: int
     """Pictures of this process that are left out since all their files exist."""
-    finish: Callable[[], None] = lambda: None
-    """What one process of several does when all are done: the log of all."""
 
 
 Run = Callable[[Sequence[Job]], Iterator[Picture]]
@@ -84,12 +81,12 @@ class Files:
             job.name,
             seen.image,
             alpha,
-            seen.trimap,
+            seen.subject.trimap,
             seen.about,
-            estimate_foreground if self.estimated else None,
+            self.estimated,
             self.background,
-            seen.subject.mask if seen.subject else None,
-            seen.subject.backdrop if seen.subject else None,
+            mask=seen.subject.mask,
+            backdrop=seen.subject.backdrop,
         )
         if self.crop:
             cut = cropped(cut, self.crop, self.max_pixels)
@@ -116,19 +113,23 @@ def prepare_files(
     colours: str,
     crop: str | float | None,
     square: bool,
-    max_megapixels: int,
+    max_pixels: int,
 ) -> Files:
     """Return what is read and written, from the options of `deepmat predict` and `deepmat cut`. Raises ConfigError."""
     if colours not in COLOURS:
         raise ConfigError(f"--colours {colours}: unknown; known: {', '.join(COLOURS)}")
-    if not isinstance(max_megapixels, Integral) or max_megapixels < 1:
-        raise ConfigError(f"--max-megapixels {max_megapixels!s:.60}: give a whole number, 1 or more")
     choices = outputs.parse_outputs(save)
     if background and "composite" not in {choice.kind for choice in choices}:
         raise ConfigError("--background: is for composite; add that to --save")
-    pixels = max_megapixels * 10**6
-    behind = open_background(background or "white", pixels)
-    return Files(guide, places, choices, behind, colours == "estimated", parse_crop(crop, square), pixels)
+    behind = open_background(background or "white", max_pixels)
+    return Files(guide, places, choices, behind, colours == "estimated", parse_crop(crop, square), max_pixels)
+
+
+def pixels_of(max_megapixels: int) -> int:
+    """Return the most pixels of a picture. Raises ConfigError unless megapixels are a whole number, 1 or more."""
+    if not isinstance(max_megapixels, Integral) or max_megapixels < 1:
+        raise ConfigError(f"--max-megapixels {max_megapixels!s:.60}: give a whole number, 1 or more")
+    return max_megapixels * 10**6
 
 
 def prepare_settings(
@@ -193,13 +194,19 @@ def prepare_batch(
     def run(pictures: Sequence[Job]) -> Iterator[Picture]:
         return run_batch(opened, pictures, files, options, engine, opening.gpu)
 
+    def done() -> Iterator[Picture]:
+        distributed.meet()
+        yield from steps(run, todo)
+        distributed.gather(None)  # every process has written its part of the log
+        if out and distributed.rank() == 0:
+            merge_logs(out, [job.name for job in jobs])
+
     return CutOuts(
         len(todo),
-        lambda: steps(run, todo),
+        done,
         notices if distributed.rank() == 0 else [],
         f"{network.about}, mode {options.mode}",
         existing=len(own) - len(todo),
-        finish=lambda: merge_logs(out, [job.name for job in jobs]) if out else None,
     )
 
 
@@ -226,7 +233,6 @@ def run_batch(
                 append(to_json(record))
             yield record
     if out and engine.is_cluster:
-        merge_logs(out, names)
         remove_leftovers(out)  # of workers that were killed
 
 

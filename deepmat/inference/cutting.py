@@ -10,7 +10,6 @@ from torch import nn
 
 from deepmat.errors import ConfigError
 from deepmat.imaging.arrays import PATHS, Source, as_photo
-from deepmat.imaging.foreground import estimate_foreground
 from deepmat.inference.guides import doubts, subject_of
 from deepmat.inference.opening import open_network
 from deepmat.inference.outputs import CutOut, make_cutout
@@ -80,12 +79,12 @@ def cut(
     name = str(image) if isinstance(image, PATHS) else "image"
     subject = subject_of(photo, own, mask, seeker, name)
     network = _network(weights, device, precision) if isinstance(weights, (*PATHS, type(None))) else weights
-    alpha, seen = predict_seen(network, photo.image, subject.trimap, rough=subject.rough, **settings)
+    alpha, seen = predict_seen(network, photo.image, subject.trimap, loose=subject.loose, **settings)
     alpha = without_key(alpha, photo.image, subject.trimap, subject.backdrop)
     assert subject.mask is not None
-    made = CutOut(name, photo.image, alpha, subject.trimap, None, estimate_foreground, backdrop=subject.backdrop)
+    made = CutOut(name, photo.image, alpha, subject.trimap, estimated=True, backdrop=subject.backdrop)
     source = mask if isinstance(mask, PATHS) else name
-    notices = [*about, *subject.notices, *seen.notices, *doubts(source, subject, subject.trimap, alpha)]
+    notices = [*about, *subject.notices, *seen.notices, *doubts(source, subject, alpha)]
     return Cut(make_cutout(made), alpha, subject.trimap, subject.mask, subject.finder, subject.why, notices)
 
 

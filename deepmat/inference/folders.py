@@ -6,7 +6,14 @@ from typing import Any
 
 from deepmat.errors import ConfigError, as_texts
 from deepmat.inference.background import background_text
-from deepmat.inference.batch import CutOuts, prepare_batch, prepare_files, prepare_settings, refuse_input_files
+from deepmat.inference.batch import (
+    CutOuts,
+    pixels_of,
+    prepare_batch,
+    prepare_files,
+    prepare_settings,
+    refuse_input_files,
+)
 from deepmat.inference.guides import mask_guide, trimap_guide
 from deepmat.inference.jobs import find_jobs
 from deepmat.inference.opening import Opening
@@ -63,7 +70,7 @@ def cut_out(
     trimaps, masks = as_path_or_none(trimaps, "trimaps"), as_path_or_none(masks, "masks")
     behind = background_text(background)
     _check(place, trimaps, masks, width)
-    pixels = max_megapixels * 10**6
+    pixels = pixels_of(max_megapixels)
     files = prepare_files(
         trimap_guide(pixels)
         if trimaps
@@ -74,7 +81,7 @@ def cut_out(
         colours=colours,
         crop=crop,
         square=square,
-        max_megapixels=max_megapixels,
+        max_pixels=pixels,
     )
     partners, what = (trimaps, "trimap") if trimaps else (masks, "mask")
     patterns = as_texts(include, "include"), as_texts(exclude, "exclude")

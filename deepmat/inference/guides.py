@@ -9,7 +9,7 @@ import numpy as np
 from deepmat import imaging
 from deepmat.errors import DataError, NoSubject
 from deepmat.imaging import masks, trimap
-from deepmat.imaging.arrays import PATHS, Source, as_mask
+from deepmat.imaging.arrays import PATHS, Source, as_mask, as_trimap
 from deepmat.imaging.fitting import Photo
 from deepmat.imaging.layers import is_opaque
 from deepmat.inference.jobs import Guide, Job
@@ -45,8 +45,14 @@ def subject_guide(seeker: Seeker, max_pixels: int = imaging.MAX_PIXELS) -> Guide
 
 def _from_trimap(max_pixels: int, job: Job, photo: Photo, own: np.ndarray | None) -> Subject:
     assert job.partner  # find_jobs was given trimaps
-    levels, notices = trimap.read_trimap(job.partner, _size(photo), max_pixels, photo)
-    return Subject(levels, notices + [f"{job.partner}: {notice}" for notice in trimap.one_sided(levels)])
+    return of_trimap(job.partner, photo, max_pixels)
+
+
+def of_trimap(given: Source, photo: Photo, max_pixels: int = imaging.MAX_PIXELS) -> Subject:
+    """Return the subject that a trimap of a photo shows. Raises DataError for one that cannot be used."""
+    levels, notices = as_trimap(given, _size(photo), photo=photo, max_pixels=max_pixels)
+    name = given if isinstance(given, PATHS) else "trimap"
+    return Subject(levels, notices + [f"{name}: {notice}" for notice in trimap.one_sided(levels)])
 
 
 def _from_mask(width: Width | None, max_pixels: int, job: Job, photo: Photo, own: np.ndarray | None) -> Subject:
@@ -68,7 +74,7 @@ def _from_mask(width: Width | None, max_pixels: int, job: Job, photo: Photo, own
         else:
             levels, odd = from_mask(mask, band, band, image=None if width else photo.image)
     notices = [*notices, *(f"{source}: {notice}" for notice in odd)]
-    return Subject(levels, notices, rough=soft and not width)
+    return Subject(levels, notices, loose=soft and not width)
 
 
 def _from_subject(seeker: Seeker, max_pixels: int, job: Job, photo: Photo, own: np.ndarray | None) -> Subject:
@@ -102,17 +108,17 @@ def subject_of(
     return subject._replace(notices=[*notices, *(f"{source}: {notice}" for notice in subject.notices)])
 
 
-def doubts(source: object, subject: Subject | None, trimap: np.ndarray, alpha: np.ndarray) -> list[str]:
+def doubts(source: object, subject: Subject, alpha: np.ndarray) -> list[str]:
     """Return notices if alpha, float32 [H, W], contradicts the trimap, with what helps. source: of the trimap.
 
     Raises NoSubject where a subject was found, but alpha is 0 all over, DataError where a mask showed it.
     """
-    if subject and subject.finder and not (alpha >= 0.5 / 255).any():
+    if subject.finder and not (alpha >= 0.5 / 255).any():
         if subject.finder == "mask":
             raise DataError(f"{source}: nothing of the mask is left in the cut-out; correct the mask")
         helps = ("finder", "mask") if subject.finder == ALPHA else ("box", "point", "mask")
         raise NoSubject("nothing of what was found is left in the cut-out", helps, name=str(source))
-    return [f"{source}: {notice}" for notice in too_narrow(trimap, alpha, SHOW if subject else WIDEN)]
+    return [f"{source}: {notice}" for notice in too_narrow(subject.trimap, alpha, SHOW if subject.finder else WIDEN)]
 
 
 @contextmanager

@@ -81,15 +81,12 @@ class Read(NamedTuple):
 
     image: np.ndarray
     """uint8 RGB [H, W, 3]"""
-    trimap: np.ndarray
-    """uint8 [H, W] of 0, 128, 255"""
+    subject: Subject
+    """The trimap, and where it comes from."""
     about: imaging.About | None
     """Profile and resolution, for files made from the picture."""
     notices: list[str]
-    subject: Subject | None = None
-    """Where the trimap comes from, unless it was given."""
-    rough: bool = False
-    """Whether the trimap was made of a rough mask."""
+    """On the picture and on the subject."""
 
 
 Guide = Callable[[Job, Photo, np.ndarray | None], Subject]
@@ -143,7 +140,7 @@ def find_jobs(
 
 
 def _partner_of(name: str, partner: str | Path | None, folder: Path | None) -> Path | Place | None:
-    """Return the partner of a picture, whose name mostly begins with that of the picture."""
+    """Return the partner of a picture. As a Place it shares the picture's name, which saves memory."""
     if not isinstance(partner, str) or folder is None:
         return None if isinstance(partner, str) else partner
     return place_of(folder, partner[len(name) :]) if partner.startswith(name) else folder / partner
@@ -221,5 +218,4 @@ def read_job(job: Job, guide: Guide, max_pixels: int = imaging.MAX_PIXELS) -> Re
     if job.partner:
         notices += unused_alpha(own, job.image, job.partner)
     subject = guide(job, photo, own)
-    found = subject if subject.finder else None
-    return Read(photo.image, subject.trimap, about, notices + subject.notices, found, subject.rough)
+    return Read(photo.image, subject, about, notices + subject.notices)

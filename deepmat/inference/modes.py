@@ -42,7 +42,8 @@ Answer = tuple[np.ndarray, Seen]
 def pixels_that_fit(predictor: Predictor, memory: float | None, picture: int) -> int:
     """Pixels that the network can see at once beside a picture of so many.
 
-    memory: GB that the process may take in all; None is half of what is free, shared by the processes of the machine.
+    memory: GB that the process may take in all; on CUDA, of the GPU's memory, for what the network sees, and at most
+    half of what is free. None is half of what is free; on other devices the processes of the machine share that.
     """
     device: torch.device = predictor.device
     if device.type == "cuda":

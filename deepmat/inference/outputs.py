@@ -16,6 +16,7 @@ from deepmat import imaging
 from deepmat.data.compositing import COMPOSITORS
 from deepmat.errors import ConfigError, DataError, DeepmatError, lookup
 from deepmat.imaging import About
+from deepmat.imaging.foreground import estimate_foreground
 from deepmat.imaging.trimap import FOREGROUND, unknown_region
 from deepmat.inference.background import Background, plain
 from deepmat.runtime.files import write_bytes
@@ -48,13 +49,13 @@ class CutOut:
     """uint8 [H, W] of 0, 128, 255"""
     about: About | None = None
     """Profile and resolution of the picture, for files made from it."""
-    estimate: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None
-    """Estimates foreground colours, uint8 RGB [H, W, 3], from image and alpha; None keeps the colours of the image."""
+    estimated: bool = False
+    """Whether foreground colours are estimated, without the background's; otherwise they are those of the image."""
     background: Background = plain((255, 255, 255))
     mask: np.ndarray | None = None
     """uint8 [H, W], the rough mask that the trimap was made of, for the sheet."""
     backdrop: np.ndarray | None = None
-    """uint8 RGB [H, W, 3]: the background's colours, where they are known; `foreground` uses them."""
+    """uint8 RGB [H, W, 3]: the background's colours, where they are known; estimates use them."""
 
     @cached_property
     def levels(self) -> np.ndarray:
@@ -64,9 +65,11 @@ class CutOut:
     @cached_property
     def foreground(self) -> np.ndarray:
         """Foreground colours, uint8 RGB [H, W, 3]. Estimated once for all outputs."""
-        if self.estimate and self.backdrop is not None:
-            return foreground_over(self.image, self.alpha, self.backdrop)
-        return self.estimate(self.image, self.alpha) if self.estimate else self.image
+        if not self.estimated:
+            return self.image
+        if self.backdrop is None:
+            return estimate_foreground(self.image, self.alpha)
+        return foreground_over(self.image, self.alpha, self.backdrop)
 
 
 def _over(cut: CutOut, background: np.ndarray) -> np.ndarray:

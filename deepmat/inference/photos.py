@@ -13,6 +13,7 @@ from deepmat.inference.batch import (
     CutOuts,
     Files,
     Run,
+    pixels_of,
     prepare_batch,
     prepare_files,
     prepare_settings,
@@ -103,15 +104,16 @@ def cut_photos(
     _check(given, seeker, masks, places, watch)
     _check_engine(runs_on, watch, places)
     seeker = seeker._replace(settings=settings_for(finder, of_finder))
+    pixels = pixels_of(max_megapixels)
     files = prepare_files(
-        subject_guide(seeker, max_megapixels * 10**6),
+        subject_guide(seeker, pixels),
         places,
         save=_of_format(save, places),
         background=background,
         colours=colours,
         crop=crop,
         square=square,
-        max_megapixels=max_megapixels,
+        max_pixels=pixels,
     )
     search = _Search(given, masks, files, as_texts(include, "include"), as_texts(exclude, "exclude"), background)
     jobs, notices = search.find(watch)

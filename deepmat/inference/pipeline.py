@@ -78,10 +78,9 @@ def predict_jobs(
         with finishing:
             alpha, seconds = _timed(finish)
         task.record["seconds"] += seconds
-        if pixels.subject:
-            alpha = without_key(alpha, pixels.image, pixels.trimap, pixels.subject.backdrop)
+        alpha = without_key(alpha, pixels.image, pixels.subject.trimap, pixels.subject.backdrop)
         guide = task.job.partner or task.job.image
-        task.record["notices"] += doubts(guide, pixels.subject, pixels.trimap, alpha)
+        task.record["notices"] += doubts(guide, pixels.subject, alpha)
         return _timed(write, task.job, pixels, alpha)
 
     with ThreadPoolExecutor(AHEAD) as readers, ThreadPoolExecutor(max(2, distributed.own_cores())) as writers:
@@ -178,9 +177,10 @@ def _timed(work: Callable[..., Any], *arguments: Any, **options: Any) -> tuple[A
 
 
 def _see(model: nn.Module, pixels: Read, options: dict[str, Any], record: Picture) -> Finish:
-    (finish, seen), record["seconds"] = _timed(see, model, pixels.image, pixels.trimap, rough=pixels.rough, **options)
-    record["height"], record["width"] = pixels.trimap.shape
+    subject = pixels.subject
+    (finish, seen), record["seconds"] = _timed(see, model, pixels.image, subject.trimap, loose=subject.loose, **options)
+    record["height"], record["width"] = subject.trimap.shape
     record["mode"], record["notices"] = seen.mode, [*pixels.notices, *seen.notices]
-    if pixels.subject:
-        record["finder"], record["why"] = pixels.subject.finder, pixels.subject.why
+    if subject.finder:
+        record["finder"], record["why"] = subject.finder, subject.why
     return finish

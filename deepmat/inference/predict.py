@@ -15,14 +15,16 @@ from deepmat.config import TestConfig
 from deepmat.errors import CheckpointError, ConfigError, DataError, DeepmatWarning, did_you_mean, lookup
 from deepmat.imaging import closed_form
 from deepmat.imaging import trimap as trimaps
-from deepmat.imaging.arrays import PATHS, Source, as_photo, as_trimap
+from deepmat.imaging.arrays import PATHS, Source, as_photo
 from deepmat.imaging.fitting import unused_alpha
 from deepmat.imaging.guided import enlarge as enlarge_along
 from deepmat.imaging.narrowing import is_wide, narrowed
+from deepmat.inference.guides import of_trimap
 from deepmat.inference.modes import IN_PARTS, MODES, Seen, enlarged, mode_options, reduced
 from deepmat.inference.predictor import Predictor
 from deepmat.runtime.processes import give_back_memory, survive_forks
 from deepmat.scoring.pictures import Network
+from deepmat.subject.band import too_narrow
 
 __all__ = ["as_network", "mode_options", "predict", "predict_seen", "see", "times_smaller"]
 
@@ -47,7 +49,7 @@ def see(
     double: int | None = None,
     correct: bool | None = None,
     narrow: bool | None = None,
-    rough: bool = False,
+    loose: bool = False,
     shrink: int | None = None,
     **options: Any,
 ) -> tuple[Finish, Seen]:
@@ -55,10 +57,10 @@ def see(
 
     finish is called once, from any thread, and returns float32 [H, W] in [0, 1]. It corrects alpha, and enlarges that
     of a picture that was seen smaller: work of one core, mostly, during which the network can see another picture.
-    image: uint8 RGB [H, W, 3]; trimap: uint8 [H, W]. mode, double, correct, narrow, options: as for `predict`. rough:
-    the trimap was made of a rough mask, so that it is narrowed however narrow it is. shrink: how many times smaller
-    mode auto sees it, for a part of a picture that is seen so; None follows from its size. Raises the errors of
-    `predict`.
+    image: uint8 RGB [H, W, 3]; trimap: uint8 [H, W]. mode, double, correct, narrow, options: as for `predict`. loose:
+    the width of its unknown region is estimated, so that it is narrowed however narrow it is. shrink: how many times
+    smaller mode auto sees it, for a part of a picture that is seen so; None follows from its size. Raises the errors
+    of `predict`.
     """
     lookup(MODES, mode, "mode")
     levels = _levels(image, trimap)
@@ -71,13 +73,13 @@ def see(
     times = (shrink or times_smaller(predictor, levels.size)) if mode == "auto" else 1
     if times > 1:
         return _seen_smaller(
-            predictor, image, levels, times, double=double, correct=correct, narrow=narrow, rough=rough, **options
+            predictor, image, levels, times, double=double, correct=correct, narrow=narrow, loose=loose, **options
         )
     enlarge = max(levels.shape) <= (predictor.enlarge_up_to if double is None else double)
     shown = levels
     if (predictor.first_look and mode == "auto") if narrow is None else narrow:
         looking = options if mode == "auto" else {}
-        shown = _narrowed(predictor, image, levels, 1 if enlarge else 2, rough, looking)
+        shown = _narrowed(predictor, image, levels, 1 if enlarge else 2, loose, looking)
     alpha, seen = _by_mode(mode, predictor, image, shown, enlarge, options)
     if shown is not levels:
         seen = seen._replace(mode=f"{seen.mode}, narrowed")
@@ -163,7 +165,7 @@ def _smaller(image: np.ndarray, levels: np.ndarray, times: int) -> tuple[np.ndar
 
 
 def _narrowed(
-    predictor: Predictor, image: np.ndarray, levels: np.ndarray, times: int, rough: bool, options: Mapping[str, Any]
+    predictor: Predictor, image: np.ndarray, levels: np.ndarray, times: int, loose: bool, options: Mapping[str, Any]
 ) -> np.ndarray:
     """The trimap narrowed by a first look at a copy so many times smaller; `levels` itself if it stays as it is.
 
@@ -180,7 +182,7 @@ def _narrowed(
             alpha = predictor.first_look(small, known, alpha)
         return cv2.resize(alpha, levels.shape[::-1], interpolation=cv2.INTER_LINEAR)
 
-    if rough or is_wide(levels, look(*coarse)):
+    if loose or is_wide(levels, look(*coarse)):
         return narrowed(levels, look(*_smaller(image, levels, times)))
     return levels
 
@@ -210,11 +212,11 @@ def predict(
     """
     options = checked_options(predict, mode, options, double=double, correct=correct, narrow=narrow)
     photo, own, notices = as_photo(image)
-    levels, more = as_trimap(trimap, (photo.image.shape[0], photo.image.shape[1]), photo=photo)
-    alpha, seen = predict_seen(model, photo.image, levels, **options)
-    guide = trimap if isinstance(trimap, PATHS) else "a trimap"
-    more += unused_alpha(own, image if isinstance(image, PATHS) else "image", guide)
-    for notice in [*notices, *more, *seen.notices]:
+    subject = of_trimap(trimap, photo)
+    alpha, seen = predict_seen(model, photo.image, subject.trimap, **options)
+    names = image if isinstance(image, PATHS) else "image", trimap if isinstance(trimap, PATHS) else "a trimap"
+    doubts = [f"{names[1]}: {doubt}" for doubt in too_narrow(subject.trimap, alpha, "widen or correct it")]
+    for notice in [*notices, *subject.notices, *unused_alpha(own, *names), *seen.notices, *doubts]:
         warnings.warn(notice, DeepmatWarning, stacklevel=2)
     return alpha
 

@@ -12,7 +12,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from deepmat.errors import ConfigError, DataError, NoSubject
-from deepmat.imaging.foreground import estimate_foreground
 from deepmat.imaging.writing import encode_lossy
 from deepmat.inference.outputs import CutOut
 from deepmat.serve.forms import Output, Picture, Where, read_form
@@ -98,7 +97,7 @@ def _sought(service: Service, read: Read, prompts: Prompts, preview: bool, stop:
     if any(prompts):
         read = read._replace(own=None)  # a click means the picture, whatever its alpha channel says
     blank = np.zeros(read.size, np.uint8)
-    cut = CutOut("image", read.photo.image, blank.astype(np.float32), blank, read.about, estimate_foreground)
+    cut = CutOut("image", read.photo.image, blank.astype(np.float32), blank, read.about, estimated=True)
     quick = preview_of(service.maker, read, prompts, stop) if preview else None
     told: dict[str, Any] = {"preview": False, "finder": "", "why": "", "notices": read.notices, "problem": None}
     if quick:

@@ -10,14 +10,11 @@ import numpy as np
 from deepmat import imaging
 from deepmat.errors import ConfigError, DataError
 from deepmat.imaging import About
-from deepmat.imaging.arrays import as_trimap
 from deepmat.imaging.fitting import Photo, read_photo, unused_alpha
-from deepmat.imaging.foreground import estimate_foreground
-from deepmat.imaging.trimap import one_sided
 from deepmat.imaging.unread import Unread
 from deepmat.inference.background import Background, of_picture, plain
 from deepmat.inference.cropping import Crop, cropped, parse_crop
-from deepmat.inference.guides import doubts, subject_of
+from deepmat.inference.guides import doubts, of_trimap, subject_of
 from deepmat.inference.outputs import OUTPUTS, Choice, CutOut, encode_output, parse_outputs
 from deepmat.inference.predict import predict_seen
 from deepmat.serve.refusals import Refusal, worded
@@ -132,8 +129,8 @@ def subject_in(maker: Maker, read: Read, trimap: bytes | None, mask: bytes | Non
         check_file(given, name, maker.max_pixels)
         more = unused_alpha(read.own, "image", name)
     if trimap is not None:
-        levels, notices = as_trimap(trimap, read.size, max_pixels=maker.max_pixels, photo=read.photo)
-        return Subject(levels, [*notices, *more, *(f"trimap: {each}" for each in one_sided(levels))])
+        subject = of_trimap(trimap, read.photo, maker.max_pixels)
+        return subject._replace(notices=[*subject.notices, *more])
     seeker = Seeker(prompts, maker.finder)
     if mask is not None:
         subject = subject_of(read.photo, read.own, mask, seeker, "image", maker.max_pixels)
@@ -146,12 +143,13 @@ def matte(maker: Maker, read: Read, subject: Subject, stop: Stop, quick: bool = 
     stop.check()
     options: dict[str, Any] = {"double": 0, "correct": False, "narrow": False} if quick else {}
     with stop.watching():
-        alpha, seen = predict_seen(maker.network, read.photo.image, subject.trimap, rough=subject.rough, **options)
+        alpha, seen = predict_seen(maker.network, read.photo.image, subject.trimap, loose=subject.loose, **options)
     stop.check()
     alpha = without_key(alpha, read.photo.image, subject.trimap, subject.backdrop)
-    about = doubts("mask" if subject.finder == "mask" else "image", subject, subject.trimap, alpha)
+    source = {"": "trimap", "mask": "mask"}.get(subject.finder, "image")
+    about = doubts(source, subject, alpha)
     notices = [*read.notices, *subject.notices, *seen.notices, *about]
-    made = CutOut("image", read.photo.image, alpha, subject.trimap, read.about, estimate_foreground)
+    made = CutOut("image", read.photo.image, alpha, subject.trimap, read.about, estimated=True)
     return replace(made, mask=subject.mask, backdrop=subject.backdrop), [worded(each) for each in notices]
 
 

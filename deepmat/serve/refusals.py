@@ -31,6 +31,8 @@ FIELDS = {"--not-point": "not_points", "--point": "points", "--box": "box", "--m
 HERE = {
     "--save sheet shows the mask; ": "",
     "--save sheet shows its mask, ": "",
+    " (masks: --width)": "",
+    ", --save uncertainty shows where": "",
 }
 """What only the command line can do, and what replaces it here."""
 REMEDIES = {"trimap": "a trimap", "mask": "a mask", "box": "a box", "point": "points", "not_point": "points beside it"}

@@ -5,11 +5,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from deepmat.errors import ConfigError, lookup
+from deepmat.errors import ConfigError
 from deepmat.runtime.fetching import Progress
-from deepmat.subject.finders import FINDERS, Found, Prompts
+from deepmat.subject.finders import Found, Prompts
 from deepmat.subject.finders.agreeing import agreed, mark
-from deepmat.subject.finders.choice import ALPHA, find
+from deepmat.subject.finders.choice import ALPHA, check_name, find, finder_names
 from deepmat.subject.finders.known import NETWORKS, obtain
 from deepmat.subject.finders.network import check_side, is_file_of_network, load
 from deepmat.subject.finders.settings import Settings
@@ -32,8 +32,8 @@ class Subject(NamedTuple):
     """uint8 [H, W], the rough mask; None for a trimap that was given."""
     backdrop: np.ndarray | None = None
     """uint8 RGB [H, W, 3]: the background's colours, where the finder knows them."""
-    rough: bool = False
-    """Whether the trimap was made of a rough mask."""
+    loose: bool = False
+    """Whether the width of the unknown region is estimated, not given: a network narrows it, however narrow it is."""
 
 
 class Seeker(NamedTuple):
@@ -43,7 +43,7 @@ class Seeker(NamedTuple):
     finder: str | None = None
     """As for `finders.choice.find`."""
     settings: Settings | None = None
-    """Of a network in an ONNX file."""
+    """Of a segmentation network, by name or in a file; None for its own."""
     progress: Progress | None = None
     """Called while a network is fetched."""
 
@@ -61,7 +61,7 @@ def as_finder(given: object) -> str | None:
     finder = os.fspath(given) if isinstance(given, os.PathLike) else given
     if finder is None or isinstance(finder, str):
         return finder
-    raise ConfigError(f"finder: {given!r:.60} is neither a name nor a path; give one of {', '.join(FINDERS)}")
+    raise ConfigError(f"finder: {given!r:.60} is neither a name nor a path; give one of {', '.join(finder_names())}")
 
 
 def check_finder(finder: str | None) -> None:
@@ -71,7 +71,7 @@ def check_finder(finder: str | None) -> None:
     if is_file_of_network(finder):
         load(finder)
     else:
-        lookup(FINDERS, finder, "finder")
+        check_name(finder)
 
 
 def seek(image: np.ndarray, own: np.ndarray | None, seeker: Seeker) -> Subject:
@@ -100,7 +100,7 @@ def _guided(image: np.ndarray, found: Found, name: str, why: str, prompts: Promp
         trimap = open_key(image, trimap, found.backdrop)
     mark(trimap, found.mask, prompts)
     notices = [*found.notices, *notices, *hints(found.mask, found.sure, prompts)]
-    return Subject(trimap, notices, name, why, found.mask, found.backdrop, rough=True)
+    return Subject(trimap, notices, name, why, found.mask, found.backdrop, loose=True)
 
 
 def detail_of(side: int, mask: np.ndarray) -> int | None:

@@ -17,7 +17,8 @@ from deepmat import config, errors, imaging
 from deepmat.models import build_model
 from deepmat.models.checkpoint import save_weights
 from deepmat.models.exporting import to_onnx
-from deepmat.subject.finders import FINDERS, Found
+from deepmat.subject.finders import Found
+from deepmat.subject.finders.choice import FINDERS
 
 PYTHON = [page for page in PAGES if any(block.language == "python" for block in blocks(page))]
 TINY_TRAINING = [

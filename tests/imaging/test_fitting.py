@@ -65,7 +65,7 @@ def test_a_guide_is_turned_as_its_photo_is(tmp_path, orientation, size, kind):
         if way == "tag left" and (size[0] == size[1] or orientation < 5):
             continue  # nothing tells: the tags agree and so do the sizes
         read = read_job(Job("a", photo, save(tmp_path / f"{way}.png", pixels, tag)), guide_of)
-        np.testing.assert_array_equal(read.trimap, trimap.by_distance(alpha, 3, 3), err_msg=way)
+        np.testing.assert_array_equal(read.subject.trimap, trimap.by_distance(alpha, 3, 3), err_msg=way)
         told = [notice for notice in read.notices if "EXIF orientation" in notice]
         assert bool(told) == (way in ("stored", "tag left")), way
         assert all(notice.startswith(str(tmp_path / f"{way}.png")) for notice in told)

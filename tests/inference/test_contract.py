@@ -123,7 +123,7 @@ def test_a_wide_trimap_is_narrowed_by_a_first_look_at_half_the_size(weights, mon
     assert see(narrow=False) == ("whole", [160]) and see(mode="whole") == ("whole", [160])
     assert see(mode="whole", narrow=True)[0] == "whole, narrowed"
     trimap[:, :150], trimap[:, -150:] = 0, 255
-    assert see()[0] == "whole" and see(rough=True)[0] == "whole, narrowed"
+    assert see()[0] == "whole" and see(loose=True)[0] == "whole, narrowed"
     for scribble in (np.s_[40:43, 10:300], np.s_[:, :0]):  # too thin for the copies, or none: one side alone is known
         trimap[trimap == 255] = 128
         trimap[scribble][image[scribble][..., 0] == 255] = 255
@@ -229,6 +229,15 @@ def test_a_trimap_with_nothing_unknown_is_the_answer():
         with pytest.warns(DeepmatWarning, match="trimap: no pixel is unknown, so the trimap is the alpha"):
             alpha = predict(None, np.zeros((2, 2, 3), np.uint8), source)
     np.testing.assert_array_equal(alpha, trimap / 255)
+
+
+def test_what_predict_prints_is_warned_of(weights):
+    image, trimap, _ = scene(40, 50)
+    with pytest.warns(DeepmatWarning, match="trimap: no pixel is 255, so no foreground is known"):
+        predict(load_model(weights), image, np.minimum(trimap, 128))
+    trimap[:, :25], trimap[:, 25:30], trimap[:, 30:] = 0, 128, 255
+    with pytest.warns(DeepmatWarning, match="a trimap: along 100 % of the known foreground alpha jumps .* widen or"):
+        predict(Toy(), np.zeros_like(image), trimap)
 
 
 def test_pictures_come_in_every_form(weights, tmp_path):

@@ -16,7 +16,8 @@ from deepmat.inference import cutting
 from deepmat.inference.photos import cut_photos
 from deepmat.models import MODELS, build_model
 from deepmat.models.checkpoint import save_weights
-from deepmat.subject.finders import FINDERS, Found
+from deepmat.subject.finders import Found
+from deepmat.subject.finders.choice import FINDERS
 
 OPTIONS = {"finder": "fake", "weights": "closed-form", "device": "cpu"}
 

@@ -73,14 +73,15 @@ def test_a_cutout_keeps_colours_near_what_is_visible():
     assert first > 8 and not made[:, : first - 8].any()
 
 
-def test_the_foreground_is_estimated_once_and_only_if_wanted(tmp_path):
+def test_the_foreground_is_estimated_once_and_only_if_wanted(tmp_path, monkeypatch):
     calls = []
 
     def estimate(image, alpha):
         calls.append(alpha.dtype)
         return 255 - image
 
-    cut = cut_of(estimate=estimate)
+    monkeypatch.setattr(outputs, "estimate_foreground", estimate)
+    cut = cut_of(estimated=True)
     write_outputs(cut, parse_outputs("alpha,alpha16,uncertainty"), below(tmp_path))
     assert not calls
     write_outputs(cut, parse_outputs("cutout,foreground,composite,preview,sheet"), below(tmp_path))

@@ -14,12 +14,13 @@ from deepmat.errors import DataError
 from deepmat.inference import pipeline
 from deepmat.inference.jobs import Job, Read
 from deepmat.inference.pipeline import predict_jobs
+from deepmat.subject.seeking import Subject
 
 SETTINGS = TestConfig(mode="whole")
 
 
 def unknown(size=8):
-    return Read(np.zeros((size, size, 3), np.uint8), np.full((size, size), 128, np.uint8), None, [])
+    return Read(np.zeros((size, size, 3), np.uint8), Subject(np.full((size, size), 128, np.uint8), []), None, [])
 
 
 def test_jobs_keep_their_order_and_failures_fail_alone():
@@ -73,7 +74,7 @@ def test_the_network_sees_the_next_picture_while_an_alpha_is_made():
             return np.full_like(alpha, number / 8)
 
     def read(job):
-        return Read(np.full((8, 8, 3), int(job.name), np.uint8), np.full((8, 8), 128, np.uint8), None, [])
+        return Read(np.full((8, 8, 3), int(job.name), np.uint8), Subject(np.full((8, 8), 128, np.uint8), []), None, [])
 
     jobs = [Job(str(index), Path(str(index))) for index in range(4)]
     records = list(predict_jobs(Model(), jobs, read, lambda job, pixels, alpha: {"alpha": alpha[0, 0]}, SETTINGS))
@@ -157,7 +158,7 @@ def test_large_pictures_are_read_one_by_one(tmp_path, monkeypatch):
         nonlocal held, most
         pixels = unknown(sides[int(job.name)])
         with lock:
-            held += pixels.trimap.size
+            held += pixels.subject.trimap.size
             most = max(most, held)
         return pixels
 

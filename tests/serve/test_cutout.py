@@ -61,9 +61,9 @@ def test_a_trimap_a_mask_a_box_or_points_show_the_subject(client, photo, monkeyp
     """The trimaps of all but the first are those of rough masks, which prediction narrows."""
     asked = []
 
-    def recorded(*pixels, rough, **options):
-        asked.append(rough)
-        return predict_seen(*pixels, rough=rough, **options)
+    def recorded(*pixels, loose, **options):
+        asked.append(loose)
+        return predict_seen(*pixels, rough=loose, **options)
 
     monkeypatch.setattr(making, "predict_seen", recorded)
     mask = np.zeros((80, 120), np.uint8)

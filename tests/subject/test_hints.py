@@ -6,7 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from deepmat.subject.finders import FINDERS, Found, Prompts
+from deepmat.subject.finders import Found, Prompts
+from deepmat.subject.finders.choice import FINDERS
 from deepmat.subject.hints import hints
 from deepmat.subject.seeking import Seeker, seek
 

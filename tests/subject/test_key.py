@@ -5,7 +5,8 @@ import numpy as np
 from deepmat.imaging.foreground import estimate_foreground
 from deepmat.inference.outputs import CutOut
 from deepmat.subject import key
-from deepmat.subject.finders import FINDERS, Found
+from deepmat.subject.finders import Found
+from deepmat.subject.finders.choice import FINDERS
 from deepmat.subject.seeking import Seeker, seek
 
 
@@ -85,7 +86,7 @@ def test_rows_are_independent_of_where_they_are_split(monkeypatch):
 def test_a_cut_out_with_a_backdrop_uses_it_unless_colours_stay_as_they_are():
     picture, _, backdrop, alpha = scene()
     trimap = np.full(alpha.shape, 128, np.uint8)
-    made = CutOut("a", picture, alpha, trimap, estimate=estimate_foreground, backdrop=backdrop)
+    made = CutOut("a", picture, alpha, trimap, estimated=True, backdrop=backdrop)
     np.testing.assert_array_equal(made.foreground, key.foreground_over(picture, alpha, backdrop))
     assert CutOut("a", picture, alpha, trimap, backdrop=backdrop).foreground is picture
 

@@ -35,12 +35,3 @@ class Found(NamedTuple):
 
 Finder = Callable[[np.ndarray, Prompts], Found]
 """From a photo, uint8 RGB [H, W, 3], and prompts. Raises NoSubject where it finds no subject."""
-
-FINDERS: dict[str, Finder] = {}
-
-# The modules of finders import the contract above.
-from deepmat.subject.finders.known import BY_NAME  # noqa: E402
-from deepmat.subject.finders.plain import find_plain  # noqa: E402
-from deepmat.subject.finders.prompts import find_prompted  # noqa: E402
-
-FINDERS.update({"plain": find_plain, "prompts": find_prompted, **BY_NAME})

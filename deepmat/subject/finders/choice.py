@@ -10,10 +10,14 @@ import numpy as np
 from deepmat.errors import ConfigError, DataError, NoSubject, lookup
 from deepmat.imaging.layers import is_opaque
 from deepmat.runtime.fetching import Progress
-from deepmat.subject.finders import FINDERS, Found, Prompts, network
+from deepmat.subject.finders import Finder, Found, Prompts, network
 from deepmat.subject.finders.known import NETWORKS, FinderRecord, describe, obtain
+from deepmat.subject.finders.plain import find_plain
+from deepmat.subject.finders.prompts import find_prompted
 from deepmat.subject.finders.settings import Settings, parse_settings
 
+FINDERS: dict[str, Finder] = {"plain": find_plain, "prompts": find_prompted}
+"""Finders without a network. Those with one are `known.NETWORKS`, and any ONNX file."""
 DEFAULT = "u2netp"
 ALPHA = "alpha"
 """Name of what is no finder: the alpha channel that the photo has."""
@@ -43,9 +47,9 @@ def find(
 ) -> Choice:
     """Find the subject of a photo, uint8 RGB [H, W, 3], by the finder of that name or in that ONNX file.
 
-    finder None: the photo's own alpha, uint8 [H, W], unless it is opaque or empty; without a box or a point of the
-    subject `plain`, if the border is plain; else `u2netp`, if it is there or can be fetched; with a box or a point
-    `prompts`, where that fails.
+    finder None: the first that applies of the photo's own alpha, uint8 [H, W], unless it is opaque or empty; `plain`,
+    without a box or a point of the subject, if the border is plain; `u2netp`, if it is there or can be fetched;
+    `prompts`, with a box or a point.
     settings, progress: of networks (see `network.find`, `known.obtain`). Raises NoSubject where no subject is found,
     ConfigError for an unknown finder or settings that do not fit.
     """
@@ -90,10 +94,20 @@ def _find(
         return network.find(path, image, prompts, settings or NETWORKS[name].settings)
     if network.is_file_of_network(finder):
         return network.find(finder, image, prompts, settings)
-    chosen = lookup(FINDERS, name, "finder (neither an ONNX file)")
+    check_name(name)
     if settings is not None:
         raise ConfigError(f"finder {name!r}: {NO_NETWORK}")
-    return chosen(image, prompts)
+    return FINDERS[name](image, prompts)
+
+
+def finder_names() -> list[str]:
+    """Return the names of all finders, with a network and without."""
+    return [*FINDERS, *NETWORKS]
+
+
+def check_name(name: str) -> None:
+    """Raise ConfigError unless a finder has that name."""
+    lookup(dict.fromkeys(finder_names()), name, "finder")
 
 
 def settings_for(finder: str | Path | None, pairs: Iterable[str]) -> Settings | None:
@@ -110,8 +124,7 @@ def settings_for(finder: str | Path | None, pairs: Iterable[str]) -> Settings | 
 
 def list_finders() -> list[FinderRecord]:
     """Return what is to be shown of each finder, for `--finder list`."""
-    without = [name for name in FINDERS if name not in NETWORKS]
-    return [*map(_describe, without), *map(describe, NETWORKS)]
+    return [*map(_describe, FINDERS), *map(describe, NETWORKS)]
 
 
 def _describe(name: str) -> FinderRecord:

@@ -2,17 +2,13 @@
 
 import os
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
 from typing import NamedTuple, TypedDict
 
-import numpy as np
-
 from deepmat.errors import DataError, lookup
 from deepmat.runtime.fetching import Progress, Remote, cache_folder, fetch, holds
+from deepmat.runtime.onnx import runtime
 from deepmat.runtime.paths import is_file
-from deepmat.subject.finders import Finder, Found, Prompts
-from deepmat.subject.finders.network import find, runtime
 from deepmat.subject.finders.settings import Settings
 
 RELEASE = "https://github.com/danielgatis/rembg/releases/download/v0.0.0/"
@@ -148,14 +144,6 @@ def obtain(name: str, *, offline: bool | None = None, progress: Progress | None 
     """
     runtime()
     return locate(name) or fetch(NETWORKS[name].remote, place_of(name), offline=offline, progress=progress)
-
-
-def find_by_name(name: str, image: np.ndarray, prompts: Prompts) -> Found:
-    """Find the subject by a network known by name. Raises DataError, ConfigError."""
-    return find(obtain(name), image, prompts, NETWORKS[name].settings)
-
-
-BY_NAME: dict[str, Finder] = {name: partial(find_by_name, name) for name in NETWORKS}
 
 
 def _size_fits(path: Path, remote: Remote) -> bool:

@@ -5,8 +5,8 @@ import pytest
 from onnx_files import mean_of_colours
 
 from deepmat.errors import ConfigError, DataError, NoSubject
-from deepmat.subject.finders import FINDERS, Found, Prompts, choice
-from deepmat.subject.finders.choice import find, list_finders, settings_for
+from deepmat.subject.finders import Found, Prompts, choice
+from deepmat.subject.finders.choice import FINDERS, find, list_finders, settings_for
 from deepmat.subject.finders.known import NETWORKS
 from deepmat.subject.finders.settings import Settings
 from deepmat.subject.seeking import Seeker, prepare
@@ -139,7 +139,7 @@ def test_wrong_finders_are_refused():
 
 def test_every_finder_is_listed():
     records = {record["name"]: record for record in list_finders()}
-    assert set(records) == set(FINDERS)
+    assert set(records) == {*FINDERS, *NETWORKS}
     plain, u2netp = records["plain"], records["u2netp"]
     assert plain["finds"] == "Find the subject before a plain backdrop." and not plain["megabytes"]
     shown = [u2netp[key] for key in ("megabytes", "licence", "trained_on", "path")]

@@ -10,7 +10,8 @@ from onnx_files import mean_of_colours
 
 from deepmat.errors import ConfigError, DataError
 from deepmat.runtime.fetching import CACHE, OFFLINE, Remote
-from deepmat.subject.finders import FINDERS, Prompts, known
+from deepmat.subject.finders import known
+from deepmat.subject.finders.choice import find
 from deepmat.subject.finders.settings import Settings, check_settings
 
 pytest.importorskip("onnxruntime")
@@ -41,14 +42,13 @@ def toy(tmp_path, monkeypatch):
     return path
 
 
-@pytest.mark.parametrize("name", known.BY_NAME)
-def test_every_network_can_be_fetched_checked_and_run(name):
+@pytest.mark.parametrize("name", known.NETWORKS)
+def test_every_network_can_be_fetched_and_checked(name):
     network = known.NETWORKS[name]
     assert network.remote.address.startswith(known.RELEASE) and network.remote.address.endswith(".onnx")
     assert re.fullmatch("[0-9a-f]{64}", network.remote.sha256) and network.remote.size > 4_000_000
     assert check_settings(network.settings).side in (320, 1024)
     assert network.licence in ("Apache-2.0", "MIT") and network.trained_on and network.finds
-    assert FINDERS[name].args == (name,)
 
 
 def test_a_file_put_into_the_cache_by_hand_is_used(toy):
@@ -60,7 +60,7 @@ def test_a_file_put_into_the_cache_by_hand_is_used(toy):
     place.write_bytes(toy.read_bytes())
     photo = np.zeros((20, 20, 3), np.uint8)
     photo[5:15, 5:15] = 255
-    assert known.find_by_name("toy", photo, Prompts()).mask[10, 10] > 240
+    assert find(photo, finder="toy").found.mask[10, 10] > 240
 
 
 @pytest.mark.parametrize(
@@ -101,4 +101,4 @@ def test_the_documentation_lists_the_networks():
     ]
     shown = {cells[0].strip("`"): cells[1:] for cells in rows if len(cells) == 6}
     keys = ("megabytes", "side", "licence", "trained_on", "finds")
-    assert shown == {name: [str(known.describe(name)[key]) for key in keys] for name in known.BY_NAME}
+    assert shown == {name: [str(known.describe(name)[key]) for key in keys] for name in known.NETWORKS}

@@ -5,7 +5,8 @@ from studio import overlap
 
 from deepmat import synth
 from deepmat.errors import DataError, NoSubject
-from deepmat.subject.finders import FINDERS, Prompts
+from deepmat.subject.finders import Prompts
+from deepmat.subject.finders.choice import FINDERS
 from deepmat.subject.finders.plain import find_plain
 
 
