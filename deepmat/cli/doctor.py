@@ -140,7 +140,7 @@ def _about_composites(composites: "Comparison") -> Iterator[str]:
         numbers += f" of {_count(composites['foregrounds'], 'foreground')}"
     yield (
         f"test set: {numbers}, {composites['first']} to {composites['last']}; exactly Adobe's {composites['adobe']}, "
-        f"exactly cv2's {composites['cv2']}, neither {composites['neither']}, untold {composites['untold']}"
+        f"exactly cv2's {composites['cv2']}, neither {composites['neither']}, not compared {composites['untold']}"
         f"{' (by the blending alone: bg/ is fitted already)' * bool(composites['fitted'])}"
     )
     if composites["worst"]:

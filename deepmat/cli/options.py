@@ -272,11 +272,12 @@ def show_batch(
     if distributed.rank() == 0:
         used = sum((found for found, _, _ in everyone), Counter[tuple[str, str]]())
         existing = sum(each for _, each, _ in everyone)
-        before = f" ({existing} more existed)" if existing else ""
         if not quiet:
             show_finders(used)
         where = f"in {out}" if out else "beside them"
-        done = f"{used.total() - len(failures)} of {used.total()} pictures cut out {where}{before}"
+        done = f"{used.total() - len(failures)} of {used.total()} pictures cut out {where}"
+        if existing:
+            done = f"{done} ({existing} more existed)" if used else f"all {existing} pictures exist {where} already"
         summarise(failures, "" if quiet else done)
     distributed.gather(None)  # a launcher ends all processes with the first that exits with an error
     if failures:

@@ -83,7 +83,7 @@ def in_srgb(
 ) -> tuple[np.ndarray, About, list[str]]:
     """Convert RGB pixels, uint8 [H, W, 3], to sRGB where no RGB profile can say what they mean.
 
-    So are greys with a profile for grey, and a PNG with a gAMA chunk, which counts only without profile and sRGB chunk.
+    Converted are greys with a profile for grey too, and PNGs with a gAMA chunk but neither profile nor sRGB chunk.
     grey: the file holds greys; info: of Pillow's picture. Returns the pixels, `about` without such a profile, and
     notices of what was converted or left out.
     """

@@ -8,8 +8,8 @@ import numpy as np
 
 from deepmat.errors import DataError
 from deepmat.imaging.colour import About
-from deepmat.imaging.layers import is_opaque
-from deepmat.imaging.reading import grey_of, matte_of
+from deepmat.imaging.layers import as_grey, is_opaque, split
+from deepmat.imaging.reading import matte_of
 from deepmat.imaging.shrinking import shrunk
 from deepmat.imaging.unread import MAX_PIXELS, File, Unread
 
@@ -59,7 +59,9 @@ def read_alpha_like(path: Path, photo: Photo, deep: bool = False) -> tuple[np.nd
     Returns it and notices, as `turn_like`.
     """
     file = Unread(path)
-    alpha, notices = turn_like((matte_of if deep else grey_of)(file.decode(), file.name), file.orientation, photo)
+    picture = file.decode()
+    levels = matte_of(picture, file.name) if deep else as_grey(*split(picture))
+    alpha, notices = turn_like(levels, file.orientation, photo)
     return alpha, [f"{path}: {notice}" for notice in notices]
 
 

@@ -7,7 +7,7 @@ from deepmat import imaging
 from deepmat.errors import DataError
 from deepmat.imaging.fitting import Photo, check_aspect, turn_like
 from deepmat.imaging.layers import as_grey, holds_matte, is_opaque, masked_by, split
-from deepmat.imaging.painted import looks_like_photo
+from deepmat.imaging.painted import why_no_trimap
 from deepmat.imaging.tones import NEAR, mask_levels, stretch, two_colours
 from deepmat.imaging.unread import Unread
 
@@ -167,7 +167,7 @@ def read_mask(
         levels, notices = _levels(colour, alpha, threshold, near > 0)
         mask, changed = clean_mask(levels, threshold, near)
         notices += changed
-        if threshold is None and looks_like_photo(mask):
+        if threshold is None and why_no_trimap(mask):
             notices.append(LIKE_PHOTO)
         if photo:
             mask, turned = turn_like(mask, file.orientation, photo)

@@ -38,10 +38,11 @@ def narrowed(trimap: np.ndarray, alpha: np.ndarray) -> np.ndarray:
 
 
 def is_wide(trimap: np.ndarray, alpha: np.ndarray) -> bool:
-    """Whether a trimap, uint8 [H, W] of 0, 128, 255, knows less than alpha, float32 [H, W], that was found with it.
+    """Whether the unknown region of a trimap, uint8 [H, W] of 0, 128, 255, is wider than it need be.
 
-    It is wide if alpha is unsure of nothing for WIDE from the known foreground or from the known background, in the
-    median along its edge. A narrower one, drawn with care, tells more than alpha does.
+    alpha: float32 [H, W], found with it. From the edge of the known foreground, or of the known background, it is then
+    WIDE or more to the nearest pixel at which alpha is unsure, in the median. A narrower trimap, drawn with care, tells
+    more than alpha does.
     """
     unknown = unknown_region(trimap)
     unsure = unknown & (alpha > SURE) & (alpha < 1 - SURE)

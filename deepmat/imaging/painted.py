@@ -32,14 +32,14 @@ def levels_of(colour: np.ndarray, alpha: np.ndarray | None) -> tuple[np.ndarray,
     if colour.ndim == 3 and (alpha is None or colour.min() < colour.max()):
         shown = colour if alpha is None else cv2.copyTo(colour, cv2.inRange(alpha, 128, 255))
         share = np.count_nonzero(coloured(shown)) / grey.size
-    photo = looks_like_photo(shown if share else grey)
+    photo = why_no_trimap(shown if share else grey)
     if photo:
         raise DataError(f"{photo}; give 0 for background, 128 for unknown, 255 for foreground (predict: or --masks)")
     what = f"{percent(share)} of it is coloured, taken as unknown; paint background 0, unknown 128, foreground 255"
     return grey, [what] if share else []
 
 
-def looks_like_photo(pixels: np.ndarray) -> str:
+def why_no_trimap(pixels: np.ndarray) -> str:
     """Return why levels, uint8 [H, W], or colours, uint8 [H, W, 3], are no trimap's, or "" if they may be."""
     step = max(1, round((pixels.shape[0] * pixels.shape[1] / SAMPLE) ** 0.5))
     sample = pixels[::step, ::step]

@@ -98,13 +98,7 @@ def read_grey(path: File, max_pixels: int = MAX_PIXELS) -> np.ndarray:
 
     Raises DataError if it cannot be read.
     """
-    file = Unread(path, max_pixels)
-    return grey_of(file.decode(), file.name)
-
-
-def grey_of(picture: Image.Image, name: str) -> np.ndarray:
-    """Return the matte that a decoded picture holds, as `read_grey`. name: as for `matte_of`, not used."""
-    return as_grey(*split(picture))
+    return as_grey(*split(Unread(path, max_pixels).decode()))
 
 
 def read_matte(path: File, max_pixels: int = MAX_PIXELS) -> np.ndarray:

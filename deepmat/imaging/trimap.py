@@ -67,12 +67,18 @@ def by_distance(
     """
     trimap = np.full_like(alpha, UNKNOWN)
     for level, known, width in ((255, FOREGROUND, inwards), (0, BACKGROUND, outwards)):
-        same = (alpha == level).view(np.uint8)
-        if same.all():  # no pixel to measure the distance from
-            trimap[:] = known
-        else:
-            trimap[cv2.distanceTransform(same, metric, cv2.DIST_MASK_PRECISE) > width] = known
+        trimap[depth(alpha == level, metric) > width] = known
     return trimap
+
+
+def depth(region: np.ndarray, metric: int = cv2.DIST_L2) -> np.ndarray:
+    """Return the distance of each pixel of a region, bool or uint8 [H, W], from the rest: infinite if there is none.
+
+    float32 [H, W], in pixels; 0 outside the region. metric: cv2.DIST_L2 and so on.
+    """
+    if region.all():
+        return np.full(region.shape, np.inf, np.float32)
+    return cv2.distanceTransform(region.astype(np.uint8, copy=False), metric, cv2.DIST_MASK_PRECISE)
 
 
 def by_morphology(alpha: np.ndarray, inwards: float, outwards: float) -> np.ndarray:

@@ -17,6 +17,7 @@ from deepmat.imaging.sheets import sheet as draw_sheet
 from deepmat.imaging.sheets import spread
 from deepmat.inference.kept_alphas import KeptAlphas
 from deepmat.inference.modes import mode_options
+from deepmat.inference.opening import Opening
 from deepmat.inference.runs import Runs, Weights, as_list, load_settings, matte_folders, open_runs
 from deepmat.inference.scoring_work import Row, Scoring, lost
 from deepmat.report.page import Page, page_input
@@ -238,12 +239,14 @@ def evaluate(
     names = [name for name, _ in pictures]
     saved = find_mattes(names, folders)
     first = next(iter(protocols.values()))
-    opening = partial(open_runs, networks, folders, config.test, first.geometry)
-    runs = opening((device, precision, assume))
-    used = runs.settings["precision"] if len(networks) == 1 else precision
+    open_all = partial(open_runs, networks, folders, config.test, first.geometry)
+    opening = Opening(None, distributed.device_name(device), precision, assume)
+    runs = open_all(opening)
+    if len(networks) == 1:  # other processes take the precision that "auto" was here; networks may differ in it
+        opening = opening._replace(precision=runs.settings["precision"])
 
     def opened() -> Mapping[str, Network]:
-        return opening((device, used, assume)).networks
+        return open_all(opening).networks
 
     opener = opened if runs_on.is_cluster else lambda: runs.networks
     kept = None

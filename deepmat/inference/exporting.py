@@ -52,22 +52,22 @@ class Compared(TypedDict):
     notices: list[str]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Export(Work[Compared]):
     """A network to be exported. Iterating compares the file at each of SIZES, then writes it.
 
     Raises CheckpointError, and writes nothing, if alpha differs by more than LIMITS allows.
     """
 
-    model: nn.Module | None = None
-    path: Path = Path()
-    said: Mapping[str, str] | None = None
-    precision: str = "fp32"
+    model: nn.Module
+    path: Path
+    said: Mapping[str, str]
+    """What the file says of itself."""
+    precision: str
 
     def __iter__(self) -> Iterator[Compared]:
-        model = cast(nn.Module, self.model)
-        data, limit = to_onnx(model, self.said or {}, self.precision), LIMITS[self.precision]
-        graph, network = OnnxNetwork(data, str(self.path)), for_prediction(model)
+        data, limit = to_onnx(self.model, self.said, self.precision), LIMITS[self.precision]
+        graph, network = OnnxNetwork(data, str(self.path)), for_prediction(self.model)
         for number, (height, width) in enumerate(SIZES):
             compared = compare(graph, network, height, width, number)
             differences = {"largest": compared["ordinary"], "mean": compared["mean"]}
@@ -113,7 +113,7 @@ def export(
     source = path.name if label == str(path) else label  # folders of this machine are nobody else's business
     said = {"source": source, "source_sha256": sha256(path), "licence": licence_of(load_weights(path))}
     return Export(
-        len(SIZES),
+        total=len(SIZES),
         model=model,
         path=place,
         said=said,
@@ -142,7 +142,7 @@ def compare(graph: OnnxNetwork, network: nn.Module, height: int, width: int, see
 
 
 def but_for(differences: np.ndarray, share: float) -> float:
-    """The largest of some numbers but for a share of them, rounded down."""
+    """The largest of some numbers after the largest `share` of them is left out; how many that is is rounded down."""
     kept = differences.size - int(share * differences.size)
     return float(np.partition(differences, kept - 1, axis=None)[kept - 1]) if share else float(differences.max())
 

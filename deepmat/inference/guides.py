@@ -31,9 +31,9 @@ def trimap_guide(max_pixels: int = imaging.MAX_PIXELS) -> Guide:
 def mask_guide(width: Width | None = None, max_pixels: int = imaging.MAX_PIXELS) -> Guide:
     """Return the guide that makes trimaps of masks, the partners of the jobs or else the pictures' alpha channels.
 
-    width: of the unknown band around the edge of a mask; None for WIDTH, and for as wide as the soft masks of
-    segmentation networks are coarse (`subject.rough`), and up to the picture's edge where a hard mask is too large or
-    too small all around (`subject.offset`).
+    width: of the unknown band around the edge of a mask. None: as wide as the soft mask of a segmentation network is
+    coarse (`subject.rough`); otherwise WIDTH, but as far as the picture's edge where a hard mask is too large or too
+    small all around (`subject.offset`).
     """
     return partial(_from_mask, width, max_pixels)
 

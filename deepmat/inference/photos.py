@@ -99,7 +99,7 @@ def cut_photos(
     stream = cast(BinaryIO, out) if hasattr(out, "write") else None
     places = Places(stream=stream) if stream else places_of(as_path_or_none(out, "out"))
     runs_on = parse_engine(engine)
-    refuse_storage(runs_on, given if places == Places() else [places.folder, places.file])
+    refuse_storage(runs_on, given if places.beside else [places.folder, places.file])
     _check_finder(seeker, masks, of_finder)
     _check(given, seeker, masks, places, watch)
     _check_engine(runs_on, watch, places)
@@ -153,7 +153,7 @@ class _Search:
                 self.files.places.apart(),
                 self.include,
                 self.exclude,
-                beside=self.files.places == Places(),
+                beside=self.files.places.beside,
             )
         except DataError:
             if may_be_empty and all(is_folder(path) for path in paths):
@@ -166,7 +166,7 @@ class _Search:
 
     def _without_outputs(self, jobs: Sequence[Job]) -> tuple[list[Job], list[str]]:
         """Leave out the outputs of other pictures, of any kind, which lie beside these after earlier runs."""
-        if self.files.places != Places():
+        if not self.files.places.beside:
             return list(jobs), []
         stems = {_in_few_bytes(job.image.with_suffix("")) for job in jobs}
         kept = [job for job in jobs if not _is_output(job.image, stems)]
@@ -215,7 +215,7 @@ def _check(given: Sequence[Path | bytes], seeker: Seeker, masks: Path | None, pl
     if any(isinstance(each, bytes) for each in given) and masks and not is_file(masks):
         how = "name the file of its one mask" if is_folder(masks) else "no such file; check the path"
         raise ConfigError(f"--masks {masks}: {how}")
-    if any(isinstance(each, bytes) for each in given) and places == Places():
+    if any(isinstance(each, bytes) for each in given) and places.beside:
         raise ConfigError("out: give a file, a folder or a stream for the cut-out of a picture given as bytes")
     if not watched:
         return

@@ -26,6 +26,11 @@ class Places:
     stream: BinaryIO | None = None
     """For the only output of the only picture."""
 
+    @property
+    def beside(self) -> bool:
+        """Whether outputs lie beside their pictures."""
+        return self == Places()
+
     def place(self, job: Job, choice: Choice) -> Path:
         """Return the path of an output."""
         if self.file:

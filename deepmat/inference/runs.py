@@ -10,11 +10,11 @@ from deepmat import config as configs
 from deepmat.config import Config, TestConfig
 from deepmat.errors import ConfigError, DataError
 from deepmat.inference.modes import mode_options
-from deepmat.inference.opening import open_network
+from deepmat.inference.opening import Opening
 from deepmat.inference.predict import as_network
 from deepmat.models import SHIPPED
 from deepmat.models.weights import sha256
-from deepmat.runtime import distributed, hub
+from deepmat.runtime import hub
 from deepmat.runtime.files import AnyPath, as_path, as_path_or_none, as_paths
 from deepmat.runtime.paths import is_folder, is_there
 from deepmat.runtime.storage import addressed
@@ -88,19 +88,18 @@ def open_runs(
     folders: Mapping[str, Path],
     test: TestConfig,
     geometry: Mapping[str, Any],
-    opening: tuple[str, str, Mapping[str, Any] | None],
+    opening: Opening,
 ) -> Runs:
     """Open the networks, and name all runs.
 
     folders: of saved mattes, by run. geometry: settings that the protocol replaces in `test`. opening: device,
-    precision and assume, as for `open_network`. Raises CheckpointError, DeviceError, ConfigError.
+    precision and assume of all networks. Raises CheckpointError, DeviceError, ConfigError.
     """
     runs = Runs()
-    device, precision, assume = opening
     options = mode_options(test.model_copy(update=dict(geometry)))
     precisions: set[str] = set()
     for named in weights:
-        opened = open_network(named, device=distributed.device_name(device), precision=precision, assume=assume)
+        opened = opening._replace(weights=named).open()
         # Not "lite", which is the name of a run of `train --config lite`.
         name = f"deepmat's {opened.path.stem}" if opened.path in SHIPPED.values() else label(opened.path)
         runs.add({"run": name, "weights": opened.label, "sha256": sha256(opened.path)})

@@ -9,6 +9,7 @@ from deepmat import config as configs
 from deepmat.data.pairs import pictures_to_score
 from deepmat.errors import ConfigError, as_texts, lookup
 from deepmat.inference.modes import mode_options
+from deepmat.inference.opening import Opening
 from deepmat.inference.runs import Runs, Weights, as_list, load_settings, open_runs
 from deepmat.report.curves import draw_curves, require_plots
 from deepmat.report.tables import write_csv
@@ -119,6 +120,6 @@ def sweep(
     for axis in axes:
         lookup(AXES, axis, "axis")
     pictures, notices = pictures_to_score(test, config.data.root)
-    runs = open_runs(networks, {}, test, {}, (device, precision, assume))
+    runs = open_runs(networks, {}, test, {}, Opening(None, device, precision, assume))
     levels = {axis: getattr(test.sweep, axis) for axis in axes}
     return Sweep(pictures, runs, levels, out, notices)

@@ -8,7 +8,7 @@ import numpy as np
 
 from deepmat.errors import ConfigError, lookup
 from deepmat.imaging.masks import INVERTED, clean_mask, histogram, looks_inverted
-from deepmat.imaging.trimap import BACKGROUND, FOREGROUND, METHODS, UNKNOWN, by_distance
+from deepmat.imaging.trimap import BACKGROUND, FOREGROUND, METHODS, UNKNOWN, by_distance, depth
 from deepmat.subject.offset import offset_of
 
 WIDTH = "2%"
@@ -132,16 +132,16 @@ def _is_thin(alpha: np.ndarray, trimap: np.ndarray, inwards: float) -> bool:
         return True
     if not before[BACKGROUND]:
         return False
-    depth, around = _thickness(alpha == FOREGROUND, inwards)
-    edge = (depth > 0) & (depth < 1.5)
+    inside, around = _thickness(alpha == FOREGROUND, inwards)
+    edge = (inside > 0) & (inside < 1.5)
     return bool(np.count_nonzero(edge & (around > 1) & (around <= inwards)) > MOSTLY_THIN * np.count_nonzero(edge))
 
 
 def _thickness(part: np.ndarray, width: float) -> tuple[np.ndarray, np.ndarray]:
     """Return the depth of each pixel in a part, and the largest depth within `width` pixels, both float32 [H, W]."""
-    depth = cv2.distanceTransform(part.view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    inside = depth(part)
     side = 2 * math.ceil(width) + 1
-    return depth, cv2.dilate(depth, np.ones((side, side), np.uint8))
+    return inside, cv2.dilate(inside, np.ones((side, side), np.uint8))
 
 
 def by_thickness(part: np.ndarray, width: float) -> np.ndarray:
@@ -149,8 +149,6 @@ def by_thickness(part: np.ndarray, width: float) -> np.ndarray:
 
     part: bool [H, W]. A part of 3 pixels keeps its middle line.
     """
-    if part.all():
-        return np.full(part.shape, width, np.float32)
     return np.minimum(np.maximum(_thickness(part, width)[1] / 2, 1), width).astype(np.float32)
 
 

@@ -3,6 +3,8 @@
 import cv2
 import numpy as np
 
+from deepmat.imaging.trimap import depth
+
 REACH = 4
 """Widths of the unknown band up to which the picture's edge is looked for on each side of the mask's edge."""
 CLEAR = 2.0
@@ -25,12 +27,12 @@ def offset_of(image: np.ndarray, mask: np.ndarray, width: float) -> int:
     inside = cv2.inRange(mask, 128, 255)
     if not inside.any() or inside.all():
         return 0
-    steps = np.rint(_distance(inside) - _distance(255 - inside)).astype(np.int32)  # 1, 2 inwards, -1, -2 outwards
+    steps = np.rint(depth(inside) - depth(255 - inside)).astype(np.int32)  # 1, 2 inwards, -1, -2 outwards
     strength = cv2.dilate(_gradient(image), np.ones((NEAR, NEAR), np.uint8))
     reach = round(REACH * width)
     lines = _lines(strength, steps, reach)
     least = LONG * max(lines[reach - 1].size, lines[reach + 1].size) if reach else 0
-    edges = np.array([_median(line) if line.size > least else 0 for line in lines])
+    edges = np.array([float(np.median(line)) if line.size > least else 0 for line in lines])
     far = np.abs(np.arange(-reach, reach + 1))
     within = edges[far <= max(width - NEAR, 1)].max()
     # the square makes a plateau of each edge, whose middle is where the edge is
@@ -48,10 +50,6 @@ def _lines(strength: np.ndarray, steps: np.ndarray, reach: int) -> list[np.ndarr
     return [values[begin:end] for begin, end in zip(bounds[:-1], bounds[1:], strict=True)]
 
 
-def _median(values: np.ndarray) -> float:
-    return float(np.median(values))
-
-
 def _gradient(image: np.ndarray) -> np.ndarray:
     """Return the strength of edges, float32 [H, W]: of the channel of CIELAB that has most of it."""
     strongest = np.zeros(image.shape[:2], np.float32)
@@ -59,7 +57,3 @@ def _gradient(image: np.ndarray) -> np.ndarray:
         soft = cv2.GaussianBlur(channel.astype(np.float32), (0, 0), 1)
         np.maximum(strongest, np.hypot(cv2.Sobel(soft, -1, 1, 0), cv2.Sobel(soft, -1, 0, 1)), out=strongest)
     return strongest
-
-
-def _distance(part: np.ndarray) -> np.ndarray:
-    return cv2.distanceTransform(part, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 
 from deepmat.imaging.shrinking import shrunk
-from deepmat.imaging.trimap import BACKGROUND, FOREGROUND, UNKNOWN, by_distance
+from deepmat.imaging.trimap import BACKGROUND, FOREGROUND, UNKNOWN, by_distance, depth
 from deepmat.subject.band import THIN, WIDTH, by_thickness, parse_width, widened
 from deepmat.subject.settle import settle
 
@@ -56,7 +56,7 @@ def is_network_mask(mask: np.ndarray) -> bool:
     if min(whole, outside) < LEAST * mask.size or np.count_nonzero(nearly) <= TAILS * whole:
         return False
     between = cv2.inRange(mask, NEARLY + 1, 254 - NEARLY) > 0
-    apart = _distance((~between).view(np.uint8)) > max(0.01 * max(mask.shape), SLOPE * _softness(mask))
+    apart = depth(~between) > max(0.01 * max(mask.shape), SLOPE * _softness(mask))
     return bool(np.count_nonzero(nearly & apart) > TAILS * whole)
 
 
@@ -122,15 +122,15 @@ def _trimap(soft: np.ndarray, likely: np.ndarray, coarse: float, width: float) -
     known it follows their thickness.
     """
     inside = _cleaned((likely > 0.5).astype(np.uint8), soft, width)
-    far = np.where(inside > 0, _distance(inside), _distance(1 - inside))
+    far = np.where(inside > 0, depth(inside), depth(1 - inside))
     near = far < width
     if np.count_nonzero(near & (inside > 0)) > (1 - THIN) * np.count_nonzero(inside):
         near = far < np.where(inside > 0, by_thickness(inside > 0, width), width)
     reach = REACH * max(soft.shape)
-    doubt = (soft < 0.5) & (_distance((soft < 0.5).astype(np.uint8)) > reach)
+    doubt = (soft < 0.5) & (depth(soft < 0.5) > reach)
     haze = (soft > HAZE[0]) & (soft < HAZE[1]) & (far < reach) & ~doubt
-    thick = (_distance(haze.view(np.uint8)) > THICK * coarse).view(np.uint8)
-    hair = _distance(1 - thick) < (THICK * coarse + width) * np.where(inside > 0, DEEP, 1.0)
+    thick = (depth(haze) > THICK * coarse).view(np.uint8)
+    hair = depth(1 - thick) < (THICK * coarse + width) * np.where(inside > 0, DEEP, 1.0)
     undecided = (likely > DOUBT[0]) & (likely < DOUBT[1])
     against = np.where(inside > 0, soft < 1 - SURE, soft > SURE)
     trimap = np.where(inside > 0, np.uint8(FOREGROUND), np.uint8(BACKGROUND))
@@ -149,13 +149,6 @@ def _notices(trimap: np.ndarray, unsettled: float) -> list[str]:
         if not (trimap == level).any():
             notices.append(f"the mask is nowhere sure of {what}")
     return notices
-
-
-def _distance(part: np.ndarray) -> np.ndarray:
-    """Return the distance of each pixel of a part, uint8 [H, W], from the rest: infinite if there is no rest."""
-    if part.all():
-        return np.full(part.shape, np.inf, np.float32)
-    return cv2.distanceTransform(part, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
 
 
 def _cleaned(inside: np.ndarray, soft: np.ndarray, width: float) -> np.ndarray:

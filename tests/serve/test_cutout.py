@@ -63,7 +63,7 @@ def test_a_trimap_a_mask_a_box_or_points_show_the_subject(client, photo, monkeyp
 
     def recorded(*pixels, loose, **options):
         asked.append(loose)
-        return predict_seen(*pixels, rough=loose, **options)
+        return predict_seen(*pixels, loose=loose, **options)
 
     monkeypatch.setattr(making, "predict_seen", recorded)
     mask = np.zeros((80, 120), np.uint8)
@@ -84,6 +84,15 @@ def test_a_trimap_a_mask_a_box_or_points_show_the_subject(client, photo, monkeyp
     for more, fields in (({"mask": encoded(mask)}, {}), ({}, {"box": "0,0,9,9"}), ({}, {"points": "60,40"})):
         answer = cut(client, photo, {"trimap": encoded(trimap), **more}, **fields)
         refused(answer, 400, "bad_request", "trimap: shows the subject itself; leave out mask, box and points")
+
+
+def test_a_trimap_that_misses_the_edge_gets_no_remedy_of_masks(client, photo):
+    trimap = np.zeros((80, 120), np.uint8)
+    trimap[30:50, 40:80] = 255  # well inside the block
+    trimap[28:30, 40:80] = 128
+    told = json.loads(cut(client, photo, {"trimap": encoded(trimap)}, output="alpha").headers["x-notices"])
+    assert any("widen it or correct it" in notice for notice in told)
+    assert not any("mask" in notice or "--" in notice for notice in told)
 
 
 def test_points_correct_a_mask(client, photo):

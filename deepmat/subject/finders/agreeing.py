@@ -12,7 +12,7 @@ import numpy as np
 from deepmat.errors import NoSubject
 from deepmat.imaging.guided import enlarge
 from deepmat.imaging.shrinking import shrunk
-from deepmat.imaging.trimap import BACKGROUND, FOREGROUND
+from deepmat.imaging.trimap import BACKGROUND, FOREGROUND, depth
 from deepmat.subject.finders import Found, Prompts
 from deepmat.subject.finders.backdrop import touching
 from deepmat.subject.finders.prompts import (
@@ -149,7 +149,7 @@ def _scraps(rest: np.ndarray, taken: np.ndarray) -> np.ndarray:
 
 def _balls(part: np.ndarray, points: Sequence[Place]) -> np.ndarray:
     """Return what is within BALL times the distance of points, (row, column), from a part, bool [h, w], around them."""
-    far = _distance(part)
+    far = depth(~part)
     rows, columns = np.indices(part.shape)
     near = np.zeros(part.shape, bool)
     for row, column in points:
@@ -202,15 +202,8 @@ def _changed(image: np.ndarray, mask: np.ndarray, before: np.ndarray, now: np.nd
     """Return a mask, uint8 [H, W], changed as its reduced form is, bool [h, w]; with what is soft around that."""
     gone, added = before & ~now, now & ~before
     if gone.any():
-        gone = ~now & (_distance(gone) < _distance(now))
+        gone = ~now & (depth(~gone) < depth(~now))
         mask = np.minimum(mask, 255 - enlarge(image, gone.view(np.uint8) * 255))
     if added.any():
         mask = np.maximum(mask, enlarge(image, added.view(np.uint8) * 255))
     return mask
-
-
-def _distance(part: np.ndarray) -> np.ndarray:
-    """Return the distance of each pixel from a part, bool [H, W]: infinite if that is empty."""
-    if not part.any():
-        return np.full(part.shape, np.inf, np.float32)
-    return cv2.distanceTransform((~part).view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)

@@ -13,6 +13,7 @@ import numpy as np
 
 from deepmat.errors import NoSubject
 from deepmat.imaging.shrinking import shrunk
+from deepmat.imaging.trimap import depth
 from deepmat.subject.finders import Found, Prompts
 from deepmat.subject.finders.agreeing import agreed
 from deepmat.subject.finders.backdrop import (
@@ -37,6 +38,8 @@ CRISP = 0.6
 """Share of the subject's outline that is a sharp edge."""
 RIM = 10
 """Pixels from the background up to which what looks like it may be a gap between hairs."""
+STEEP, STEEP_KEYED = 7, 20
+"""Slope in levels a pixel from which on an edge is no shadow's; higher before key colours, whose hue tells."""
 LEAST, MOST = 0.002, 0.9
 """Share of the picture that a subject has."""
 
@@ -110,7 +113,7 @@ def look(small: np.ndarray, model: np.ndarray, scatter: float, seeds: np.ndarray
     fine, coarse = slope(small), slope(small, 3)
     faint = max(1.2, 0.8 * scatter, 2 * float(np.median(fine[seeds])) if seeds.any() else 0)
     sharp = long_lines((fine > faint) & (fine > 1.6 * coarse), fine > 3 * faint)
-    steep = fine > np.where(keyed, 20, 7)
+    steep = fine > np.where(keyed, STEEP_KEYED, STEEP)
     return Cues(apart < near, shade, sharp | steep, steep & ~sharp, keyed, near)
 
 
@@ -162,7 +165,7 @@ def holes(cues: Cues, background: np.ndarray, small: np.ndarray) -> np.ndarray:
         part = slice(max(top - 3, 0), top + height + 3), slice(max(left - 3, 0), left + width + 3)
         hole = labels[part] == label
         rim = (cv2.dilate(hole.view(np.uint8), np.ones((5, 5), np.uint8)) > 0) & ~hole
-        if np.mean(fine[part][rim] > 7) > 0.75:
+        if np.mean(fine[part][rim] > STEEP) > 0.75:
             found[part] |= hole
     return found
 
@@ -176,7 +179,7 @@ def clean(subject: np.ndarray, cues: Cues) -> tuple[np.ndarray, np.ndarray]:
     kept = areas >= np.where(shaded > 0.7, 0.2, 0.02) * max(float(areas.max()), 9 / 0.02)
     kept[0] = False
     subject = kept[labels]
-    inside = cv2.distanceTransform(subject.view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    inside = depth(subject)
     soft = touching(subject & cues.shade & (~cues.edge | cues.steep), (inside > 0) & (inside < 2))
     return subject, soft | subject & (cues.shade | cues.same) & (cues.keyed | (inside < RIM))
 
