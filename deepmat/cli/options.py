@@ -277,7 +277,8 @@ def show_batch(
         where = f"in {out}" if out else "beside them"
         done = f"{used.total() - len(failures)} of {used.total()} pictures cut out {where}"
         if existing:
-            done = f"{done} ({existing} more existed)" if used else f"all {existing} pictures exist {where} already"
+            nothing = f"nothing to do: the outputs of all {existing} pictures exist {where}"
+            done = f"{done} ({existing} more existed)" if used else nothing
         summarise(failures, "" if quiet else done)
     distributed.gather(None)  # a launcher ends all processes with the first that exits with an error
     if failures:
