@@ -16,7 +16,7 @@ import deepmat
 from deepmat import imaging
 from deepmat.errors import DataError, NoSubject, lookup
 from deepmat.imaging.arrays import as_photo
-from deepmat.inference.guides import subject_of
+from deepmat.inference.subjects import of_photo
 from deepmat.runtime.listing import list_pictures
 from deepmat.runtime.pairing import pair
 from deepmat.subject.finders import Prompts
@@ -62,7 +62,7 @@ def series(path: Path, alpha: np.ndarray, mask: Path | None, seeker: Seeker) -> 
     photo, _, _ = as_photo(path)
     while True:
         try:
-            trimap = subject_of(photo, None, mask, seeker, str(path)).trimap
+            trimap = of_photo(photo, None, mask, seeker, str(path)).trimap
         except NoSubject:
             trimap = np.zeros(alpha.shape, np.uint8)
         wrong = np.where(trimap == 255, 1 - alpha, np.where(trimap == 0, alpha, 0))

@@ -16,7 +16,7 @@ from deepmat.errors import ConfigError, DataError
 from deepmat.inference import outputs
 from deepmat.inference.background import Background, open_background
 from deepmat.inference.cropping import Crop, cropped, parse_crop
-from deepmat.inference.jobs import Guide, Job, Read, read_job
+from deepmat.inference.jobs import Job, Read, SubjectOf, read_job
 from deepmat.inference.logs import log_place, merge_logs
 from deepmat.inference.modes import mode_options
 from deepmat.inference.opening import Opened, Opening, opener
@@ -51,7 +51,7 @@ Run = Callable[[Sequence[Job]], Iterator[Picture]]
 class Files:
     """What is read for a picture, and what is written."""
 
-    guide: Guide
+    subject_of: SubjectOf
     places: Places
     choices: Sequence[outputs.Choice]
     background: Background
@@ -73,7 +73,7 @@ class Files:
 
     def read(self, job: Job) -> Read:
         """Read a picture and get its trimap."""
-        return read_job(job, self.guide, self.max_pixels)
+        return read_job(job, self.subject_of, self.max_pixels)
 
     def write(self, job: Job, seen: Read, alpha: np.ndarray) -> dict[str, str]:
         """Write the files of a picture. Returns their paths by kind."""
@@ -105,7 +105,7 @@ class Files:
 
 
 def prepare_files(
-    guide: Guide,
+    subject_of: SubjectOf,
     places: Places,
     *,
     save: str,
@@ -122,7 +122,7 @@ def prepare_files(
     if background and "composite" not in {choice.kind for choice in choices}:
         raise ConfigError("--background: is for composite; add that to --save")
     behind = open_background(background or "white", max_pixels)
-    return Files(guide, places, choices, behind, colours == "estimated", parse_crop(crop, square), max_pixels)
+    return Files(subject_of, places, choices, behind, colours == "estimated", parse_crop(crop, square), max_pixels)
 
 
 def pixels_of(max_megapixels: int) -> int:

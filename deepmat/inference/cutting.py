@@ -10,11 +10,11 @@ from torch import nn
 
 from deepmat.errors import ConfigError
 from deepmat.imaging.arrays import PATHS, Source, as_photo
-from deepmat.inference.guides import doubts, subject_of
 from deepmat.inference.opening import open_network
 from deepmat.inference.outputs import CutOut, make_cutout
 from deepmat.inference.predict import checked_options, predict_seen
 from deepmat.inference.predictor import Predictor
+from deepmat.inference.subjects import doubts, of_photo
 from deepmat.runtime.copies import local_copy
 from deepmat.runtime.files import AnyPath, as_path_or_none
 from deepmat.runtime.paths import is_file
@@ -77,7 +77,7 @@ def cut(
         raise ConfigError("mask: shows the subject itself; leave out finder")
     photo, own, about = as_photo(image)
     name = str(image) if isinstance(image, PATHS) else "image"
-    subject = subject_of(photo, own, mask, seeker, name)
+    subject = of_photo(photo, own, mask, seeker, name)
     network = _network(weights, device, precision) if isinstance(weights, (*PATHS, type(None))) else weights
     alpha, seen = predict_seen(network, photo.image, subject.trimap, loose=subject.loose, **settings)
     alpha = without_key(alpha, photo.image, subject.trimap, subject.backdrop)

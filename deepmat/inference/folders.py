@@ -14,10 +14,10 @@ from deepmat.inference.batch import (
     prepare_settings,
     refuse_input_files,
 )
-from deepmat.inference.guides import mask_guide, trimap_guide
 from deepmat.inference.jobs import find_jobs
 from deepmat.inference.opening import Opening
 from deepmat.inference.places import Places
+from deepmat.inference.subjects import by_mask, by_trimap
 from deepmat.runtime import distributed
 from deepmat.runtime.files import AnyPath, as_path, as_path_or_none, as_paths, refuse_file
 from deepmat.runtime.sharing import parse_engine, refuse_storage
@@ -72,9 +72,7 @@ def cut_out(
     _check(place, trimaps, masks, width)
     pixels = pixels_of(max_megapixels)
     files = prepare_files(
-        trimap_guide(pixels)
-        if trimaps
-        else mask_guide(None if width is None else parse_width(width, "--width"), pixels),
+        by_trimap(pixels) if trimaps else by_mask(None if width is None else parse_width(width, "--width"), pixels),
         Places(folder=place),
         save=save,
         background=behind,

@@ -89,9 +89,9 @@ class Read(NamedTuple):
     """On the picture and on the subject."""
 
 
-Guide = Callable[[Job, Photo, np.ndarray | None], Subject]
-"""Where the trimap of a picture comes from: from a job, its photo and the photo's alpha channel, uint8 [H, W] or None.
-`deepmat.inference.guides` has all. Raises DataError where there is none."""
+SubjectOf = Callable[[Job, Photo, np.ndarray | None], Subject]
+"""The subject of a picture, from its job, its photo and the photo's alpha channel, uint8 [H, W] or None.
+`deepmat.inference.subjects` has all. Raises DataError where there is none."""
 
 
 def find_jobs(
@@ -211,11 +211,11 @@ def _with_data(job: Job) -> Job:
         return job._replace(problem=str(error))
 
 
-def read_job(job: Job, guide: Guide, max_pixels: int = imaging.MAX_PIXELS) -> Read:
-    """Read the picture of a job, and get its trimap from `guide`. Raises DataError if either cannot be used."""
+def read_job(job: Job, subject_of: SubjectOf, max_pixels: int = imaging.MAX_PIXELS) -> Read:
+    """Read the picture of a job, and get its trimap from `subject_of`. Raises DataError if either cannot be used."""
     source = job.image if job.data is None else job.data
     photo, own, about, notices = read_photo(source, max_pixels, str(job.image))
     if job.partner:
         notices += unused_alpha(own, job.image, job.partner)
-    subject = guide(job, photo, own)
+    subject = subject_of(job, photo, own)
     return Read(photo.image, subject, about, notices + subject.notices)

@@ -19,12 +19,12 @@ from deepmat.inference.batch import (
     prepare_settings,
     refuse_input_files,
 )
-from deepmat.inference.guides import subject_guide
 from deepmat.inference.jobs import Job, find_jobs, piped_job
 from deepmat.inference.opening import Opening
 from deepmat.inference.outputs import OUTPUTS, parse_outputs
 from deepmat.inference.pipeline import Picture
 from deepmat.inference.places import Places, places_of
+from deepmat.inference.subjects import by_finder
 from deepmat.runtime import distributed
 from deepmat.runtime.fetching import Progress
 from deepmat.runtime.files import AnyPath, as_path, as_path_or_none, real
@@ -106,7 +106,7 @@ def cut_photos(
     seeker = seeker._replace(settings=settings_for(finder, of_finder))
     pixels = pixels_of(max_megapixels)
     files = prepare_files(
-        subject_guide(seeker, pixels),
+        by_finder(seeker, pixels),
         places,
         save=_of_format(save, places),
         background=background,

@@ -14,10 +14,10 @@ from torch import nn
 from deepmat import imaging
 from deepmat.config import TestConfig
 from deepmat.errors import CheckpointError, DataError, DeepmatError
-from deepmat.inference.guides import doubts
 from deepmat.inference.jobs import Job, Read, files_ahead
 from deepmat.inference.modes import mode_options
 from deepmat.inference.predict import Finish, see
+from deepmat.inference.subjects import doubts
 from deepmat.runtime import distributed
 from deepmat.runtime.processes import give_back_memory, keep_memory
 from deepmat.subject.key import without_key
@@ -79,8 +79,8 @@ def predict_jobs(
             alpha, seconds = _timed(finish)
         task.record["seconds"] += seconds
         alpha = without_key(alpha, pixels.image, pixels.subject.trimap, pixels.subject.backdrop)
-        guide = task.job.partner or task.job.image
-        task.record["notices"] += doubts(guide, pixels.subject, alpha)
+        source = task.job.partner or task.job.image
+        task.record["notices"] += doubts(source, pixels.subject, alpha)
         return _timed(write, task.job, pixels, alpha)
 
     with ThreadPoolExecutor(AHEAD) as readers, ThreadPoolExecutor(max(2, distributed.own_cores())) as writers:

@@ -15,16 +15,14 @@ from deepmat.config import TestConfig
 from deepmat.errors import CheckpointError, ConfigError, DataError, DeepmatWarning, did_you_mean, lookup
 from deepmat.imaging import closed_form
 from deepmat.imaging import trimap as trimaps
-from deepmat.imaging.arrays import PATHS, Source, as_photo
+from deepmat.imaging.arrays import PATHS, Source, as_photo, as_trimap
 from deepmat.imaging.fitting import unused_alpha
 from deepmat.imaging.guided import enlarge as enlarge_along
 from deepmat.imaging.narrowing import is_wide, narrowed
-from deepmat.inference.guides import of_trimap
 from deepmat.inference.modes import IN_PARTS, MODES, Seen, enlarged, mode_options, reduced
 from deepmat.inference.predictor import Predictor
 from deepmat.runtime.processes import give_back_memory, survive_forks
 from deepmat.scoring.pictures import Network
-from deepmat.subject.band import too_narrow
 
 __all__ = ["as_network", "mode_options", "predict", "predict_seen", "see", "times_smaller"]
 
@@ -207,16 +205,15 @@ def predict(
     (imaging.closed_form.correct). narrow: whether a wide trimap is narrowed by a first look at half the size
     (imaging.narrowing). None leaves each to the network. Raises DataError for a picture that cannot be used
     or a trimap of another size, TooLarge if the memory does not suffice, ConfigError for an unknown mode or an option
-    that it does not take, CheckpointError for broken weights. A DeepmatWarning for each note that `deepmat predict`
-    prints on such pictures and trimaps.
+    that it does not take, CheckpointError for broken weights. Notes on how the picture and the trimap were
+    read and seen are DeepmatWarnings.
     """
     options = checked_options(predict, mode, options, double=double, correct=correct, narrow=narrow)
     photo, own, notices = as_photo(image)
-    subject = of_trimap(trimap, photo)
-    alpha, seen = predict_seen(model, photo.image, subject.trimap, **options)
+    levels, more = as_trimap(trimap, (photo.image.shape[0], photo.image.shape[1]), photo=photo)
+    alpha, seen = predict_seen(model, photo.image, levels, **options)
     names = image if isinstance(image, PATHS) else "image", trimap if isinstance(trimap, PATHS) else "a trimap"
-    doubts = [f"{names[1]}: {doubt}" for doubt in too_narrow(subject.trimap, alpha, "widen or correct it")]
-    for notice in [*notices, *subject.notices, *unused_alpha(own, *names), *seen.notices, *doubts]:
+    for notice in [*notices, *more, *unused_alpha(own, *names), *seen.notices]:
         warnings.warn(notice, DeepmatWarning, stacklevel=2)
     return alpha
 

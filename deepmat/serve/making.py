@@ -14,9 +14,9 @@ from deepmat.imaging.fitting import Photo, read_photo, unused_alpha
 from deepmat.imaging.unread import Unread
 from deepmat.inference.background import Background, of_picture, plain
 from deepmat.inference.cropping import Crop, cropped, parse_crop
-from deepmat.inference.guides import doubts, of_trimap, subject_of
 from deepmat.inference.outputs import OUTPUTS, Choice, CutOut, encode_output, parse_outputs
 from deepmat.inference.predict import predict_seen
+from deepmat.inference.subjects import doubts, of_photo, of_trimap
 from deepmat.serve.refusals import Refusal, worded
 from deepmat.serve.workers import Stop
 from deepmat.subject.finders import Prompts
@@ -133,9 +133,9 @@ def subject_in(maker: Maker, read: Read, trimap: bytes | None, mask: bytes | Non
         return subject._replace(notices=[*subject.notices, *more])
     seeker = Seeker(prompts, maker.finder)
     if mask is not None:
-        subject = subject_of(read.photo, read.own, mask, seeker, "image", maker.max_pixels)
+        subject = of_photo(read.photo, read.own, mask, seeker, "image", maker.max_pixels)
         return subject._replace(notices=[*subject.notices, *more])
-    return subject_of(read.photo, read.own, None, seeker, "image", maker.max_pixels)
+    return of_photo(read.photo, read.own, None, seeker, "image", maker.max_pixels)
 
 
 def matte(maker: Maker, read: Read, subject: Subject, stop: Stop, quick: bool = False) -> tuple[CutOut, list[str]]:

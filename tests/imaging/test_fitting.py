@@ -10,9 +10,9 @@ from PIL import Image
 from deepmat import imaging
 from deepmat.errors import DataError, DeepmatWarning
 from deepmat.imaging import fitting, trimap
-from deepmat.inference.guides import mask_guide, trimap_guide
 from deepmat.inference.jobs import Job, read_job
 from deepmat.inference.predict import predict
+from deepmat.inference.subjects import by_mask, by_trimap
 from deepmat.scoring.cases import read_case
 from deepmat.subject.band import parse_width
 
@@ -58,7 +58,7 @@ def test_a_guide_is_turned_as_its_photo_is(tmp_path, orientation, size, kind):
     image, alpha = scene(*size)
     guide = trimap.by_distance(alpha, 3, 3) if kind == "trimap" else alpha
     photo = save(tmp_path / "photo.png", store(image, orientation), orientation)
-    guide_of = trimap_guide() if kind == "trimap" else mask_guide(parse_width("3"))
+    guide_of = by_trimap() if kind == "trimap" else by_mask(parse_width("3"))
     ways = {"stored": (store(guide, orientation), 1), "tagged": (store(guide, orientation), orientation)}
     ways |= {"upright": (guide, 1), "tag left": (guide, orientation)}
     for way, (pixels, tag) in ways.items():

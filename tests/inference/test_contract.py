@@ -231,15 +231,6 @@ def test_a_trimap_with_nothing_unknown_is_the_answer():
     np.testing.assert_array_equal(alpha, trimap / 255)
 
 
-def test_what_predict_prints_is_warned_of(weights):
-    image, trimap, _ = scene(40, 50)
-    with pytest.warns(DeepmatWarning, match="trimap: no pixel is 255, so no foreground is known"):
-        predict(load_model(weights), image, np.minimum(trimap, 128))
-    trimap[:, :25], trimap[:, 25:30], trimap[:, 30:] = 0, 128, 255
-    with pytest.warns(DeepmatWarning, match="a trimap: along 100 % of the known foreground alpha jumps .* widen or"):
-        predict(Toy(), np.zeros_like(image), trimap)
-
-
 def test_pictures_come_in_every_form(weights, tmp_path):
     image, trimap, expected = scene(40, 50)
     imaging.write_image(tmp_path / "image.png", image)

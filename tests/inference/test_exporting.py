@@ -88,7 +88,6 @@ def test_a_size_that_does_not_fit_is_left_out(weights, monkeypatch):
     assert records[0]["notices"] == ["9x5 not compared: it takes 0.0 GB"]
 
 
-@pytest.mark.filterwarnings("ignore:a trimap. along")  # what a network of random weights says
 def test_commands_and_python_take_the_file(weights, deepmat, tmp_path):
     api.export(weights, tmp_path / "dim.onnx").run()
     image, trimap = picture(61, 83, seed=1)

@@ -12,9 +12,9 @@ from PIL.PngImagePlugin import PngInfo
 from deepmat import imaging
 from deepmat.errors import DataError
 from deepmat.imaging.fitting import unused_alpha
-from deepmat.inference.guides import mask_guide, trimap_guide
 from deepmat.inference.jobs import Job, find_jobs, read_job
 from deepmat.inference.predict import predict
+from deepmat.inference.subjects import by_mask, by_trimap
 from deepmat.scoring.cases import read_case
 from deepmat.subject.band import parse_width
 
@@ -75,7 +75,7 @@ def test_an_alpha_channel_beside_a_trimap_or_mask_gets_a_notice(tmp_path):
     for kind, alpha in (("used", hard), ("opaque", np.full_like(hard, 255))):
         path = tmp_path / f"{kind}.png"
         imaging.write_image(path, np.dstack((*[levels] * 3, alpha)))
-        for name, guide in (("trimap", trimap_guide()), ("mask", mask_guide(parse_width("2")))):
+        for name, guide in (("trimap", by_trimap()), ("mask", by_mask(parse_width("2")))):
             partner = tmp_path / f"{name}.png"
             notices = read_job(Job("a", path, partner), guide).notices
             told = f"{path}: its own alpha channel is not used, since {partner} is given; colours where"
@@ -90,9 +90,9 @@ def test_an_alpha_channel_beside_a_trimap_or_mask_gets_a_notice(tmp_path):
             predict(None, np.asarray(Image.open(path)), hard)
         about = [str(each.message) for each in caught if "own alpha" in str(each.message)]
         assert [each[: each.index(":")] for each in about] == ([str(path), "image"] if kind == "used" else [])
-    assert not read_job(Job("a", tmp_path / "used.png"), mask_guide(parse_width("2"))).notices
+    assert not read_job(Job("a", tmp_path / "used.png"), by_mask(parse_width("2"))).notices
     with pytest.raises(DataError, match="opaque.png: has an alpha channel that is 255 nearly everywhere"):
-        read_job(Job("a", tmp_path / "opaque.png"), mask_guide(parse_width("2")))
+        read_job(Job("a", tmp_path / "opaque.png"), by_mask(parse_width("2")))
 
 
 def test_a_grey_photo_of_another_gamma_is_converted_with_a_notice(tmp_path):
@@ -103,7 +103,7 @@ def test_a_grey_photo_of_another_gamma_is_converted_with_a_notice(tmp_path):
     imaging.write_image(
         tmp_path / "t.png", np.repeat(np.array([[0, 128, 255]], np.uint8), 20, axis=1).repeat(20, axis=0)
     )
-    read = read_job(Job("a", tmp_path / "a.png", tmp_path / "t.png"), trimap_guide())
+    read = read_job(Job("a", tmp_path / "a.png", tmp_path / "t.png"), by_trimap())
     image, _, _, notices = imaging.read_picture(tmp_path / "a.png")
     assert image[0, 0, 0] != 100 and np.array_equal(read.image, image)
     assert notices and read.notices[: len(notices)] == notices

@@ -3,8 +3,8 @@ import numpy as np
 import pytest
 
 from deepmat import imaging
-from deepmat.inference.guides import mask_guide
 from deepmat.inference.jobs import Job, read_job
+from deepmat.inference.subjects import by_mask
 from deepmat.subject import rough
 from deepmat.subject.band import from_mask, parse_width
 from deepmat.subject.settle import settle
@@ -108,7 +108,7 @@ def test_masks_of_networks_get_it_from_files_and_mattes_do_not(tmp_path):
 
     def read(name, width=None):
         job = Job("a", tmp_path / "image.png", tmp_path / f"{name}.png")
-        return read_job(job, mask_guide(parse_width(width) if width else None)).subject.trimap
+        return read_job(job, by_mask(parse_width(width) if width else None)).subject.trimap
 
     assert (read("network") == rough.from_rough(image, mask)[0]).all()
     assert (read("network", "9") == rough.from_rough(image, mask, width=9)[0]).all()

@@ -12,7 +12,7 @@ from deepmat.imaging import masks, trimap
 from deepmat.imaging.arrays import PATHS, Source, as_mask, as_trimap
 from deepmat.imaging.fitting import Photo
 from deepmat.imaging.layers import is_opaque
-from deepmat.inference.jobs import Guide, Job
+from deepmat.inference.jobs import Job, SubjectOf
 from deepmat.subject.band import WIDEN, WIDTH, Width, from_mask, parse_width, too_narrow
 from deepmat.subject.finders.choice import ALPHA
 from deepmat.subject.prompting import fitted
@@ -23,13 +23,13 @@ SHOW = "--save sheet shows the mask; --box, --point or a better mask helps"
 """What helps where a rough mask misses the edge."""
 
 
-def trimap_guide(max_pixels: int = imaging.MAX_PIXELS) -> Guide:
-    """Return the guide that reads trimaps, the partners of the jobs."""
+def by_trimap(max_pixels: int = imaging.MAX_PIXELS) -> SubjectOf:
+    """Return what reads trimaps, the partners of the jobs."""
     return partial(_from_trimap, max_pixels)
 
 
-def mask_guide(width: Width | None = None, max_pixels: int = imaging.MAX_PIXELS) -> Guide:
-    """Return the guide that makes trimaps of masks, the partners of the jobs or else the pictures' alpha channels.
+def by_mask(width: Width | None = None, max_pixels: int = imaging.MAX_PIXELS) -> SubjectOf:
+    """Return what makes trimaps of masks, the partners of the jobs or else the pictures' alpha channels.
 
     width: of the unknown band around the edge of a mask. None: as wide as the soft mask of a segmentation network is
     coarse (`subject.rough`); otherwise WIDTH, but as far as the picture's edge where a hard mask is too large or too
@@ -38,8 +38,8 @@ def mask_guide(width: Width | None = None, max_pixels: int = imaging.MAX_PIXELS)
     return partial(_from_mask, width, max_pixels)
 
 
-def subject_guide(seeker: Seeker, max_pixels: int = imaging.MAX_PIXELS) -> Guide:
-    """Return the guide that finds the subjects of photos, or takes rough masks, the partners of the jobs."""
+def by_finder(seeker: Seeker, max_pixels: int = imaging.MAX_PIXELS) -> SubjectOf:
+    """Return what finds the subjects of photos, or takes rough masks, the partners of the jobs."""
     return partial(_from_subject, seeker, max_pixels)
 
 
@@ -78,10 +78,10 @@ def _from_mask(width: Width | None, max_pixels: int, job: Job, photo: Photo, own
 
 
 def _from_subject(seeker: Seeker, max_pixels: int, job: Job, photo: Photo, own: np.ndarray | None) -> Subject:
-    return subject_of(photo, own, job.partner, seeker, str(job.image), max_pixels)
+    return of_photo(photo, own, job.partner, seeker, str(job.image), max_pixels)
 
 
-def subject_of(
+def of_photo(
     photo: Photo,
     own: np.ndarray | None,
     mask: Source | None,
