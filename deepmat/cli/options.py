@@ -277,7 +277,7 @@ def show_batch(
         where = f"in {out}" if out else "beside them"
         done = f"{used.total() - len(failures)} of {used.total()} pictures cut out {where}"
         if existing:
-            nothing = f"nothing to do: the outputs of all {existing} pictures exist {where}"
+            nothing = f"nothing to do: all outputs exist {where} ({existing} pictures)"
             done = f"{done} ({existing} more existed)" if used else nothing
         summarise(failures, "" if quiet else done)
     distributed.gather(None)  # a launcher ends all processes with the first that exits with an error

@@ -1,6 +1,7 @@
 """Jobs of a batch: pictures, each with its trimap or mask, paired by name."""
 
 import fnmatch
+import os
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +14,8 @@ import numpy as np
 from deepmat import imaging
 from deepmat.errors import DataError
 from deepmat.imaging.fitting import Photo, read_photo, unused_alpha
+from deepmat.inference.earlier import without_outputs
+from deepmat.runtime.files import real
 from deepmat.runtime.listing import InputFile, Place, list_input_files, place_of
 from deepmat.runtime.pairing import pair_names
 from deepmat.runtime.paths import is_file, is_folder, is_there
@@ -107,27 +110,32 @@ def find_jobs(
     """Find pictures in files and folders, and pair each with the trimap or mask (`what`) of its name.
 
     partners: a folder, one file for one picture, or None for the pictures' own alpha channels. outputs: folders that
-    hold no inputs, as does the folder of partners. include, exclude: shell patterns ("*.jpg", "shoes/*") for the name
-    of a picture or of its file. beside: outputs lie beside the pictures, not in one folder. Returns jobs and notices.
-    Raises DataError if there are no pictures.
+    hold no inputs, as does the folder of partners. include, exclude: shell patterns ("*.jpg", "shoes") for the name of
+    a picture, of its file or of a folder that holds it. beside: outputs lie beside the pictures, not in one folder.
+    Returns jobs and notices. Raises DataError if there are no pictures.
     """
     pictures, notices = list_input_files(inputs, [folder for folder in (partners, *outputs) if folder])
+    pictures, left_out = without_outputs(pictures)
+    notices += left_out
     # Pair before applying patterns, so that pairs do not depend on them.
-    found = _partners([each.name for each in pictures if not each.problem], partners, what)
+    found = _partners([each for each in pictures if not each.problem], inputs, partners, what)
     if include or exclude:
         pictures = [each for each in pictures if _wanted(each, include, exclude)]
     if not pictures:
         raise DataError(f"{', '.join(map(str, inputs))}: no picture matches --include and --exclude; check them")
     jobs: list[Job] = []
     first: dict[str, InputFile] = {}
+    how = "rename one of them" if beside else "give them an --out of their own"
     for each in pictures:
         name, path = each.name, each.path
         partner = found.get(name)
-        place = str(path.with_suffix("")) if beside else name
+        place = str(real(path).with_suffix("")) if beside else name
+        if place in first and real(path) == real(first[place].path):
+            continue  # it is named twice
         if each.problem:
             jobs.append(Job(name, path, None, each.problem))
         elif place in first:
-            problem = f"{path}: its outputs would overwrite those of {first[place].path}; do them separately"
+            problem = f"{path}: its outputs would overwrite those of {first[place].path}; {how}"
             jobs.append(Job(str(path), path, None, problem))
         elif lost := _lost(path):
             jobs.append(Job(name, path, None, lost))
@@ -161,6 +169,8 @@ def _lost(path: Path) -> str | None:
             return None
     except DataError as error:
         return str(error)
+    if is_there(path):
+        return f"{path}: a pipe or a device, no file; pipe the picture into deepmat cut -"
     return f"{path}: {'a broken link; mend or remove it' if path.is_symlink() else 'no such file; check the path'}"
 
 
@@ -169,16 +179,24 @@ def _wanted(given: InputFile, include: Sequence[str], exclude: Sequence[str]) ->
     names = (given.name,) if given.problem else (given.name + given.path.suffix, given.path.name)
 
     def match(patterns: Sequence[str]) -> bool:
-        return any(fnmatch.fnmatch(each, pattern) for each in names for pattern in patterns)
+        folders = [f"{pattern.rstrip('/')}/*" for pattern in patterns]
+        return any(fnmatch.fnmatch(each, pattern) for each in names for pattern in (*patterns, *folders))
 
     return (not include or bool(given.problem) or match(include)) and not match(exclude)
 
 
-def _partners(names: Sequence[str], partners: Path | None, what: str) -> dict[str, str | Path | DataError | None]:
+def _partners(
+    pictures: Sequence[InputFile], inputs: Sequence[Path], partners: Path | None, what: str
+) -> dict[str, str | Path | DataError | None]:
     if partners is None:
         return {}
+    names = [each.name for each in pictures]
     if is_folder(partners):
-        return {**pair_names(list(dict.fromkeys(names)), partners, what)[0]}
+        own: dict[str, str] = {}  # where pictures and partners lie in one folder, no picture is its own partner
+        if any(real(partners) in (real(given), *real(given).parents) for given in inputs):
+            for each in pictures:
+                own.setdefault(each.name, os.path.relpath(real(each.path), real(partners)).replace(os.sep, "/"))
+        return {**pair_names(list(dict.fromkeys(names)), partners, what, own)[0]}
     if not is_there(partners):
         raise DataError(f"{partners}: no such folder or file of {what}s; check the path")
     if len(names) > 1:

@@ -1,7 +1,7 @@
 """Cut subjects out of photos without trimaps: files or folders in, cut-outs out."""
 
 import os
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -27,7 +27,7 @@ from deepmat.inference.places import Places, places_of
 from deepmat.inference.subjects import by_finder
 from deepmat.runtime import distributed
 from deepmat.runtime.fetching import Progress
-from deepmat.runtime.files import AnyPath, as_path, as_path_or_none, real
+from deepmat.runtime.files import AnyPath, as_path, as_path_or_none
 from deepmat.runtime.paths import is_file, is_folder
 from deepmat.runtime.sharing import Engine, parse_engine, refuse_storage
 from deepmat.runtime.storage import Address
@@ -159,30 +159,9 @@ class _Search:
             if may_be_empty and all(is_folder(path) for path in paths):
                 return [], []
             raise
-        jobs, more = self._without_outputs(jobs)
         self.files.places.check(jobs, self.files.choices)
         refuse_input_files(jobs, self.files, self.background)
-        return jobs, notices + more
-
-    def _without_outputs(self, jobs: Sequence[Job]) -> tuple[list[Job], list[str]]:
-        """Leave out the outputs of other pictures, of any kind, which lie beside these after earlier runs."""
-        if not self.files.places.beside:
-            return list(jobs), []
-        stems = {_in_few_bytes(job.image.with_suffix("")) for job in jobs}
-        kept = [job for job in jobs if not _is_output(job.image, stems)]
-        skipped = len(jobs) - len(kept)
-        return kept, [f"{skipped} pictures left out, which earlier runs made of others"] if skipped else []
-
-
-def _is_output(path: Path, stems: Container[str]) -> bool:
-    """Return whether a picture is named as what is made of one of those: NAME_KIND.ext beside NAME."""
-    name, _, kind = path.stem.rpartition("_")
-    return bool(name) and kind in OUTPUTS and _in_few_bytes(path.parent / name) in stems
-
-
-def _in_few_bytes(path: Path) -> str:
-    """Return what is the same for two paths of one file; a Path would take several times the memory."""
-    return os.path.normcase(str(real(path)))
+        return jobs, notices
 
 
 def _given(inputs: Input | Iterable[Input]) -> list[Path | bytes]:

@@ -1,7 +1,7 @@
 """Pair the pictures of folders by name."""
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from deepmat.errors import DataError
@@ -25,14 +25,21 @@ def pair(keys: Sequence[str], folder: Path, what: str) -> tuple[dict[str, Path |
     return {key: folder / name if isinstance(name, str) else name for key, name in found.items()}, notices
 
 
-def pair_names(keys: Sequence[str], folder: Path, what: str) -> tuple[dict[str, str | DataError], list[str]]:
-    """Return what `pair` does, with the path of a partner in the folder ("sub/cat.png") in place of its whole path."""
+def pair_names(
+    keys: Sequence[str], folder: Path, what: str, own: Mapping[str, str] | None = None
+) -> tuple[dict[str, str | DataError], list[str]]:
+    """Return what `pair` does, with the path of a partner in the folder ("sub/cat.png") in place of its whole path.
+
+    own: files in the folder that are no partners of their key.
+    """
     found, notices, closed = scan_names(folder)
     candidates = _candidates(keys, found, lambda name: name)
+    for key, name in (own or {}).items():
+        candidates[key] = tuple(each for each in candidates[key] if each != name)
     alone = [key for key in keys if not candidates[key]]
     left: list[str] = []
     if alone:
-        taken = {name for names in candidates.values() for name in names}
+        taken = {name for names in candidates.values() for name in names}.union((own or {}).values())
         left = [name for name in found if name not in taken]
     candidates |= _candidates(alone, left, without_role)
     near = NearNames(folder / name for name in left)

@@ -82,10 +82,13 @@ def test_a_photo_gives_a_cut_out_beside_it(deepmat):
     lines = " ".join(result.stderr.split())
     assert "finder fake: " in lines and "1 of 1 pictures cut out beside them" in lines
     again = deepmat("cut", "a", *SMALL, "--save", "cutout,alpha", "--skip-existing")
-    assert again.exit_code == 0 and "1 pictures left out, which earlier runs made of others" in again.stderr
+    assert again.exit_code == 0 and "a/photo_cutout.png: left out, as made by earlier runs" in again.stderr
     assert sorted(os.listdir("a")) == ["photo.jpg", "photo_alpha.png", "photo_cutout.png"]
     assert deepmat("cut", "a", *SMALL, "--save", "sheet").exit_code == 0
-    assert "3 pictures left out, which" in deepmat("cut", "a", *SMALL, "--skip-existing").stderr
+    assert "and 2 more: left out, as made by" in deepmat("cut", "a", *SMALL, "--skip-existing").stderr
+    others = deepmat("cut", "a", *SMALL, "-o", "a/out", "--save", "composite,trimap")
+    assert others.exit_code == 0 and "1 of 1 pictures cut out" in others.stderr
+    assert "1 of 1 pictures cut out" in deepmat("cut", "a", *SMALL, "-o", "b").stderr
     photo("._cutout.png")  # as a Mac names what it keeps beside cutout.png
     assert "2 of 2 pictures cut out" in deepmat("cut", "a/photo.jpg", "._cutout.png", *SMALL).stderr
 

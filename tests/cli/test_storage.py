@@ -104,7 +104,7 @@ def test_cut_takes_addresses_for_pictures_masks_background_and_output(deepmat, p
     one = ["cut", "memory://in/image/b.png", "--masks", "memory://in/mask/b.png", "-w", "closed-form"]
     result = deepmat(*one)
     assert result.exit_code == 0 and addressed("memory://in/image/b_cutout.png").is_file()
-    assert "1 more existed" in deepmat(*one, "--skip-existing").stderr
+    assert "nothing to do: all outputs exist beside them (1 pictures)" in deepmat(*one, "--skip-existing").stderr
     result = deepmat(*one, "-o", "memory://x/b.jpg", "--save", "preview")
     assert result.exit_code == 0 and addressed("memory://x/b.jpg").read_bytes()[:2] == b"\xff\xd8"
     result = deepmat(*command, "-o", "out", "--watch")

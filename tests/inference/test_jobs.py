@@ -1,3 +1,4 @@
+import os
 import pickle
 import struct
 import tracemalloc
@@ -36,6 +37,7 @@ def test_patterns_choose_pictures(tmp_path, monkeypatch):
     assert names() == ["a", "b", "shoes/a", "shoes/old/c", "single"]
     assert names(include=["*.jpg"]) == ["a", "shoes/a", "shoes/old/c", "single"]
     assert names(include=["shoes/*"], exclude=["*/old/*"]) == ["shoes/a"]
+    assert names(include=["shoes"], exclude=["*/old/"]) == ["shoes/a"] and names(exclude=["shoe"]) == names()
     with pytest.raises(DataError, match="matches --include"):
         names(include=["*.tif"])
 
@@ -50,6 +52,41 @@ def test_patterns_do_not_change_what_goes_together(tmp_path, monkeypatch):
         assert "no trimap of that name" in jobs["shoes/1"].problem
         assert "no trimap of that name" in jobs["coats/3"].problem
         assert jobs["bags/2"].partner == Path("t/2.png")
+
+
+def test_what_earlier_runs_made_is_left_out(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    touch("in/a.jpg", "in/a_cutout.png", "in/sub/b.jpg", "in/sub/b_trimap.png", "in/c_alpha.png", "in/cutout/d.png")
+    touch("in/out/log.jsonl", "in/out/composite/sub/b.jpg", "in/out/other/e.jpg", "in/log.jsonl")
+    jobs, notices = find_jobs([Path("in")], None, "mask")
+    assert [job.name for job in jobs] == ["a", "c_alpha", "cutout/d", "out/other/e", "sub/b"]
+    assert notices[-1].startswith("in/a_cutout.png and 2 more: left out, as made by earlier runs")
+    assert [job.name for job in find_jobs([Path("in/a_cutout.png")], None, "mask")[0]] == ["a_cutout"]
+    assert [job.name for job in find_jobs([Path("in/out/composite")], None, "mask")[0]] == ["sub/b"]
+
+
+def test_trimaps_may_lie_beside_their_pictures(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    touch("in/a.jpg", "in/a_trimap.png", "in/sub/b.jpg", "in/sub/b_trimap.png", "in/c.jpg")
+    jobs = {job.name: job for job in find_jobs([Path("in")], Path("in"), "trimap")[0]}
+    assert jobs["a"].partner == Path("in/a_trimap.png") and jobs["sub/b"].partner == Path("in/sub/b_trimap.png")
+    assert len(jobs) == 3 and "no trimap of that name in in" in jobs["c"].problem
+
+
+def test_a_picture_that_is_named_twice_is_one(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    touch("in/a.jpg", "in/b.jpg")
+    for beside in (False, True):
+        jobs, _ = find_jobs([Path("in"), Path("in/a.jpg"), Path("in/../in")], None, "mask", beside=beside)
+        assert [(job.name, job.problem) for job in jobs] == [("a", None), ("b", None)]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes")
+def test_a_pipe_by_name_is_told_from_a_broken_link(tmp_path):
+    os.mkfifo(tmp_path / "pipe.jpg")
+    (tmp_path / "link.jpg").symlink_to("gone")
+    jobs, _ = find_jobs([tmp_path / "pipe.jpg", tmp_path / "link.jpg"], None, "mask")
+    assert "a pipe or a device" in jobs[0].problem and "a broken link" in jobs[1].problem
 
 
 def test_partners_by_name_and_their_absence(tmp_path, monkeypatch):
