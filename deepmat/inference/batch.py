@@ -83,7 +83,7 @@ class Files:
             alpha,
             seen.subject.trimap,
             seen.about,
-            self.estimated,
+            self.estimated and seen.subject.alpha is None,
             self.background,
             mask=seen.subject.mask,
             backdrop=seen.subject.backdrop,

@@ -12,9 +12,9 @@ from deepmat.errors import ConfigError
 from deepmat.imaging.arrays import PATHS, Source, as_photo
 from deepmat.inference.opening import open_network
 from deepmat.inference.outputs import CutOut, make_cutout
-from deepmat.inference.predict import checked_options, predict_seen
+from deepmat.inference.predict import checked_options
 from deepmat.inference.predictor import Predictor
-from deepmat.inference.subjects import doubts, of_photo
+from deepmat.inference.subjects import doubts, of_photo, see_subject
 from deepmat.runtime.copies import local_copy
 from deepmat.runtime.files import AnyPath, as_path_or_none
 from deepmat.runtime.paths import is_file
@@ -79,10 +79,11 @@ def cut(
     name = str(image) if isinstance(image, PATHS) else "image"
     subject = of_photo(photo, own, mask, seeker, name)
     network = _network(weights, device, precision) if isinstance(weights, (*PATHS, type(None))) else weights
-    alpha, seen = predict_seen(network, photo.image, subject.trimap, loose=subject.loose, **settings)
-    alpha = without_key(alpha, photo.image, subject.trimap, subject.backdrop)
+    finish, seen = see_subject(network, photo.image, subject, **settings)
+    alpha = without_key(finish(), photo.image, subject.trimap, subject.backdrop)
     assert subject.mask is not None
-    made = CutOut(name, photo.image, alpha, subject.trimap, estimated=True, backdrop=subject.backdrop)
+    estimated, backdrop = subject.alpha is None, subject.backdrop
+    made = CutOut(name, photo.image, alpha, subject.trimap, estimated=estimated, backdrop=backdrop)
     source = mask if isinstance(mask, PATHS) else name
     notices = [*about, *subject.notices, *seen.notices, *doubts(source, subject, alpha)]
     return Cut(make_cutout(made), alpha, subject.trimap, subject.mask, subject.finder, subject.why, notices)

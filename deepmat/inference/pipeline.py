@@ -16,8 +16,8 @@ from deepmat.config import TestConfig
 from deepmat.errors import CheckpointError, DataError, DeepmatError
 from deepmat.inference.jobs import Job, Read, files_ahead
 from deepmat.inference.modes import mode_options
-from deepmat.inference.predict import Finish, see
-from deepmat.inference.subjects import doubts
+from deepmat.inference.predict import Finish
+from deepmat.inference.subjects import doubts, see_subject
 from deepmat.runtime import distributed
 from deepmat.runtime.processes import give_back_memory, keep_memory
 from deepmat.subject.key import without_key
@@ -178,7 +178,7 @@ def _timed(work: Callable[..., Any], *arguments: Any, **options: Any) -> tuple[A
 
 def _see(model: nn.Module, pixels: Read, options: dict[str, Any], record: Picture) -> Finish:
     subject = pixels.subject
-    (finish, seen), record["seconds"] = _timed(see, model, pixels.image, subject.trimap, loose=subject.loose, **options)
+    (finish, seen), record["seconds"] = _timed(see_subject, model, pixels.image, subject, **options)
     record["height"], record["width"] = subject.trimap.shape
     record["mode"], record["notices"] = seen.mode, [*pixels.notices, *seen.notices]
     if subject.finder:

@@ -3,8 +3,10 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
+from typing import Any
 
 import numpy as np
+from torch import nn
 
 from deepmat import imaging
 from deepmat.errors import DataError, NoSubject
@@ -13,11 +15,14 @@ from deepmat.imaging.arrays import PATHS, Source, as_mask, as_trimap
 from deepmat.imaging.fitting import Photo
 from deepmat.imaging.layers import is_opaque
 from deepmat.inference.jobs import Job, SubjectOf
+from deepmat.inference.modes import Seen
+from deepmat.inference.predict import Finish, see
+from deepmat.inference.predictor import Predictor
 from deepmat.subject.band import WIDEN, WIDTH, Width, from_mask, parse_width, too_narrow
 from deepmat.subject.finders.choice import ALPHA
 from deepmat.subject.prompting import fitted
 from deepmat.subject.rough import from_rough, is_network_mask
-from deepmat.subject.seeking import Seeker, Subject, detail_of, given, seek
+from deepmat.subject.seeking import Seeker, Subject, detail_of, given, is_cut_out, kept, seek
 
 SHOW = "--save sheet shows the mask; --box, --point or a better mask helps"
 """What helps where a rough mask misses the edge."""
@@ -63,6 +68,9 @@ def _from_mask(width: Width | None, max_pixels: int, job: Job, photo: Photo, own
         hidden = "no alpha channel" if own is None else "an alpha channel that is 255 nearly everywhere"
         how = "give --trimaps or --masks, a folder or a file; or use `deepmat cut`, which finds the subject"
         raise DataError(f"{job.image}: has {hidden}; {how}")
+    elif width is None and is_cut_out(photo.image, own):
+        why = "is cut out already, so its alpha and colours are kept; --width gives it an unknown band"
+        return kept(own)._replace(notices=[f"{job.image}: {why}"])
     else:
         mask, notices = own, []
     source, band = job.partner or job.image, (width or parse_width(WIDTH)).pixels(size)
@@ -108,6 +116,16 @@ def of_photo(
     return subject._replace(notices=[*notices, *(f"{source}: {notice}" for notice in subject.notices)])
 
 
+def see_subject(
+    model: nn.Module | Predictor, image: np.ndarray, subject: Subject, **options: Any
+) -> tuple[Finish, Seen]:
+    """Show a picture with its subject to a network, as `predict.see` does, unless it is cut out already."""
+    alpha = subject.alpha
+    if alpha is None:
+        return see(model, image, subject.trimap, loose=subject.loose, **options)
+    return lambda: alpha, Seen("none", [])
+
+
 def doubts(source: object, subject: Subject, alpha: np.ndarray) -> list[str]:
     """Return notices if alpha, float32 [H, W], contradicts the trimap, with what helps. source: of the trimap.
 
@@ -118,6 +136,8 @@ def doubts(source: object, subject: Subject, alpha: np.ndarray) -> list[str]:
             raise DataError(f"{source}: nothing of the mask is left in the cut-out; correct the mask")
         helps = ("finder", "mask") if subject.finder == ALPHA else ("box", "point", "mask")
         raise NoSubject("nothing of what was found is left in the cut-out", helps, name=str(source))
+    if subject.alpha is not None:
+        return []
     return [f"{source}: {notice}" for notice in too_narrow(subject.trimap, alpha, SHOW if subject.finder else WIDEN)]
 
 

@@ -15,8 +15,7 @@ from deepmat.imaging.unread import Unread
 from deepmat.inference.background import Background, of_picture, plain
 from deepmat.inference.cropping import Crop, cropped, parse_crop
 from deepmat.inference.outputs import OUTPUTS, Choice, CutOut, encode_output, parse_outputs
-from deepmat.inference.predict import predict_seen
-from deepmat.inference.subjects import doubts, of_photo, of_trimap
+from deepmat.inference.subjects import doubts, of_photo, of_trimap, see_subject
 from deepmat.serve.refusals import Refusal, worded
 from deepmat.serve.workers import Stop
 from deepmat.subject.finders import Prompts
@@ -143,13 +142,14 @@ def matte(maker: Maker, read: Read, subject: Subject, stop: Stop, quick: bool = 
     stop.check()
     options: dict[str, Any] = {"double": 0, "correct": False, "narrow": False} if quick else {}
     with stop.watching():
-        alpha, seen = predict_seen(maker.network, read.photo.image, subject.trimap, loose=subject.loose, **options)
+        finish, seen = see_subject(maker.network, read.photo.image, subject, **options)
+        alpha = finish()
     stop.check()
     alpha = without_key(alpha, read.photo.image, subject.trimap, subject.backdrop)
     source = {"": "trimap", "mask": "mask"}.get(subject.finder, "image")
     about = doubts(source, subject, alpha)
     notices = [*read.notices, *subject.notices, *seen.notices, *about]
-    made = CutOut("image", read.photo.image, alpha, subject.trimap, read.about, estimated=True)
+    made = CutOut("image", read.photo.image, alpha, subject.trimap, read.about, estimated=subject.alpha is None)
     return replace(made, mask=subject.mask, backdrop=subject.backdrop), [worded(each) for each in notices]
 
 

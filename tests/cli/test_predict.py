@@ -140,12 +140,13 @@ def test_predict_where_one_stands(deepmat, weights):
 
 
 def test_predict_single_files_and_names_that_clash(deepmat, weights):
-    Path("b").mkdir()
-    for name in ("a.png", "b/a.png", "t.png"):
+    for folder in ("b", "t/b"):
+        Path(folder).mkdir(parents=True)
+    for name in ("a.png", "b/a.png", "t.png", "t/a.png", "t/b/a.png"):
         Image.fromarray(np.full((8, 9), 128, np.uint8)).save(name)
     assert deepmat("predict", "a.png", "-t", "t.png", "-o", "out", "-w", weights).exit_code == 0
     assert imaging.read_grey("out/alpha/a.png").shape == (8, 9)
-    clash = deepmat("predict", "a.png", "b/a.png", "-t", ".", "-o", "out2", "-w", weights)
+    clash = deepmat("predict", "a.png", "b/a.png", "-t", "t", "-o", "out2", "-w", weights)
     assert clash.exit_code == 1 and "b/a.png: its outputs would overwrite those of a.png" in clash.stderr
     assert Path("out2/alpha/a.png").is_file()
     several = deepmat("predict", "a.png", "b/a.png", "-t", "t.png", "-o", "out3", "-w", weights)

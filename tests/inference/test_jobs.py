@@ -165,3 +165,14 @@ def test_a_job_takes_few_bytes(tmp_path, monkeypatch):
             assert held - tracemalloc.get_traced_memory()[0] < 2000 * 200
         finally:
             tracemalloc.stop()
+
+
+def test_a_picture_that_is_cut_out_keeps_its_alpha_unless_a_width_is_given(tmp_path):
+    alpha = np.zeros((40, 60), np.uint8)
+    alpha[10:30, 20:40], alpha[9, 20:40] = 255, 100
+    picture = np.where(alpha[..., None] > 0, 200, 0).astype(np.uint8).repeat(3, 2)
+    imaging.write_image(tmp_path / "a.png", np.dstack((picture, alpha)))
+    read = read_job(Job("a", tmp_path / "a.png"), by_mask())
+    np.testing.assert_array_equal(read.subject.alpha, alpha / np.float32(255))
+    assert "a.png: is cut out already" in read.notices[0]
+    assert read_job(Job("a", tmp_path / "a.png"), by_mask(parse_width("3"))).subject.alpha is None

@@ -14,7 +14,7 @@ from PIL import Image
 from serving import encoded, studio
 
 import deepmat
-from deepmat.inference.predict import predict_seen
+from deepmat.inference.subjects import see_subject
 from deepmat.serve import guards, making
 
 
@@ -61,11 +61,11 @@ def test_a_trimap_a_mask_a_box_or_points_show_the_subject(client, photo, monkeyp
     """The trimaps of all but the first are those of rough masks, which prediction narrows."""
     asked = []
 
-    def recorded(*pixels, loose, **options):
-        asked.append(loose)
-        return predict_seen(*pixels, loose=loose, **options)
+    def recorded(network, image, subject, **options):
+        asked.append(subject.loose)
+        return see_subject(network, image, subject, **options)
 
-    monkeypatch.setattr(making, "predict_seen", recorded)
+    monkeypatch.setattr(making, "see_subject", recorded)
     mask = np.zeros((80, 120), np.uint8)
     mask[20:60, 30:90] = 255
     trimap = mask.copy()
