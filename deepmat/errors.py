@@ -42,6 +42,7 @@ REMEDIES = {
     "point": "a point on the subject (--point X,Y)",
     "not_point": "a point beside it (--not-point X,Y)",
     "finder": "another finder (--finder u2netp; --finder list names all)",
+    "others": "another finder (--finder list names all)",
     "network": "a network's file (--finder model.onnx)",
 }
 """What helps where no subject is found, in the words of the command line."""

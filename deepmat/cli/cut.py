@@ -43,7 +43,7 @@ Inputs = Annotated[
 ]
 Out = Annotated[
     Path | None,
-    typer.Option("--out", "-o", help="Folder, or a file for one picture [NAME_cutout.png beside each picture]."),
+    typer.Option("--out", "-o", help="Folder, or for one picture a file or - [NAME_cutout.png beside each picture]."),
 ]
 Box = Annotated[
     str | None, typer.Option(metavar="LEFT,TOP,RIGHT,BOTTOM", help="The subject is in this box, in pixels.")
@@ -103,10 +103,10 @@ def cut(
         return
     from deepmat.inference.photos import cut_photos
 
-    piped = PIPE in (inputs or ())
+    to_pipe = out == PIPE or (PIPE in (inputs or ()) and not out)
     work = cut_photos(
         [_from_pipe() if path == PIPE else path for path in inputs or ()],
-        _to_pipe(json) if piped and not out else out,
+        _to_pipe(json) if to_pipe else out,
         box=box,
         points=point or (),
         not_points=not_point or (),
@@ -136,7 +136,7 @@ def cut(
     )
     if watch:
         say(f"watching {', '.join(map(str, inputs or ()))}; Ctrl-C ends it")
-    show_batch(work, out, "cut", json, quiet=piped, endless=watch)
+    show_batch(work, out, "cut", json, quiet=to_pipe or PIPE in (inputs or ()), endless=watch)
 
 
 def _from_pipe() -> bytes:

@@ -38,6 +38,8 @@ def explained(name: object) -> Iterator[None]:
         yield
     except FileNotFoundError as error:
         raise DataError(f"{name}: no such file; check the path") from error
+    except IsADirectoryError as error:
+        raise DataError(f"{name}: a folder; name one picture in it") from error
     except PermissionError as error:
         raise DataError(f"{name}: may not be read ({error.strerror}); change its permissions") from error
     except UnidentifiedImageError as error:

@@ -28,7 +28,7 @@ from deepmat.runtime.files import existing, open_log, real, refuse_inside, refus
 from deepmat.runtime.paths import is_folder
 from deepmat.runtime.records import to_json
 from deepmat.runtime.sharing import Batch, Engine
-from deepmat.runtime.storage import addressed
+from deepmat.runtime.storage import Address, addressed
 from deepmat.runtime.work import Work
 
 COLOURS = ("estimated", "own")
@@ -66,6 +66,25 @@ class Files:
             return list(jobs)
         there = existing(self.places.folders(jobs, self.choices), len(jobs) * len(self.choices))
         return [job for job in jobs if job.problem or not all(map(there, self.of(job)))]
+
+    def outdated(self, jobs: Iterable[Job]) -> list[str]:
+        """Return a notice if trimaps or masks are newer than what was made of them. A storage is not asked."""
+        newer = [job.partner for job in jobs if job.partner and self._are_older(job, job.partner)]
+        if not newer:
+            return []
+        more = f" and {len(newer) - 1} more" if len(newer) > 1 else ""
+        return [f"{newer[0]}{more}: newer than what was made of it; without --skip-existing it is made again"]
+
+    def _are_older(self, job: Job, partner: Path) -> bool:
+        """Return whether an output of a job is older than its trimap or mask."""
+        paths = [partner, *self.of(job)]
+        if any(isinstance(path, Address) for path in paths):
+            return False
+        try:
+            changed, *made = (path.stat().st_mtime_ns for path in paths)
+        except OSError:
+            return False
+        return min(made) < changed
 
     def of(self, job: Job) -> list[Path]:
         """Return the paths of the files of a picture."""
@@ -188,6 +207,9 @@ def prepare_batch(
     """
     own = distributed.share(jobs)  # before files count as existing, which another process may be writing
     todo = files.left(own) if skip_existing else list(own)
+    if skip_existing:
+        left = set(todo)
+        notices = [*notices, *files.outdated(job for job in own if job not in left)]
     network, out = opening.open(), files.places.folder
     opened = opener(opening, network, engine)
 

@@ -171,6 +171,8 @@ class Output(NamedTuple):
     help: str
 
 
+SHORT = {".jpeg": ".jpg", ".tiff": ".tif"}
+"""Extensions as kinds of output spell them."""
 PHOTO = (".jpg", ".png", ".webp", ".tif")
 COLOUR = (".png", ".jpg", ".webp", ".avif", ".tif")
 OUTPUTS: dict[str, Output] = {
@@ -216,7 +218,7 @@ def parse_outputs(text: str) -> list[Choice]:
         kind, dot, ending = part.partition(".")
         try:
             suffixes = lookup(OUTPUTS, kind, "output").suffixes
-            choice = Choice(kind, dot + ending or suffixes[0])
+            choice = Choice(kind, SHORT.get(dot + ending, dot + ending) or suffixes[0])
             if choice.suffix not in suffixes:
                 raise ConfigError(f"output {part!r}: {kind} can be {' or '.join(suffixes)}")
             if choice.suffix in PROBES:

@@ -21,7 +21,7 @@ from deepmat.inference.batch import (
 )
 from deepmat.inference.jobs import Job, find_jobs, piped_job
 from deepmat.inference.opening import Opening
-from deepmat.inference.outputs import OUTPUTS, parse_outputs
+from deepmat.inference.outputs import OUTPUTS, SHORT, parse_outputs
 from deepmat.inference.pipeline import Picture
 from deepmat.inference.places import Places, places_of
 from deepmat.inference.subjects import by_finder
@@ -40,8 +40,6 @@ Input = AnyPath | bytes
 """A picture, a folder of pictures, or the bytes of a picture file."""
 FINDER_SETTING = "finder."
 """What settings of finders begin with, among those of the config."""
-SHORT = {".jpeg": ".jpg", ".tiff": ".tif"}
-"""Extensions of files as kinds of output spell them."""
 
 
 def cut_photos(

@@ -10,6 +10,7 @@ from deepmat.errors import ConfigError
 from deepmat.inference.jobs import Job
 from deepmat.inference.outputs import OUTPUTS, Choice
 from deepmat.runtime.files import refuse_file
+from deepmat.runtime.formats import SUFFIXES
 from deepmat.runtime.listing import is_picture
 from deepmat.runtime.paths import is_folder
 from deepmat.runtime.storage import Address, check_bucket
@@ -76,7 +77,9 @@ def places_of(out: Path | None) -> Places:
         return Places()
     if is_folder(out):
         return Places(folder=out)
-    if is_picture(out):
+    if is_picture(out) or out.suffix.lower() == ".exr":
         return Places(file=out)
+    if out.suffix.lower() in SUFFIXES:
+        raise ConfigError(f"--out {out}: {out.suffix} is not written; name a .png, .webp or .jpg, or a folder")
     refuse_file("--out", out)
     return Places(folder=out)

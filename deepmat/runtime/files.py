@@ -96,9 +96,8 @@ def append_line(path: Path, line: str) -> None:
                 line = "\n" * cut + line
             lines.write(f"{line}\n".encode())
     except OSError as error:
-        raise DataError(
-            f"{path}: cannot be written ({error.strerror or error}); free space or change its permissions, then go on"
-        ) from error
+        how = "free space, change its permissions or choose another place"
+        raise DataError(f"{path}: cannot be written ({error.strerror or error}); {how}") from error
 
 
 @contextmanager

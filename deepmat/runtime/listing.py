@@ -6,9 +6,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
-from deepmat.errors import DataError
+from deepmat.errors import ConfigError, DataError
 from deepmat.runtime import storage
-from deepmat.runtime.files import real
+from deepmat.runtime.files import real, refuse_file
 from deepmat.runtime.formats import SUFFIXES, is_foreign, lacking_extension
 from deepmat.runtime.paths import is_folder, is_there
 
@@ -22,6 +22,15 @@ SYSTEM_FOLDERS = ("lost+found", "System Volume Information")
 def is_picture(path: Path) -> bool:
     """Return whether a file name has an extension of a picture format."""
     return path.suffix.lower() in PICTURE_SUFFIXES
+
+
+def refuse_picture(option: str, path: Path) -> None:
+    """Raise ConfigError if a path that is to be a folder is a file, or named as a picture. option: for the message."""
+    if is_picture(path) and not is_folder(path):
+        raise ConfigError(f"{option} {path}: the name of a picture; give a folder, {path.parent}")
+    if str(path) == "-":
+        raise ConfigError(f"{option} -: is no folder; name one (deepmat cut - writes a picture to a pipe)")
+    refuse_file(option, path)
 
 
 class Listing(NamedTuple):

@@ -54,6 +54,8 @@ def parse_width(text: str | float, what: str = "width") -> Width:
         raise ConfigError(
             f'{what} {text!s:.60}: not a width; give pixels, "20", or a share of the longer side, "{WIDTH}"'
         )
+    if 0 < value < 1 and not percent:
+        raise ConfigError(f'{what} {text!s:.60}: less than a pixel; a share is a percentage, "{100 * value:g}%"')
     return Width(value / 100, True) if percent else Width(value, False)
 
 

@@ -21,12 +21,11 @@ from deepmat.runtime.files import (
     as_path,
     as_path_or_none,
     as_paths,
-    refuse_file,
     refuse_inside,
     refuse_overwriting,
     remove_leftovers,
 )
-from deepmat.runtime.listing import is_picture, list_inputs
+from deepmat.runtime.listing import is_picture, list_inputs, refuse_picture
 from deepmat.runtime.pairing import pair
 from deepmat.runtime.paths import is_folder
 from deepmat.runtime.sharing import Batch, parse_engine, refuse_storage
@@ -155,9 +154,7 @@ def _check_places(masks: Sequence[Path], out: Path, preview: Path | None, images
         refuse_inside("--preview", preview, [*filter(is_folder, masks), images])
     elif images:
         raise ConfigError("--images: is only for --preview FILE.png; add that or leave it out")
-    if is_picture(out) and not is_folder(out):
-        raise ConfigError(f"--out {out}: the name of a picture; give a folder, {out.parent}")
-    refuse_file("--out", out)
+    refuse_picture("--out", out)
     for written in filter(None, (out, preview)):
         if isinstance(written, Address):
             check_bucket(written)

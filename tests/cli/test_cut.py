@@ -423,3 +423,29 @@ def test_ctrl_c_is_the_end_of_watching(deepmat, monkeypatch):
 def test_the_finders_are_listed(deepmat):
     result = deepmat("cut", "--finder", "list")
     assert result.exit_code == 0 and "fake" in result.stdout
+
+
+def test_a_dash_for_the_output_is_the_pipe(deepmat):
+    photo("photo.png")
+    for result in (deepmat("cut", "photo.png", *SMALL, "-o", "-"), piped(Path("photo.png").read_bytes(), "-o", "-")):
+        assert result.exit_code == 0, result.output
+        assert Image.open(io.BytesIO(result.stdout_bytes)).mode == "RGBA"
+    assert os.listdir() == ["photo.png"]
+    both = deepmat("cut", "photo.png", *SMALL, "-o", "-", "--save", "cutout,alpha")
+    assert both.exit_code == 1 and "a pipe: takes one kind" in both.stderr
+
+
+def test_outputs_that_cannot_be_are_refused_before_any_work(deepmat):
+    photo("photo.png")
+    for command, told in (
+        (["cut", "photo.png", *SMALL, "-o", "cut.psd"], "--out cut.psd: .psd is not written"),
+        (["predict", "photo.png", "-o", "cut.png"], "--out cut.png: the name of a picture; give a folder, ."),
+        (["predict", "photo.png", "-o", "-"], "--out -: is no folder"),
+        (
+            ["cut", "photo.png", *SMALL, "--crop", "0.05"],
+            '--crop 0.05: less than a pixel; a share is a percentage, "5%"',
+        ),
+    ):
+        result = deepmat(*command)
+        assert result.exit_code == 1 and told in result.stderr, result.output
+    assert os.listdir() == ["photo.png"]

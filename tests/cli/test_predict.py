@@ -240,6 +240,11 @@ def test_a_stopped_folder_goes_on(deepmat, photos):
     assert "1 of 1 pictures cut out in out (3 more existed)" in again.stderr
     assert Path("out/cutout/2.png").is_file() and Path("out/alpha/1.png").stat().st_mtime_ns == before
     assert not list(Path("out").rglob("*.deepmat-part"))
+    assert "newer than" not in again.stderr
+    os.utime("trimaps/1.png", ns=(2**62, 2**62))  # it was corrected
+    last = deepmat(*command)
+    assert "trimaps/1.png: newer than what was made of it; without --skip-existing" in last.stderr
+    assert "nothing to do: all outputs exist in out (4 pictures)" in last.stderr
 
 
 def test_ctrl_c_says_how_to_go_on(deepmat, photos, monkeypatch):

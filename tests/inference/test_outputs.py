@@ -152,6 +152,7 @@ def test_choices():
         "cutout.webp",
     ]
     assert parse_outputs("composite.jpg")[0].place("sub/cat") == Path("composite/sub/cat.jpg")
+    assert parse_outputs("composite.JPEG,cutout.tiff") == parse_outputs("composite.jpg,cutout.tif")
     with pytest.raises(ConfigError) as error:
         parse_outputs("alhpa,alpha.jpg,cutout")
     for part in ("2 mistakes", "did you mean alpha?", "'alpha.jpg': alpha can be .png or .tif"):

@@ -17,12 +17,14 @@ def lines(width=2):
 def test_widths():
     assert band.parse_width("20").pixels((300, 4000)) == 20
     assert band.parse_width(" 2 % ").pixels((300, 4000)) == band.parse_width("2%").pixels((4000, 300, 3)) == 80
-    assert band.parse_width("0.01%").pixels((300, 400)) == band.parse_width("0.3").pixels((9, 9)) == 1
+    assert band.parse_width("0.01%").pixels((300, 400)) == 1
     assert band.parse_width("0").pixels((300, 400)) == band.parse_width("0%").pixels((300, 400)) == 0
     assert band.parse_width(20) == band.parse_width(20.0) == band.parse_width(np.int64(20)) == band.parse_width("20")
     for wrong in ("", "%", "2px", "2%%", "-1", "nan", "inf", "2% 3", "two", -1, True, b"2", [2], None):
         with pytest.raises(ConfigError, match="^--width .*: not a width; give pixels"):
             band.parse_width(wrong, "--width")
+    with pytest.raises(ConfigError, match='^--width 0.05: less than a pixel; a share is a percentage, "5%"'):
+        band.parse_width(0.05, "--width")
 
 
 def test_the_least_width_gives_a_band():

@@ -71,7 +71,7 @@ def find(
     try:
         return Choice(_find(DEFAULT, image, prompts, settings, progress), DEFAULT, why)
     except NoSubject as error:
-        why = f"{why}; {error.missing}"
+        why, ways = f"{why}; {error.missing}", (*WAYS[:-1], "others")
     except (DataError, ConfigError) as error:
         if settings and isinstance(error, ConfigError):
             raise  # they were set for this network
