@@ -23,6 +23,9 @@ SIDE = 512
 """Pixels of both sides of the input of networks that take any size, where nothing else is asked for."""
 MARGIN = 0.1
 """Of a box's sides: what a network sees around it."""
+CLOSE, ALIKE = 0.6, 0.7
+"""Share of the photo that a subject fills at most to be looked at once more, and what both masks share of their union
+at least, for the second one to count."""
 NONE = 0.1
 """A map that is nowhere higher shows no subject."""
 TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(uint8)": np.uint8}
@@ -89,14 +92,31 @@ def _described(path: Path, session: Any, picture: Any) -> Network:
 def find(path: Path | str, image: np.ndarray, prompts: Prompts, settings: Settings | None = None) -> Found:
     """Find the subject of a photo, uint8 RGB [H, W, 3], by the network in an ONNX file.
 
-    A box limits what the network sees; the mask is made to agree with the prompts (`agreeing`). Sureness is the smaller
-    one of the mean shares of the foreground in the network's mask and of the background beside it. Raises NoSubject if
-    the network finds none, DataError if it is none, ConfigError if the settings do not fit it.
+    A box limits what the network sees; the mask is made to agree with the prompts (`agreeing`). Without one, points say
+    which thing is meant, and the network sees that alone once more, larger. Sureness is the smaller one of the mean
+    shares of the foreground in the network's mask and of the background beside it. Raises NoSubject if the network
+    finds none, DataError if it is none, ConfigError if the settings do not fit it.
     """
-    network, settings = load(path), check_settings(settings or Settings())
-    top, bottom, left, right = _view(image.shape[:2], prompts.box)
+    settings = check_settings(settings or Settings())
+    found = agreed(image, _look(path, image, prompts.box, settings), prompts)
+    if prompts.box is not None or not prompts.points:
+        return found
+    left, top, width, height = cv2.boundingRect(cv2.inRange(found.mask, 128, 255))
+    if width * height > CLOSE * found.mask.size:
+        return found
+    try:
+        closer = agreed(image, _look(path, image, (left, top, left + width, top + height), settings), prompts)
+    except NoSubject:
+        return found
+    both, either = (np.count_nonzero(of(found.mask, closer.mask) > 127) for of in (np.minimum, np.maximum))
+    return closer._replace(notices=found.notices) if both > ALIKE * either else found
+
+
+def _look(path: Path | str, image: np.ndarray, box: tuple[int, int, int, int] | None, settings: Settings) -> Found:
+    """Find what the network finds in a box and a margin around it; in the whole photo where there is none."""
+    top, bottom, left, right = _view(image.shape[:2], box)
     seen = image[top:bottom, left:right]
-    values = _run(path, network, seen, settings)
+    values = _run(path, load(path), seen, settings)
     shares = OUTPUTS[settings.output](values)
     stretched = settings.output in ("auto", "minmax") and is_share(values)
     plain = np.clip(values, 0, 1) if stretched else shares
@@ -107,8 +127,7 @@ def find(path: Path | str, image: np.ndarray, prompts: Prompts, settings: Settin
     mask[top:bottom, left:right] = _resized(shares, seen.shape[:2])
     axis = int(seen.shape[1] > seen.shape[0])
     detail = shares.shape[axis] * max(image.shape[:2]) / seen.shape[axis]
-    found = Found(mask, sure, min(round(detail), max(image.shape[:2])), [])
-    return agreed(image, found, prompts)
+    return Found(mask, sure, min(round(detail), max(image.shape[:2])), [])
 
 
 def _view(size: tuple[int, int], box: tuple[int, int, int, int] | None) -> tuple[int, int, int, int]:

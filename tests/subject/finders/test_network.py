@@ -7,7 +7,7 @@ from prompted import picture
 from studio import overlap
 
 from deepmat.errors import ConfigError, DataError
-from deepmat.subject.finders import Prompts, network
+from deepmat.subject.finders import Found, Prompts, network
 from deepmat.subject.finders.settings import Settings, parse_settings
 
 pytest.importorskip("onnxruntime")
@@ -153,3 +153,27 @@ def test_settings_are_read_from_text(tmp_path, photo):
             parse_settings([wrong])
     with pytest.raises(ConfigError, match=r"side 64: .*n.onnx takes 16 pixels"):
         network.find(mean_of_colours(tmp_path / "n.onnx"), photo, Prompts(), settings)
+
+
+def test_a_point_lets_the_network_look_at_the_subject_alone(monkeypatch):
+    image = np.full((100, 200, 3), 40, np.uint8)
+    image[30:70, 20:50] = image[30:70, 130:170] = 200
+    seen = []
+
+    def look(path, image, box, settings):
+        seen.append(box)
+        mask = np.where(image[..., 0] > 100, 255, 0).astype(np.uint8)
+        if box:
+            mask[30:later] = 0
+        return Found(mask, 1.0, 20 * len(seen), [])
+
+    monkeypatch.setattr(network, "_look", look)
+    for later, detail in ((32, 40), (60, 20)):  # the second look counts if it finds the same
+        seen.clear()
+        found = network.find("a.onnx", image, Prompts(points=((150, 65),)))
+        assert seen == [None, (130, 30, 170, 70)] and found.detail == detail
+        assert not found.mask[:, :110].any() and found.mask[65, 150] == 255
+    for prompts in (Prompts(), Prompts(box=(120, 20, 180, 80), points=((150, 65),)), Prompts(not_points=((30, 50),))):
+        seen.clear()
+        network.find("a.onnx", image, prompts)
+        assert seen == [prompts.box]
