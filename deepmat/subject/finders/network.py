@@ -23,7 +23,7 @@ SIDE = 512
 """Pixels of both sides of the input of networks that take any size, where nothing else is asked for."""
 MARGIN = 0.1
 """Of a box's sides: what a network sees around it."""
-CLOSE, ALIKE = 0.6, 0.7
+CLOSE, ALIKE = 0.6, 0.9
 """Share of the photo that a subject fills at most to be looked at once more, and what both masks share of their union
 at least, for the second one to count."""
 NONE = 0.1
@@ -92,27 +92,27 @@ def _described(path: Path, session: Any, picture: Any) -> Network:
 def find(path: Path | str, image: np.ndarray, prompts: Prompts, settings: Settings | None = None) -> Found:
     """Find the subject of a photo, uint8 RGB [H, W, 3], by the network in an ONNX file.
 
-    A box limits what the network sees; the mask is made to agree with the prompts (`agreeing`). Without one, points say
-    which thing is meant, and the network sees that alone once more, larger. Sureness is the smaller one of the mean
-    shares of the foreground in the network's mask and of the background beside it. Raises NoSubject if the network
-    finds none, DataError if it is none, ConfigError if the settings do not fit it.
+    A box limits what the network sees; the mask is made to agree with the prompts (`agreeing`). Without a box, a coarse
+    network, and any network once points have said what is meant, sees that alone once more, larger. Sureness is the
+    smaller one of the mean shares of the foreground in the network's mask and of the background beside it. Raises
+    NoSubject if the network finds none, DataError if it is none, ConfigError if the settings do not fit it.
     """
     settings = check_settings(settings or Settings())
-    found = agreed(image, _look(path, image, prompts.box, settings), prompts)
-    if prompts.box is not None or not prompts.points:
+    found = agreed(image, look(path, image, prompts.box, settings), prompts)
+    if prompts.box is not None or not (prompts.points or found.detail <= SIDE):
         return found
     left, top, width, height = cv2.boundingRect(cv2.inRange(found.mask, 128, 255))
     if width * height > CLOSE * found.mask.size:
         return found
     try:
-        closer = agreed(image, _look(path, image, (left, top, left + width, top + height), settings), prompts)
+        closer = agreed(image, look(path, image, (left, top, left + width, top + height), settings), prompts)
     except NoSubject:
         return found
     both, either = (np.count_nonzero(of(found.mask, closer.mask) > 127) for of in (np.minimum, np.maximum))
     return closer._replace(notices=found.notices) if both > ALIKE * either else found
 
 
-def _look(path: Path | str, image: np.ndarray, box: tuple[int, int, int, int] | None, settings: Settings) -> Found:
+def look(path: Path | str, image: np.ndarray, box: tuple[int, int, int, int] | None, settings: Settings) -> Found:
     """Find what the network finds in a box and a margin around it; in the whole photo where there is none."""
     top, bottom, left, right = _view(image.shape[:2], box)
     seen = image[top:bottom, left:right]

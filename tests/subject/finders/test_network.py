@@ -41,7 +41,7 @@ def subject(mask):
 def test_the_mask_has_the_size_of_the_photo(tmp_path, photo, shape, axes, kind):
     path = mean_of_colours(tmp_path / "n.onnx", shape, axes, kind)
     settings = RAW._replace(side=16) if "h" in shape else RAW
-    found = network.find(path, photo, Prompts(), settings._replace(output="minmax"))
+    found = network.look(path, photo, None, settings._replace(output="minmax"))
     assert found.mask.shape == photo.shape[:2] and found.mask.dtype == np.uint8
     assert subject(found.mask).min() > 240 and found.mask[:10].max() < 15
     assert found.detail == (32 if 32 in shape else 16) and not found.notices
@@ -49,28 +49,28 @@ def test_the_mask_has_the_size_of_the_photo(tmp_path, photo, shape, axes, kind):
 
 def test_outputs_are_shares_or_logits(tmp_path, photo):
     path = mean_of_colours(tmp_path / "n.onnx")
-    as_is = network.find(path, photo, Prompts(), RAW._replace(output="clip"))
-    stretched = network.find(path, photo, Prompts(), RAW)
+    as_is = network.look(path, photo, None, RAW._replace(output="clip"))
+    stretched = network.look(path, photo, None, RAW)
     assert subject(as_is.mask).mean() == pytest.approx(230, abs=8)
     assert subject(stretched.mask).mean() > 245
-    logits = network.find(path, photo, Prompts(), Settings(mean=(0.5,) * 3, std=(0.2,) * 3))
+    logits = network.look(path, photo, None, Settings(mean=(0.5,) * 3, std=(0.2,) * 3))
     assert subject(logits.mask).mean() == pytest.approx(255 / (1 + np.exp(-(230 / 255 - 0.5) / 0.2)), abs=3)
 
 
 def test_the_divisor_max_brightens_a_dark_photo(tmp_path, photo):
     path = mean_of_colours(tmp_path / "n.onnx")
     settings = RAW._replace(output="clip")
-    assert subject(network.find(path, photo // 4, Prompts(), settings).mask).mean() < 65
-    assert subject(network.find(path, photo // 4, Prompts(), settings._replace(divisor="max")).mask).mean() > 245
+    assert subject(network.look(path, photo // 4, None, settings).mask).mean() < 65
+    assert subject(network.look(path, photo // 4, None, settings._replace(divisor="max")).mask).mean() > 245
 
 
 def test_sureness_tells_a_hard_mask_from_a_grey_one(tmp_path, photo):
     path = mean_of_colours(tmp_path / "n.onnx")
-    hard = network.find(path, np.where(photo > 128, 255, 0).astype(np.uint8), Prompts(), RAW)
-    grey = network.find(path, np.where(photo > 128, 90, 60).astype(np.uint8), Prompts(), RAW)
+    hard = network.look(path, np.where(photo > 128, 255, 0).astype(np.uint8), None, RAW)
+    grey = network.look(path, np.where(photo > 128, 90, 60).astype(np.uint8), None, RAW)
     assert hard.sure > 0.9 and grey.sure < 0.5
     with pytest.raises(DataError, match="finds no subject; give a box around the subject .--box"):
-        network.find(path, photo // 20, Prompts(), RAW)
+        network.look(path, photo // 20, None, RAW)
 
 
 def test_a_box_limits_what_is_seen(tmp_path, photo):
@@ -95,11 +95,11 @@ def test_a_network_is_loaded_once_for_all_threads(tmp_path, photo):
     path = mean_of_colours(tmp_path / "n.onnx")
     network._load.cache_clear()
     with ThreadPoolExecutor(4) as threads:
-        masks = [*threads.map(lambda _: network.find(path, photo, Prompts(), RAW).mask, range(4))]
+        masks = [*threads.map(lambda _: network.look(path, photo, None, RAW).mask, range(4))]
     assert all(np.array_equal(mask, masks[0]) for mask in masks)
     assert network._load.cache_info().misses == 1
     mean_of_colours(path, (1, 3, 24, 24))
-    assert network.find(path, photo, Prompts(), RAW).detail == 24  # the file of that name is another now
+    assert network.look(path, photo, None, RAW).detail == 24  # the file of that name is another now
 
 
 def pair(path):
@@ -155,25 +155,26 @@ def test_settings_are_read_from_text(tmp_path, photo):
         network.find(mean_of_colours(tmp_path / "n.onnx"), photo, Prompts(), settings)
 
 
-def test_a_point_lets_the_network_look_at_the_subject_alone(monkeypatch):
+@pytest.mark.parametrize(("detail", "always"), [(320, True), (1024, False)])
+def test_a_network_looks_at_the_subject_once_more_alone(monkeypatch, detail, always):
     image = np.full((100, 200, 3), 40, np.uint8)
     image[30:70, 20:50] = image[30:70, 130:170] = 200
-    seen = []
+    seen, lost = [], [2]
 
     def look(path, image, box, settings):
         seen.append(box)
         mask = np.where(image[..., 0] > 100, 255, 0).astype(np.uint8)
         if box:
-            mask[30:later] = 0
-        return Found(mask, 1.0, 20 * len(seen), [])
+            mask[30 : 30 + lost[0]] = 0
+        return Found(mask, 1.0, detail, [])
 
-    monkeypatch.setattr(network, "_look", look)
-    for later, detail in ((32, 40), (60, 20)):  # the second look counts if it finds the same
+    monkeypatch.setattr(network, "look", look)
+    network.find("a.onnx", image, Prompts(box=(120, 20, 180, 80), points=((150, 65),)))
+    network.find("a.onnx", image, Prompts())
+    assert seen == [(120, 20, 180, 80), None, *([(20, 30, 170, 70)] * always)]
+    for rows, top in ((2, 0), (30, 255)):  # the second look counts if it finds the same
         seen.clear()
-        found = network.find("a.onnx", image, Prompts(points=((150, 65),)))
-        assert seen == [None, (130, 30, 170, 70)] and found.detail == detail
-        assert not found.mask[:, :110].any() and found.mask[65, 150] == 255
-    for prompts in (Prompts(), Prompts(box=(120, 20, 180, 80), points=((150, 65),)), Prompts(not_points=((30, 50),))):
-        seen.clear()
-        network.find("a.onnx", image, prompts)
-        assert seen == [prompts.box]
+        lost[0] = rows
+        mask = network.find("a.onnx", image, Prompts(points=((150, 65),))).mask
+        assert seen == [None, (130, 30, 170, 70)] and not mask[:, :110].any()
+        assert mask[30, 150] == top and mask[65, 150] == 255
