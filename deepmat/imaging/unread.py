@@ -9,7 +9,7 @@ from typing import cast
 
 import cv2
 import numpy as np
-from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageFile, ImageOps, UnidentifiedImageError
 
 from deepmat.errors import DataError
 from deepmat.imaging.colour import About, in_srgb
@@ -118,7 +118,7 @@ class Unread:
                 notices.append(f"{self.name}: several frames or pages, of which the first is used")
             if self.picture.mode == "CMYK":
                 notices.append(f"{self.name}: CMYK, converted to RGB without its profile; colours may be slightly off")
-            dpi = tuple(float(each) for each in info.get("dpi") or ())
+            dpi = tuple(float(each) for each in info.get("dpi") or _exif_dpi(self.picture))
             profile = info.get("icc_profile")
         profile = profile if isinstance(profile, bytes) else None
         if len(dpi) != 2 or not all(DPI[0] < each < DPI[1] for each in dpi):
@@ -140,6 +140,20 @@ def _opened(data: bytes, suffix: str, name: str) -> ImageFile.ImageFile:
                 remedy = "replace it, or convert it to PNG or JPEG"
                 raise DataError(f"{name}: {kind}, which cannot be read ({error}); {remedy}") from error
     raise DataError(f"{name}: {how_to_read(kind)}")
+
+
+def _exif_dpi(picture: Image.Image) -> tuple[float, ...]:
+    """Return EXIF's pixels per inch, horizontal and vertical, for formats that have no field of their own; () if none.
+
+    PNG has one, and Pillow decodes all of a PNG to find EXIF in it.
+    """
+    if picture.format == "PNG":
+        return ()
+    with suppress(Exception):  # Pillow raises anything for damaged EXIF, which is no reason to refuse a picture
+        exif = picture.getexif()
+        scale = 2.54 if exif.get(ExifTags.Base.ResolutionUnit) == 3 else 1.0  # 3: per centimetre
+        return tuple(scale * float(exif[tag]) for tag in (ExifTags.Base.XResolution, ExifTags.Base.YResolution))
+    return ()
 
 
 def _orientation(picture: Image.Image, data: bytes) -> int:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 import cv2
 import numpy as np
-from PIL import Image, features
+from PIL import ExifTags, Image, features
 
 from deepmat.errors import DataError
 from deepmat.imaging.colour import About, fitting_profile
@@ -118,10 +118,20 @@ def _by_pillow(pixels: np.ndarray, suffix: str, **options: object) -> bytes:
     return file.getvalue()
 
 
+def _exif(about: About | None) -> dict[str, bytes]:
+    """Return the resolution as Pillow takes it for formats that have no field of their own for it."""
+    if not (about and about["dpi"]):
+        return {}
+    exif = Image.Exif()
+    exif[ExifTags.Base.XResolution], exif[ExifTags.Base.YResolution] = about["dpi"]
+    exif[ExifTags.Base.ResolutionUnit] = 2  # inches
+    return {"exif": exif.tobytes()}
+
+
 def _encode_webp(pixels: np.ndarray, about: About | None) -> bytes:
     """Encode without loss, including colours where alpha is 0."""
     profile = fitting_profile(about, 3) or b""
-    return _by_pillow(pixels, ".webp", lossless=True, exact=True, quality=20, icc_profile=profile)
+    return _by_pillow(pixels, ".webp", lossless=True, exact=True, quality=20, icc_profile=profile, **_exif(about))
 
 
 def _encode_avif(pixels: np.ndarray, about: About | None) -> bytes:
@@ -129,7 +139,7 @@ def _encode_avif(pixels: np.ndarray, about: About | None) -> bytes:
     if not features.check("avif"):
         raise DataError(".avif: the Pillow on this machine cannot write it; use .webp, or update Pillow")
     profile = fitting_profile(about, 3) or b""
-    return _by_pillow(pixels, ".avif", quality=AVIF_QUALITY, subsampling="4:4:4", icc_profile=profile)
+    return _by_pillow(pixels, ".avif", quality=AVIF_QUALITY, subsampling="4:4:4", icc_profile=profile, **_exif(about))
 
 
 def _encode_tiff(pixels: np.ndarray, about: About | None) -> bytes:

@@ -61,10 +61,7 @@ def test_a_copy_says_what_the_picture_says(tmp_path, rgb, suffix, profile_of):
     imaging.write_image(tmp_path / f"a{suffix}", rgb, about)
     pixels, _, read, notices = imaging.read_picture(tmp_path / f"a{suffix}")
     assert read["profile"] == about["profile"] and not notices
-    if suffix == ".webp":
-        assert read["dpi"] is None
-    else:
-        assert read["dpi"] == pytest.approx((300, 72), abs=0.02)
+    assert read["dpi"] == pytest.approx((300, 72), abs=0.02)
     bare = imaging.encode(rgb, suffix)
     np.testing.assert_array_equal(pixels, np.asarray(Image.open(io.BytesIO(bare)).convert("RGB")))
     path = tmp_path / f"bare{suffix}"
@@ -142,3 +139,12 @@ def test_a_written_png_holds_the_same_pixels(height, width, channels, with_isal,
     np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(data))), pixels[::-1])
     by_cv2 = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     np.testing.assert_array_equal(by_cv2 if channels is None else by_cv2[..., [2, 1, 0, 3][:channels]], pixels[::-1])
+
+
+@pytest.mark.parametrize(("resolution", "unit", "dpi"), [(0, 2, None), (100, 3, (254, 254))])
+def test_the_resolution_in_exif_is_read_if_it_can_be(tmp_path, rgb, resolution, unit, dpi):
+    exif = Image.Exif()
+    exif[282] = exif[283] = resolution
+    exif[296] = unit
+    Image.fromarray(rgb).save(tmp_path / "a.webp", exif=exif)
+    assert imaging.read_picture(tmp_path / "a.webp")[2]["dpi"] == (pytest.approx(dpi) if dpi else None)
