@@ -127,7 +127,7 @@ def prepare_files(
     subject_of: SubjectOf,
     places: Places,
     *,
-    save: str,
+    save: str | Sequence[str],
     background: str | None,
     colours: str,
     crop: str | float | None,

@@ -25,6 +25,8 @@ class Crop(NamedTuple):
 
 def parse_crop(margin: str | float | None, square: bool) -> Crop | None:
     """Return the crop that the options --crop and --square name, or None for the whole picture. Raises ConfigError."""
+    if isinstance(margin, bool):  # Python's way to say --crop without a margin
+        margin = 0 if margin else None
     if margin is None and square:
         raise ConfigError("--square: is for --crop; add that")
     return None if margin is None else Crop(parse_width(margin, "--crop"), square)

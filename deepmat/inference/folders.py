@@ -33,7 +33,7 @@ def cut_out(
     trimaps: AnyPath | None = None,
     masks: AnyPath | None = None,
     width: str | float | None = None,
-    save: str = "alpha,cutout",
+    save: str | Sequence[str] = "alpha,cutout",
     background: AnyPath | None = None,
     colours: str = "estimated",
     crop: str | float | None = None,

@@ -3,7 +3,7 @@
 Files are OUT/KIND/NAME.ext: `alpha,cutout.webp` gives OUT/alpha/cat.png and OUT/cutout/cat.webp.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,7 +14,7 @@ import numpy as np
 
 from deepmat import imaging
 from deepmat.data.compositing import COMPOSITORS
-from deepmat.errors import ConfigError, DataError, DeepmatError, lookup
+from deepmat.errors import ConfigError, DataError, DeepmatError, as_texts, lookup
 from deepmat.imaging import About
 from deepmat.imaging.foreground import estimate_foreground
 from deepmat.imaging.trimap import FOREGROUND, unknown_region
@@ -209,12 +209,10 @@ class Choice(NamedTuple):
         return Path(self.kind, name + self.suffix)
 
 
-def parse_outputs(text: str) -> list[Choice]:
-    """Parse "alpha,cutout.webp". Returns each choice once. Raises ConfigError with all mistakes."""
-    if not isinstance(text, str):
-        raise ConfigError(f'save: {text!r:.60} is no text; give kinds of output, "alpha,cutout.webp"')
+def parse_outputs(given: str | Sequence[str]) -> list[Choice]:
+    """Parse "alpha,cutout.webp", or a list of such. Returns each choice once. Raises ConfigError with all mistakes."""
     choices, mistakes = dict[Choice, None](), []
-    for part in filter(None, (each.strip().lower() for each in text.split(","))):
+    for part in filter(None, (each.strip().lower() for each in ",".join(as_texts(given, "save")).split(","))):
         kind, dot, ending = part.partition(".")
         try:
             suffixes = lookup(OUTPUTS, kind, "output").suffixes

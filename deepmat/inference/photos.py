@@ -52,7 +52,7 @@ def cut_photos(
     finder: str | None = None,
     masks: AnyPath | None = None,
     weights: AnyPath | None = None,
-    save: str = "cutout",
+    save: str | Sequence[str] = "cutout",
     background: AnyPath | None = None,
     colours: str = "estimated",
     crop: str | float | None = None,
@@ -229,7 +229,7 @@ def _check_prompted(seeker: Seeker, jobs: Sequence[Job]) -> None:
         )
 
 
-def _of_format(save: str, places: Places) -> str:
+def _of_format(save: str | Sequence[str], places: Places) -> str | Sequence[str]:
     """Return the kinds of outputs, the only one in the format of the file that was named for it."""
     if not places.file:
         return save

@@ -64,3 +64,7 @@ def test_what_is_no_crop_is_refused():
 def test_margins_may_not_make_it_larger_than_pictures_may_be(margin):
     with pytest.raises(TooLarge, match="a: --crop: .* is over 0.01 megapixels; give a smaller margin"):
         cropped(cut_of((20, 10, 50, 40)), parse_crop(margin, False), 10_000)
+
+
+def test_true_is_no_margin():
+    assert parse_crop(True, True) == parse_crop(0, True) and parse_crop(False, False) is None

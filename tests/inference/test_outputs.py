@@ -159,8 +159,9 @@ def test_choices():
         assert part in str(error.value)
     with pytest.raises(ConfigError, match="no outputs; choose from alpha, alpha16"):
         parse_outputs(" , ")
-    for wrong in (["alpha"], 5, None, b"alpha"):
-        with pytest.raises(ConfigError, match=r"^save: .* is no text; give kinds of output, \"alpha,cutout.webp\"$"):
+    assert parse_outputs(["alpha", "cutout.webp,sheet"]) == parse_outputs("alpha,cutout.webp,sheet")
+    for wrong in (5, b"alpha", ["alpha", 5]):
+        with pytest.raises(ConfigError, match=r"^save: .* is no text; give a str or a list of them$"):
             parse_outputs(wrong)
 
 
