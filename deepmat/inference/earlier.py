@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 
 from deepmat.inference.logs import LOG
@@ -16,40 +16,38 @@ from deepmat.runtime.storage import Address
 def without_outputs(pictures: Sequence[InputFile]) -> tuple[list[InputFile], list[str]]:
     """Return the pictures without the outputs of earlier runs, and a notice if there are some.
 
-    Outputs are named NAME_KIND beside a picture NAME, or lie in FOLDER/KIND, below the folder that was given, where
-    FOLDER has a log.
+    Outputs are named NAME_KIND beside a picture NAME, or lie in FOLDER/KIND, where FOLDER has a log and lies below the
+    folder that was given.
     """
     stems: set[str] = set()
     if any(each.name.rpartition("_")[2] in OUTPUTS for each in pictures):
         stems = {_in_few_bytes(each.path.with_suffix("")) for each in pictures if not each.problem}
 
+    @cache
+    def has_log(folder: Path) -> bool:
+        return not isinstance(folder, Address) and is_file(folder / LOG)
+
     def is_output(each: InputFile) -> bool:
-        name, _, kind = each.path.stem.rpartition("_")
-        if stems and name and kind in OUTPUTS and _in_few_bytes(each.path.parent / name) in stems:
-            return True
-        return not isinstance(each.place, Path) and _in_folder_of_outputs(each.place.folder, each.name)
+        kind = each.name.rpartition("_")[2]
+        if kind in OUTPUTS:
+            name = each.path.stem.removesuffix(f"_{kind}")
+            if name and _in_few_bytes(each.path.parent / name) in stems:
+                return True
+        if isinstance(each.place, Path):  # it was named itself
+            return False
+        parents = each.name.split("/")[:-1]
+        below = (each.place.folder / "/".join(parents[:at]) for at in range(1, len(parents)) if parents[at] in OUTPUTS)
+        return any(map(has_log, below))
 
-    kept = [each for each in pictures if each.problem or not is_output(each)]
-    if len(kept) == len(pictures):
+    kept: list[InputFile] = []
+    left: list[InputFile] = []
+    for each in pictures:
+        (left if not each.problem and is_output(each) else kept).append(each)
+    if not left:
         return kept, []
-    first = next(each.path for each in pictures if not each.problem and is_output(each))
-    more = f" and {len(pictures) - len(kept) - 1} more" if len(pictures) - len(kept) > 1 else ""
-    return kept, [f"{first}{more}: left out, as made by earlier runs of other pictures; to take one, name it alone"]
-
-
-def _in_folder_of_outputs(folder: Path, name: str) -> bool:
-    """Return whether a picture lies in FOLDER/KIND, with FOLDER below `folder`. name: "FOLDER/KIND/cat"."""
-    parents = name.split("/")[:-1]
-    return any(
-        kind in OUTPUTS and _has_log(folder / "/".join(parents[:index]))
-        for index, kind in enumerate(parents)
-        if index > 0
-    )
-
-
-@lru_cache(maxsize=256)
-def _has_log(folder: Path) -> bool:
-    return not isinstance(folder, Address) and is_file(folder / LOG)
+    more = f" and {len(left) - 1} more" if len(left) > 1 else ""
+    why = "left out, as made by earlier runs of other pictures; to take one, name it alone"
+    return kept, [f"{left[0].path}{more}: {why}"]
 
 
 def _in_few_bytes(path: Path) -> str:
