@@ -151,7 +151,7 @@ def _exif_dpi(picture: Image.Image) -> tuple[float, ...]:
         return ()
     with suppress(Exception):  # Pillow raises anything for damaged EXIF, which is no reason to refuse a picture
         exif = picture.getexif()
-        scale = 2.54 if exif.get(ExifTags.Base.ResolutionUnit) == 3 else 1.0  # 3: per centimetre
+        scale = {2: 1.0, 3: 2.54}[exif.get(ExifTags.Base.ResolutionUnit, 2)]  # per inch, per centimetre; 1: an aspect
         return tuple(scale * float(exif[tag]) for tag in (ExifTags.Base.XResolution, ExifTags.Base.YResolution))
     return ()
 

@@ -207,9 +207,9 @@ def prepare_batch(
     """
     own = distributed.share(jobs)  # before files count as existing, which another process may be writing
     todo = files.left(own) if skip_existing else list(own)
-    if skip_existing:
-        left = set(todo)
-        notices = [*notices, *files.outdated(job for job in own if job not in left)]
+    if skip_existing and distributed.rank() == 0:
+        left = set(todo if len(own) == len(jobs) else files.left(jobs))
+        notices = [*notices, *files.outdated(job for job in jobs if job not in left)]
     network, out = opening.open(), files.places.folder
     opened = opener(opening, network, engine)
 

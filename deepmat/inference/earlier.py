@@ -16,28 +16,31 @@ from deepmat.runtime.storage import Address
 def without_outputs(pictures: Sequence[InputFile]) -> tuple[list[InputFile], list[str]]:
     """Return the pictures without the outputs of earlier runs, and a notice if there are some.
 
-    Outputs are named NAME_KIND beside a picture NAME, or lie in FOLDER/KIND, where FOLDER has a log and lies below the
-    folder that was given.
+    Outputs are named NAME_KIND beside a picture NAME, or lie in FOLDER/KIND, where FOLDER has a log. Where FOLDER is
+    what was given, that counts if there are other pictures too.
     """
     stems: set[str] = set()
-    if any(each.name.rpartition("_")[2] in OUTPUTS for each in pictures):
+    if any(_kind(each.name) for each in pictures):
         stems = {_in_few_bytes(each.path.with_suffix("")) for each in pictures if not each.problem}
+    mixed = {
+        each.place.folder
+        for each in pictures
+        if not isinstance(each.place, Path) and each.name.partition("/")[0] not in OUTPUTS
+    }
 
     @cache
     def has_log(folder: Path) -> bool:
         return not isinstance(folder, Address) and is_file(folder / LOG)
 
     def is_output(each: InputFile) -> bool:
-        kind = each.name.rpartition("_")[2]
-        if kind in OUTPUTS:
-            name = each.path.stem.removesuffix(f"_{kind}")
-            if name and _in_few_bytes(each.path.parent / name) in stems:
-                return True
+        kind = _kind(each.name)
+        if kind and _in_few_bytes(each.path.parent / each.path.stem.removesuffix(f"_{kind}")) in stems:
+            return True
         if isinstance(each.place, Path):  # it was named itself
             return False
-        parents = each.name.split("/")[:-1]
-        below = (each.place.folder / "/".join(parents[:at]) for at in range(1, len(parents)) if parents[at] in OUTPUTS)
-        return any(map(has_log, below))
+        folder, parents = each.place.folder, each.name.split("/")[:-1]
+        above = (folder.joinpath(*parents[:at]) for at, parent in enumerate(parents) if parent in OUTPUTS)
+        return any(has_log(one) for one in above if one != folder or folder in mixed)
 
     kept: list[InputFile] = []
     left: list[InputFile] = []
@@ -48,6 +51,12 @@ def without_outputs(pictures: Sequence[InputFile]) -> tuple[list[InputFile], lis
     more = f" and {len(left) - 1} more" if len(left) > 1 else ""
     why = "left out, as made by earlier runs of other pictures; to take one, name it alone"
     return kept, [f"{left[0].path}{more}: {why}"]
+
+
+def _kind(name: str) -> str:
+    """Return the kind of output that a picture is named after, as KIND in "sub/cat_KIND"; "" if it is none."""
+    stem, _, kind = name.rpartition("/")[2].rpartition("_")
+    return kind if stem and kind in OUTPUTS else ""
 
 
 def _in_few_bytes(path: Path) -> str:

@@ -63,7 +63,8 @@ def cut_out(
     "processes", or "ray" for the workers of a Ray cluster (`runtime.sharing`).
 
     Raises ConfigError, DataError, CheckpointError, DeviceError before any work. Iterating yields a record for each
-    picture; one that fails has "error". The processes of a launcher share the pictures (`runtime.distributed`).
+    picture; one that fails has "error". The processes of a launcher share the pictures (`runtime.distributed`); each
+    has to iterate to the end.
     """
     options, runs_on = prepare_settings(mode, max_size, fit, memory, settings), parse_engine(engine)
     given, place = as_paths(inputs, "inputs"), as_path(out, "out")

@@ -1,7 +1,6 @@
 """Jobs of a batch: pictures, each with its trimap or mask, paired by name."""
 
 import fnmatch
-import os
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -116,9 +115,12 @@ def find_jobs(
     """
     pictures, notices = list_input_files(inputs, [folder for folder in (partners, *outputs) if folder])
     pictures, left_out = without_outputs(pictures)
+    if not pictures:
+        raise DataError(left_out[0])
     notices += left_out
     # Pair before applying patterns, so that pairs do not depend on them.
-    found = _partners([each for each in pictures if not each.problem], inputs, partners, what)
+    found, chosen = _partners([each for each in pictures if not each.problem], partners, what)
+    pictures = [each for each in pictures if id(each) not in chosen]
     if include or exclude:
         pictures = [each for each in pictures if _wanted(each, include, exclude)]
     if not pictures:
@@ -129,8 +131,8 @@ def find_jobs(
     for each in pictures:
         name, path = each.name, each.path
         partner = found.get(name)
-        place = str(real(path).with_suffix("")) if beside else name
-        if place in first and real(path) == real(first[place].path):
+        place = str(_here(path).with_suffix("")) if beside else name
+        if place in first and _here(path) == _here(first[place].path):
             continue  # it is named twice
         if each.problem:
             jobs.append(Job(name, path, None, each.problem))
@@ -180,28 +182,47 @@ def _wanted(given: InputFile, include: Sequence[str], exclude: Sequence[str]) ->
 
     def match(patterns: Sequence[str]) -> bool:
         folders = [f"{pattern.rstrip('/')}/*" for pattern in patterns]
-        return any(fnmatch.fnmatch(each, pattern) for each in names for pattern in (*patterns, *folders))
+        deeper = [f"*/{folder}" for folder in folders]
+        return any(fnmatch.fnmatch(each, pattern) for each in names for pattern in (*patterns, *folders, *deeper))
 
     return (not include or bool(given.problem) or match(include)) and not match(exclude)
 
 
 def _partners(
-    pictures: Sequence[InputFile], inputs: Sequence[Path], partners: Path | None, what: str
-) -> dict[str, str | Path | DataError | None]:
+    pictures: Sequence[InputFile], partners: Path | None, what: str
+) -> tuple[dict[str, str | Path | DataError | None], set[int]]:
+    """Return the partner of each name, and the ids of the pictures that are partners of others.
+
+    Pictures and partners may lie in one folder: no picture is its own partner.
+    """
     if partners is None:
-        return {}
-    names = [each.name for each in pictures]
+        return {}, set()
     if is_folder(partners):
-        own: dict[str, str] = {}  # where pictures and partners lie in one folder, no picture is its own partner
-        if any(real(partners) in (real(given), *real(given).parents) for given in inputs):
-            for each in pictures:
-                own.setdefault(each.name, os.path.relpath(real(each.path), real(partners)).replace(os.sep, "/"))
-        return {**pair_names(list(dict.fromkeys(names)), partners, what, own)[0]}
+        inside = _inside(pictures, partners)
+        own = {each.name: file for file, each in reversed(inside.items())}
+        found = pair_names(list(dict.fromkeys(each.name for each in pictures)), partners, what, own)[0]
+        chosen = {id(inside[file]) for file in found.values() if isinstance(file, str) and file in inside}
+        return {**found}, chosen
     if not is_there(partners):
         raise DataError(f"{partners}: no such folder or file of {what}s; check the path")
-    if len(names) > 1:
-        raise DataError(f"{partners}: {len(names)} pictures need a folder of {what}s")
-    return {names[0]: partners}
+    if len(pictures) > 1:
+        raise DataError(f"{partners}: {len(pictures)} pictures need a folder of {what}s")
+    return {pictures[0].name: partners}, set()
+
+
+def _inside(pictures: Sequence[InputFile], folder: Path) -> dict[str, InputFile]:
+    """Return the pictures that lie in a folder, by their paths in it ("sub/cat.png")."""
+    base, found = real(folder), dict[str, InputFile]()
+    within = {each: base in (real(each), *real(each).parents) for each in {each.path.parent for each in pictures}}
+    for each in pictures:
+        if within[each.path.parent]:
+            found[_here(each.path).relative_to(base).as_posix()] = each
+    return found
+
+
+def _here(path: Path) -> Path:
+    """Return the real path of the folder of a file, with the file's own name: a link lies where it is."""
+    return real(path.parent) / path.name
 
 
 def files_ahead(jobs: Sequence[Job]) -> Generator[Job, None, None]:

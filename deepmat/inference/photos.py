@@ -85,7 +85,8 @@ def cut_photos(
     a network is fetched. engine: as for `cut_out`, as are the others.
 
     Raises ConfigError, DataError, CheckpointError, DeviceError before any work. Iterating yields a record for each
-    picture; one that fails has "error". The processes of a launcher share the pictures (`runtime.distributed`).
+    picture; one that fails has "error". The processes of a launcher share the pictures (`runtime.distributed`); each
+    has to iterate to the end.
     """
     given = _given(inputs)
     masks = as_path_or_none(masks, "masks")

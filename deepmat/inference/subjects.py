@@ -19,10 +19,11 @@ from deepmat.inference.modes import Seen
 from deepmat.inference.predict import Finish, see
 from deepmat.inference.predictor import Predictor
 from deepmat.subject.band import WIDEN, WIDTH, Width, from_mask, parse_width, too_narrow
+from deepmat.subject.emptied import is_cut_out
 from deepmat.subject.finders.choice import ALPHA
 from deepmat.subject.prompting import fitted
 from deepmat.subject.rough import from_rough, is_network_mask
-from deepmat.subject.seeking import Seeker, Subject, detail_of, given, is_cut_out, kept, seek
+from deepmat.subject.seeking import Seeker, Subject, detail_of, given, kept, seek
 
 SHOW = "--save sheet shows the mask; --box, --point or a better mask helps"
 """What helps where a rough mask misses the edge."""
@@ -68,7 +69,7 @@ def _from_mask(width: Width | None, max_pixels: int, job: Job, photo: Photo, own
         hidden = "no alpha channel" if own is None else "an alpha channel that is 255 nearly everywhere"
         how = "give --trimaps or --masks, a folder or a file; or use `deepmat cut`, which finds the subject"
         raise DataError(f"{job.image}: has {hidden}; {how}")
-    elif width is None and is_cut_out(photo.image, own):
+    elif width is None and own.any() and is_cut_out(photo.image, own):
         why = "is cut out already, so its alpha and colours are kept; --width gives it an unknown band"
         return kept(own)._replace(notices=[f"{job.image}: {why}"])
     else:

@@ -39,7 +39,8 @@ def pair_names(
     alone = [key for key in keys if not candidates[key]]
     left: list[str] = []
     if alone:
-        taken = {name for names in candidates.values() for name in names}.union((own or {}).values())
+        taken = {name for names in candidates.values() for name in names}
+        taken |= {own[key] for key in alone if own and key in own and without_role(key) == key}
         left = [name for name in found if name not in taken]
     candidates |= _candidates(alone, left, without_role)
     near = NearNames(folder / name for name in left)

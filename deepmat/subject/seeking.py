@@ -6,8 +6,9 @@ from typing import NamedTuple
 import numpy as np
 
 from deepmat.errors import ConfigError
-from deepmat.imaging.trimap import BACKGROUND, FOREGROUND, UNKNOWN, depth
+from deepmat.imaging.trimap import BACKGROUND, FOREGROUND, UNKNOWN
 from deepmat.runtime.fetching import Progress
+from deepmat.subject.emptied import is_cut_out
 from deepmat.subject.finders import Found, Prompts
 from deepmat.subject.finders.agreeing import agreed, mark
 from deepmat.subject.finders.choice import ALPHA, check_name, find, finder_names
@@ -17,11 +18,6 @@ from deepmat.subject.finders.settings import Settings
 from deepmat.subject.hints import hints
 from deepmat.subject.key import open_key
 from deepmat.subject.rough import from_rough
-
-BEYOND = 32
-"""Pixels by which programs continue the subject's colours where a cut-out is transparent; deepmat by 8."""
-SAME, MOSTLY = 2, 0.999
-"""Levels between colours that are one, and the share of the pixels that are of the one colour of no background."""
 
 
 class Subject(NamedTuple):
@@ -101,20 +97,6 @@ def kept(alpha: np.ndarray) -> Subject:
     """Return the subject of a photo that is cut out already, by its alpha, uint8 [H, W]."""
     levels = np.where((alpha == BACKGROUND) | (alpha == FOREGROUND), alpha, np.uint8(UNKNOWN))
     return Subject(levels, [], alpha=(alpha / np.float32(255)))
-
-
-def is_cut_out(image: np.ndarray, alpha: np.ndarray) -> bool:
-    """Return whether a photo, uint8 RGB [H, W, 3], is what a cut-out leaves of one: its background is gone.
-
-    Then it has one colour wherever alpha, uint8 [H, W], is 0, but for the subject's colours that programs continue
-    by up to BEYOND pixels. Nothing can be found out about such an alpha.
-    """
-    hidden = alpha == 0
-    far = depth(hidden) > BEYOND
-    colours = image[far if far.any() else hidden]
-    if not len(colours):
-        return False
-    return bool(np.mean(np.abs(colours - np.median(colours, axis=0)).max(axis=1) <= SAME) > MOSTLY)
 
 
 def given(image: np.ndarray, mask: np.ndarray, detail: int, why: str, prompts: Prompts = Prompts()) -> Subject:

@@ -288,3 +288,12 @@ def test_synth_goes_on_after_a_stop(deepmat, monkeypatch):
     assert deepmat(*command, "--skip-existing").exit_code == 0
     assert files(addressed("memory://set")) == whole
     assert len(put) == 1 + 4 and len(asked) < 16
+
+
+def test_trimaps_may_lie_beside_their_pictures_in_a_storage(deepmat, photos):
+    for name in ("a", "b"):
+        for kind, suffix in (("image", ""), ("mask", "_mask")):
+            data = addressed(f"memory://in/{kind}/{name}.png").read_bytes()
+            write_bytes(addressed(f"memory://one/{name}{suffix}.png"), data)
+    result = deepmat("predict", "memory://one", "--masks", "memory://one", "-o", "out", "-w", "closed-form")
+    assert result.exit_code == 0 and "2 of 2 pictures" in result.stderr, result.output

@@ -141,7 +141,7 @@ def test_a_written_png_holds_the_same_pixels(height, width, channels, with_isal,
     np.testing.assert_array_equal(by_cv2 if channels is None else by_cv2[..., [2, 1, 0, 3][:channels]], pixels[::-1])
 
 
-@pytest.mark.parametrize(("resolution", "unit", "dpi"), [(0, 2, None), (100, 3, (254, 254))])
+@pytest.mark.parametrize(("resolution", "unit", "dpi"), [(0, 2, None), (72, 1, None), (100, 3, (254, 254))])
 def test_the_resolution_in_exif_is_read_if_it_can_be(tmp_path, rgb, resolution, unit, dpi):
     exif = Image.Exif()
     exif[282] = exif[283] = resolution

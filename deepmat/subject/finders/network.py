@@ -99,14 +99,14 @@ def find(path: Path | str, image: np.ndarray, prompts: Prompts, settings: Settin
     """
     settings = check_settings(settings or Settings())
     found = agreed(image, look(path, image, prompts.box, settings), prompts)
-    if prompts.box is not None or not (prompts.points or found.detail <= SIDE):
+    if prompts.box is not None or not (prompts.points or max(_sides(load(path), settings)) <= SIDE):
         return found
     left, top, width, height = cv2.boundingRect(cv2.inRange(found.mask, 128, 255))
-    if width * height > CLOSE * found.mask.size:
+    if not 0 < width * height <= CLOSE * found.mask.size:
         return found
     try:
         closer = agreed(image, look(path, image, (left, top, left + width, top + height), settings), prompts)
-    except NoSubject:
+    except DataError:  # the first look stands
         return found
     both, either = (np.count_nonzero(of(found.mask, closer.mask) > 127) for of in (np.minimum, np.maximum))
     return closer._replace(notices=found.notices) if both > ALIKE * either else found
@@ -157,7 +157,7 @@ def check_side(path: Path | str, network: Network, settings: Settings) -> None:
 def _run(path: Path | str, network: Network, image: np.ndarray, settings: Settings) -> np.ndarray:
     """Return the network's map of a picture, float32 [h, w]. Raises DataError, ConfigError."""
     check_side(path, network, settings)
-    height, width = (fixed or settings.side or SIDE for fixed in network.size)
+    height, width = _sides(network, settings)
     batch = _input(image, height, width, network, settings)
     try:
         # The first output is the map, where there are more (U2-Net's are of its six inner stages).
@@ -174,6 +174,13 @@ def _run(path: Path | str, network: Network, image: np.ndarray, settings: Settin
     if not np.isfinite(values).all():
         raise DataError(f"{path}: gives values that are no numbers; check its mean, std and divisor")
     return values
+
+
+def _sides(network: Network, settings: Settings) -> tuple[int, int]:
+    """Return the height and width of a network's input."""
+    height, width = network.size
+    other = settings.side or SIDE
+    return height or other, width or other
 
 
 def _input(image: np.ndarray, height: int, width: int, network: Network, settings: Settings) -> np.ndarray:

@@ -168,7 +168,9 @@ def test_a_network_looks_at_the_subject_once_more_alone(monkeypatch, detail, alw
             mask[30 : 30 + lost[0]] = 0
         return Found(mask, 1.0, detail, [])
 
+    loaded = network.Network(None, "", np.float32, (detail, detail), False)
     monkeypatch.setattr(network, "look", look)
+    monkeypatch.setattr(network, "load", lambda path: loaded)
     network.find("a.onnx", image, Prompts(box=(120, 20, 180, 80), points=((150, 65),)))
     network.find("a.onnx", image, Prompts())
     assert seen == [(120, 20, 180, 80), None, *([(20, 30, 170, 70)] * always)]
@@ -178,3 +180,19 @@ def test_a_network_looks_at_the_subject_once_more_alone(monkeypatch, detail, alw
         mask = network.find("a.onnx", image, Prompts(points=((150, 65),))).mask
         assert seen == [None, (130, 30, 170, 70)] and not mask[:, :110].any()
         assert mask[30, 150] == top and mask[65, 150] == 255
+
+
+def test_a_second_look_that_fails_leaves_the_first(monkeypatch):
+    image = np.full((100, 200, 3), 40, np.uint8)
+
+    def look(path, image, box, settings):
+        if box:
+            raise DataError("cannot run")
+        mask = np.zeros((100, 200), np.uint8)
+        mask[30:70, 130:170] = level
+        return Found(mask, 1.0, 320, [])
+
+    monkeypatch.setattr(network, "look", look)
+    monkeypatch.setattr(network, "load", lambda path: network.Network(None, "", np.float32, (320, 320), False))
+    for level in (255, 100):  # of a faint mask nothing is to be looked at
+        assert network.find("a.onnx", image, Prompts()).mask.max() == level
