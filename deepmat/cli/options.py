@@ -89,9 +89,9 @@ Colours = Annotated[
     ),
 ]
 Include = Annotated[
-    list[str] | None, typer.Option(metavar="PATTERN", help="Only these pictures, say '*.jpg' or 'shoes/*'.")
+    list[str] | None, typer.Option(metavar="PATTERN", help="Only these pictures or folders, say '*.jpg' or shoes.")
 ]
-Exclude = Annotated[list[str] | None, typer.Option(metavar="PATTERN", help="Not these pictures.")]
+Exclude = Annotated[list[str] | None, typer.Option(metavar="PATTERN", help="Not these pictures or folders.")]
 Memory = Annotated[
     float | None, typer.Option(help="Mode auto: GB that the process may use in all [half of the free memory].")
 ]

@@ -20,7 +20,7 @@ from deepmat.inference.places import Places
 from deepmat.inference.subjects import by_mask, by_trimap
 from deepmat.runtime import distributed
 from deepmat.runtime.files import AnyPath, as_path, as_path_or_none, as_paths
-from deepmat.runtime.listing import refuse_picture
+from deepmat.runtime.listing import refuse_no_folder
 from deepmat.runtime.sharing import parse_engine, refuse_storage
 from deepmat.subject.band import parse_width
 
@@ -96,4 +96,4 @@ def _check(out: Path, trimaps: Path | None, masks: Path | None, width: str | flo
         raise ConfigError("--trimaps and --masks: give one of them")
     if trimaps and width is not None:
         raise ConfigError("--width: is for masks; trimaps define the unknown region themselves")
-    refuse_picture("--out", out)
+    refuse_no_folder("--out", out)

@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO
 
 from deepmat.errors import ConfigError, DataError, as_texts
 from deepmat.inference import watching
@@ -95,9 +95,7 @@ def cut_photos(
     options = prepare_settings(mode, max_size, fit, memory, others)
     finder = as_finder(finder)
     seeker = Seeker(prompts_of(box, points, not_points), finder, None, progress)
-    stream = cast(BinaryIO, out) if hasattr(out, "write") else None
-    places = Places(stream=stream) if stream else places_of(as_path_or_none(out, "out"))
-    runs_on = parse_engine(engine)
+    places, runs_on = places_of(out), parse_engine(engine)
     refuse_storage(runs_on, given if places.beside else [places.folder, places.file])
     _check_finder(seeker, masks, of_finder)
     _check(given, seeker, masks, places, watch)

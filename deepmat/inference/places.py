@@ -4,12 +4,12 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 from deepmat.errors import ConfigError
 from deepmat.inference.jobs import Job
 from deepmat.inference.outputs import OUTPUTS, Choice
-from deepmat.runtime.files import refuse_file
+from deepmat.runtime.files import AnyPath, as_path_or_none, refuse_file
 from deepmat.runtime.formats import SUFFIXES
 from deepmat.runtime.listing import is_picture
 from deepmat.runtime.paths import is_folder
@@ -68,11 +68,14 @@ class Places:
                     raise ConfigError(f"{parent}: may not be written to; say where cut-outs go, as --out cutouts")
 
 
-def places_of(out: Path | None) -> Places:
-    """Return the places that an argument names: a folder, a picture file, or None for beside.
+def places_of(given: AnyPath | BinaryIO | None) -> Places:
+    """Return the places that an argument names: a folder, a picture file, a binary stream, or None for beside.
 
     Raises ConfigError for a file that is no picture's.
     """
+    if hasattr(given, "write"):
+        return Places(stream=cast(BinaryIO, given))
+    out = as_path_or_none(given, "out")
     if out is None:
         return Places()
     if is_folder(out):

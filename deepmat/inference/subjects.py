@@ -23,7 +23,7 @@ from deepmat.subject.emptied import is_cut_out
 from deepmat.subject.finders.choice import ALPHA
 from deepmat.subject.prompting import fitted
 from deepmat.subject.rough import from_rough, is_network_mask
-from deepmat.subject.seeking import Seeker, Subject, detail_of, given, kept, seek
+from deepmat.subject.seeking import CUT_OUT, Seeker, Subject, detail_of, given, kept, seek
 
 SHOW = "--save sheet shows the mask; --box, --point or a better mask helps"
 """What helps where a rough mask misses the edge."""
@@ -70,8 +70,7 @@ def _from_mask(width: Width | None, max_pixels: int, job: Job, photo: Photo, own
         how = "give --trimaps or --masks, a folder or a file; or use `deepmat cut`, which finds the subject"
         raise DataError(f"{job.image}: has {hidden}; {how}")
     elif width is None and own.any() and is_cut_out(photo.image, own):
-        why = "is cut out already, so its alpha and colours are kept; --width gives it an unknown band"
-        return kept(own)._replace(notices=[f"{job.image}: {why}"])
+        return kept(own, f"{CUT_OUT}; --width gives it an unknown band")
     else:
         mask, notices = own, []
     source, band = job.partner or job.image, (width or parse_width(WIDTH)).pixels(size)

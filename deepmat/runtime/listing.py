@@ -24,8 +24,11 @@ def is_picture(path: Path) -> bool:
     return path.suffix.lower() in PICTURE_SUFFIXES
 
 
-def refuse_picture(option: str, path: Path) -> None:
-    """Raise ConfigError if a path that is to be a folder is a file, or named as a picture. option: for the message."""
+def refuse_no_folder(option: str, path: Path) -> None:
+    """Raise ConfigError if a path that is to be a folder is a file, or is named as a picture or as a pipe.
+
+    option: its name in the message.
+    """
     if is_picture(path) and not is_folder(path):
         raise ConfigError(f"{option} {path}: the name of a picture; give a folder, {path.parent}")
     if str(path) == "-":

@@ -19,6 +19,9 @@ from deepmat.subject.hints import hints
 from deepmat.subject.key import open_key
 from deepmat.subject.rough import from_rough
 
+CUT_OUT = "the photo is cut out already, so its alpha and colours are kept"
+"""Why the alpha channel of such a photo is used."""
+
 
 class Subject(NamedTuple):
     """What is known of the subject of a photo [H, W] before a network has seen it."""
@@ -88,15 +91,14 @@ def seek(image: np.ndarray, own: np.ndarray | None, seeker: Seeker) -> Subject:
         image, seeker.prompts, seeker.finder, own, settings=seeker.settings, progress=seeker.progress
     )
     if name == ALPHA and is_cut_out(image, found.mask):
-        about = "the photo is cut out already, so its alpha and colours are kept"
-        return kept(found.mask)._replace(notices=found.notices, finder=ALPHA, why=about, mask=found.mask)
+        return kept(found.mask, CUT_OUT)._replace(notices=found.notices, mask=found.mask)
     return _guided(image, found, name, why, Prompts() if name == ALPHA else seeker.prompts)
 
 
-def kept(alpha: np.ndarray) -> Subject:
+def kept(alpha: np.ndarray, why: str) -> Subject:
     """Return the subject of a photo that is cut out already, by its alpha, uint8 [H, W]."""
     levels = np.where((alpha == BACKGROUND) | (alpha == FOREGROUND), alpha, np.uint8(UNKNOWN))
-    return Subject(levels, [], alpha=(alpha / np.float32(255)))
+    return Subject(levels, [], ALPHA, why, alpha=alpha / np.float32(255))
 
 
 def given(image: np.ndarray, mask: np.ndarray, detail: int, why: str, prompts: Prompts = Prompts()) -> Subject:

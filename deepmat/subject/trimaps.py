@@ -25,7 +25,7 @@ from deepmat.runtime.files import (
     refuse_overwriting,
     remove_leftovers,
 )
-from deepmat.runtime.listing import is_picture, list_inputs, refuse_picture
+from deepmat.runtime.listing import is_picture, list_inputs, refuse_no_folder
 from deepmat.runtime.pairing import pair
 from deepmat.runtime.paths import is_folder
 from deepmat.runtime.sharing import Batch, parse_engine, refuse_storage
@@ -154,7 +154,7 @@ def _check_places(masks: Sequence[Path], out: Path, preview: Path | None, images
         refuse_inside("--preview", preview, [*filter(is_folder, masks), images])
     elif images:
         raise ConfigError("--images: is only for --preview FILE.png; add that or leave it out")
-    refuse_picture("--out", out)
+    refuse_no_folder("--out", out)
     for written in filter(None, (out, preview)):
         if isinstance(written, Address):
             check_bucket(written)

@@ -197,5 +197,5 @@ def test_a_picture_that_is_cut_out_keeps_its_alpha_unless_a_width_is_given(tmp_p
     imaging.write_image(tmp_path / "a.png", np.dstack((picture, alpha)))
     read = read_job(Job("a", tmp_path / "a.png"), by_mask())
     np.testing.assert_array_equal(read.subject.alpha, alpha / np.float32(255))
-    assert "a.png: is cut out already" in read.notices[0]
+    assert "is cut out already" in read.subject.why and not read.notices
     assert read_job(Job("a", tmp_path / "a.png"), by_mask(parse_width("3"))).subject.alpha is None
