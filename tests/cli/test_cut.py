@@ -22,6 +22,7 @@ from deepmat.cli.cut import _from_pipe, _to_pipe
 from deepmat.errors import ConfigError, DataError
 from deepmat.inference import watching
 from deepmat.inference.photos import cut_photos
+from deepmat.inference.places import places_of
 from deepmat.models import MODELS, build_model
 from deepmat.models.checkpoint import save_weights
 from deepmat.runtime import distributed
@@ -433,6 +434,10 @@ def test_a_dash_for_the_output_is_the_pipe(deepmat):
     assert os.listdir() == ["photo.png"]
     both = deepmat("cut", "photo.png", *SMALL, "-o", "-", "--save", "cutout,alpha")
     assert both.exit_code == 1 and "a pipe: takes one kind" in both.stderr
+
+
+def test_exr_is_a_picture_file():
+    assert places_of("cut.exr").file == Path("cut.exr") and places_of("cut").folder == Path("cut")
 
 
 def test_outputs_that_cannot_be_are_refused_before_any_work(deepmat):

@@ -1,3 +1,4 @@
+import re
 import sys
 import warnings
 from concurrent.futures import ThreadPoolExecutor
@@ -269,3 +270,9 @@ def test_what_is_no_file_is_named_in_one_line(source):
     for read in (imaging.read_image, imaging.read_levels, imaging.read_size):
         with pytest.raises(DataError, match=r"^picture: [\w.]+; expected a path or the bytes of a file$"):
             read(source)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows says no more than that it may not be read")
+def test_a_folder_is_no_picture(tmp_path):
+    with pytest.raises(DataError, match=f"^{re.escape(str(tmp_path))}: a folder; name one picture in it$"):
+        imaging.read_image(tmp_path)

@@ -186,3 +186,21 @@ def test_networks_are_opened_once_and_threads_agree(monkeypatch, tmp_path):
     np.testing.assert_array_equal(
         deepmat.cut(photo(), finder="fake", weights=model).alpha, deepmat.cut(photo(), **OPTIONS).alpha
     )
+
+
+def test_a_photo_that_is_cut_out_comes_back_as_it_is(tmp_path, monkeypatch):
+    """Alpha and colours, by every way in; grey pixels that jump beside known ones are its own business."""
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    rgba = np.zeros((60, 80, 4), np.uint8)
+    rgba[15:45, 20:60] = rng.integers(40, 256, (30, 40, 4))
+    rgba[20:40, 25:50, 3] = 255
+    imaging.write_image(tmp_path / "in/a.png", rgba)
+    made = deepmat.cut("in/a.png", weights="closed-form", device="cpu")
+    assert made.finder == "alpha" and "cut out already" in made.why and not made.notices
+    np.testing.assert_array_equal(made.rgba, rgba)
+    options = {"weights": "closed-form", "device": "cpu", "save": "cutout"}
+    for work, out in ((cut_photos("in", "b", **options), "b"), (deepmat.cut_out("in", "c", **options), "c")):
+        (record,) = work.run()
+        assert record["finder"] == "alpha" and "cut out already" in record["why"] and not record["notices"]
+        np.testing.assert_array_equal(np.asarray(Image.open(f"{out}/cutout/a.png")), rgba)

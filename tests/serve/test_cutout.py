@@ -14,8 +14,11 @@ from PIL import Image
 from serving import encoded, studio
 
 import deepmat
+from deepmat.inference.outputs import make_cutout
 from deepmat.inference.subjects import see_subject
 from deepmat.serve import guards, making
+from deepmat.serve.workers import Stop
+from deepmat.subject.finders import Prompts
 
 
 def opened(response):
@@ -84,6 +87,17 @@ def test_a_trimap_a_mask_a_box_or_points_show_the_subject(client, photo, monkeyp
     for more, fields in (({"mask": encoded(mask)}, {}), ({}, {"box": "0,0,9,9"}), ({}, {"points": "60,40"})):
         answer = cut(client, photo, {"trimap": encoded(trimap), **more}, **fields)
         refused(answer, 400, "bad_request", "trimap: shows the subject itself; leave out mask, box and points")
+
+
+def test_a_picture_that_is_cut_out_comes_back_as_it_is():
+    rgba = np.zeros((60, 80, 4), np.uint8)
+    rgba[15:45, 20:60] = np.random.default_rng(0).integers(40, 256, (30, 40, 4))
+    maker = making.Maker(None, None, 10**6)
+    read = making.read_image(encoded(rgba), maker.max_pixels)
+    subject = making.subject_in(maker, read, None, None, Prompts())
+    made, notices = making.matte(maker, read, subject, Stop())
+    np.testing.assert_array_equal(make_cutout(made), rgba)
+    assert subject.finder == "alpha" and not notices
 
 
 def test_a_trimap_that_misses_the_edge_gets_no_remedy_of_masks(client, photo):

@@ -102,6 +102,16 @@ def test_where_none_fits_the_ways_on_are_named(monkeypatch):
     assert "\n" not in message
 
 
+def test_the_network_that_found_nothing_is_not_what_helps(monkeypatch):
+    def nothing(*arguments, **named):
+        raise NoSubject("u2netp.onnx finds no subject", ("box",))
+
+    monkeypatch.setattr(choice, "obtain", lambda name, **options: "u2netp.onnx")
+    monkeypatch.setattr(choice.network, "find", nothing)
+    with pytest.raises(NoSubject, match=r"finds no subject; give .* or another finder \(--finder list names all\)$"):
+        find(255 - PHOTO)
+
+
 def test_the_finder_asked_for_is_used_whatever_there_is(network):
     pytest.importorskip("onnxruntime")
     assert find(PHOTO, BOX, "plain", SHAPE).name == "plain"
