@@ -6,15 +6,12 @@ import numpy as np
 from deepmat.imaging.shrinking import shrunk
 from deepmat.imaging.trimap import BACKGROUND, FOREGROUND, UNKNOWN, by_distance, depth
 from deepmat.subject.band import THIN, WIDTH, by_thickness, parse_width, widened
-from deepmat.subject.settle import settle
+from deepmat.subject.settle import REACH, settle
 
 WORK = 384
 """Pixels of the longer side at which a mask is settled by its picture."""
 BAND = 2.5
 """Width of the unknown band on each side of the edge, in pixels of the mask as it was made."""
-REACH = 0.03
-"""Share of the longer side up to which greys of the mask belong to its edge: hair that a network shows as haze. Darker
-greys farther from the mask's own edge are doubts of what belongs to the subject, which the picture settles."""
 HAZE = 0.02, 0.98
 """Levels of the mask between which it shows haze."""
 THICK = 1.5

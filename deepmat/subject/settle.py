@@ -6,6 +6,8 @@ from scipy import sparse
 from scipy.ndimage import gaussian_filter
 from scipy.sparse import linalg
 
+from deepmat.imaging.trimap import depth
+
 TRUST = 0.55
 """Weight of the mask's log-odds: networks are surer of themselves than they are right."""
 COLOUR = 0.7
@@ -19,6 +21,12 @@ DATA = 0.1
 """Weight of what is known of a pixel against that of an edge to a neighbour of its colour (1)."""
 BINS = (24, 48, 48)
 """Bins of the three channels of CIELAB; chroma spans about half of its range."""
+REACH = 0.03
+"""Share of the longer side up to which greys of the mask belong to its edge: hair that a network shows as haze. Darker
+greys farther from the mask's own edge are doubts of what belongs to the subject, which the picture settles."""
+FAINT, ENCLOSED = 0.005, 1.5
+"""Level of the mask above which it shows something, and the least log-odds by the mask in a part that the subject
+encloses: what is seen through a hole is background, of which networks show nothing."""
 CLEAN = 64
 """How fast a pixel loses its weight among the background's colours as the mask grows from 0, as (1 - mask) ** CLEAN:
 networks are 0 on background, and faint on what they miss of the subject."""
@@ -60,7 +68,28 @@ def _prior(mask: np.ndarray) -> np.ndarray:
     around = np.ones((5, 5), np.uint8)
     even = np.clip(1 - (cv2.dilate(mask, around) - cv2.erode(mask, around)) / EVEN, 0, 1)
     grey = np.minimum(24 * mask * (1 - mask), 1) * (mask < 0.9)
-    return TRUST * np.log(likely / (1 - likely)) + SEEN * even * grey
+    odds = TRUST * np.log(likely / (1 - likely)) + SEEN * even * grey
+    return np.where(_enclosed(mask), np.maximum(odds, ENCLOSED), odds)
+
+
+def _enclosed(mask: np.ndarray) -> np.ndarray:
+    """Return where the subject, with one side of the frame or none, encloses a part that is faint all over.
+
+    mask: float32 [H, W] in [0, 1]. bool [H, W]. In parts no deeper than REACH the faint greys are those of the edge.
+    """
+    outside, found, least = mask < 0.5, np.zeros(mask.shape, bool), REACH * max(mask.shape)
+    deep = depth(outside)
+    count, parts, about, _ = cv2.connectedComponentsWithStats(outside.view(np.uint8), connectivity=4)
+    for part in range(1, count):
+        left, top, width, height, area = about[part]
+        sides = sum((left == 0, top == 0, left + width == mask.shape[1], top + height == mask.shape[0]))
+        if sides > 1 or not least**2 < area < np.count_nonzero(outside) / 2:
+            continue
+        inside = parts == part
+        middle = inside & (deep > max(least, deep[inside].max() / 2))
+        if middle.any() and np.median(mask[middle]) > FAINT:
+            found |= inside
+    return found
 
 
 def _cells(colours: np.ndarray) -> np.ndarray:

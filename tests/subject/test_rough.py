@@ -187,6 +187,19 @@ def test_a_colour_that_the_mask_sees_faintly_is_no_evidence_of_background():
     assert settle(image, mask)[20:44, 44:76].min() > 0.5
 
 
+@pytest.mark.parametrize(("level", "of_subject"), [(3, True), (0, False)])
+def test_a_faint_part_that_the_subject_encloses_is_no_hole(level, of_subject):
+    """A coat of other colours than the rest below a head. Through holes, networks see nothing at all."""
+    image = np.full((96, 128, 3), 200, np.uint8)
+    image[16:, 32:96] = 90, 60, 40
+    image[60:, 48:80] = 120, 130, 90
+    mask = np.zeros((96, 128), np.float32)
+    mask[16:, 32:96] = 0.97
+    mask[60:, 48:80] = level / 255
+    settled = settle(image, mask)[66:, 54:74]
+    assert settled.min() > 0.5 if of_subject else settled.max() < 0.5
+
+
 @pytest.mark.parametrize(("row", "column", "level"), [(110, 90, 0), (190, 180, 254)], ids=["hole", "island"])
 def test_where_a_sure_mask_and_the_picture_disagree_nothing_is_known(row, column, level):
     image, alpha = scene()
