@@ -1,6 +1,7 @@
 """Coverage of the 95 % confidence intervals by the number of foregrounds: `python -m benchmarks.coverage`."""
 
 import numpy as np
+import typer
 
 from deepmat.scoring.significance import interval
 
@@ -23,4 +24,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    typer.run(main)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import typer
 
 from deepmat import synth
 from deepmat.imaging import trimap
@@ -34,6 +35,7 @@ def _opened(browser: str, address: str, folder: Path) -> float:
 
 
 def main() -> None:
+    """Print what the report page of a thousand pictures and two runs takes: seconds, megabytes, layout in Chromium."""
     kinds = list(synth.KINDS)
     made = []
     for number in range(2 * len(kinds)):
@@ -81,4 +83,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    typer.run(main)

@@ -149,8 +149,9 @@ class Checkup(Work[Checked]):
 
 
 def _once(found: list[Finding], records: list[Checked]) -> list[Finding]:
-    """All findings, without those of checksums that reading the pictures gave too."""
-    findings = found + [item for record in records if not record.checksum for item in record.findings]
+    """All findings, each once: pictures may be of several parts, and reading them may tell what checksums do."""
+    read = found + [item for record in records if not record.checksum for item in record.findings]
+    findings = list({(item["check"], item["path"], item["message"]): item for item in read}.values())
     known = {(item["check"], item["path"]) for item in findings}
     more = [item for record in records if record.checksum for item in record.findings]
     return findings + [item for item in more if (item["check"], item["path"]) not in known]

@@ -171,7 +171,8 @@ def _count(number: int, what: str) -> str:
 
 def _verdict(summary: "Summary", command: str, fix: Path | None) -> str:
     if not summary["errors"] and not summary["warnings"]:
-        return "healthy" + (f", {_count(summary['notes'], 'note')}" if summary["notes"] else "")
+        notes = f", {_count(summary['notes'], 'note')}" if summary["notes"] else ""
+        return f"healthy{notes}{'; nothing to mend, so there is no copy' if fix else ''}"
     verdict = f"{_count(summary['errors'], 'error')}, {_count(summary['warnings'], 'warning')}"
     mends = summary["mendable"]
     if fix and summary["fix"]:

@@ -63,7 +63,7 @@ def synth(
                 bar.advance(task)
         files = sum(distributed.gather(work.total))
         if not distributed.rank():
-            say(f"{files} files in {out}; next: deepmat composite {quote(str(out))} -o DATA")
+            say(f"{files} files written to {out}; next: deepmat composite {quote(str(out))} -o DATA")
     if picture and not distributed.rank():
         draw_synth_sheet(picture, seed=seed)
         say(f"every kind of picture, and {SCENES} training scenes, in {picture}")

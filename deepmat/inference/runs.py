@@ -106,7 +106,8 @@ def open_runs(
         runs.networks[name] = as_network(opened.network, test)
         precisions.add(opened.precision)
         runs.settings.update({"precision": ", ".join(sorted(precisions)), **options})
-        runs.about.append(f"{opened.about}, {', '.join(f'{key} {value}' for key, value in options.items())}")
+        shown = ", ".join(f"{key} {value}" for key, value in options.items() if value is not None)
+        runs.about.append(f"{opened.about}, {shown}")
     for name, folder in folders.items():
         runs.add({"run": name, "mattes": str(folder)})
     return runs

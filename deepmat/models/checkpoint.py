@@ -114,7 +114,7 @@ def load_state(path: Path) -> dict[str, Any]:
                 f"{path}: holds objects besides weights, which could run code; not read. Whoever made it can save the "
                 "weights alone: torch.save({'state_dict': model.state_dict()}, FILE)"
             ) from error
-        raise CheckpointError(f"{path}: truncated or not a torch file; fetch or make it again") from error
+        raise CheckpointError(f"{path}: truncated or not a file of weights; fetch or make it again") from error
     if not isinstance(loaded, dict):
         raise CheckpointError(f"{path}: holds a {type(loaded).__name__} instead of named weights")
     return loaded

@@ -118,13 +118,13 @@ def import_weights(
     if out.suffix != ".safetensors":
         raise ConfigError(f"{out}: weights are written as safetensors; give a name that ends in .safetensors")
     read = load_weights(path)
+    if read.about is not None:
+        raise CheckpointError(f"{path}: is in deepmat's format already; use it directly")
     if real(out) == real(path):
         raise ConfigError(f"{out}: would overwrite the file that is read; choose another name")
     if is_there(out):
         raise ConfigError(f"{out}: exists already; choose another name with -o, or remove it")
     known = identify(read, path)
-    if read.about is not None:
-        raise CheckpointError(f"{path}: is in deepmat's format already; use it directly")
     model = assemble(read, known, path, assume)
     state = model.state_dict()
     spoilt = [key for key, value in state.items() if not torch.isfinite(value).all()]

@@ -10,10 +10,12 @@ from deepmat.runtime.storage import Address, addressed
 
 def joined(folder: Path, place: str) -> str:
     """Return the absolute path of a place that is relative to a folder ("../fg/cat.png"), or is absolute itself."""
-    if isinstance(folder, Address) and not os.path.isabs(place) and not isinstance(addressed(place), Address):
+    if isinstance(addressed(place), Address):
+        return place
+    if isinstance(folder, Address) and not os.path.isabs(place):
         head, *parts = folder.parts
         return str(Address(head, posixpath.normpath("/".join((*parts, place)))))
-    return place if isinstance(addressed(place), Address) else os.path.normpath(os.path.join(folder, place))
+    return os.path.normpath(place if os.path.isabs(place) else os.path.join(folder, place))
 
 
 def relative(path: str, folder: Path) -> str:

@@ -15,6 +15,8 @@ from deepmat.runtime.paths import is_folder, is_there
 PICTURE_SUFFIXES = frozenset(
     ".png .jpg .jpeg .jpe .jfif .bmp .tif .tiff .webp .gif .ppm .pgm .pbm .pnm .jp2 .tga .avif".split()
 )
+OWN = ".jsonl"
+"""Extension of the logs and lists that deepmat writes beside pictures: they need no notice."""
 SYSTEM_FOLDERS = ("lost+found", "System Volume Information")
 """Closed folders at the root of a disk, which hold nothing of the user's."""
 
@@ -30,7 +32,7 @@ def refuse_no_folder(option: str, path: Path) -> None:
     option: its name in the message.
     """
     if is_picture(path) and not is_folder(path):
-        raise ConfigError(f"{option} {path}: the name of a picture; give a folder, {path.parent}")
+        raise ConfigError(f"{option} {path}: the name of a picture; give a folder, such as {path.with_suffix('')}")
     if str(path) == "-":
         raise ConfigError(f"{option} -: is no folder; name one (deepmat cut - writes a picture to a pipe)")
     refuse_file(option, path)
@@ -113,7 +115,7 @@ def scan_names(folder: Path) -> _Names:
         notices += [f"{path}: skipped, a link to a folder; name that folder itself" for path in links]
         below = Path(parent).relative_to(folder).as_posix()
         for name in names:
-            if name.startswith("."):
+            if name.startswith(".") or name.endswith(OWN):
                 continue
             place, inside = os.path.join(parent, name), name if below == "." else f"{below}/{name}"
             # Not a pipe, which would block. os.path's functions also work where only names may be read.
@@ -164,7 +166,7 @@ def _scan_storage(folder: storage.Address) -> _Names:
         parts = name.split("/")
         if any(part in ("", ".", "..") for part in parts):
             notices.append(f"{folder}/{name}: skipped, its name has an empty part or dots for one; rename it")
-        elif any(part.startswith(".") for part in parts):
+        elif any(part.startswith(".") for part in parts) or name.endswith(OWN):
             continue
         elif _is_picture(name):
             pictures.append(name)

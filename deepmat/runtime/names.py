@@ -41,9 +41,11 @@ class NearNames:
 
 
 def _beginnings(name: str) -> Iterator[str]:
-    """Yield the name, then its beginnings up to each separator, longest first; of each only letters and digits."""
+    """Yield the name, then its beginnings up to each separator, longest first; of each only letters and digits.
+
+    A name that has none stands for itself.
+    """
     ends = [len(name), *(each.start() for each in reversed(list(SEPARATOR.finditer(name))))]
-    for end in ends:
-        plain = re.sub(r"[\W_]", "", unicodedata.normalize("NFKC", name[:end]).casefold())
-        if plain:
-            yield plain
+    plain = [re.sub(r"[\W_]", "", unicodedata.normalize("NFKC", name[:end]).casefold()) for end in ends]
+    yield plain[0] or name
+    yield from filter(None, plain[1:])

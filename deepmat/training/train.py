@@ -45,6 +45,7 @@ KEYS = {
 }
 """Config keys by argument of `train`."""
 PATHS = ("data", "bg", "test", "runs")
+STAGES = ("0", "1", "2", "3")
 """Of these the paths."""
 
 
@@ -187,8 +188,7 @@ def configs_of(
     if isinstance(config, Config):
         bases = {"config": config.model_dump(mode="json")}
     else:
-        numbers = str(stage).split(",")
-        files = [_file(config)] if config else [configs.recipe(f"stage{number.strip()}") for number in numbers]
+        files = [_file(config)] if config else [_stage(each.strip()) for each in str(stage).split(",")]
         bases = {str(file): configs.read_yaml(file) for file in files}
     sources = [*map(str, layers), *(["command line"] if flags or pretrain or settings else [])]
     several = len(bases) > 1
@@ -201,6 +201,13 @@ def configs_of(
             values = configs.merge(values, layer)
         resolved.append(configs.build(values, " and ".join([source, *sources])))
     return resolved
+
+
+def _stage(number: str) -> Path:
+    """Return the YAML file of a stage of Deep Image Matting."""
+    if number not in STAGES:
+        raise ConfigError(f"--stage {number:.60}: give 0, 1, 2 or 3, or several: 0,1,2,3")
+    return configs.recipe(f"stage{number}")
 
 
 def _file(config: str) -> Path:

@@ -263,6 +263,8 @@ def test_what_is_clean_is_healthy(deepmat, source, data):
     list(synthesise(Path("large"), train=7, test=1, backgrounds=1, size=512, per_foreground=(1, 1)))
     result = deepmat("doctor", "large", "--workers", 2)
     assert result.stdout.splitlines()[1:] == ["healthy"]
+    result = deepmat("doctor", "large", "--fix", "mended")
+    assert result.stdout.splitlines()[1:] == ["healthy; nothing to mend, so there is no copy"]
 
 
 def test_pictures_with_their_alphas_in_themselves_or_elsewhere(deepmat, tmp_path):

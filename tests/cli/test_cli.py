@@ -102,16 +102,17 @@ def test_the_main_job(deepmat, read_log, network):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["train", "--stage", 3], "no training data: give some with --data DIR, foregrounds and backgrounds or"),
+        (["train", "--stage", 3], "no training data: give some with --data DIR (data show: DIR), foregrounds and backgrounds or"),
         (["train", "--stage", 3, "--data", "nowhere"], "nowhere: no such folder; check the path (`deepmat synth"),
         (["train"], "say what to train: --stage 0, 1, 2, 3"),
-        (["train", "--stage", 9], "stage9: deepmat ships no such recipe; known: finetune, fusion, lite, stage0"),
+        (["train", "--stage", 9], "--stage 9: give 0, 1, 2 or 3, or several: 0,1,2,3"),
         (["train", "--stage", 1, "--set", "train.epoch=3"], "train.epoch: unknown key, did you mean train.epochs?"),
         (["train", "--config", "finetune"], "no training data: give some with --data DIR"),
         (["train", "--config", "finetun"], "finetun: deepmat ships no such recipe; known: finetune, fusion, lite"),
         (["train", "--stage", "0,1", "--name", "x"], "several stages need their own names"),
         (["composite", "nowhere", "-o", "x"], "nowhere: no such folder; check the path (`deepmat synth"),
         (["convert-vgg", "--weights", "none.pth"], "none.pth: no such file"),
+        (["convert-vgg"], "VGG16's weights are not fetched, since DEEPMAT_OFFLINE is set; unset it, or give"),
         (["eval"], "no folder of test pictures: give a test set with --data DIR (train: --test DIR);"),
         (["predict", "x.png", "-t", "t.png", "-o", "out"], "t.png: no such folder or file of trimaps; check"),
         (["synth", "x", "--size", 5], "size is 5"),
@@ -310,7 +311,7 @@ def test_eval_names_what_it_cannot_score(deepmat, data, weights):
     assert "error" in summary["pictures"][0]
     assert summary["means"][0]["mean"]["sad"]["mean"] == summary["pictures"][1]["sad"]
     unreadable = deepmat("eval", "-w", names[0], "--data", "test")
-    assert unreadable.exit_code == 1 and "truncated or not a torch file" in unreadable.stderr
+    assert unreadable.exit_code == 1 and "truncated or not a file of weights" in unreadable.stderr
 
 
 def test_a_run_is_not_overwritten_by_chance(deepmat, data):

@@ -444,7 +444,7 @@ def test_outputs_that_cannot_be_are_refused_before_any_work(deepmat):
     photo("photo.png")
     for command, told in (
         (["cut", "photo.png", *SMALL, "-o", "cut.psd"], "--out cut.psd: .psd is not written"),
-        (["predict", "photo.png", "-o", "cut.png"], "--out cut.png: the name of a picture; give a folder, ."),
+        (["predict", "photo.png", "-o", "cut.png"], "--out cut.png: the name of a picture; give a folder, such as cut"),
         (["predict", "photo.png", "-o", "-"], "--out -: is no folder"),
         (
             ["cut", "photo.png", *SMALL, "--crop", "0.05"],

@@ -187,6 +187,10 @@ def test_composite_reads_and_writes_addresses_and_goes_on(deepmat, monkeypatch, 
     assert len([path for path in put if path.endswith(".png")]) == 1 and {*files(addressed("memory://b/set"))} == {
         *made
     }
+    result = deepmat("composite", source, "--per-foreground", 2, "-o", "memory://b/own")  # files in, addresses out
+    assert result.exit_code == 0 and {*files(addressed("memory://b/own"))} == {*made}
+    result = deepmat("composite", source, "--per-foreground", 2, "-o", "memory://b/own")
+    assert "12 composites in memory://b/own (12 from before)" in result.stderr
     result = deepmat("composite", "memory://b/src", "--per-foreground", 2, "-o", "out")  # addresses in, files out
     assert result.exit_code == 0 and {name: Path("out", name).read_bytes() for name in pictures} == {
         name: made[name] for name in pictures

@@ -127,7 +127,7 @@ def test_the_preview(run):
         (["masks", "-o", "out", "--preview", "masks/s.png"], "lies in masks, which is read"),
         (["masks", "-o", "out", "--preview", "sheet"], "--preview sheet: not the name of a picture"),
         (["masks", "-o", "out", "--images", "masks"], "--images: is only for --preview FILE.png"),
-        (["masks/m.png", "-o", "t.png"], "--out t.png: the name of a picture; give a folder, ."),
+        (["masks/m.png", "-o", "t.png"], "--out t.png: the name of a picture; give a folder, such as t"),
         (["masks", "-o", "masks/m.txt"], "--out masks/m.txt: is a file; name a folder"),
         (["masks", "-o", "out", "--width", "2px"], "--width 2px: not a width; give pixels"),
         (["masks", "-o", "out", "--inwards", "x"], "--inwards x: not a width"),

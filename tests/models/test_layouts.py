@@ -215,8 +215,8 @@ def broken_files():
         "c.safetensors": (header(claim), "truncated or not a safetensors file"),
         "d.safetensors": (header(b'{"__metadata__":{"deepmat":"[1]"}}'), "truncated or not a safetensors file"),
         "bomb.pth": (bomb.getvalue(), "is compressed"),
-        "old.pth": (old.replace(b"M" + struct.pack("<H", 7777), ten_gb), "truncated or not a torch file"),
-        "cut.pth": (whole[: len(whole) // 2], "truncated or not a torch file"),
+        "old.pth": (old.replace(b"M" + struct.pack("<H", 7777), ten_gb), "truncated or not a file of weights"),
+        "cut.pth": (whole[: len(whole) // 2], "truncated or not a file of weights"),
         "hostile.pth": (
             pickled({"state_dict": PART, "best_sad": Hostile()}),
             "holds objects besides weights, which could run code; not read",
@@ -278,6 +278,8 @@ def test_missing_files_and_wrong_places_are_told(deepmat, network, monkeypatch):
     assert deepmat("import", "theirs.safetensors").exit_code == 0
     out = Path("weights/theirs.safetensors")
     assert load_weights(out).about["licence"] == "CC0"
+    again = deepmat("import", out)
+    assert again.exit_code == 1 and "is in deepmat's format already; use it directly" in again.stderr
     kept = out.read_bytes()
 
     def full(*_):

@@ -8,7 +8,7 @@ from deepmat.runtime import files, listing, pairing
 
 
 def test_pictures_are_keyed_by_path_without_extension(tmp_path):
-    for name in ("b.JPG", "sub dir/a.x.png", "notes.txt", ".hidden.png", ".git/c.png"):
+    for name in ("b.JPG", "sub dir/a.x.png", "notes.txt", "log.jsonl", ".hidden.png", ".git/c.png"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
     pictures, notices = listing.list_pictures(tmp_path)
@@ -82,6 +82,8 @@ def test_accents_and_endings_of_tools_do_not_part_what_belongs_together(tmp_path
         ("shoes/Dog", "hats/dog.png", False),
         ("img_1", "img_2.png", False),
         ("cat", "catalogue.png", False),
+        ("___", "cat.png", False),
+        ("cat", "(!).png", False),
     ],
 )
 def test_the_near_file_is_named_where_there_is_no_partner(tmp_path, key, name, near):

@@ -68,6 +68,7 @@ def test_an_address_is_a_path_with_two_slashes():
     assert cat.is_absolute() and files.real(cat) is cat and cat.resolve() is cat
     assert joined(cat.parent, "../fg/a.png") == "s3://bucket/fg/a.png"
     assert joined(Path("/data"), "../fg/a.png") == "/fg/a.png"
+    assert joined(cat.parent, "/data/fg/a.png") == joined(Path("x"), "/data/fg/a.png") == "/data/fg/a.png"
 
 
 @pytest.mark.parametrize("local", ["C:/x/cat.png", "a:b/cat.png", "photos/s3:/cat.png", "s3", "-"])
@@ -121,7 +122,7 @@ def test_files_are_written_and_found():
 
 def test_pictures_are_listed_by_their_names_alone(monkeypatch):
     home = addressed("memory://b")
-    for name in ("b.JPG", "sub dir/a.x.png", "notes.txt", ".hidden.png", ".git/c.png", "d.heic", "b.cr2", "bare"):
+    for name in ("b.JPG", "sub dir/a.x.png", "notes.txt", "x/log.jsonl", ".hidden.png", ".git/c.png", "d.heic", "b.cr2", "bare"):
         files.write_bytes(home / name, b"")
     fail(monkeypatch, "cat_file", *[AssertionError("opened")] * 9)
     pictures, notices = listing.list_pictures(home)

@@ -147,7 +147,7 @@ def test_each_stage_begins_with_its_own_weights():
         ({"stage": 1, "resume": "auto", "overwrite": True}, "--resume and --overwrite: give one of them"),
         ({"stage": "1,2", "name": "x"}, "--name: several stages need their own names"),
         ({"stage": "1,2", "resume": "state.pt"}, "--resume FILE: goes with one stage"),
-        ({"stage": 4}, "stage4: deepmat ships no such recipe"),
+        ({"stage": 4}, "--stage 4: give 0, 1, 2 or 3"),
         ({"stage": 1, "recipe": "moder"}, "recipe/moder: deepmat ships no such recipe; known: mmagic, modern"),
         ({"stage": 1, "lr": -1.0}, r"stage1.yaml and command line: train.lr: give a number over 0"),
         ({"config": "lite", "settings": ["loss.sharp=1"]}, "loss 'sharp': unknown"),

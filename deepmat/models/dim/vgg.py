@@ -9,6 +9,7 @@ from torch import Tensor
 
 from deepmat.errors import CheckpointError, ConfigError
 from deepmat.models.checkpoint import load_state, load_weights, save_weights
+from deepmat.runtime.fetching import OFFLINE, is_offline
 from deepmat.runtime.files import AnyPath, as_path, as_path_or_none
 from deepmat.runtime.paths import is_file
 
@@ -32,8 +33,14 @@ def _download() -> dict[str, Tensor]:
     # Only here: torchvision is slow to import and its binary must match torch's.
     from torchvision.models import VGG16_Weights
 
+    weights = VGG16_Weights.IMAGENET1K_V1
+    if is_offline() and not Path(torch.hub.get_dir(), "checkpoints", Path(weights.url).name).is_file():
+        raise CheckpointError(
+            f"VGG16's weights are not fetched, since {OFFLINE} is set; unset it, or give vgg16-397923af.pth with "
+            "--weights FILE"
+        )
     try:
-        return dict(VGG16_Weights.IMAGENET1K_V1.get_state_dict(progress=False, check_hash=True))
+        return dict(weights.get_state_dict(progress=False, check_hash=True))
     except Exception as error:  # no network, a proxy's error page, a damaged cache
         raise CheckpointError(
             f"VGG16's weights could not be downloaded ({error}); fetch vgg16-397923af.pth on a machine that can and "

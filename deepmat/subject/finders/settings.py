@@ -85,12 +85,12 @@ def parse_settings(pairs: Iterable[str], base: Settings | None = None) -> Settin
 
 def check_settings(settings: Settings) -> Settings:
     """Return the settings. Raises ConfigError for values that no network takes."""
-    lookup(DIVISORS, settings.divisor, "divisor")
-    lookup(OUTPUTS, settings.output, "output")
+    lookup(DIVISORS, settings.divisor, "finder.divisor")
+    lookup(OUTPUTS, settings.output, "finder.output")
     if settings.side is not None and settings.side not in SIDES:
         raise ConfigError(f"finder.side={settings.side}: give {SIDES.start} to {SIDES.stop - 1} pixels")
     if not all(np.isfinite(settings.mean + settings.std)) or min(settings.std) <= 0:
-        raise ConfigError(f"mean {settings.mean}, std {settings.std}: give numbers, std above 0")
+        raise ConfigError(f"finder.mean {settings.mean}, finder.std {settings.std}: give numbers, std above 0")
     return settings
 
 
