@@ -63,4 +63,5 @@ def _about(about: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, st
             yield from _about(value, f"{prefix}{key} ")
         else:
             text = str(value)
-            yield f"{prefix}{key}", text if len(text) <= LONG else f"{len(text.splitlines())} lines (--json shows them)"
+            lines = len(text.splitlines())
+            yield f"{prefix}{key}", text if lines < 2 or len(text) <= LONG else f"{lines} lines (--json shows them)"

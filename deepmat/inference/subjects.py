@@ -21,7 +21,7 @@ from deepmat.inference.predictor import Predictor
 from deepmat.subject.band import WIDEN, WIDTH, Width, from_mask, parse_width, too_narrow
 from deepmat.subject.emptied import is_cut_out
 from deepmat.subject.finders.choice import ALPHA
-from deepmat.subject.prompting import fitted
+from deepmat.subject.prompting import beyond, fitted
 from deepmat.subject.rough import from_rough, is_network_mask
 from deepmat.subject.seeking import CUT_OUT, Seeker, Subject, detail_of, given, kept, seek
 
@@ -105,15 +105,16 @@ def of_photo(
     size = _size(photo)
     with _named(name):
         prompts = fitted(seeker.prompts, size)
+        cut_off = [] if prompts == seeker.prompts else [f"{name}: {beyond(seeker.prompts, size)}"]
         if mask is None:
             subject = seek(photo.image, own, seeker._replace(prompts=prompts))
-            return subject._replace(notices=[f"{name}: {notice}" for notice in subject.notices])
+            return subject._replace(notices=cut_off + [f"{name}: {notice}" for notice in subject.notices])
     levels, detail, notices = as_mask(mask, size, photo=photo, max_pixels=max_pixels)
     source = str(mask) if isinstance(mask, PATHS) else "mask"
     with _named(source):
         why = f"{source} is given" if source != "mask" else "it is given"
         subject = given(photo.image, levels, detail, why, prompts)
-    return subject._replace(notices=[*notices, *(f"{source}: {notice}" for notice in subject.notices)])
+    return subject._replace(notices=[*cut_off, *notices, *(f"{source}: {notice}" for notice in subject.notices)])
 
 
 def see_subject(

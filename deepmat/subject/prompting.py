@@ -87,3 +87,9 @@ def fitted(prompts: Prompts, size: tuple[int, int]) -> Prompts:
         if not (cut[0] <= x < cut[2] and cut[1] <= y < cut[3]):
             raise ConfigError(f"--point {x},{y}: lies outside --box, which holds the whole subject; widen the box")
     return prompts._replace(box=cut)
+
+
+def beyond(prompts: Prompts, size: tuple[int, int]) -> str:
+    """Return the notice of a box that reaches beyond a photo of (height, width)."""
+    height, width = size
+    return f"--box {','.join(map(str, prompts.box or ()))}: reaches beyond the picture, which is {width}x{height}"

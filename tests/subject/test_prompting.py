@@ -5,7 +5,7 @@ import pytest
 
 from deepmat.errors import ConfigError, DataError
 from deepmat.subject.finders import Prompts
-from deepmat.subject.prompting import fitted, prompts_of
+from deepmat.subject.prompting import beyond, fitted, prompts_of
 
 
 def test_text_and_numbers_are_the_same():
@@ -44,6 +44,7 @@ def test_what_is_no_prompt_is_refused(arguments, message):
 
 def test_a_box_is_cut_off_at_the_frame():
     assert fitted(prompts_of("-5,3,80,90"), (40, 60)).box == (0, 3, 60, 40)
+    assert beyond(prompts_of("-5,3,80,90"), (40, 60)) == "--box -5,3,80,90: reaches beyond the picture, which is 60x40"
     inside = prompts_of("5,3,20,30", [(5, 3), (19, 29)], [(59, 39)])
     assert fitted(inside, (40, 60)) == inside
 
