@@ -14,8 +14,8 @@ from deepmat.runtime.storage import addressed
 TRAINING_KINDS = ("image", "alpha", "fg", "bg")
 TEST_KINDS = ("image", "trimap", "alpha")
 HOW_TO_GET_DATA = (
-    "give some with --data DIR (data show: DIR), foregrounds and backgrounds or composites of them; `deepmat synth DIR` makes a set "
-    "procedurally, `--set data.synth=10000` trains on procedural scenes only"
+    "give some with --data DIR (data show: DIR), foregrounds and backgrounds or composites of them; `deepmat synth "
+    "DIR` makes a set procedurally, `--set data.synth=10000` trains on procedural scenes only"
 )
 HOW_TO_GET_TESTS = (
     "give a test set with --data DIR (train: --test DIR); `deepmat synth` and then `deepmat composite --split test` "

@@ -102,7 +102,7 @@ def test_the_main_job(deepmat, read_log, network):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["train", "--stage", 3], "no training data: give some with --data DIR (data show: DIR), foregrounds and backgrounds or"),
+        (["train", "--stage", 3], "no training data: give some with --data DIR (data show: DIR), foregrounds and"),
         (["train", "--stage", 3, "--data", "nowhere"], "nowhere: no such folder; check the path (`deepmat synth"),
         (["train"], "say what to train: --stage 0, 1, 2, 3"),
         (["train", "--stage", 9], "--stage 9: give 0, 1, 2 or 3, or several: 0,1,2,3"),
