@@ -27,6 +27,8 @@ greys farther from the mask's own edge are doubts of what belongs to the subject
 FAINT, ENCLOSED = 0.005, 1.5
 """Level of the mask above which it shows something, and the least log-odds by the mask in a part that the subject
 encloses: what is seen through a hole is background, of which networks show nothing."""
+UNLIKE = -1.0
+"""Median log-likelihood ratio above which the colours of such a part do not speak for the background."""
 CLEAN = 64
 """How fast a pixel loses its weight among the background's colours as the mask grows from 0, as (1 - mask) ** CLEAN:
 networks are 0 on background, and faint on what they miss of the subject."""
@@ -50,6 +52,7 @@ def settle(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
     cells = _cells(colours)
     smooth = _smoothness(colours)
     prior, clean = _prior(mask), (1 - mask.ravel()) ** CLEAN
+    prior = np.where(_enclosed(mask, cells, clean), np.maximum(prior, ENCLOSED), prior)
     settled = mask
     for _ in range(ROUNDS):
         odds = prior + COLOUR * _colour_odds(cells, settled, clean)
@@ -68,27 +71,33 @@ def _prior(mask: np.ndarray) -> np.ndarray:
     around = np.ones((5, 5), np.uint8)
     even = np.clip(1 - (cv2.dilate(mask, around) - cv2.erode(mask, around)) / EVEN, 0, 1)
     grey = np.minimum(24 * mask * (1 - mask), 1) * (mask < 0.9)
-    odds = TRUST * np.log(likely / (1 - likely)) + SEEN * even * grey
-    return np.where(_enclosed(mask), np.maximum(odds, ENCLOSED), odds)
+    return TRUST * np.log(likely / (1 - likely)) + SEEN * even * grey
 
 
-def _enclosed(mask: np.ndarray) -> np.ndarray:
-    """Return where the subject, with one side of the frame or none, encloses a part that is faint all over.
+def _enclosed(mask: np.ndarray, cells: np.ndarray, clean: np.ndarray) -> np.ndarray:
+    """Return where the subject, with one side of the frame or none, encloses a part of its own, bool [H, W].
 
-    mask: float32 [H, W] in [0, 1]. bool [H, W]. In parts no deeper than REACH the faint greys are those of the edge.
+    Such a part is faint all over and not of the background's colours. In parts no deeper than REACH the faint greys are
+    those of the edge. mask: float32 [H, W] in [0, 1]; cells, clean: as for `_colour_odds`.
     """
-    outside, found, least = mask < 0.5, np.zeros(mask.shape, bool), REACH * max(mask.shape)
+    outside, least = mask < 0.5, REACH * max(mask.shape)
     deep = depth(outside)
-    count, parts, about, _ = cv2.connectedComponentsWithStats(outside.view(np.uint8), connectivity=4)
-    for part in range(1, count):
-        left, top, width, height, area = about[part]
+    count, labels, about, _ = cv2.connectedComponentsWithStats(outside.view(np.uint8), connectivity=4)
+    faint = []
+    for label in range(1, count):
+        left, top, width, height, area = about[label]
         sides = sum((left == 0, top == 0, left + width == mask.shape[1], top + height == mask.shape[0]))
         if sides > 1 or not least**2 < area < np.count_nonzero(outside) / 2:
             continue
-        inside = parts == part
-        middle = inside & (deep > max(least, deep[inside].max() / 2))
+        part = labels == label
+        middle = part & (deep > max(least, deep[part].max() / 2))
         if middle.any() and np.median(mask[middle]) > FAINT:
-            found |= inside
+            faint.append(part)
+    found = np.zeros(mask.shape, bool)
+    if faint:
+        odds = _colour_odds(cells, mask, np.where(np.any(faint, axis=0).ravel(), 0, clean))
+        for part in faint:
+            found |= part & (np.median(odds[part]) > UNLIKE)
     return found
 
 

@@ -187,12 +187,15 @@ def test_a_colour_that_the_mask_sees_faintly_is_no_evidence_of_background():
     assert settle(image, mask)[20:44, 44:76].min() > 0.5
 
 
-@pytest.mark.parametrize(("level", "of_subject"), [(3, True), (0, False)])
-def test_a_faint_part_that_the_subject_encloses_is_no_hole(level, of_subject):
-    """A coat of other colours than the rest below a head. Through holes, networks see nothing at all."""
+@pytest.mark.parametrize(
+    ("level", "colour", "of_subject"),
+    [(3, (120, 130, 90), True), (0, (120, 130, 90), False), (3, (200, 200, 200), False)],
+)
+def test_a_faint_part_that_the_subject_encloses_is_no_hole(level, colour, of_subject):
+    """A coat of other colours than the rest below a head. Holes are black in the mask, or show the background."""
     image = np.full((96, 128, 3), 200, np.uint8)
     image[16:, 32:96] = 90, 60, 40
-    image[60:, 48:80] = 120, 130, 90
+    image[60:, 48:80] = colour
     mask = np.zeros((96, 128), np.float32)
     mask[16:, 32:96] = 0.97
     mask[60:, 48:80] = level / 255
