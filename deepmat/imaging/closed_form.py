@@ -14,8 +14,10 @@ from deepmat.imaging.narrowing import sure_of
 from deepmat.imaging.trimap import UNKNOWN, unknown_region
 from deepmat.runtime.stopping import check_stop
 
-EPSILON = 1e-7
-"""Weight of the slope of alpha over colour, for colours from 0 to 1, in the paper's own code."""
+EPSILON = 1e-6
+"""Weight of the slope of alpha over colour, for colours from 0 to 1. A ninth of it is added to the variance of each
+window's colours. Rounding to 8 bits alone has one of 1.3e-6; with the 1e-7 of the paper's own code alpha follows that
+where background and hair are smooth, and with more than 1e-6 it loses details of sharp pictures."""
 COARSEST = 32
 """Pixels of the shorter side at which nothing coarser is solved first."""
 STEPS, TOLERANCE = 500, 1e-4
