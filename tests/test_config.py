@@ -127,7 +127,9 @@ def test_a_run_of_no_folders_name_is_refused(name):
         config.load(flags={"train": {"name": name}})
 
 
-@pytest.mark.parametrize("text", ["[1, 2]", "just text", "a: [1", "a: b: c"])
+@pytest.mark.parametrize(
+    "text", ["[1, 2]", "just text", "a: [1", "a: b: c", "train: !!int abc", "[" * 3000, "train: 5"]
+)
 def test_files_that_are_no_config(tmp_path, text):
     (tmp_path / "c.yaml").write_text(text)
     with pytest.raises(ConfigError, match=r"c\.yaml: .*$") as caught:
@@ -160,6 +162,11 @@ def test_layers_and_numbers_that_yaml_reads_as_text(tmp_path):
     )
     assert (resolved.train.lr, resolved.train.seed, resolved.train.epochs) == (3e-5, 3, 2)
     assert config.load(tmp_path / "c.yaml").train.lr == 1e-4
+
+
+@pytest.mark.parametrize("name", ["2026-12-31", "2026-31-12"])
+def test_dates_are_text(name):
+    assert config.load(overrides=[f"train.name={name}"]).train.name == name
 
 
 @settings(max_examples=30)

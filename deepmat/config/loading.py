@@ -79,7 +79,7 @@ def _nested(dotted: str, value: Any) -> dict[str, Any]:
 
 
 class _Loader(yaml.SafeLoader):
-    """A safe loader that refuses a key which a mapping has twice: PyYAML takes the last one silently."""
+    """A safe loader that refuses a key that a mapping has twice: PyYAML takes the last silently. Dates are text."""
 
     def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
         node = super().compose_mapping_node(anchor)
@@ -94,8 +94,20 @@ class _Loader(yaml.SafeLoader):
         return node
 
 
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+
+
 def _load(text: str) -> Any:
-    return yaml.load(text, _Loader)  # a safe one
+    """The value of a YAML text. Raises yaml.YAMLError."""
+    try:
+        return yaml.load(text, _Loader)  # a safe one
+    except RecursionError as error:
+        raise yaml.MarkedYAMLError(problem="nested too deeply") from error
+    except ValueError as error:  # of PyYAML's constructors: !!int abc
+        raise yaml.MarkedYAMLError(problem=str(error)) from error
 
 
 def read_yaml(path: Path) -> dict[str, Any]:

@@ -71,12 +71,15 @@ LENGTHS = {"affine": "window", "crop": "sizes", "resize": "size", "distance_trim
 
 
 def enlarged(config: AugmentConfig, scale: float) -> dict[str, Any]:
-    """The options of each step, with lengths in pixels multiplied by `scale`."""
+    """The options of each step, with lengths in pixels multiplied by `scale`; whole ones stay 1 or more."""
     options = config.model_dump()
     for step, key in LENGTHS.items():
         if options[step]:
             lengths = options[step][key]
-            scaled = [type(length)(scale * length) for length in np.atleast_1d(lengths).tolist()]
+            scaled = [
+                max(1, int(scale * length)) if isinstance(length, int) else scale * length
+                for length in np.atleast_1d(lengths).tolist()
+            ]
             options[step][key] = scaled if isinstance(lengths, list) else scaled[0]
     return options
 

@@ -109,7 +109,9 @@ def in_levels(alpha: np.ndarray, levels: Levels) -> np.ndarray:
 
 
 def _stretch(alpha: np.ndarray) -> np.ndarray:
-    """An alpha stretched to its full range: uint8 to [0, 255], floats to [0, 1]."""
+    """An alpha stretched to its full range: uint8 to [0, 255], floats to [0, 1]; one of a single value as it is."""
+    if alpha.min() == alpha.max():
+        return alpha
     top = 255.0 if alpha.dtype == np.uint8 else 1.0
     return np.asarray(cv2.normalize(alpha, np.empty_like(alpha), 0, top, cv2.NORM_MINMAX))
 

@@ -1,6 +1,7 @@
 """The application: routes of the service, its description, its page."""
 
 from typing import Any
+from urllib.parse import quote
 
 from fastapi import FastAPI
 from starlette.exceptions import HTTPException
@@ -15,7 +16,7 @@ from deepmat.runtime.records import to_json
 from deepmat.serve import editing, page_files, removebg
 from deepmat.serve.answers import answer
 from deepmat.serve.forms import CutoutForm, body_of, read_form
-from deepmat.serve.guards import Guards
+from deepmat.serve.guards import FORM, Guards
 from deepmat.serve.making import MEDIA, encode, matte, read_image, subject_in
 from deepmat.serve.refusals import STATUS, Refusal, refusal_of
 from deepmat.serve.service import Service
@@ -33,7 +34,7 @@ def build_app(service: Service) -> Guards:
     """Return the application of a service, inside its guards."""
     settings = service.settings
     # Uploads stay in memory: nothing of a picture is left on the disk, whatever ends the process.
-    MultiPartParser.spool_max_size = settings.max_bytes + 1
+    MultiPartParser.spool_max_size = settings.max_bytes + FORM + 1
     app = FastAPI(title="deepmat", version=__version__, description=ABOUT, docs_url=None, redoc_url=None)
     app.add_exception_handler(Refusal, _refused)
     app.add_exception_handler(DeepmatError, _refused)
@@ -93,7 +94,7 @@ def _add_cutout(app: FastAPI, service: Service) -> None:
         openapi_extra=body_of(CutoutForm, EXAMPLE),
     )
     async def cutout(request: Request) -> Response:
-        """Answers with the picture; X-Finder says what found the subject, X-Notices, a JSON list, what is doubtful."""
+        """Answers with the picture. X-Finder says what found the subject, X-Notices, a JSON list, what is doubtful."""
         form = await read_form(request, CutoutForm, service.settings.max_bytes)
         limit = service.maker.max_pixels
         wanted = form.wanted(limit)
@@ -108,7 +109,7 @@ def _add_cutout(app: FastAPI, service: Service) -> None:
             headers = {
                 "X-Width": str(width),
                 "X-Height": str(height),
-                "X-Finder": subject.finder or "trimap",
+                "X-Finder": quote(subject.finder or "trimap", safe=" /"),  # a file's name may be in any script
                 "X-Notices": to_json(notices[:20]),
             }
             return Response(data, media_type=MEDIA[wanted.suffix], headers=headers)

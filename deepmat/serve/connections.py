@@ -17,12 +17,13 @@ class PatientProtocol(H11Protocol):
 
     uvicorn itself ends connections that are silent between two requests, and waits for headers without an end. Of more
     than `most` connections those that have been idle longest are closed. uvicorn's own limit counts idle connections as
-    requests, and refuses everybody.
+    requests, and refuses everybody. A client that takes in nothing of its answer for `patience` seconds loses it.
     """
 
     patience: float
     most: int
     _late: asyncio.TimerHandle | None = None
+    _unread: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: Any) -> None:
         """See asyncio.Protocol."""
@@ -34,6 +35,17 @@ class PatientProtocol(H11Protocol):
         """See asyncio.Protocol."""
         super().connection_lost(exc)
         self._watch()
+        self._stop_waiting()
+
+    def pause_writing(self) -> None:
+        """See asyncio.Protocol."""
+        super().pause_writing()
+        self._await_reading()
+
+    def resume_writing(self) -> None:
+        """See asyncio.Protocol."""
+        super().resume_writing()
+        self._stop_waiting()
 
     def handle_events(self) -> None:
         """Take what has arrived, of the next request too."""
@@ -55,6 +67,21 @@ class PatientProtocol(H11Protocol):
                 self.transport.write(LATE)
             self.transport.close()
         self._watch()
+
+    def _await_reading(self) -> None:
+        """Look again after `patience` whether the client has taken in any of what waits for it."""
+        self._unread = self.loop.call_later(self.patience, self._abandon, self.transport.get_write_buffer_size())
+
+    def _abandon(self, before: int) -> None:
+        if self.transport.get_write_buffer_size() >= before:
+            self.transport.abort()  # close() would wait until all is read
+        else:
+            self._await_reading()
+
+    def _stop_waiting(self) -> None:
+        if self._unread is not None:
+            self._unread.cancel()
+            self._unread = None
 
     def _close_idle(self) -> None:
         over = len(self.connections) - self.most

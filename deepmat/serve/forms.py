@@ -92,6 +92,8 @@ async def read_form(request: Request, form: type[Form], max_bytes: int, takes_js
         raise Refusal("gone", "the client went away during its upload") from error
     except HTTPException as error:
         raise Refusal("bad_request", f"the form cannot be read: {error.detail}") from error
+    except UnicodeError as error:
+        raise Refusal("bad_request", "the form cannot be read: its charset is unknown") from error
     try:
         return form.model_validate(values)
     except ValidationError as error:

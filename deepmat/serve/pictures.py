@@ -47,6 +47,7 @@ class Pictures:
         self.most, self.lasting = most, lasting
         self.held: OrderedDict[str, Held] = OrderedDict()
         self.lock = threading.Lock()
+        self.next_look: threading.Timer | None = None
 
     def add(self, held: Held) -> str:
         """Keep a picture. Returns its id."""
@@ -54,6 +55,7 @@ class Pictures:
         with self.lock:
             self.held[name] = held
             self._give_up()
+            self._look_later()
         return name
 
     def get(self, name: str) -> Held:
@@ -76,6 +78,19 @@ class Pictures:
         """Return the memory that they take."""
         with self.lock:
             return sum(each.bytes for each in self.held.values())
+
+    def _look_later(self) -> None:
+        """Look again for pictures that are not used for long, though nobody asks for any."""
+        if self.held and self.next_look is None:
+            self.next_look = threading.Timer(self.lasting, self._look)
+            self.next_look.daemon = True
+            self.next_look.start()
+
+    def _look(self) -> None:
+        with self.lock:
+            self.next_look = None
+            self._give_up()
+            self._look_later()
 
     def _give_up(self) -> None:
         """Give up what was not used for long, then the least recently used, but for the last one."""

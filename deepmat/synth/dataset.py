@@ -12,7 +12,7 @@ from deepmat.errors import DataError
 from deepmat.imaging import trimap
 from deepmat.runtime import distributed, sharing
 from deepmat.runtime.cluster import LIVES
-from deepmat.runtime.files import AnyPath, as_path, existing, remove_leftovers, write_text
+from deepmat.runtime.files import AnyPath, as_path, existing, refuse_file, remove_leftovers, write_text
 from deepmat.runtime.paths import is_file, is_folder
 from deepmat.runtime.sharing import Batch, parse_engine, refuse_storage
 from deepmat.runtime.storage import Address
@@ -50,6 +50,7 @@ def synthesise(
     """
     runs_on = parse_engine(engine)
     out = as_path(out, "out")
+    refuse_file("OUT", out)
     refuse_storage(runs_on, [out])
     counts = {"train": train, "test": test, "backgrounds": backgrounds, "per_foreground": min(per_foreground)}
     for name, value in counts.items():

@@ -16,12 +16,13 @@ from deepmat.imaging.trimap import unknown_region
 from deepmat.models import is_whole
 from deepmat.report.records import Step, TrainingRecord
 from deepmat.runtime import distributed
+from deepmat.runtime.locking import alone
 from deepmat.runtime.processes import cores
 from deepmat.training.batches import training_batches
 from deepmat.training.optimisers import follow, set_rate
 from deepmat.training.plan import Plan
 from deepmat.training.run import Run, states
-from deepmat.training.start import alone, begin, fill_cache, find_uncached, initial_weights, start_record
+from deepmat.training.start import begin, fill_cache, find_uncached, initial_weights, start_record
 from deepmat.training.step import Taken, account, optimise
 from deepmat.training.validation import score_initial, test
 
@@ -46,7 +47,8 @@ def run_plan(
     TrainingError for losses that are not finite and DataError for pictures that cannot be used, after saving.
     """
     distributed.meet(plan.device.type)
-    with nullcontext() if distributed.rank() else alone(plan.config.run_folder):
+    taken = "another process trains here; wait for its end, or give another --name"
+    with nullcontext() if distributed.rank() else alone(plan.config.run_folder, taken):
         if resume == "auto" and not states(plan.config.run_folder):
             resume = None
         distributed.gather(None)  # all processes have looked, before the first one clears the folder
@@ -61,7 +63,7 @@ def _run(plan: Plan, resume: Path | str | None, stop: Stop) -> Generator[Trainin
     if run.step < plan.steps and uncached.jobs:
         stopped = yield from fill_cache(plan, uncached, stop)
     initial = initial_weights(plan.config) if plan.config.train.test_first and plan.tests else None
-    if not stopped and initial and not (run.step or run.began) and is_whole(initial):
+    if not stopped and initial and not run.step and is_whole(initial):
         stopped = yield from score_initial(run, initial, plan.tests, stop)
     if stopped:
         run.save()

@@ -1,50 +1,27 @@
 """Start a training run: fill the cache, make the network and its optimiser, open the run's folder."""
 
-from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any, cast
 
 import torch
-from filelock import FileLock, Timeout
 from torch import nn
 
 from deepmat.config import Config, dump
 from deepmat.data.cache import CachePlan, build_cache, plan_cache
 from deepmat.data.pairs import refuse_failed
-from deepmat.errors import CheckpointError, ConfigError, DataError
+from deepmat.errors import CheckpointError, ConfigError
 from deepmat.models import MODELS, build_model, fill_from, find_weights, freeze, label_of
 from deepmat.models.convolving import layout
 from deepmat.report.records import Start, TrainingRecord
 from deepmat.runtime import distributed
 from deepmat.runtime.devices import describe_device
-from deepmat.runtime.files import make_folder
-from deepmat.runtime.paths import MAY_NOT, is_there
+from deepmat.runtime.paths import is_there
 from deepmat.runtime.processes import cores
 from deepmat.training.optimisers import build_optimizer, by_depth
 from deepmat.training.plan import Plan
 from deepmat.training.run import Run
 from deepmat.training.step import DTYPES, freeze_unreached
-
-
-@contextmanager
-def alone(folder: Path) -> Iterator[None]:
-    """Lock a run's folder, which is made; ConfigError if another process holds the lock. A kill releases it.
-
-    Raises DataError if the lock may not be opened, say because it is another user's.
-    """
-    make_folder(folder)
-    lock = FileLock(folder / ".lock", timeout=0)
-    try:
-        lock.acquire()
-    except Timeout as error:
-        raise ConfigError(f"{folder}: another process trains here; wait for its end, or give another --name") from error
-    except OSError as error:
-        raise DataError(f"{lock.lock_file}: cannot be opened ({error.strerror}); {MAY_NOT}") from error
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def begin(plan: Plan, resume: Path | str | None) -> tuple[Run, list[str]]:

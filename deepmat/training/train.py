@@ -164,7 +164,7 @@ def _text(path: AnyPath | None, name: str) -> str | None:
 def _flags(given: Mapping[str, Any]) -> dict[str, Any]:
     """Return arguments of `train` as a config layer. None and False leave a key as it is."""
     values = {KEYS[key]: value for key, value in given.items()}
-    if given["lr_step"]:
+    if given["lr_step"] is not None:
         values["train.schedule"] = {"name": "step", "every": given["lr_step"]}
     return configs.flags({key: None if value is False else value for key, value in values.items()})
 
@@ -219,7 +219,8 @@ def _file(config: str) -> Path:
 
 def _begin_with(pretrain: str | None, base: Mapping[str, Any], several: bool) -> dict[str, Any]:
     """Return --pretrain as a config layer. Of several stages, it is not for those that begin with another's weights."""
-    own = (base.get("train") or {}).get("pretrain")
+    section = base.get("train")
+    own = section.get("pretrain") if isinstance(section, Mapping) else None
     if pretrain is None or (several and "{runs}" in str(own)):
         return {}
     return {"train": {"pretrain": None if pretrain == "none" else pretrain}}

@@ -189,6 +189,19 @@ def test_a_copy_is_as_good_as_the_data_set(adobe, tmp_path):
     assert made == {"a_1", "b_0", "b_1"} and imaging.read_image(damaged).shape == (40, 50, 3)
 
 
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("compositor", "zzz"), ("compositor", []), ("split", "foo"), ("fg", "a\0b"), ("bg", "\ud800"), ("size", [0, 9])],
+)
+def test_a_value_that_was_edited_is_told_by_key(adobe, tmp_path, key, value):
+    run(plan_adobe(adobe, "train", tmp_path / "coco", 2), tmp_path / "out")
+    manifest = tmp_path / "out" / "train" / "manifest.jsonl"
+    first, *rest = manifest.read_text().splitlines()
+    manifest.write_text("\n".join([json.dumps({**json.loads(first), key: value}), *rest]) + "\n")
+    with pytest.raises(DataError, match=f"manifest.jsonl, line 1: no {key} that fits"):
+        read_manifest(manifest)
+
+
 @pytest.mark.parametrize("line", ['{"name": "x"}', "5", "garbage", '{"name": 3}'])
 def test_a_manifest_that_was_edited_is_told_by_line(adobe, tmp_path, line):
     plan = plan_adobe(adobe, "train", tmp_path / "coco", 2)
@@ -199,6 +212,18 @@ def test_a_manifest_that_was_edited_is_told_by_line(adobe, tmp_path, line):
     for read in (lambda: run(plan, tmp_path / "out"), lambda: read_manifest(manifest)):
         with pytest.raises(DataError, match="manifest.jsonl, line 2: no .* that fits"):
             read()
+
+
+def test_a_second_process_does_not_begin_and_blank_lines_of_earlier_ones_are_no_harm(adobe, tmp_path):
+    plan = plan_adobe(adobe, "train", tmp_path / "coco", 2)
+    first = build_composites(plan, tmp_path / "out")
+    next(first)
+    with pytest.raises(ConfigError, match="another process makes this data set"):
+        list(build_composites(plan, tmp_path / "out"))
+    list(first)
+    manifest = tmp_path / "out" / "train" / "manifest.jsonl"
+    manifest.write_text(manifest.read_text().replace("\n", "\n\n", 1))
+    assert len(read_manifest(manifest)) == len(plan) and set(run(plan, tmp_path / "out").values()) == {None}
 
 
 def test_backgrounds_and_formats_at_their_limits_fail_alone(tmp_path):

@@ -156,6 +156,8 @@ def test_some_samples_are_doubled(origin):
     assert all(map(is_doubled, doubled)) and not any(map(is_doubled, straight))
     options = enlarged(AugmentConfig(distance_trimap={"width": [3, 5]}, crop={"sizes": [320, 481]}), 0.5)
     assert (options["distance_trimap"]["width"], options["crop"]["sizes"]) == ([1, 2], [160, 240])
+    shortest = enlarged(AugmentConfig(distance_trimap={"width": [1, 30]}, blots={"radius": [1, 20]}), 0.5)
+    assert (shortest["distance_trimap"]["width"], shortest["blots"]["radius"]) == ([1, 15], [1, 10])
 
 
 @pytest.mark.parametrize("augment", [AUGMENT, MODERN])

@@ -132,6 +132,14 @@ def test_stretched_brings_both_alphas_to_their_range(picture):
     assert score(PROTOCOLS["matlab"], pred, alpha // 2, trimap)["sad"] > 2 * full["sad"]
 
 
+def test_an_alpha_of_one_value_is_not_stretched():
+    alpha, trimap = np.full((8, 8), 255, np.uint8), np.full((8, 8), 128, np.uint8)
+    pred = alpha.copy()
+    pred[0, 0] = 254
+    assert score(PROTOCOLS["matlab-stretched"], alpha, alpha, trimap)["sad"] == 0
+    assert score(PROTOCOLS["matlab-stretched"], pred, alpha, trimap)["mse"] == pytest.approx(1 / 64)
+
+
 def test_geometries_are_those_of_the_tools():
     assert PROTOCOLS["reference"].geometry == {"mode": "whole", "fit": "stretch", "max_size": 1600}
     assert PROTOCOLS["mmagic"].geometry["fit"] == "keep" and PROTOCOLS["mmagic"].geometry["max_size"] > 10_000

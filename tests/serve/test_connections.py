@@ -11,10 +11,16 @@ import uvicorn
 from deepmat.serve.connections import patient
 
 PATIENCE, MOST = 0.4, 3
+LARGE = 40_000_000
+"""Bytes of an answer that no buffer of a connection takes whole."""
 
 
 async def app(scope, receive, send):
-    """Answers when the body is there, and later than headers are awaited."""
+    """Answers when the body is there, and later than headers are awaited; /large with much at once."""
+    if scope["path"] == "/large":
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % LARGE)]})
+        await send({"type": "http.response.body", "body": bytes(LARGE)})
+        return
     while (await receive()).get("more_body"):
         pass
     await asyncio.sleep(1.5 * PATIENCE)
@@ -90,6 +96,19 @@ def test_a_body_and_an_answer_may_take_longer(connected):
     time.sleep(1.5 * PATIENCE)
     connection.sendall(b"x")
     assert connection.recv(4096).startswith(b"HTTP/1.1 200")
+
+
+def test_an_answer_that_is_not_taken_in_is_given_up(connected):
+    unread, read = connected(), connected()
+    for each in (unread, read):
+        each.sendall(b"GET /large HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    got = 0
+    while got < LARGE:  # slower than the patience, but never still for as long
+        part = read.recv(1 << 22, socket.MSG_WAITALL)
+        assert part
+        got += len(part)
+        time.sleep(PATIENCE / 8)
+    assert len(unread.recv(LARGE, socket.MSG_WAITALL)) < LARGE  # what the buffers held
 
 
 @pytest.mark.parametrize("connected", [10 * PATIENCE], indirect=True)

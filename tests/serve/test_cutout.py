@@ -285,3 +285,17 @@ def test_state(client, photo):
     form = described["requestBody"]["content"]["multipart/form-data"]
     assert form["schema"]["properties"]["image"]["format"] == "binary" and form["example"]
     assert {"400", "413", "415", "422", "503"} <= set(described["responses"])
+
+
+def test_the_name_of_a_finder_may_be_in_any_script(client, photo, monkeypatch):
+    from deepmat.serve import app
+
+    plain = app.subject_in
+    monkeypatch.setattr(app, "subject_in", lambda *given: plain(*given)._replace(finder="日本 2.onnx"))
+    assert cut(client, photo).headers["x-finder"] == "%E6%97%A5%E6%9C%AC 2.onnx"
+
+
+def test_a_form_of_an_unknown_charset_is_refused(client):
+    kind = "multipart/form-data; boundary=BB; charset=undefined"
+    body = b'--BB\r\nContent-Disposition: form-data; name="box"\r\n\r\n1,2,3,4\r\n--BB--\r\n'
+    refused(client.post("/v1/cutout", content=body, headers={"Content-Type": kind}), 400, "bad_request", "charset")

@@ -193,9 +193,12 @@ def test_memory_of_pictures_is_bounded(client, photo):
     assert pictures.get(names[0]) and pictures.bytes() <= 2 * held.bytes
     with pytest.raises(Refusal, match="not kept"):
         pictures.get(names[1])
-    short = Pictures(lasting=-1)
+    short = Pictures(lasting=0.05)
     short.add(held)
-    assert not short.held
+    assert short.held
+    held.used -= 1
+    short.next_look.join(5)
+    assert not short.held and short.next_look is None  # though nobody asked
 
 
 def test_clients_are_told_nothing_of_this_machine():

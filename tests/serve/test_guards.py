@@ -3,9 +3,11 @@
 import logging
 
 import pytest
+from starlette.datastructures import Headers
 
 from deepmat.errors import ConfigError
-from deepmat.serve.guards import read_keys
+from deepmat.serve.guards import check_site, read_keys
+from deepmat.serve.refusals import Refusal
 from deepmat.serve.running import is_local
 from deepmat.serve.settings import ServeSettings
 
@@ -53,6 +55,10 @@ def test_pages_of_other_sites_are_refused(serving, photo):
     for host in ("localhost:8000", "127.0.0.1:8000", "[::1]:8000", "192.168.0.5", "shop.example", "SHOP.example:80"):
         own = {"Host": host, "Origin": f"http://{host}", "Sec-Fetch-Site": "same-origin"}
         assert client.post("/v1/cutout", files={"image": photo}, headers=own).status_code == 200, host
+    unnamed = Headers({})  # HTTP/1.0: a check of health, and no browser
+    check_site(unnamed, ["localhost"], True)
+    with pytest.raises(Refusal):
+        check_site(Headers({"Origin": "http://evil.example"}), ["localhost"], True)
     assert client.get("/", headers={"Sec-Fetch-Site": "cross-site"}).status_code == 200  # a link to the page
     assert client.get("/v1/models", headers={"Sec-Fetch-Site": "cross-site"}).status_code == 403
     assert serving(allow_hosts="shop.example").get("/healthz", headers={"Host": "shop.example"}).status_code == 200

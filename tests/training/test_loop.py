@@ -450,6 +450,10 @@ def test_a_stop_before_the_first_step_loses_no_first_score(tiny, tmp_path, monke
     monkeypatch.setattr(loop, "optimise", lambda *_, **__: {"norm": torch.ones(()), "total": torch.ones(())})
     config = tiny("train.iterations=1", f"train.pretrain={begin}", f"model.width={NARROW.width}")
     assert events(run(config, stop=lambda: True))[-1] == "stopped"
+    seen = []  # stopped as soon as they are scored: a log begins again at step 0, and so do they
+    for record in run(config, resume="auto", stop=lambda: "began" in seen):
+        seen.append(record["event"])
+    assert seen[-1] == "stopped" and "step" not in seen
     assert of(run(config, resume="auto"), "began")
 
 

@@ -16,8 +16,8 @@ from deepmat import config as configs
 from deepmat.config import LiteConfig
 from deepmat.errors import CheckpointError, ConfigError, DataError
 from deepmat.models import MODELS, build_model, load_model
+from deepmat.runtime.locking import alone
 from deepmat.training.run import BEST, states
-from deepmat.training.start import alone
 from deepmat.training.train import configs_of, train
 
 TINY = (
@@ -179,7 +179,7 @@ def test_the_lock_of_another_user_is_named(tmp_path, monkeypatch):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
     monkeypatch.setattr(FileLock, "acquire", refuse)
-    with pytest.raises(DataError, match=r"\.lock: cannot be opened \(Permission denied\)"), alone(tmp_path):
+    with pytest.raises(DataError, match=r"\.lock: cannot be opened \(Permission denied\)"), alone(tmp_path, "taken"):
         pass
 
 

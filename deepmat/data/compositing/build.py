@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, as_completed, wait
-from contextlib import closing
+from contextlib import closing, nullcontext
 from functools import lru_cache, partial
 from pathlib import Path
 from threading import Lock
@@ -28,6 +28,7 @@ from deepmat.errors import ConfigError, DataError, lookup
 from deepmat.runtime import distributed, sharing
 from deepmat.runtime.cluster import LIVES
 from deepmat.runtime.files import existing, remove_leftovers, write_bytes
+from deepmat.runtime.locking import alone
 from deepmat.runtime.processes import keep_memory
 from deepmat.runtime.sharing import Batch, Engine
 from deepmat.runtime.storage import Address
@@ -192,14 +193,21 @@ def build_composites(
     Yields one record per entry of this process, in the order of completion; a picture that fails has "error", and the
     rest goes on.
     Composites that an earlier, interrupted run listed in the manifest are skipped unless a source changed since.
-    ConfigError if `out` holds another data set; errors of `check_plan`.
+    ConfigError if another process makes the same split, or `out` holds another data set; errors of `check_plan`.
     """
     check_plan(plan, layout, image_format)
     folder = out / plan[0]["split"]
     suffix = "png" if plan[0]["split"] == "test" else image_format
     plan = [_placed(entry, suffix) for entry in plan]
-    manifest = folder / MANIFEST
     distributed.meet()
+    taken = "another process makes this data set; wait for its end, or give another folder"
+    with nullcontext() if distributed.rank() else alone(folder, taken):
+        yield from _build(plan, folder, workers, layout, engine)
+
+
+def _build(plan: list[Entry], folder: Path, workers: int | None, layout: str, engine: Engine) -> Iterator[Built]:
+    """`build_composites` of a plan that names each composite's file, in a folder of its own."""
+    manifest = folder / MANIFEST
     if not distributed.rank():
         merge_manifests(manifest)  # of several processes that were killed
         finished = _finished(plan, manifest, layout)

@@ -24,6 +24,7 @@ from typing import Any, Literal, TypedDict
 
 from deepmat.errors import DataError
 from deepmat.imaging import crc32
+from deepmat.imaging.blend import COMPOSITORS
 from deepmat.runtime import distributed
 from deepmat.runtime.addresses import absolute, joined, relative
 from deepmat.runtime.files import open_log, write_text
@@ -130,7 +131,11 @@ def _to_line(entry: Entry, folder: Path) -> str:
 
 
 def _is_text(value: Any) -> bool:
-    return isinstance(value, str) and bool(value)
+    """Whether a value is a text that can be part of a path."""
+    try:
+        return isinstance(value, str) and b"\0" not in os.fsencode(value) and bool(value)
+    except UnicodeEncodeError:
+        return False
 
 
 def _is_size(value: Any) -> bool:
@@ -144,7 +149,9 @@ def _are_stamps(value: Any) -> bool:
 
 
 NEEDED: dict[str, Callable[[Any], bool]] = {
-    **dict.fromkeys(("name", "split", "fg", "bg", "compositor", "image", "crc32"), _is_text),
+    **dict.fromkeys(("name", "fg", "bg", "image", "crc32"), _is_text),
+    "split": lambda value: value in ("train", "test"),
+    "compositor": lambda value: isinstance(value, str) and value in COMPOSITORS,
     **dict.fromkeys(("alpha", "trimap"), lambda value: value is None or _is_text(value)),
     "size": _is_size,
     "bytes": lambda value: isinstance(value, int),
@@ -166,6 +173,8 @@ def read_manifest(path: Path) -> list[Entry]:
     entries: dict[str, Entry] = {}
     folder = absolute(path.parent)
     for number, line in enumerate(lines, start=1):
+        if not line:
+            continue
         try:
             entry = json.loads(line)
         except json.JSONDecodeError:
